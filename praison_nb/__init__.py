@@ -1,0 +1,80 @@
+"""Managed agents in Jupyter notebooks, and what they cost.
+
+    %load_ext praison_nb
+
+    %%agent
+    Which columns of {df} explain churn best?
+
+In Python:
+
+>>> from praison_nb import Agent, LocalAgent, LocalAgentConfig
+>>> agent = Agent(name="helper", backend=LocalAgent(config=LocalAgentConfig(model="embedded")))
+>>> agent.retrieve_session()["status"]
+'none'
+
+Importing this loads no SDK and opens no socket; each name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .agent import Agent as Agent
+    from .backends import register as register
+    from .backends.hosted import HostedAgent as HostedAgent
+    from .backends.hosted_config import HostedAgentConfig as HostedAgentConfig
+    from .backends.local import LocalAgent as LocalAgent
+    from .backends.local_config import LocalAgentConfig as LocalAgentConfig
+    from .backends.scripted import ScriptedBackend as ScriptedBackend
+    from .errors import PraisonError as PraisonError
+    from .managed import ManagedBackendProtocol as ManagedBackendProtocol
+    from .session import SessionInfo as SessionInfo
+    from .session import Usage as Usage
+    from .turn import Turn as Turn
+
+__version__ = "0.1.0"
+
+_WHERE = {
+    "Agent": "agent",
+    "HostedAgent": "backends.hosted",
+    "HostedAgentConfig": "backends.hosted_config",
+    "LocalAgent": "backends.local",
+    "LocalAgentConfig": "backends.local_config",
+    "ManagedBackendProtocol": "managed",
+    "PraisonError": "errors",
+    "ScriptedBackend": "backends.scripted",
+    "SessionInfo": "session",
+    "Turn": "turn",
+    "Usage": "session",
+    "register": "backends",
+}
+
+__all__ = ["__version__", "load_ipython_extension", "unload_ipython_extension", *sorted(_WHERE)]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_WHERE[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """`%load_ext praison_nb`: the magics `%%agent` and `%agent`."""
+    from .notebook import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """`%unload_ext praison_nb`: undo exactly that."""
+    from .notebook import unload
+
+    unload(shell)

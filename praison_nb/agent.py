@@ -1,0 +1,78 @@
+"""`Agent`: a name and a backend, for scripts, notebooks and threads.
+
+>>> from praison_nb import Agent
+>>> class Echo:
+...     def execute(self, prompt, **kwargs): return prompt
+...     def stream(self, prompt, **kwargs): yield from prompt.split()
+...     def reset_session(self): ...
+...     def reset_all(self): ...
+...     def retrieve_session(self): return {"id": "echo-1", "status": "idle"}
+>>> agent = Agent(name="echo", backend=Echo())
+>>> agent.start("Hello there")
+'Hellothere'
+>>> list(agent.start("Hello there", stream=True))
+['Hello', 'there']
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal, overload
+
+from .backends import as_backend, choose
+from .backends.base import Backend, raise_for
+from .run import Run
+from .turn import Turn
+
+
+class Agent:
+    """An agent. `backend` is a HostedAgent, a LocalAgent, or any object with the five methods of
+    ManagedBackendProtocol; without one, what this machine's keys and servers offer is chosen."""
+
+    def __init__(self, name: str = "agent", backend: Any = None) -> None:
+        self.name = name
+        self.backend: Backend = as_backend(backend) if backend is not None else choose()
+        self._run: Run | None = None
+
+    @property
+    def turn(self) -> Turn | None:
+        """The last turn as it is now, with text, usage, cost and tool calls; None before the first."""
+        return self._run.turn if self._run else None
+
+    @overload
+    def start(self, prompt: str, *, stream: Literal[False] = False) -> str: ...
+    @overload
+    def start(self, prompt: str, *, stream: Literal[True]) -> Iterator[str]: ...
+    def start(self, prompt: str, *, stream: bool = False) -> str | Iterator[str]:
+        """Send `prompt` and return the answer, or with `stream` an iterator over its pieces.
+
+        Works in scripts, notebooks and threads. Ctrl-C stops the turn and is raised again; `turn` keeps
+        what there was. Raises the errors of `praison_nb.errors`, each with `.turn`.
+        """
+        if stream:
+            return self._stream(prompt)
+        self._run = self.backend.begin(prompt, session=self.name)
+        turn = self._run.wait()
+        raise_for(turn)
+        return turn.text
+
+    def _stream(self, prompt: str) -> Iterator[str]:
+        self._run = run = self.backend.begin(prompt, session=self.name, stream=True)
+        yield from run.text()
+        raise_for(run.turn)
+
+    async def astart(self, prompt: str) -> str:
+        """`start` for code that awaits."""
+        self._run = self.backend.begin(prompt, session=self.name)
+        turn = await self._run
+        raise_for(turn)
+        return turn.text
+
+    def stop(self) -> None:
+        """Stop the turn under way, from any thread."""
+        if self._run:
+            self._run.stop()
+
+    def retrieve_session(self) -> dict[str, Any]:
+        """The backend's session: id, status, title, usage."""
+        return self.backend.retrieve_session()

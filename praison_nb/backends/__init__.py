@@ -1,0 +1,117 @@
+"""The backends by name, and the choice among them."""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.request
+import weakref
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Any
+
+from ..errors import ConfigError
+from ..managed import ManagedBackendProtocol
+from .base import Backend
+
+ENTRY_POINTS = "praison_nb.backends"
+"""A package can register a factory here: `name = "module:factory"`, called with the options of `create`."""
+
+_registered: dict[str, Callable[..., Any]] = {}
+_adapters: weakref.WeakValueDictionary[int, Backend] = weakref.WeakValueDictionary()
+
+
+def register(name: str, factory: Callable[..., Any]) -> None:
+    """Make `name` a backend: `factory(**options)` returns an object with the five methods.
+
+    >>> register("echo", lambda **options: None)
+    >>> "echo" in names()
+    True
+    >>> del _registered["echo"]
+    """
+    _registered[name] = factory
+
+
+def names() -> list[str]:
+    """The names that `create` knows."""
+    plugins = [point.name for point in entry_points(group=ENTRY_POINTS)]
+    return sorted({"hosted", "local", "embedded", *_registered, *plugins})
+
+
+def create(name: str, **options: Any) -> Backend:
+    """The backend `name`, made with `options` (model, system, tools, max_turns, …), those left out that
+    are None. Raises ConfigError for a name that nobody registered."""
+    options = {key: value for key, value in options.items() if value is not None}
+    if name in _registered:
+        return as_backend(_registered[name](**options))
+    if name in ("local", "embedded"):
+        from .local import LocalAgent
+        from .local_config import LocalAgentConfig
+
+        if name == "embedded":
+            options.setdefault("model", "embedded")
+        return LocalAgent(config=LocalAgentConfig(**options))
+    if name == "hosted":
+        from .hosted import HostedAgent
+        from .hosted_config import HostedAgentConfig
+
+        return HostedAgent(config=HostedAgentConfig(**options))
+    for point in entry_points(group=ENTRY_POINTS, name=name):
+        return as_backend(point.load()(**options))
+    raise ConfigError(f"No backend {name!r}. There are: {', '.join(names())}, or a variable that holds one.")
+
+
+def as_backend(value: Any) -> Backend:
+    """`value` as a Backend: itself, an Agent's, or a user's own object with the five methods, wrapped once.
+    Raises ConfigError that names what is missing."""
+    if isinstance(value, Backend):
+        return value
+    if isinstance(inner := getattr(value, "backend", None), Backend):
+        return inner
+    if isinstance(value, type) or not isinstance(value, ManagedBackendProtocol):
+        wanted = ("execute", "stream", "reset_session", "reset_all", "retrieve_session")
+        missing = ", ".join(method for method in wanted if not hasattr(value, method))
+        kind = (
+            f"the class {value.__name__}: make an object of it"
+            if isinstance(value, type)
+            else f"{value!r:.80}"
+        )
+        raise ConfigError(f"Not a backend: {kind}." + (f" It lacks {missing}." if missing else ""))
+    from .custom import CustomBackend
+
+    # By identity: an adapter keeps its object alive, so an id in here is never another object's.
+    adapter = _adapters.get(id(value))
+    if adapter is None:
+        adapter = _adapters[id(value)] = CustomBackend(value)
+    return adapter
+
+
+def choice() -> tuple[str, str | None]:
+    """What this machine offers, as a backend's name and a model: hosted with ANTHROPIC_API_KEY, OpenAI with
+    OPENAI_API_KEY, a running Ollama, else the embedded model."""
+    if os.environ.get("ANTHROPIC_API_KEY"):
+        return "hosted", None
+    if os.environ.get("OPENAI_API_KEY"):
+        return "local", None
+    if model := running_ollama():
+        return "local", f"ollama/{model}"
+    return "embedded", None
+
+
+def choose(**options: Any) -> Backend:
+    """The backend of `choice()`, made with `options`."""
+    name, model = choice()
+    return create(name, **{"model": model, **{k: v for k, v in options.items() if v is not None}})
+
+
+def running_ollama() -> str:
+    """The first model of an Ollama that runs on this machine, "" where none does."""
+    from .providers import resolve
+
+    address = resolve("ollama/any").base_url.removesuffix("/v1") + "/api/tags"
+    try:
+        with urllib.request.urlopen(address, timeout=0.5) as response:
+            models = json.load(response)["models"]
+        return str(models[0]["name"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""

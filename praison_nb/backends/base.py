@@ -1,0 +1,154 @@
+"""What all backends share. A backend is one method, `events`, that yields what happens in a turn; running
+it, its session and `retrieve_session()` are here.
+
+>>> from praison_nb.events import TextDelta
+>>> class Shout(Backend):
+...     name = "shout"
+...     async def events(self, prompt, run):
+...         yield TextDelta(text=prompt.upper())
+>>> Shout().begin("hello").wait().text
+'HELLO'
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from typing import Any
+
+from ..errors import ConfigError, TurnStopped
+from ..events import Event
+from ..run import Run, Subscriber
+from ..session import SessionInfo, Status, Usage
+from ..turn import Turn
+
+
+class Session:
+    """One conversation of a backend: its id, what was said, and what its turns used. `observe` is the
+    subscriber that keeps it current."""
+
+    def __init__(self) -> None:
+        self.id = ""
+        self.title = ""
+        self.messages: list[Any] = []
+        self.lock = asyncio.Lock()
+        self.run: Run | None = None
+        self._turns: dict[str, Usage] = {}
+
+    def observe(self, event: Event, turn: Turn) -> None:
+        """Note the turn's usage. Stopped turns settle late, so each turn has an entry of its own."""
+        self.id = turn.session_id or self.id
+        self._turns[turn.id] = turn.usage
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens of all turns, the one under way included."""
+        return sum(self._turns.values(), Usage())
+
+    def status(self, without: Status) -> Status:
+        """The status by the last turn; `without` where there is no session yet."""
+        if self.run is not None and self.run.turn.status is not Status.IDLE:
+            return self.run.turn.status
+        return Status.IDLE if self.id else without
+
+
+class Backend(ABC):
+    """A backend that yields typed events."""
+
+    name = "custom"
+    """The word that panels and the ledger show for it."""
+    without_session = Status.NONE
+    """The status while there is no session."""
+
+    def __init__(self) -> None:
+        self.session = Session()
+        self._sessions: list[Session] = []
+
+    @property
+    def model(self) -> str:
+        """The model's name, "" where it is not known."""
+        return ""
+
+    @abstractmethod
+    def events(self, prompt: str, run: Run) -> AsyncIterator[Event]:
+        """Run one turn in `self.session`, on the background loop. When the turn is stopped, the generator
+        gets CancelledError and may still yield what settles the usage."""
+
+    def begin(
+        self,
+        prompt: str,
+        *,
+        session: str = "main",
+        subscribers: tuple[Subscriber, ...] = (),
+        lend: bool = True,
+        stream: bool = False,
+    ) -> Run:
+        """Start a turn and return it under way. `session` is the conversation's name for people; with
+        `lend` the caller is going to wait for it. Turns of one session run one after the other."""
+        if not isinstance(prompt, str) or not prompt.strip():
+            raise ConfigError("The prompt is empty: write what the agent should do.")
+        record = self.session
+        turn = Turn(prompt=prompt, session=session, backend=self.name, model=self.model)
+        record.run = Run(
+            turn,
+            lambda run: self.events(prompt, run),
+            lock=record.lock,
+            subscribers=(record.observe, *subscribers),
+            lend=lend,
+        )
+        return record.run.begin(stream=stream)
+
+    async def execute(self, prompt: str, **kwargs: Any) -> str:
+        """Send `prompt` and return the whole answer. Raises the turn's error (see praison_nb.errors)."""
+        turn = await self.begin(prompt)
+        raise_for(turn)
+        return turn.text
+
+    async def stream(self, prompt: str, **kwargs: Any) -> AsyncIterator[str]:
+        """Send `prompt` and yield the answer in pieces. Leaving early stops the turn."""
+        run = self.begin(prompt, stream=True)
+        async for text in run.atext():
+            yield text
+        raise_for(run.turn)
+
+    def interrupt(self) -> None:
+        """Stop the turn that is under way; nothing happens when there is none."""
+        if self.session.run is not None:
+            self.session.run.stop()
+
+    def reset_session(self) -> None:
+        """Forget the conversation: the next prompt begins a new one. A turn under way is stopped."""
+        self.interrupt()
+        if self.session.id:
+            self._sessions.append(self.session)
+        self.session = Session()
+
+    def reset_all(self) -> None:
+        """Forget all sessions."""
+        self.reset_session()
+        self._sessions.clear()
+
+    def retrieve_session(self) -> dict[str, Any]:
+        """The session as it is: `{"id": str, "status": str, "title": str, "usage": {"input_tokens": int,
+        "output_tokens": int, …}}`. Never raises, never lacks a key."""
+        return self._info(self.session).to_dict()
+
+    def list_sessions(self, **options: Any) -> list[dict[str, Any]]:
+        """All sessions of this object, oldest first, each as `retrieve_session()` has it."""
+        sessions = [*self._sessions, *([self.session] if self.session.id else [])]
+        return [self._info(session).to_dict() for session in sessions]
+
+    def _info(self, session: Session) -> SessionInfo:
+        status = session.status(self.without_session)
+        return SessionInfo(session.id, status, session.title, session.usage.to_dict())
+
+
+def raise_for(turn: Turn) -> None:
+    """Raise what went wrong with a turn that is over, for callers who want just the text."""
+    if turn.error is not None:
+        raise turn.error
+    if turn.stop_reason == "interrupted":
+        stopped = TurnStopped("The turn was stopped; its text so far is in the exception's `turn`.")
+        stopped.turn = turn
+        raise stopped

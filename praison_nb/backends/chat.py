@@ -1,0 +1,159 @@
+"""One streamed chat completion: its chunks become events, and at its end it is a message of the history."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from ..events import Event, TextDelta, Thinking, new_id
+from ..session import Usage
+
+if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletionChunk
+
+
+@dataclass
+class CallParts:
+    """A tool call as it comes together."""
+
+    id: str
+    name: str = ""
+    arguments: str = ""
+
+
+@dataclass
+class Reply:
+    """What one streamed completion said so far. `finish_reason` stays "" when the stream was cut."""
+
+    message_id: str = field(default_factory=new_id)
+    calls: list[CallParts] = field(default_factory=list)
+    usage: Usage | None = None
+    cost: Decimal | None = None
+    model: str = ""
+    finish_reason: str = ""
+    _texts: list[str] = field(default_factory=list)
+    _by_index: dict[int, CallParts] = field(default_factory=dict)
+
+    def take(self, chunk: ChatCompletionChunk) -> Iterator[Event]:
+        """Note the chunk and yield what it tells."""
+        self.model = chunk.model or self.model
+        if chunk.usage is not None:
+            # Some servers send it with every chunk, cumulative: the last one counts.
+            self.usage, self.cost = usage_of(chunk.usage) or self.usage, _cost(chunk.usage) or self.cost
+        for choice in chunk.choices or []:
+            self.finish_reason = choice.finish_reason or self.finish_reason
+            delta = choice.delta
+            if delta is None:
+                continue
+            thought = getattr(delta, "reasoning_content", None) or getattr(delta, "reasoning", None)
+            if thought:
+                yield Thinking(text=str(thought))
+            if text := (delta.content or "") + (delta.refusal or ""):
+                self._texts.append(text)
+                yield TextDelta(text=text, message_id=self.message_id)
+            for part in delta.tool_calls or []:
+                self._take_call(part)
+
+    def _take_call(self, part: Any) -> None:
+        call = self._by_index.get(part.index)
+        if call is None or (part.id and part.id != call.id and call.name):
+            # Some servers number all parallel calls 0: a new id is a new call.
+            call = CallParts(part.id or f"call_{new_id()[:24]}")
+            self._by_index[part.index] = call
+            self.calls.append(call)
+        if part.function is not None:
+            call.name = call.name or part.function.name or ""
+            call.arguments += part.function.arguments or ""
+
+    def message(self) -> dict[str, Any]:
+        """The assistant's message for the history."""
+        message: dict[str, Any] = {"role": "assistant", "content": "".join(self._texts)}
+        if self.calls:
+            message["tool_calls"] = [
+                {
+                    "id": call.id,
+                    "type": "function",
+                    "function": {"name": call.name, "arguments": call.arguments or "{}"},
+                }
+                for call in self.calls
+            ]
+        return message
+
+    def choose(self, call: CallParts) -> None:
+        """Take the whole text as what it is: the choice of `call`."""
+        self._texts.clear()
+        self.calls.append(call)
+
+    @property
+    def said(self) -> bool:
+        """Whether anything came at all."""
+        return bool(self._texts or self.calls)
+
+
+def usage_of(usage: Any) -> Usage | None:
+    """The server's count in our columns; None where it counted nothing. OpenAI's `prompt_tokens` includes
+    what came from the cache."""
+    prompt, completion = int(usage.prompt_tokens or 0), int(usage.completion_tokens or 0)
+    if not prompt and not completion:
+        return None
+    details = getattr(usage, "prompt_tokens_details", None)
+    read = int(getattr(details, "cached_tokens", 0) or 0)
+    written = int(getattr(details, "cache_write_tokens", 0) or 0)
+    return Usage(
+        uncached_input_tokens=max(0, prompt - read - written),
+        cache_read_input_tokens=read,
+        cache_write_5m_input_tokens=written,
+        output_tokens=completion,
+    )
+
+
+def _cost(usage: Any) -> Decimal | None:
+    # OpenRouter and LiteLLM say what the request cost, in USD.
+    cost = getattr(usage, "cost", None)
+    return Decimal(str(cost)) if isinstance(cost, int | float | str) else None
+
+
+# A model whose chat template knows no tools can still be made to choose one: by a JSON schema that its
+# answer must follow. The choice and the arguments are the model's own.
+
+
+def choice_schema(tools: list[dict[str, Any]], name: str = "") -> dict[str, Any]:
+    """`response_format` that lets a model answer only with a call of one of `tools` (of `name` if given)."""
+    functions = [tool["function"] for tool in tools if not name or tool["function"]["name"] == name]
+    calls = [
+        {
+            "type": "object",
+            "properties": {"name": {"const": function["name"]}, "arguments": function["parameters"]},
+            "required": ["name", "arguments"],
+        }
+        for function in functions
+    ]
+    schema = calls[0] if len(calls) == 1 else {"anyOf": calls}
+    return {"type": "json_schema", "json_schema": {"name": "tool_call", "schema": schema}}
+
+
+def chosen_call(text: str) -> CallParts | None:
+    """The call that such an answer is, or None where it was cut off."""
+    try:
+        call = json.loads(text)
+        return CallParts(f"call_{new_id()[:24]}", call["name"], json.dumps(call["arguments"]))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def without_tools(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The history in words that every template knows: calls as the JSON they were, results as messages."""
+    plain: list[dict[str, Any]] = []
+    for message in messages:
+        if message["role"] == "tool":
+            text = f"Result of the tool: {message['content']}\nAnswer the question with it."
+            plain.append({"role": "user", "content": text})
+        elif message.get("tool_calls"):
+            calls = [call["function"] for call in message["tool_calls"]]
+            plain.append({"role": "assistant", "content": json.dumps(calls[0] if len(calls) == 1 else calls)})
+        else:
+            plain.append(message)
+    return plain

@@ -1,0 +1,186 @@
+"""A user's own backend under our roof: any object with the five methods of ManagedBackendProtocol, sync or
+async, becomes a Backend that yields events."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from .. import loop
+from ..events import Event, RequestFinished, RequestStarted, SessionAttached, TextDelta, new_id
+from ..run import Run
+from ..session import SessionInfo, Status, Usage
+from ..turn import estimate_tokens
+from .base import Backend, Session
+
+log = logging.getLogger(__name__)
+_END = object()
+
+
+class CustomBackend(Backend):
+    """Runs `user`, an object with the five methods. Its plain functions run on a thread of the pool, so
+    that the stream and Stop stay alive."""
+
+    name = "custom"
+
+    def __init__(self, user: Any) -> None:
+        super().__init__()
+        self.user = user
+        self._known = SessionInfo(status=Status.NONE)
+
+    def __repr__(self) -> str:
+        return f"CustomBackend({self.user!r})"
+
+    @property
+    def model(self) -> str:
+        """The object's own `model`, or its class's name."""
+        model = getattr(self.user, "model", "")
+        return model if isinstance(model, str) and model else type(self.user).__name__
+
+    async def events(self, prompt: str, run: Run) -> AsyncIterator[Event]:
+        """One turn of the user's backend. Tokens are what its session says that the turn used; where it
+        counts none, they are estimated."""
+        session = self.session
+        before = await self._ask()
+        session.id = before.id or session.id or f"custom-{new_id()[:12]}"
+        yield SessionAttached(session_id=session.id)
+        yield RequestStarted(input_tokens=estimate_tokens(len(prompt)))
+        try:
+            async for text in self._pieces(prompt):
+                if text:
+                    yield TextDelta(text=text, message_id="answer")
+        except asyncio.CancelledError:
+            if hasattr(self.user, "interrupt"):
+                await _awaited(await asyncio.to_thread(self.user.interrupt))
+            yield RequestFinished(model=self.model, usage=None)
+            raise
+        after = await self._ask()
+        if after.id and after.id != session.id:
+            yield SessionAttached(session_id=after.id)
+        yield RequestFinished(model=self.model, usage=_difference(before, after))
+
+    async def _pieces(self, prompt: str) -> AsyncIterator[str]:
+        """The answer in pieces: `stream`, or `execute` where the object does not really stream."""
+        try:
+            pieces = await _awaited(await _called(self.user.stream, prompt))
+        except NotImplementedError:
+            pieces = None
+        if pieces is None:
+            pieces = await _awaited(await _called(self.user.execute, prompt))
+        if isinstance(pieces, str):
+            yield pieces
+        elif hasattr(pieces, "__aiter__"):
+            async for piece in pieces:
+                yield _text(piece)
+        else:
+            iterator: Iterator[Any] = iter(pieces)
+            while (piece := await asyncio.to_thread(next, iterator, _END)) is not _END:
+                yield _text(piece)
+
+    async def _ask(self) -> SessionInfo:
+        """The user's own `retrieve_session`, or what was last known where it raises."""
+        try:
+            self._known = _normal(await _awaited(await asyncio.to_thread(self.user.retrieve_session)))
+        except Exception:
+            log.warning("%s.retrieve_session() failed", type(self.user).__name__, exc_info=True)
+        return self._known
+
+    def reset_session(self) -> None:
+        """Forget the conversation, here and in the user's object."""
+        super().reset_session()
+        self._tell("reset_session")
+
+    def reset_all(self) -> None:
+        """Forget everything, here and in the user's object."""
+        self.interrupt()
+        self.session = Session()
+        self._sessions.clear()
+        self._tell("reset_all")
+
+    def update_agent(self, **changes: Any) -> None:
+        """The user's own `update_agent`. Raises AttributeError where it has none."""
+        self._tell("update_agent", **changes)
+
+    def list_sessions(self, **options: Any) -> list[dict[str, Any]]:
+        """The user's own `list_sessions` where it has one, normalised."""
+        if not hasattr(self.user, "list_sessions"):
+            return super().list_sessions()
+        return [_normal(info).to_dict() for info in self._tell("list_sessions", **options) or []]
+
+    def retrieve_session(self) -> dict[str, Any]:
+        """What the user's object says, completed by what we know: the status while and after our turns,
+        tokens where it counts none."""
+        if not loop.on_loop_thread():
+            asyncio.run_coroutine_threadsafe(self._ask(), loop.get()).result()
+        return self._info(self.session).to_dict()
+
+    def _info(self, session: Session) -> SessionInfo:
+        known = self._known if session is self.session else SessionInfo(status=Status.NONE)
+        ours = session.status(known.status)
+        status = ours if ours in (Status.RUNNING, Status.ERROR) else known.status
+        if status in (Status.NONE, Status.UNKNOWN) and session.id:
+            status = ours
+        usage = known.usage if known.usage["input_tokens"] or known.usage["output_tokens"] else {}
+        return SessionInfo(known.id or session.id, status, known.title, usage or session.usage.to_dict())
+
+    def _tell(self, method: str, **options: Any) -> Any:
+        result = getattr(self.user, method)(**options)
+        if not inspect.isawaitable(result):
+            return result
+        return asyncio.run_coroutine_threadsafe(_awaited(result), loop.get()).result()
+
+
+async def _called(function: Any, prompt: str) -> Any:
+    """`function(prompt)`: at once where that only makes a coroutine or a generator, else on a thread."""
+    makes_at_once = (
+        inspect.iscoroutinefunction(function)
+        or inspect.isasyncgenfunction(function)
+        or inspect.isgeneratorfunction(function)
+    )
+    return function(prompt) if makes_at_once else await asyncio.to_thread(function, prompt)
+
+
+async def _awaited(value: Any) -> Any:
+    return await value if inspect.isawaitable(value) else value
+
+
+def _text(piece: Any) -> str:
+    return piece if isinstance(piece, str) else str(piece)
+
+
+def _normal(told: Any) -> SessionInfo:
+    """Whatever a user's `retrieve_session` returned as a SessionInfo with nothing missing."""
+    told = told.to_dict() if hasattr(told, "to_dict") else told
+    told = told if isinstance(told, dict) else {}
+    usage = told.get("usage")
+    usage = usage if isinstance(usage, dict) else {}
+    usage = {key: value for key, value in usage.items() if value is not None}
+    return SessionInfo(
+        id=str(told.get("id") or ""),
+        status=_status(told.get("status")),
+        title=str(told.get("title") or ""),
+        usage={**usage, **{key: _count(usage.get(key)) for key in ("input_tokens", "output_tokens")}},
+    )
+
+
+def _status(word: Any) -> Status:
+    try:
+        return Status(str(word or "none"))
+    except ValueError:
+        return Status.UNKNOWN
+
+
+def _count(value: Any) -> int:
+    return max(0, int(value)) if isinstance(value, int | float) else 0
+
+
+def _difference(before: SessionInfo, after: SessionInfo) -> Usage | None:
+    """What the turn used by the object's own cumulative count; None where it did not count."""
+    tokens_in = after.usage["input_tokens"] - before.usage["input_tokens"]
+    tokens_out = after.usage["output_tokens"] - before.usage["output_tokens"]
+    if tokens_in < 0 or tokens_out < 0 or not tokens_in + tokens_out:
+        return None
+    return Usage(uncached_input_tokens=tokens_in, output_tokens=tokens_out)

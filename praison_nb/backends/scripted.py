@@ -1,0 +1,44 @@
+"""A backend that plays given events: a real peer for tests and for trying a view without a model.
+
+>>> from praison_nb.events import TextDelta
+>>> ScriptedBackend([TextDelta(text="Hello")]).begin("Hi").wait().text
+'Hello'
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+
+from ..events import Event, SessionAttached
+from ..run import Run
+from .base import Backend
+
+Step = Event | Callable[[Run], Awaitable[Event | None]] | Exception
+
+
+class ScriptedBackend(Backend):
+    """Each turn plays `steps` in order: an event is yielded, an exception raised, and a coroutine function is
+    awaited with the run (to hold the turn at a point, to ask for approval) and its event, if any, yielded."""
+
+    name = "scripted"
+
+    def __init__(self, steps: Iterable[Step], model: str = "scripted") -> None:
+        super().__init__()
+        self.steps = list(steps)
+        self._model = model
+
+    @property
+    def model(self) -> str:
+        """The name given."""
+        return self._model
+
+    async def events(self, prompt: str, run: Run) -> AsyncIterator[Event]:
+        """Play the steps."""
+        self.session.id = self.session.id or "scripted-1"
+        yield SessionAttached(session_id=self.session.id, model=self._model)
+        for step in self.steps:
+            if isinstance(step, Exception):
+                raise step
+            event = await step(run) if callable(step) else step
+            if event is not None:
+                yield event

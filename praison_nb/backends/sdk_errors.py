@@ -1,0 +1,154 @@
+"""The providers' exceptions, mapped to ours. The `openai` and `anthropic` SDKs name theirs alike, so one
+mapping serves both; what a stream raises below the SDK (httpx, JSON, UTF-8) is here too."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import (
+    AuthenticationError,
+    ConfigError,
+    ContextTooLongError,
+    MalformedStreamError,
+    MissingKeyError,
+    ModelNotFoundError,
+    PraisonError,
+    RateLimitError,
+    RequestRejectedError,
+    ServerError,
+    TurnTimeoutError,
+    UnreachableError,
+    redact,
+)
+
+_CONTEXT = re.compile(
+    r"context[_ ](length|window|size)|maximum context|prompt is too long|exceed_context|too many tokens", re.I
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What the messages need to know of the server that was asked: its name, address and key variable, and
+    the key itself so that it can be kept out of every text."""
+
+    server: str
+    base_url: str
+    model: str
+    key_variable: str
+    api_key: str = ""
+
+
+def translate(error: BaseException, where: Where) -> PraisonError:
+    """The PraisonError that says what `error` means and what to do."""
+    if isinstance(error, PraisonError):
+        return error
+    names = {kind.__name__ for kind in type(error).__mro__}
+    told = redact(_told(error), where.api_key)
+    if status := getattr(error, "status_code", None):
+        return _by_status(int(status), error, told, where)
+    if names & {"CredentialsError", "SubjectTokenProviderError", "WorkloadIdentityError"}:
+        return MissingKeyError(f"No usable credentials for {where.server}: {told} Set {where.key_variable}.")
+    if names & {"APITimeoutError", "TimeoutException"} or isinstance(error, TimeoutError):
+        return TurnTimeoutError(
+            f"{where.server} did not answer in time. Ask again, or give more time with timeout=… (seconds)."
+        )
+    if names & {"APIResponseValidationError", "DecodingError"} or isinstance(
+        error, json.JSONDecodeError | UnicodeDecodeError
+    ):
+        return _malformed(where, told)
+    if names & {"APIConnectionError", "TransportError", "RetryableError"} or isinstance(error, OSError):
+        return UnreachableError(_unreachable(error, where))
+    if names & {"LengthFinishReasonError", "ContentFilterFinishReasonError"}:
+        return RequestRejectedError(f"{where.server} ended the answer early: {told}")
+    if "APIError" in names:
+        # An error told inside the stream, after the response had begun.
+        return _by_text(told, where) or ServerError(f"{where.server} failed in mid-answer: {told}")
+    if names & {"OpenAIError", "AnthropicError"}:
+        return ConfigError(f"{where.server}: {told}")
+    return _malformed(where, f"{type(error).__name__}: {told}")
+
+
+def _by_status(status: int, error: BaseException, told: str, where: Where) -> PraisonError:
+    if status in (401, 403):
+        return AuthenticationError(
+            f"{where.server} refused the key ({status}). Check {where.key_variable}. It said: {told}",
+            status_code=status,
+        )
+    if status == 404:
+        return ModelNotFoundError(
+            f"{where.server} has no model {where.model!r} (404). Choose another one with -m or model=…. "
+            f"It said: {told}",
+            status_code=status,
+        )
+    if status == 429:
+        wait = _retry_after(error)
+        again = f"Try again in {wait:.0f} s" if wait is not None else "Try again later"
+        return RateLimitError(
+            f"{where.server} is rate limiting this key (429). {again}, or ask less at once. It said: {told}",
+            status_code=status,
+            retry_after=wait,
+        )
+    if status in (408, 504):
+        return TurnTimeoutError(f"{where.server} did not answer in time ({status}).", status_code=status)
+    if status >= 500:
+        line = f"{where.server} failed ({status}). Ask again. It said: {told}"
+        return ServerError(line, status_code=status)
+    return _by_text(told, where) or RequestRejectedError(
+        f"{where.server} rejected the request ({status}): {told}", status_code=status
+    )
+
+
+def _by_text(told: str, where: Where) -> PraisonError | None:
+    if not _CONTEXT.search(told):
+        return None
+    return ContextTooLongError(
+        f"The conversation no longer fits the context of {where.model}. Start over with --new (or "
+        f"reset_session()), or choose a model with more context. {where.server} said: {told}",
+        status_code=400,
+    )
+
+
+def _malformed(where: Where, told: str) -> MalformedStreamError:
+    return MalformedStreamError(
+        f"{where.server} sent an answer that cannot be understood ({told}). Ask again; if it stays, check "
+        f"that {where.base_url or 'the address'} is an API of the right kind."
+    )
+
+
+def _unreachable(error: BaseException, where: Where) -> str:
+    cause = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    reason = redact(str(cause), where.api_key) or type(cause).__name__
+    names = {kind.__name__ for kind in type(cause).__mro__}
+    if names & {"RemoteProtocolError", "ReadError", "IncompleteRead"}:
+        return f"The connection to {where.server} was cut in mid-answer; the text so far is kept. Ask again."
+    return f"Cannot reach {where.server} at {where.base_url} ({reason}). Is it running, is the address right?"
+
+
+def _retry_after(error: BaseException) -> float | None:
+    headers = getattr(getattr(error, "response", None), "headers", {})
+    try:
+        if "retry-after-ms" in headers:
+            return float(headers["retry-after-ms"]) / 1000
+        return float(headers["retry-after"])
+    except (KeyError, ValueError):
+        return None
+
+
+def _told(error: BaseException) -> str:
+    """What the server said, in one short line."""
+    body: Any = getattr(error, "body", None)
+    for _ in range(2):
+        if isinstance(body, dict):
+            body = body.get("error", body.get("message", body))
+    if isinstance(body, dict):
+        kind, message = str(body.get("type") or ""), str(body.get("message") or "")
+        text = message if kind in message else f"{message} ({kind})"
+    else:
+        text = body if isinstance(body, str) else str(error)
+    line = " ".join(text.split()) or type(error).__name__
+    return line if len(line) <= 300 else line[:299] + "…"

@@ -1,0 +1,177 @@
+"""What can happen in a turn. Backends yield these; `praison_nb.turn.fold` makes the Turn of them.
+
+Each event has an `id`, unique for what happened, so that one that is delivered twice counts once, and
+a `time` in seconds since 1970.
+
+>>> TextDelta(text="Hello").text
+'Hello'
+"""
+
+from __future__ import annotations
+
+import time as _time
+import uuid
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal
+
+from .errors import PraisonError
+from .session import Usage
+
+
+def new_id() -> str:
+    """An id that nothing else has."""
+    return uuid.uuid4().hex
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Base:
+    id: str = field(default_factory=new_id)
+    time: float = field(default_factory=_time.time)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionAttached(_Base):
+    """The turn has its session. `model` is the provider's own name for the model."""
+
+    session_id: str
+    model: str = ""
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestStarted(_Base):
+    """A request to the model begins. `input_tokens` is our own estimate, used until the server counts."""
+
+    input_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextDelta(_Base):
+    """More of the answer. `message_id` tells the answer's messages apart."""
+
+    text: str
+    message_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextFinal(_Base):
+    """A message as it finally is; it replaces all deltas of the same `message_id`."""
+
+    text: str
+    message_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thinking(_Base):
+    """The model thinks. `text` is what it lets out of it, often nothing."""
+
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolStarted(_Base):
+    """The model calls a tool. `arguments` is JSON text. `runs` says where: here (function), on the
+    provider's side (builtin), or on an MCP server (mcp)."""
+
+    call_id: str
+    name: str
+    arguments: str = "{}"
+    runs: Literal["function", "builtin", "mcp"] = "function"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolFinished(_Base):
+    """A tool's result, as the model gets it."""
+
+    call_id: str
+    result: str = ""
+    is_error: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalAsked(_Base):
+    """A tool call waits for the user's yes or no."""
+
+    call_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApprovalAnswered(_Base):
+    """The user's answer to ApprovalAsked."""
+
+    call_id: str
+    allowed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestFinished(_Base):
+    """A request to the model ended. `usage` is the server's count for this one request, or None when
+    it gave none; then the estimate stays. `cost` in USD is set by the provider, or later by the price table.
+    `provider` is the company that is paid ("openai", "anthropic", …; "" when nobody is)."""
+
+    model: str = ""
+    provider: str = ""
+    usage: Usage | None = None
+    cost: Decimal | None = None
+    cost_source: Literal["provider", "table", "user", "unpriced"] = "unpriced"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionUsage(_Base):
+    """What the provider says that the whole session used so far: cumulative, never added to requests.
+    `list_cost` in USD, `active_seconds` in seconds, each None until known."""
+
+    usage: Usage
+    list_cost: Decimal | None = None
+    active_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activity(_Base):
+    """What the agent is doing now, in a few words ("retrying", "fetching the model: 3 of 93 MB");
+    "" when it is just working. Never kept."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice(_Base):
+    """One line that the user should read and that stays with the turn."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnFinished(_Base):
+    """The turn is over and the session can go on. `stop_reason`: end_turn, max_turns, max_tokens,
+    interrupted, refusal, budget_reached, or a provider's own word. `detail` is one line for the user."""
+
+    stop_reason: str = "end_turn"
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnFailed(_Base):
+    """The turn is over by an error."""
+
+    error: PraisonError
+
+
+Event = (
+    SessionAttached
+    | RequestStarted
+    | TextDelta
+    | TextFinal
+    | Thinking
+    | ToolStarted
+    | ToolFinished
+    | ApprovalAsked
+    | ApprovalAnswered
+    | RequestFinished
+    | SessionUsage
+    | Activity
+    | Notice
+    | TurnFinished
+    | TurnFailed
+)

@@ -1,0 +1,87 @@
+"""The one background event loop. All network I/O and all state of turns live on its thread; nothing else
+in the package makes a thread or a loop."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from contextvars import Context
+from typing import Any
+
+_lock = threading.Lock()
+_loop: asyncio.AbstractEventLoop | None = None
+_thread: threading.Thread | None = None
+_closers: list[Callable[[], Coroutine[Any, Any, None]]] = []
+
+SHUTDOWN_SECONDS = 2.0
+"""How long the process waits at its end for turns to stop and for providers to be told."""
+
+
+def get() -> asyncio.AbstractEventLoop:
+    """The loop, started on first use."""
+    global _loop, _thread
+    with _lock:
+        if _loop is None:
+            _loop = asyncio.new_event_loop()
+            _thread = threading.Thread(target=_loop.run_forever, name="praison_nb", daemon=True)
+            _thread.start()
+            atexit.register(_shutdown)
+        return _loop
+
+
+def submit(coroutine: Coroutine[Any, Any, Any], context: Context | None = None) -> asyncio.Future[Any]:
+    """Run `coroutine` as a task on the loop, in `context`, and return at once. The task may only be touched
+    on the loop's thread; use it there, or not at all."""
+    holder: list[asyncio.Task[Any]] = []
+    made = threading.Event()
+
+    def make() -> None:
+        holder.append(get().create_task(coroutine, context=context))
+        made.set()
+
+    if on_loop_thread():
+        make()
+    else:
+        get().call_soon_threadsafe(make)
+        made.wait()
+    return holder[0]
+
+
+def on_loop_thread() -> bool:
+    """Whether the caller runs on the loop's thread."""
+    return threading.current_thread() is _thread
+
+
+def at_exit(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """`await close()` on the loop when the process ends."""
+    _closers.append(close)
+
+
+def _shutdown() -> None:
+    if _loop is None or _thread is None or not _thread.is_alive():
+        return
+    asyncio.run_coroutine_threadsafe(_close(), _loop)
+    _thread.join(SHUTDOWN_SECONDS + 1)
+
+
+async def _close() -> None:
+    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=SHUTDOWN_SECONDS)
+    await asyncio.gather(*(close() for close in _closers), return_exceptions=True)
+    asyncio.get_running_loop().stop()
+
+
+def _forget_after_fork() -> None:
+    # Threads do not survive a fork: the child gets a loop of its own when it needs one.
+    global _loop, _thread, _lock
+    _loop, _thread, _lock = None, None, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_after_fork)

@@ -1,0 +1,286 @@
+"""A Run is one turn under way: it takes the backend's events, folds them into the Turn, and tells whoever
+subscribed. It lives on the background loop; its methods may be called from any thread.
+
+Whoever waits for a run (`wait`, `await`, `text`) lends it the thread meanwhile: there the user's Python
+functions run, so that their output lands in the waiting cell and the user's objects are touched by one
+thread only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import logging
+import queue
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from dataclasses import replace
+from typing import Any
+
+from . import loop
+from .errors import BackendError, PraisonError
+from .events import Activity, Event, RequestFinished, TextDelta, TextFinal, TurnFailed, TurnFinished
+from .lend import Job
+from .turn import Turn, fold
+from .usage.prices import priced
+
+log = logging.getLogger(__name__)
+
+GRACE_SECONDS = 0.25
+"""After a stop the backend has so long to end the turn by itself; then it is ended here."""
+DRAIN_SECONDS = 30.0
+"""A stopped backend may go on so long behind the scenes to tell its provider and read the last usage."""
+SLICE_SECONDS = 0.2
+"""A waiting thread looks up this often, so that an interrupt reaches it on every system."""
+
+Subscriber = Callable[[Event, Turn], None]
+Source = Callable[["Run"], AsyncIterator[Event]]
+
+
+class Run:
+    """One turn under way. `source(run)` yields its events; `lock` keeps the turns of a session in order.
+
+    With `lend`, somebody will wait for the run and lend their thread; without, functions run on a thread
+    of the pool.
+    """
+
+    def __init__(
+        self,
+        turn: Turn,
+        source: Source,
+        *,
+        lock: asyncio.Lock,
+        subscribers: tuple[Subscriber, ...] = (),
+        lend: bool = True,
+    ) -> None:
+        self.turn = turn
+        self.stopping = False
+        self._source = source
+        self._lock = lock
+        self._subscribers = list(subscribers)
+        self._lend = lend
+        self._streams = False
+        self._said: dict[str, str] = {}
+        self._jobs: list[Job] = []
+        self._inbox: queue.SimpleQueue[Job | str | None] = queue.SimpleQueue()
+        self._wake: Callable[[], object] = lambda: None
+        self._verdicts: dict[str, asyncio.Future[str | None]] = {}
+        self._task: asyncio.Future[Any] | None = None
+        self._over = False
+
+    def begin(self, *, stream: bool = False) -> Run:
+        """Start, in the caller's context, so that output goes to the caller's cell. With `stream` the text
+        can be had from `text()` while it comes."""
+        self._streams = stream
+        self._task = loop.submit(self._main(), contextvars.copy_context())
+        loop.get().call_soon_threadsafe(self._task.add_done_callback, self._close)
+        return self
+
+    # From any thread
+
+    def stop(self) -> None:
+        """End the turn now; text and usage so far stay, the provider is told."""
+        loop.get().call_soon_threadsafe(self._stop)
+
+    def approve(self, call_id: str) -> None:
+        """Let the tool call go on that waits for a yes."""
+        loop.get().call_soon_threadsafe(self._answer, call_id, None)
+
+    def deny(self, call_id: str, message: str = "The user said no.") -> None:
+        """Refuse the tool call that waits; the model gets `message`."""
+        loop.get().call_soon_threadsafe(self._answer, call_id, message)
+
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+        """Call `subscriber(event, turn)` on the loop's thread after each event, and return what ends that."""
+        self._subscribers.append(subscriber)
+        return lambda: self._subscribers.remove(subscriber) if subscriber in self._subscribers else None
+
+    def wait(self) -> Turn:
+        """Block until the turn is over. An interrupt stops the turn and is raised again."""
+        for _ in self.text():
+            pass
+        return self.turn
+
+    def text(self) -> Iterator[str]:
+        """The answer as it comes (after `begin(stream=True)`), until the turn is over. Leaving the
+        iteration early stops the turn."""
+        try:
+            while (item := self._next()) is not None:
+                if isinstance(item, Job):
+                    item.work()
+                else:
+                    yield item
+        except BaseException:
+            # An interrupt, or the reader left: the turn ends, and what was there is kept.
+            self.stop()
+            self._drain()
+            raise
+
+    def _next(self) -> Job | str | None:
+        while True:
+            try:
+                return self._inbox.get(timeout=SLICE_SECONDS)
+            except queue.Empty:
+                continue
+
+    def _drain(self) -> None:
+        while (item := self._next()) is not None:
+            if isinstance(item, Job):
+                item.refuse()
+
+    def __await__(self) -> Generator[Any, None, Turn]:
+        return self._join().__await__()
+
+    async def _join(self) -> Turn:
+        async for _ in self.atext():
+            pass
+        return self.turn
+
+    async def atext(self) -> AsyncIterator[str]:
+        """`text()` for a caller with a loop of its own: a notebook's cell, say."""
+        waiter = asyncio.get_running_loop()
+        ready = asyncio.Event()
+        self._wake = lambda: waiter.call_soon_threadsafe(ready.set)
+        tasks: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                try:
+                    item = self._inbox.get_nowait()
+                except queue.Empty:
+                    await _wait_a_slice(ready)
+                    continue
+                if item is None:
+                    return
+                if isinstance(item, str):
+                    yield item
+                elif item.is_async:
+                    tasks.add(task := asyncio.create_task(item.work_async()))
+                    task.add_done_callback(tasks.discard)
+                else:
+                    item.work()
+        except BaseException:
+            self.stop()
+            while not self._over:
+                try:
+                    await _wait_a_slice(ready)
+                except asyncio.CancelledError:
+                    continue
+            raise
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    # For backends, on the loop's thread
+
+    async def call(self, function: Callable[[], Any], is_async: bool) -> Any:
+        """Run the user's `function` where it belongs and return what it returns; it is awaited when
+        `is_async`."""
+        if self._lend:
+            job = Job(function, is_async)
+            self._jobs.append(job)
+            self._put(job)
+            return await job.result()
+        return await (function() if is_async else asyncio.to_thread(function))
+
+    def verdict(self, call_id: str) -> asyncio.Future[str | None]:
+        """The user's answer to a tool call that asks: None for yes, else the message of the no."""
+        return self._verdicts.setdefault(call_id, loop.get().create_future())
+
+    # On the loop's thread
+
+    async def _main(self) -> None:
+        if self._lock.locked():
+            self._take(Activity(text="waiting for the turn before it"))
+        async with self._lock:
+            events = self._source(self)
+            try:
+                async for event in events:
+                    self._take(event)
+                self._take(TurnFinished())
+            except PraisonError as error:
+                self._take(TurnFailed(error=error))
+            except Exception as error:
+                log.debug("a backend raised", exc_info=True)
+                failure = BackendError(f"{self.turn.backend} raised {type(error).__name__}: {error}")
+                failure.__cause__ = error
+                self._take(TurnFailed(error=failure))
+            finally:
+                if inspect.isasyncgen(events):
+                    await events.aclose()
+
+    def _take(self, event: Event) -> None:
+        if self.stopping and isinstance(event, TurnFinished | TurnFailed):
+            event = TurnFinished(stop_reason="interrupted", time=event.time)
+        if isinstance(event, RequestFinished):
+            event = priced(replace(event, usage=event.usage or self.turn.pending), self.turn.started)
+        self.turn = turn = fold(self.turn, event)
+        if turn.error:
+            turn.error.turn = turn
+        if self._streams:
+            self._say(event)
+        for subscriber in tuple(self._subscribers):
+            try:
+                subscriber(event, turn)
+            except Exception:
+                # A view that breaks must not break the turn.
+                log.exception("a subscriber failed and gets no more events")
+                self._subscribers.remove(subscriber)
+        if turn.ended is not None and not self._over:
+            self._over = True
+            self._put(None)
+
+    def _say(self, event: Event) -> None:
+        """Put the new text into the inbox, each character once: a final message brings what its preview
+        had not."""
+        if not isinstance(event, TextDelta | TextFinal) or not event.text:
+            return
+        known = event.message_id in self._said
+        before = self._said.get(event.message_id, "") if event.message_id else ""
+        new = event.text
+        if isinstance(event, TextFinal):
+            new = event.text[len(before) :] if event.text.startswith(before) else ""
+        if new and self._said and not known:
+            new = "\n\n" + new
+        # Only a message with an id can get a final text, so only there the preview is remembered.
+        self._said[event.message_id] = before + new if event.message_id else "…"
+        if new:
+            self._put(new)
+
+    def _put(self, item: Job | str | None) -> None:
+        self._inbox.put(item)
+        try:
+            self._wake()
+        except RuntimeError:
+            # The waiter's loop is closed: nobody waits any more.
+            self._stop()
+
+    def _stop(self) -> None:
+        if self.turn.ended is not None or self.stopping or self._task is None:
+            return
+        self.stopping = True
+        self._task.cancel()
+        for job in self._jobs:
+            job.interrupt()
+        # The fold ignores a second end.
+        loop.get().call_later(GRACE_SECONDS, self._take, TurnFinished(stop_reason="interrupted"))
+        loop.get().call_later(DRAIN_SECONDS, self._task.cancel)
+
+    def _answer(self, call_id: str, message: str | None) -> None:
+        verdict = self.verdict(call_id)
+        if not verdict.done():
+            verdict.set_result(message)
+
+    def _close(self, task: asyncio.Future[Any]) -> None:
+        if self.turn.ended is None:
+            # Cancelled by a stop, or by the end of the process, before the backend could end the turn.
+            self._take(TurnFinished(stop_reason="interrupted"))
+        if not task.cancelled() and (error := task.exception()):
+            log.error("a turn's task failed", exc_info=error)
+
+
+async def _wait_a_slice(ready: asyncio.Event) -> None:
+    try:
+        await asyncio.wait_for(ready.wait(), SLICE_SECONDS)
+    except TimeoutError:
+        pass
+    ready.clear()

@@ -1,0 +1,92 @@
+"""What a session is, in the words that every backend shares.
+
+>>> from praison_nb.session import SessionInfo
+>>> SessionInfo().to_dict()
+{'id': '', 'status': 'unknown', 'title': '', 'usage': {'input_tokens': 0, 'output_tokens': 0}}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from enum import StrEnum
+from typing import Any
+
+
+class Status(StrEnum):
+    """A session's status; the value is the word that users see."""
+
+    IDLE = "idle"
+    """A session exists and is ready for input."""
+    RUNNING = "running"
+    """A turn is under way."""
+    ERROR = "error"
+    """The last turn failed."""
+    UNKNOWN = "unknown"
+    """Hosted: no session yet, archived, or the status could not be had."""
+    NONE = "none"
+    """Local: no session yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens, in columns that never overlap, so that each can be priced and all can be added.
+
+    `estimated` is True when any part was counted here and not by the provider. Add two with `+`.
+
+    >>> (Usage(uncached_input_tokens=3, output_tokens=1) + Usage(cache_read_input_tokens=4)).input_tokens
+    7
+    """
+
+    uncached_input_tokens: int = 0
+    cache_read_input_tokens: int = 0
+    cache_write_5m_input_tokens: int = 0
+    cache_write_1h_input_tokens: int = 0
+    output_tokens: int = 0
+    estimated: bool = False
+
+    @property
+    def input_tokens(self) -> int:
+        """All input, cached or not."""
+        return self.uncached_input_tokens + self.cache_read_input_tokens + self.cache_creation_input_tokens
+
+    @property
+    def cache_creation_input_tokens(self) -> int:
+        """Input that was written to a cache, for five minutes or an hour."""
+        return self.cache_write_5m_input_tokens + self.cache_write_1h_input_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        total: dict[str, Any] = {
+            f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self) if f.type == "int"
+        }
+        return Usage(**total, estimated=self.estimated or other.estimated)
+
+    def to_dict(self) -> dict[str, Any]:
+        """`input_tokens` (all of it) and `output_tokens` always; the other keys where they say something."""
+        more = {
+            "cache_read_input_tokens": self.cache_read_input_tokens,
+            "cache_creation_input_tokens": self.cache_creation_input_tokens,
+            "estimated": self.estimated,
+        }
+        return {
+            "input_tokens": self.input_tokens,
+            "output_tokens": self.output_tokens,
+            **{key: value for key, value in more.items() if value},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """What `retrieve_session()` says: exactly these four, none of them ever None or missing.
+
+    `usage` holds at least the ints `input_tokens` (all input, cached or not) and `output_tokens`.
+    """
+
+    id: str = ""
+    status: Status = Status.UNKNOWN
+    title: str = ""
+    usage: Mapping[str, Any] = field(default_factory=lambda: Usage().to_dict())
+
+    def to_dict(self) -> dict[str, Any]:
+        """A plain dict of the four, `status` as a plain str."""
+        return {"id": self.id, "status": self.status.value, "title": self.title, "usage": dict(self.usage)}
