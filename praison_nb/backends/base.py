@@ -80,6 +80,7 @@ class Backend(ABC):
         prompt: str,
         *,
         session: str = "main",
+        notices: tuple[str, ...] = (),
         subscribers: tuple[Subscriber, ...] = (),
         lend: bool = True,
         stream: bool = False,
@@ -89,7 +90,9 @@ class Backend(ABC):
         if not isinstance(prompt, str) or not prompt.strip():
             raise ConfigError("The prompt is empty: write what the agent should do.")
         record = self.session
-        turn = Turn(prompt=prompt, session=session, backend=self.name, model=self.model)
+        turn = Turn(
+            prompt=prompt, session=session, backend=self.name, model=self.model, notices=notices
+        )
         record.run = Run(
             turn,
             lambda run: self.events(prompt, run),

@@ -1,0 +1,117 @@
+"""What `%agent` does: look after sessions."""
+
+from __future__ import annotations
+
+import os
+from html import escape
+from typing import Any
+
+from .. import backends, render
+from ..backends.providers import PROVIDERS
+from ..errors import ConfigError
+from ..session import Status
+
+
+def run_command(extension: Any, magics: Any, line: str) -> None:
+    """Do what the line of `%agent` says."""
+    command, _, rest = line.strip().partition(" ")
+    rest = rest.strip()
+    match command:
+        case "":
+            _table(
+                extension.shell, ["session", "status", "model", "backend", "in", "out"], _sessions(extension)
+            )
+        case "stop":
+            _stop(extension, rest)
+        case "reset":
+            conversation = extension.conversations.find(rest or "main")
+            conversation.backend.reset_session()
+            _say(extension.shell, f"Session {conversation.name!r} starts over with the next prompt.")
+        case "use":
+            _use(extension, magics, rest)
+        case "models":
+            _table(extension.shell, ["model", "where", "ready"], _models())
+        case "help":
+            _say(extension.shell, f"{magics.agent.__doc__}\n{magics.agent_line.__doc__}")
+        case _:
+            raise ConfigError(f"%agent has no command {command!r}. `%agent help` lists them.")
+
+
+def _sessions(extension: Any) -> list[list[Any]]:
+    rows = []
+    for conversation in extension.conversations:
+        info = conversation.backend.retrieve_session()
+        tokens_in, tokens_out = info["usage"]["input_tokens"], info["usage"]["output_tokens"]
+        about = "~" if info["usage"].get("estimated") else ""
+        model, backend = conversation.backend.model, conversation.backend.name
+        status = Status(info["status"])
+        rows.append(
+            [conversation.name, status, model, backend, f"{about}{tokens_in:,}", f"{about}{tokens_out:,}"]
+        )
+    return rows
+
+
+def _stop(extension: Any, name: str) -> None:
+    conversations = [extension.conversations.find(name)] if name else list(extension.conversations)
+    running = [c for c in conversations if c.run is not None and c.run.turn.ended is None]
+    for conversation in running:
+        conversation.backend.interrupt()
+    names = ", ".join(c.name for c in running)
+    _say(extension.shell, f"Stopped: {names}." if running else "No turn is under way.")
+
+
+def _use(extension: Any, magics: Any, name: str) -> None:
+    if not name:
+        now = magics.model or magics.backend or " ".join(filter(None, backends.choice()))
+        _say(extension.shell, f"The default is {now}. `%agent use BACKEND` or `%agent use MODEL` changes it.")
+        return
+    holds_backend = name in backends.names() or name in extension.shell.user_ns
+    if holds_backend and name in extension.shell.user_ns:
+        backends.as_backend(extension.shell.user_ns[name])
+    magics.backend, magics.model = (name, "") if holds_backend else ("", name)
+    extension.conversations.forget("main")
+    _say(extension.shell, f"%%agent uses {name} from now on, in a new conversation.")
+
+
+def _models() -> list[list[Any]]:
+    ollama = backends.running_ollama()
+    rows = [["embedded", "a small model in a process of this kernel", "yes"]]
+    rows += [["claude-sonnet-4-6 (-b hosted)", "Anthropic's Managed Agents", _key("ANTHROPIC_API_KEY")]]
+    for prefix, provider in PROVIDERS.items():
+        if prefix == "ollama":
+            rows.append([f"ollama/{ollama or '…'}", provider.name, "yes" if ollama else "not running"])
+        else:
+            shown = "gpt-4o-mini" if prefix == "openai" else f"{prefix}/…"
+            rows.append([shown, provider.name, _key(provider.key_variable)])
+    return [*rows, ["gguf:PATH", "your own GGUF file", "yes"]]
+
+
+def _key(variable: str) -> str:
+    if not variable:
+        return "if it runs"
+    return "yes" if os.environ.get(variable) else f"set {variable}"
+
+
+def _say(shell: Any, text: str) -> None:
+    shell.display_pub.publish({"text/plain": text})
+
+
+def _table(shell: Any, heads: list[str], rows: list[list[Any]]) -> None:
+    if not rows:
+        _say(shell, "No sessions yet: ask something with %%agent.")
+        return
+    cells = [[str(value) for value in row] for row in rows]
+    widths = [max(len(row[i]) for row in [heads, *cells]) for i in range(len(heads))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in [heads, *cells]
+    ]
+    head = "".join(f'<th style="text-align: left">{escape(name)}</th>' for name in heads)
+    body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
+    html = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    shell.display_pub.publish({"text/plain": "\n".join(line.rstrip() for line in lines), "text/html": html})
+
+
+def _cell(value: Any) -> str:
+    inner = render.badge_html(value) if isinstance(value, Status) else escape(render.clean(str(value)))
+    return f'<td style="text-align: left">{inner}</td>'

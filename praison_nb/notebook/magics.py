@@ -1,0 +1,221 @@
+"""`%%agent` and `%agent`."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import sys
+from typing import Any
+
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
+from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+from traitlets import Int, Unicode
+
+from ..errors import ConfigError
+from ..run import Run
+from ..turn import Turn
+
+_CELL = "get_ipython().run_cell_magic('agent',"
+
+
+class TurnInterrupted(KeyboardInterrupt):
+    """The user interrupted the cell: later cells of a Run All must not run."""
+
+    def _render_traceback_(self) -> list[str]:
+        return ["KeyboardInterrupt: the turn was stopped; its text and usage so far are kept"]
+
+
+def await_our_cells(lines: list[str]) -> list[str]:
+    """Our cell magic is a coroutine, so that the kernel stays alive while the cell waits."""
+    return [f"await {lines[0]}", *lines[1:]] if lines and lines[0].startswith(_CELL) else lines
+
+
+@magics_class
+class AgentMagics(Magics):
+    """Defaults of `%%agent`; set them with `%config AgentMagics.model = "ollama/llama3.2"`."""
+
+    backend = Unicode("", help="Backend: hosted, local, embedded, a registered name, or a variable.").tag(
+        config=True
+    )
+    model = Unicode("", help="Model, such as gpt-4o-mini, ollama/llama3.2, embedded.").tag(config=True)
+    system = Unicode("", help="System prompt.").tag(config=True)
+    max_turns = Int(0, help="Requests of one turn at most; 0 leaves it to the backend.").tag(config=True)
+
+    def __init__(self, shell: Any, extension: Extension) -> None:
+        super().__init__(shell)
+        self._extension = extension
+
+    @magic_arguments()
+    @argument("-b", "--backend", metavar="BACKEND", help="hosted, local, embedded, a name, or a variable")
+    @argument("-m", "--model", metavar="MODEL", help="gpt-4o-mini, ollama/llama3.2, embedded, gguf:PATH, …")
+    @argument(
+        "-s", "--session", metavar="SESSION", help="the conversation's name; it goes on from cell to cell"
+    )
+    @argument("--new", action="store_true", help="start the conversation over")
+    @argument("--system", metavar="TEXT", help="the system prompt, in quotes")
+    @argument("-t", "--tools", metavar="TOOL,…", help="functions of this notebook that the agent may call")
+    @argument("-o", "--out", metavar="NAME", help="also keep the Turn in this variable")
+    @argument("--max-turns", type=int, metavar="N", help="requests of this turn at most")
+    @argument("--raw", action="store_true", help="send the text as it is, with every {brace}")
+    @cell_magic
+    def agent(self, line: str, cell: str) -> Any:
+        """Send the cell's text to an agent and show its answer, live, with status, tokens and cost.
+
+        `{name}`, `{df.shape}` and the like are filled from the notebook's variables. The Turn is in `_`,
+        in Out, and in the variable named with -o: `_.text`, `_.usage`, `_.cost`, `_.tools`.
+
+        Without -b and -m: Anthropic's Managed Agents with ANTHROPIC_API_KEY, else OpenAI with
+        OPENAI_API_KEY, else a running Ollama, else a small model embedded here. `%agent use …` sets
+        another default. ■ (or Ctrl-C) stops the turn and keeps what there is. `%agent help` has more.
+        """
+        arguments = parse_argstring(self.agent, line)
+        run = self._extension.begin(arguments, cell, self)
+        if _can_await(self.shell):
+            return self._extension.foreground(run, arguments.out)
+        return self._extension.blocking(run, arguments.out)
+
+    @line_magic("agent")
+    def agent_line(self, line: str) -> None:
+        """Look after sessions.
+
+        %agent                    all sessions, with status, model and tokens
+        %agent stop [SESSION]     stop the turn of one session, or of all
+        %agent reset [SESSION]    forget a conversation; the next prompt begins a new one
+        %agent use BACKEND|MODEL  the default from now on, such as embedded, ollama/llama3.2, or a variable
+        %agent models             what this machine offers
+        %agent help               this page and that of %%agent
+        """
+        from .commands import run_command
+
+        run_command(self._extension, self, line)
+
+
+def _can_await(shell: Any) -> bool:
+    return hasattr(shell, "kernel") and bool(shell.autoawait)
+
+
+class Extension:
+    """What `%load_ext praison_nb` adds to a shell, and takes away again."""
+
+    def __init__(self, shell: Any) -> None:
+        self.shell = shell
+        self.magics = AgentMagics(shell, self)
+        shell.register_magics(self.magics)
+        if _can_await(shell):
+            shell.input_transformers_post.append(await_our_cells)
+        for key in ("%%agent", "%agent"):
+            shell.set_hook("complete_command", self._complete, str_key=key)
+
+    @functools.cached_property
+    def conversations(self) -> Any:
+        """The kernel's conversations."""
+        from .conversations import Conversations
+
+        return Conversations()
+
+    def _complete(self, shell: Any, event: Any) -> list[str]:
+        from .complete import complete
+
+        return complete(self, shell, event)
+
+    def remove(self) -> None:
+        """Undo what __init__ did."""
+        self.conversations.stop()
+        for kind in ("line", "cell"):
+            self.shell.magics_manager.magics[kind].pop("agent", None)
+        if self.magics in self.shell.configurables:
+            self.shell.configurables.remove(self.magics)
+        if await_our_cells in self.shell.input_transformers_post:
+            self.shell.input_transformers_post.remove(await_our_cells)
+        for key in ("%%agent", "%agent"):
+            self.shell.strdispatchers["complete_command"].strs.pop(key, None)
+
+    def begin(self, arguments: Any, cell: str, defaults: AgentMagics) -> Run:
+        """Start the turn that a cell asks for and show it."""
+        from .fill import fill
+
+        backend = self._backend(arguments.backend or (None if arguments.model else defaults.backend))
+        conversation = self.conversations.get(
+            arguments.session or arguments.backend or "main",
+            backend,
+            new=arguments.new,
+            model=arguments.model or (None if arguments.backend else defaults.model) or None,
+            system=_unquoted(arguments.system) or defaults.system or None,
+            max_turns=arguments.max_turns or defaults.max_turns or None,
+            tools=self._tools(arguments.tools),
+        )
+        prompt, notes = (cell, []) if arguments.raw else fill(cell, self.shell.user_ns)
+        in_terminal = not hasattr(self.shell, "kernel")
+        run: Run = conversation.backend.begin(
+            prompt.strip(), session=conversation.name, notices=tuple(notes), stream=in_terminal
+        )
+        conversation.runs.append(run)
+        if not in_terminal:
+            from .display import KernelView
+
+            run.subscribe(KernelView(run, self.shell))
+        return run
+
+    async def foreground(self, run: Run, name: str | None) -> None:
+        """Wait for the turn without blocking the kernel."""
+        try:
+            await run
+        except asyncio.CancelledError:
+            self._keep(run.turn, name)
+            raise TurnInterrupted from None
+        self._end(run.turn, name)
+
+    def blocking(self, run: Run, name: str | None) -> None:
+        """Wait for the turn where nothing can be awaited; in a terminal, write the text as it comes."""
+        from .. import render
+
+        try:
+            for text in run.text():
+                sys.stdout.write(render.clean(text))
+                sys.stdout.flush()
+        except KeyboardInterrupt:
+            self._keep(run.turn, name)
+            raise TurnInterrupted from None
+        finally:
+            if not hasattr(self.shell, "kernel"):
+                sys.stdout.write(f"\n{render.below_text(run.turn)}\n")
+        self._end(run.turn, name)
+
+    def _end(self, turn: Turn, name: str | None) -> None:
+        self._keep(turn, name)
+        if turn.error is not None:
+            raise turn.error
+
+    def _keep(self, turn: Turn, name: str | None) -> None:
+        """The Turn as `_`, Out[n] and `name`; it is shown already, so it is not the cell's value."""
+        self.shell.displayhook.update_user_ns(turn)
+        if name:
+            self.shell.push({name: turn})
+
+    def _backend(self, name: str | None) -> Any:
+        """A variable's value where one has the name and holds a backend, else the name itself."""
+        from ..backends import names
+
+        if not name or name in names():
+            return name or None
+        if name not in self.shell.user_ns:
+            raise ConfigError(f"No backend and no variable {name!r}. Backends are: {', '.join(names())}.")
+        return self.shell.user_ns[name]
+
+    def _tools(self, names: str | None) -> list[Any] | None:
+        if names is None:
+            return None
+        wanted = [name.strip() for name in names.split(",") if name.strip()]
+        for name in wanted:
+            if name not in self.shell.user_ns:
+                raise ConfigError(
+                    f"No function {name!r} in this notebook: define it before you name it with -t."
+                )
+        return [self.shell.user_ns[name] for name in wanted]
+
+
+def _unquoted(text: str | None) -> str | None:
+    """IPython's argument splitting keeps the quotes."""
+    if text and len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        return text[1:-1]
+    return text
