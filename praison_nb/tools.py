@@ -68,7 +68,7 @@ class Tool:
             part.pop("title", None)
             if texts.get(parameter):
                 part.setdefault("description", texts[parameter])
-        return cls(name, doc.description or "", schema, function)
+        return cls(name, (doc.description or "").strip(), schema, function)
 
     @property
     def is_async(self) -> bool:

@@ -32,7 +32,6 @@ from ..session import Usage
 from ..tools import Tool, ToolArgumentError, tools_of
 from ..turn import estimate_tokens
 from ..values import describe
-from . import embedded
 from .base import Backend, Session
 from .chat import CallParts, Reply, choice_schema, chosen_call, without_tools
 from .local_config import LocalAgentConfig
@@ -72,6 +71,8 @@ class LocalAgent(Backend):
         """One turn: ask the model, run the tools that it calls, and ask again until it has no more."""
         session, config = self.session, self.config
         if config.runs_embedded:
+            from . import embedded
+
             async for step in embedded.start(config.model_file):
                 if isinstance(step, embedded.Endpoint):
                     server = Server("The embedded model", step.base_url, step.model, api_key=step.api_key)
@@ -146,10 +147,8 @@ class _LocalTurn:
         except Exception as error:
             yield self._counted(reply, opened)
             self._keep_partial(reply, choosing)
-            if self.emulate and (reason := embedded.exit_reason(self.config.model_file)):
-                raise EmbeddedModelError(
-                    f"The embedded model's process ended ({reason}). Ask again: it is started anew."
-                ) from error
+            if self.emulate:
+                _raise_if_ended(self.config.model_file, error)
             raise translate(error, self.server.where) from error
         yield self._counted(reply, opened)
         if not reply.finish_reason:
@@ -248,3 +247,12 @@ def _end(reply: Reply) -> TurnFinished:
 def _declared(tool: Tool) -> dict[str, Any]:
     function = {"name": tool.name, "description": tool.description, "parameters": tool.schema}
     return {"type": "function", "function": function}
+
+
+def _raise_if_ended(model_file: str, error: Exception) -> None:
+    """Say that the embedded model's process ended, where it did: that is why the stream broke."""
+    from . import embedded
+
+    if reason := embedded.exit_reason(model_file):
+        line = f"The embedded model's process ended ({reason}). Ask again: it is started anew."
+        raise EmbeddedModelError(line) from error

@@ -1,0 +1,81 @@
+"""The process that serves one GGUF file by HTTP. It is run as a script, and imports nothing of praison_nb.
+
+On stdin it gets one line of JSON, {"path", "name", "api_key"}; when its address is open it writes
+"listening on http://127.0.0.1:PORT" to stdout. It ends as soon as the process that started it does.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+CONTEXT_TOKENS = 8192
+"""What one conversation may hold, unless the model was trained for less."""
+
+SLOTS = 2
+"""How many answers are written at once; further requests wait for one to end."""
+
+
+def _end_with_parent(parent: int) -> None:
+    """End when the parent process is gone: even an empty-handed fork of it may hold our stdin open for ever."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(0)
+
+
+def _end_with_stdin() -> None:
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
+def _cpus() -> int:
+    """The CPUs that this process may use, by its cgroup too: threads beyond a container's quota spin in vain."""
+    cpus = os.cpu_count() or 1
+    try:
+        cpus = len(os.sched_getaffinity(0))
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        cpus = min(cpus, math.ceil(int(quota) / int(period)))
+    except (AttributeError, OSError, ValueError):  # another system, another cgroup version, quota "max"
+        pass
+    return max(1, cpus)
+
+
+def main() -> None:
+    parent = os.getppid()
+    settings = json.loads(sys.stdin.buffer.readline())
+    threading.Thread(target=_end_with_stdin, daemon=True).start()
+
+    import xllamacpp
+
+    params = xllamacpp.CommonParams()
+    params.model.path = settings["path"]
+    params.model_alias = {settings["name"]}
+    params.hostnames = ["127.0.0.1"]
+    params.port = 0
+    params.api_keys = [settings["api_key"]]
+    params.cors_origins = ""
+    params.ui = False
+    params.endpoint_slots = False
+    params.verbosity = 1
+    # Each slot has a cache of its own: in a shared one, some long conversations at once would end each other.
+    params.n_parallel = SLOTS
+    params.n_ctx = SLOTS * CONTEXT_TOKENS
+    params.cache_ram_mib = 256
+    if _cpus() < (os.cpu_count() or 1):
+        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = _cpus()
+    try:
+        server = xllamacpp.Server(params)
+    except RuntimeError as error:
+        sys.exit(f"{error}")  # what was wrong stands above it
+    sys.stdout.write(f"listening on {server.listening_address}\n")
+    sys.stdout.flush()
+    _end_with_parent(parent)
+
+
+if __name__ == "__main__":
+    main()

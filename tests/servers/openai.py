@@ -1,0 +1,135 @@
+"""A scripted server that speaks OpenAI's streaming chat completions.
+
+    with OpenAIServer() as server:
+        server.script(reply("Hello", usage=(9, 2)))         # the next request is answered so
+        agent = LocalAgent(config=LocalAgentConfig(model="m", base_url=server.base_url, api_key="test-key"))
+
+A reply is a list of steps: a dict is a chunk, checked against the SDK's own type; bytes go out as they are;
+a Gate stops until the test opens it, CutHere ends the connection. Without a script the server echoes the
+last user message.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+from openai.types.chat import ChatCompletionChunk
+
+from servers.base import Gate, LoopbackServer
+
+
+@dataclass(frozen=True)
+class CutHere:
+    """The connection ends at this step: closed in mid-body, or reset."""
+
+    reset: bool = False
+
+
+Step = dict[str, Any] | bytes | Gate | CutHere
+DONE = b"data: [DONE]\n\n"
+MODEL = "scripted-1"
+
+
+def chunk(delta: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+    """One chunk; `finish_reason=` and `usage=` where the test wants them."""
+    finish = fields.pop("finish_reason", None)
+    choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish}]
+    base = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": MODEL}
+    return {**base, "choices": choices, **fields}
+
+
+def usage(prompt: int, completion: int, cached: int = 0, **more: Any) -> dict[str, Any]:
+    """The chunk with the server's count."""
+    count = {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "prompt_tokens_details": {"cached_tokens": cached},
+        **more,
+    }
+    return chunk(None, usage=count)
+
+
+def call(name: str, arguments: str, call_id: str = "call_1", index: int = 0, size: int = 3) -> list[Step]:
+    """A tool call, its arguments split into pieces of `size` characters."""
+    first = {"index": index, "id": call_id, "type": "function", "function": {"name": name, "arguments": ""}}
+    parts = [{"index": index, "function": {"arguments": a}} for a in _pieces(arguments, size)]
+    return [chunk({"tool_calls": [part]}) for part in [first, *parts]]
+
+
+def reply(
+    text: str = "",
+    *,
+    calls: Sequence[tuple[str, str]] = (),
+    usage: tuple[int, ...] | None = (10, 5),
+    size: int = 4,
+    finish: str | None = None,
+    before_end: Iterable[Step] = (),
+) -> list[Step]:
+    """A whole reply: text in pieces of `size` characters, then tool calls (name, JSON arguments)."""
+    steps: list[Step] = [chunk({"role": "assistant", "content": ""})]
+    steps += [chunk({"content": piece}) for piece in _pieces(text, size)]
+    for index, (name, arguments) in enumerate(calls):
+        steps += call(name, arguments, f"call_{index + 1}", index)
+    steps += before_end
+    steps.append(chunk({}, finish_reason=finish or ("tool_calls" if calls else "stop")))
+    if usage is not None:
+        steps.append(globals()["usage"](*usage))
+    return [*steps, DONE]
+
+
+def _pieces(text: str, size: int) -> list[str]:
+    return [text[at : at + size] for at in range(0, len(text), size)]
+
+
+class OpenAIServer(LoopbackServer):
+    """Plays one scripted reply for each request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._scripts: deque[list[Step]] = deque()
+
+    @property
+    def base_url(self) -> str:
+        return f"{self.url}/v1"
+
+    @property
+    def bodies(self) -> list[dict[str, Any]]:
+        """The bodies of the chat completion requests so far."""
+        return [request.json for request in self.seen("POST", "/chat/completions")]
+
+    def script(self, *replies: list[Step]) -> None:
+        """Answer the next requests with these replies, in order."""
+        for steps in replies:
+            for step in steps:
+                if isinstance(step, dict):
+                    ChatCompletionChunk.model_validate(step)
+        self._scripts.extend(replies)
+
+    def routes(self, router: web.UrlDispatcher) -> None:
+        router.add_post("/v1/chat/completions", self._complete)
+
+    async def _complete(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        if self._scripts:
+            steps = self._scripts.popleft()
+        else:
+            steps = reply(next(m["content"] for m in reversed(body["messages"]) if m["role"] == "user"))
+        if not body.get("stream_options", {}).get("include_usage"):
+            steps = [s for s in steps if not (isinstance(s, dict) and s.get("usage"))]
+        stream = await self.stream(request)
+        for step in steps:
+            if isinstance(step, Gate):
+                await step.passed()
+            elif isinstance(step, CutHere):
+                await stream.abort(reset=step.reset)
+            elif isinstance(step, bytes):
+                await stream.write(step)
+            else:
+                await stream.write(b"data: " + json.dumps(step, ensure_ascii=False).encode() + b"\n\n")
+        return stream.response
