@@ -48,7 +48,7 @@ class Tool:
         from pydantic import TypeAdapter
         from pydantic.errors import PydanticUserError
 
-        name = getattr(function, "__name__", "") or getattr(getattr(function, "func", None), "__name__", "")
+        name = getattr(function, "__name__", "")
         if not name.isidentifier():
             raise ConfigError("A tool needs a name: define it with def, not as a lambda.")
         try:

@@ -24,6 +24,7 @@ def fill(
     """The prompt with `{name}`, `{df.shape}`, `{len(rows)}` and the like filled, and a line for each one
     that could not be."""
     problems: list[str] = []
+    scope = dict(variables)  # eval adds to it
 
     def value(match: re.Match[str]) -> str:
         source = match[1].strip()
@@ -31,7 +32,7 @@ def fill(
         if code is None:
             return match[0]
         try:
-            return text_of(eval(code, variables))
+            return text_of(eval(code, scope))
         except NameError as error:
             problems.append(f"{match[0]} is left as it is: {error.name or source} is not defined")
         except Exception as error:

@@ -1,0 +1,103 @@
+"""The mapping of the SDKs' exceptions is whole, and says nothing secret."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterator
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import anthropic
+import httpx2
+import openai
+import pytest
+
+from praison_nb import errors
+from praison_nb.backends.sdk_errors import Where, translate
+
+WHERE = Where("OpenAI", "http://127.0.0.1:1/v1", "gpt-4o-mini", "OPENAI_API_KEY", "very-secret-key")
+REQUEST = httpx2.Request("POST", "http://127.0.0.1:1/v1/chat/completions")
+
+
+def made(kind: type[Exception]) -> Exception:
+    """An exception of the SDK's, as its constructor wants it."""
+    parameters = inspect.signature(kind.__init__).parameters
+    status = getattr(kind, "status_code", 418)
+    response = httpx2.Response(status if isinstance(status, int) else 418, request=REQUEST, json={})
+    known: dict[str, Any] = {
+        "message": "told very-secret-key",
+        "response": response,
+        "body": {"error": {"message": "told very-secret-key"}},
+        "request": REQUEST,
+        "completion": SimpleNamespace(usage=None),
+        "unsent_messages": [],
+        "path": None,
+    }
+    if set(parameters) == {"self", "args", "kwargs"}:
+        return kind("told very-secret-key")
+    return kind(**{name: known[name] for name in parameters if name in known})
+
+
+def kinds(sdk: ModuleType) -> Iterator[type[Exception]]:
+    """Every exception of the SDK's tree. (The checks of webhooks, which raise ValueError, are not in it.)"""
+    root = getattr(sdk, "OpenAIError", None) or sdk.AnthropicError
+    found: set[type[Exception]] = set()
+    for module in (sdk, sdk._exceptions):
+        for value in list(vars(module).values()):
+            if isinstance(value, type) and issubclass(value, root):
+                found.add(value)
+    yield from sorted(found, key=lambda kind: kind.__name__)
+
+
+@pytest.mark.parametrize(
+    "kind", [*kinds(openai), *kinds(anthropic)], ids=lambda kind: f"{kind.__module__}.{kind.__name__}"
+)
+def test_every_exception_of_the_sdks_is_mapped(kind: type[Exception]) -> None:
+    error = translate(made(kind), WHERE)
+    # None falls through to the last resort, which is for exceptions that nobody knows.
+    assert isinstance(error, errors.PraisonError)
+    assert f"{kind.__name__}:" not in str(error), error
+    assert "very-secret-key" not in str(error)
+    assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (httpx2.ReadError("gone"), errors.UnreachableError),
+        (httpx2.RemoteProtocolError("gone"), errors.UnreachableError),
+        (httpx2.ConnectError("refused"), errors.UnreachableError),
+        (httpx2.ReadTimeout("slow"), errors.TurnTimeoutError),
+        (httpx2.DecodingError("bad gzip"), errors.MalformedStreamError),
+        (ConnectionResetError(), errors.UnreachableError),
+        (TimeoutError(), errors.TurnTimeoutError),
+        (json.JSONDecodeError("x", "y", 0), errors.MalformedStreamError),
+        (UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"), errors.MalformedStreamError),
+        (AttributeError("no choices"), errors.MalformedStreamError),
+    ],
+)
+def test_what_streams_raise_below_the_sdk(error: Exception, kind: type[Exception]) -> None:
+    assert type(translate(error, WHERE)) is kind
+
+
+def test_every_error_of_ours_is_in_the_tree() -> None:
+    drawn = errors.__doc__ or ""
+    for name, value in vars(errors).items():
+        if isinstance(value, type) and issubclass(value, Exception):
+            assert name in drawn, f"{name} is missing from the tree in the docstring"
+            assert issubclass(value, errors.PraisonError)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["sk-proj-abcdefgh12345678", "sk-ant-api03-abc_def-1234567", "AIzaSyA1234567890abc", "gsk_abcdefgh1234"],
+)
+def test_keys_are_redacted(key: str) -> None:
+    assert key not in str(errors.PraisonError(f"Incorrect API key provided: {key}. Bearer {key}"))
+    assert key not in errors.redact(f'{{"key": "{key}"}}')
+
+
+def test_an_error_is_one_line_for_ipython() -> None:
+    error = errors.RateLimitError("Slow\n  down.", status_code=429, retry_after=2.0)
+    assert error._render_traceback_() == ["RateLimitError: Slow down."]
