@@ -115,6 +115,11 @@ class Backend(ABC):
             yield text
         raise_for(run.turn)
 
+    def update_agent(self, **changes: Any) -> None:
+        """Change the agent from the next turn on. Raises ConfigError: a backend that can, does its own."""
+        names = ", ".join(changes)
+        raise ConfigError(f"{names} cannot be changed: {self.model} has no update_agent().")
+
     def interrupt(self) -> None:
         """Stop the turn that is under way; nothing happens when there is none."""
         if self.session.run is not None:

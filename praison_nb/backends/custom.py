@@ -101,7 +101,9 @@ class CustomBackend(Backend):
         self._tell("reset_all")
 
     def update_agent(self, **changes: Any) -> None:
-        """The user's own `update_agent`. Raises AttributeError where it has none."""
+        """The user's own `update_agent`. Raises ConfigError where it has none."""
+        if not hasattr(self.user, "update_agent"):
+            super().update_agent(**changes)
         self._tell("update_agent", **changes)
 
     def list_sessions(self, **options: Any) -> list[dict[str, Any]]:
