@@ -47,8 +47,10 @@ def translate(error: BaseException, where: Where) -> PraisonError:
         return error
     names = {kind.__name__ for kind in type(error).__mro__}
     told = redact(_told(error), where.api_key)
-    if status := getattr(error, "status_code", None):
-        return _by_status(int(status), error, told, where)
+    status = getattr(error, "status_code", None)
+    # An error that a stream tells after it began carries the response's own status, which is 200.
+    if isinstance(status, int) and status >= 400:
+        return _by_status(status, error, told, where)
     if names & {"CredentialsError", "SubjectTokenProviderError", "WorkloadIdentityError"}:
         return MissingKeyError(f"No usable credentials for {where.server}: {told} Set {where.key_variable}.")
     if names & {"APITimeoutError", "TimeoutException"} or isinstance(error, TimeoutError):
@@ -84,7 +86,7 @@ def _by_status(status: int, error: BaseException, told: str, where: Where) -> Pr
             status_code=status,
         )
     if status == 429:
-        wait = _retry_after(error)
+        wait = retry_after(error)
         again = f"Try again in {wait:.0f} s" if wait is not None else "Try again later"
         return RateLimitError(
             f"{where.server} is rate limiting this key (429). {again}, or ask less at once. It said: {told}",
@@ -129,7 +131,8 @@ def _unreachable(error: BaseException, where: Where) -> str:
     return f"Cannot reach {where.server} at {where.base_url} ({reason}). Is it running, is the address right?"
 
 
-def _retry_after(error: BaseException) -> float | None:
+def retry_after(error: BaseException) -> float | None:
+    """Seconds that the server asks to wait, None where it says nothing."""
     headers = getattr(getattr(error, "response", None), "headers", {})
     try:
         if "retry-after-ms" in headers:

@@ -38,7 +38,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from aiohttp import web
-from multidict import CIMultiDictProxy, MultiDictProxy
+from multidict import CIMultiDictProxy, MultiMapping
 
 T = TypeVar("T")
 PATIENCE = 60.0
@@ -51,7 +51,7 @@ class Recorded:
 
     method: str
     path: str
-    query: MultiDictProxy[str]
+    query: MultiMapping[str]
     headers: CIMultiDictProxy[str]
     body: bytes
     json: Any

@@ -1,0 +1,291 @@
+"""One session of the hosted test server: its history, its streams, and the turn that it plays."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from anthropic.types.beta import BetaManagedAgentsSession
+from anthropic.types.beta.sessions import BetaManagedAgentsStreamSessionEvents
+
+from .hosted_rules import check_events
+from .hosted_types import check_response
+from .hosted_usage import Spending, Tokens
+
+if TYPE_CHECKING:
+    from .hosted import HostedServer
+
+Event = dict[str, Any]
+Step = Callable[["Session"], Coroutine[Any, Any, None]]
+"""A piece of a script: it makes a session do something."""
+
+
+@dataclass
+class Subscriber:
+    """A stream that is open. `frames` are bytes to send, or how the stream shall end."""
+
+    previews: frozenset[str]
+    frames: asyncio.Queue[bytes | Literal["end", "close", "reset"]] = field(default_factory=asyncio.Queue)
+    started: set[str] = field(default_factory=set)
+
+
+class Session:
+    """Status, usage and history always agree with what has been emitted."""
+
+    def __init__(self, server: HostedServer, fields: dict[str, Any]) -> None:
+        self.server = server
+        self.id: str = server.new_id("sesn")
+        self.fields = fields
+        self.created_at = self.updated_at = server.now()
+        self.archived_at: str | None = None
+        self.status: Literal["idle", "running", "rescheduling", "terminated"] = "idle"
+        self.stop_reason: Event | None = None
+        self.lag = 0
+        self.events: list[Event] = []
+        """The history, as `events.list` gives it."""
+        self.pending: dict[str, Event] = {}
+        """The tool uses that wait for an answer, by id."""
+        self.answers: dict[str, Event] = {}
+        self.spent = Spending()
+        self.subscribers: list[Subscriber] = []
+        self._inbox: deque[Event] = deque()
+        self._turn: asyncio.Task[None] | None = None
+        self._interrupted = False
+
+    def __repr__(self) -> str:
+        return f"<Session {self.id} {self.status} {[event['type'] for event in self.events]}>"
+
+    # What the API gives
+
+    def to_dict(self, status: str | None = None) -> dict[str, Any]:
+        """The session as the API gives it; with another status where that lags behind."""
+        session = {
+            "type": "session",
+            "id": self.id,
+            "status": status or self.status,
+            "created_at": self.created_at,
+            "updated_at": self.updated_at,
+            "archived_at": self.archived_at,
+            "outcome_evaluations": [],
+            "stats": {"active_seconds": self.spent.seconds},
+            "usage": self.spent.to_dict(),
+            **self.fields,
+        }
+        return check_response(BetaManagedAgentsSession, session)
+
+    def seen_status(self) -> str:
+        """What a request learns of the status: for a while after an idle, it is still running."""
+        if self.lag and self.status == "idle":
+            self.lag -= 1
+            return "running"
+        return self.status
+
+    def messages(self) -> list[dict[str, str]]:
+        """The conversation so far as role and content, the agent's system prompt first."""
+        roles = {"user.message": "user", "agent.message": "assistant"}
+        system = self.fields["agent"]["system"]
+        conversation = [{"role": "system", "content": system}] if system else []
+        for event in self.events:
+            if event["type"] in roles and event["processed_at"]:
+                text = "".join(block.get("text", "") for block in event["content"])
+                conversation.append({"role": roles[event["type"]], "content": text})
+        return conversation
+
+    # What steps do
+
+    def emit(self, event: Event, *, checked: bool = True) -> Event:
+        """Put an event into the history and on every stream; `checked` against the SDK's types."""
+        event = {"type": event["type"], "id": event.get("id") or self.server.new_id("sevt"), **event}
+        event.setdefault("processed_at", self.server.now())
+        if checked:
+            check_response(BetaManagedAgentsStreamSessionEvents, event)
+        match event["type"]:
+            case "session.status_running":
+                self.status = "running"
+            case "session.status_rescheduled":
+                self.status = "rescheduling"
+            case "session.status_terminated":
+                self.status = "terminated"
+            case "session.status_idle":
+                self.status, self.stop_reason = "idle", event["stop_reason"]
+                self.lag = self.server.lag
+        if event["type"].startswith("user."):  # a queued event is there already
+            self.events = [each for each in self.events if each["id"] != event["id"]]
+        self.events.append(event)
+        self.updated_at = self.server.now()
+        self.send(frame(event))
+        return event
+
+    def send(self, data: bytes | Literal["end", "close", "reset"]) -> None:
+        """Put bytes on every open stream, or end them all."""
+        for subscriber in self.subscribers:
+            subscriber.frames.put_nowait(data)
+        self.server.changed()
+
+    def preview(self, event: Event, *, kind: str = "agent.message", checked: bool = True) -> None:
+        """Send a preview to the streams that asked for its kind, and saw its start. It has no history."""
+        if checked:
+            check_response(BetaManagedAgentsStreamSessionEvents, event)
+        for subscriber in self.subscribers:
+            if kind in subscriber.previews:
+                if event["type"] == "event_start":
+                    subscriber.started.add(event["event"]["id"])
+                if not checked or event["type"] == "event_start" or event["event_id"] in subscriber.started:
+                    subscriber.frames.put_nowait(frame(event))
+        self.server.changed()
+
+    def idle(self, stop_reason: Event, **details: Any) -> None:
+        """Go idle, the usage so far first, as the API has it."""
+        self.emit({"type": "session.usage", "usage": self.spent.to_dict(), "budget": self.fields["budget"]})
+        self.emit({"type": "session.status_idle", "stop_reason": stop_reason, **details})
+
+    def end_request(
+        self, start: Event, tokens: Tokens, cents: int | None, seconds: float, is_error: bool
+    ) -> None:
+        """End a model request, and count what it used."""
+        self.spent.add(tokens, cents, seconds)
+        end = {"type": "span.model_request_end", "model_request_start_id": start["id"], "is_error": is_error}
+        self.emit(end | {"model_usage": tokens.to_span()})
+
+    async def require(self, uses: Iterable[Event]) -> dict[str, Event]:
+        """Wait, idle, until each of these tool uses has its answer; the answers by the uses' ids."""
+        self.pending = {use["id"]: use for use in uses}
+        asked = list(self.pending)
+        self._requires_action()
+        await self.server.holds(lambda: not self.pending)
+        return {key: self.answers.pop(key) for key in asked}
+
+    async def within_budget(self) -> None:
+        """Wait, idle, while the budget is used up: no model request starts then."""
+        if self.is_over_budget():
+            self._budget_reached("budget_reached")
+            await self.server.holds(lambda: not self.is_over_budget())
+            self.emit({"type": "session.status_running"})
+
+    def environment_type(self) -> str:
+        config: dict[str, str] = self.server.environments[self.fields["environment_id"]]["config"]
+        return config["type"]
+
+    def is_over_budget(self) -> bool:
+        budget = self.fields["budget"]
+        return bool(budget) and (self.spent.cents or 0) >= int(budget["max_list_cost"]["amount"])
+
+    def drop_queued(self) -> None:
+        """Forget the messages that wait."""
+        self._inbox.clear()
+
+    # What clients send
+
+    def receive(self, events: list[Event]) -> list[Event]:
+        """Take what a client sent; gives it back with ids. Nothing is taken where anything is refused."""
+        check_events(self, events)
+        received, is_answer = [], False
+        for params in events:
+            # These are done on receipt; the others wait for their turn, and are seen a second time then.
+            at_once = params["type"] in ("user.custom_tool_result", "user.tool_result", "user.define_outcome")
+            event = {"id": self.server.new_id("sevt"), "processed_at": None, **params}
+            if params["type"] == "user.define_outcome":
+                event |= {"outcome_id": self.server.new_id("outc")}
+            received.append(event)
+            if params["type"] == "user.interrupt" and self._is_paused_at_budget():
+                continue
+            event |= {"processed_at": self.server.now() if at_once else None}
+            self.emit(event)
+            match event["type"]:
+                case "user.message" | "user.define_outcome":
+                    self._inbox.append(event)
+                case "user.interrupt":
+                    self.server.spawn(self._interrupt(event))
+                case "user.tool_confirmation" | "user.custom_tool_result" | "user.tool_result":
+                    self._answer(event)
+                    is_answer = True
+                case "system.message":
+                    self._processed(event)
+        if is_answer and self.pending:
+            self._requires_action()
+        elif is_answer:
+            self.emit({"type": "session.status_running"})
+        self._wake()
+        return received
+
+    def _answer(self, event: Event) -> None:
+        use = event.get("custom_tool_use_id") or event["tool_use_id"]
+        del self.pending[use]
+        self.answers[use] = event if event["processed_at"] else self._processed(event)
+
+    def _processed(self, event: Event) -> Event:
+        return self.emit(event | {"processed_at": self.server.now()})
+
+    # Turns
+
+    def _wake(self) -> None:
+        if self._inbox and (self._turn is None or self._turn.done()) and self.status != "terminated":
+            self.emit({"type": "session.status_running"})
+            self._turn = self.server.spawn(self._play())
+
+    async def _play(self) -> None:
+        """One turn: every message that waits, each with its script, and idle after the last."""
+        try:
+            while self._inbox and self.status != "terminated":
+                message = self._inbox.popleft()
+                if self.status == "idle":
+                    self.emit({"type": "session.status_running"})
+                if not message["processed_at"]:
+                    message = self._processed(message)
+                for step in self.server.next_script(message):
+                    await step(self)
+                    if self.status == "terminated":
+                        return
+            if self.status != "idle":
+                self._end_turn()
+        except asyncio.CancelledError:
+            if not self._interrupted:
+                raise
+        except Exception:
+            # The exception fails the test; the client that waits for the turn's end gets one.
+            self.emit({"type": "session.status_terminated"})
+            raise
+
+    def _end_turn(self) -> None:
+        if self.is_over_budget():
+            self._budget_reached("end_turn")
+        else:
+            self.idle({"type": "end_turn"})
+
+    async def _interrupt(self, event: Event) -> None:
+        """Apply an interrupt. Until then, at the server's `interrupt_gate`, the session works on."""
+        if self.server.interrupt_gate is not None:
+            await self.server.interrupt_gate.passed()
+        if self._turn is not None and not self._turn.done():
+            self._interrupted = True
+            self._turn.cancel()
+            await asyncio.wait([self._turn])
+            self._interrupted = False
+            self.pending.clear()
+            self.answers.clear()
+            self._processed(event)
+            self._end_turn()
+            self._wake()
+        else:
+            self._processed(event)
+
+    def _is_paused_at_budget(self) -> bool:
+        return self.status == "idle" and self.is_over_budget() and not self.pending
+
+    def _requires_action(self) -> None:
+        self.idle({"type": "requires_action", "event_ids": list(self.pending)})
+
+    def _budget_reached(self, thread_reason: str) -> None:
+        thread = {"session_thread_id": f"sthr_{self.id}", "agent_name": self.fields["agent"]["name"]}
+        reason = {"stop_reason": {"type": thread_reason}}
+        self.emit({"type": "session.thread_status_idle", **thread, **reason})
+        self.idle({"type": "budget_reached"})
+
+
+def frame(event: Event) -> bytes:
+    """The event as server-sent events have it."""
+    return f"event: {event['type']}\ndata: {json.dumps(event, ensure_ascii=False)}\n\n".encode()

@@ -1,0 +1,130 @@
+"""A real kernel, driven as a notebook drives it.
+
+with Kernel(env={"OPENAI_BASE_URL": server.base_url}) as kernel:
+    cell = kernel.run("%load_ext praison_nb")
+    assert cell.ok
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from jupyter_client.blocking.client import BlockingKernelClient
+from jupyter_client.manager import KernelManager
+
+PATIENCE = 60.0
+"""Seconds after which a condition that never came true fails the test."""
+
+
+@dataclass
+class Cell:
+    """One executed cell: its reply, and its outputs as a notebook would keep them."""
+
+    msg_id: str
+    reply: dict[str, Any] = field(default_factory=dict)
+    outputs: list[dict[str, Any]] = field(default_factory=list)
+    messages: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return bool(self.reply["status"] == "ok")
+
+    @property
+    def error(self) -> str:
+        """The traceback as shown, "" without an error."""
+        return "\n".join("\n".join(o["traceback"]) for o in self.outputs if o["type"] == "error")
+
+    @property
+    def text(self) -> str:
+        """All that the cell shows, as plain text."""
+        parts = [o.get("text") or o.get("data", {}).get("text/plain", "") for o in self.outputs]
+        return "\n".join([*parts, self.error])
+
+    def of(self, mime: str) -> list[str]:
+        """What outputs have of this kind, in order."""
+        return [o["data"][mime] for o in self.outputs if mime in o.get("data", {})]
+
+
+class Kernel:
+    """An ipykernel in a process of its own, ended at the end."""
+
+    def __init__(self, env: dict[str, str] | None = None, load: bool = True) -> None:
+        self._env = {**os.environ, **(env or {})}
+        self._load = load
+        self._by_display: dict[str, dict[str, Any]] = {}
+        self._cells: dict[str, Cell] = {}
+
+    def __enter__(self) -> Self:
+        self.manager = KernelManager(kernel_name="python3", transport="ipc" if os.name == "posix" else "tcp")
+        self.manager.kernel_spec.argv[0] = sys.executable
+        self.manager.start_kernel(env=self._env)
+        self._connect()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+        self.manager.cleanup_resources()
+
+    def _connect(self) -> None:
+        self.client: BlockingKernelClient = self.manager.blocking_client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=PATIENCE)
+        if self._load:
+            assert self.run("%load_ext praison_nb").ok
+
+    def restart(self) -> None:
+        """A new kernel in the old one's place."""
+        self.client.stop_channels()
+        self.manager.restart_kernel(now=True)
+        self._connect()
+
+    def run(self, code: str) -> Cell:
+        """Execute a cell to its end."""
+        return self.finish(self.begin(code))
+
+    def begin(self, code: str) -> Cell:
+        """Execute a cell and return at once."""
+        cell = Cell(self.client.execute(code, stop_on_error=True))
+        self._cells[cell.msg_id] = cell
+        return cell
+
+    def finish(self, cell: Cell) -> Cell:
+        """Read until the cell has ended."""
+        self.read_until(lambda: bool(cell.reply))
+        return cell
+
+    def read_until(self, predicate: Any) -> None:
+        """Take what the kernel sends until the predicate is true."""
+        deadline = time.monotonic() + PATIENCE
+        while not predicate():
+            assert time.monotonic() < deadline, "it never came true"
+            self._take(self.client.get_iopub_msg(timeout=PATIENCE))
+
+    def interrupt(self) -> None:
+        self.manager.interrupt_kernel()
+
+    def _take(self, message: dict[str, Any]) -> None:
+        content, kind = message["content"], message["msg_type"]
+        cell = self._cells.get(message["parent_header"].get("msg_id", ""))
+        if cell is not None:
+            cell.messages.append(message)
+        display = content.get("transient", {}).get("display_id", "")
+        if kind == "update_display_data":
+            # A front end updates by display id, whichever cell it came from.
+            self._by_display[display].update(data=content["data"])
+        elif cell is not None and kind in ("display_data", "execute_result"):
+            output = {"type": kind, "data": content["data"]}
+            cell.outputs.append(output)
+            if display:
+                self._by_display[display] = output
+        elif cell is not None and kind == "stream":
+            cell.outputs.append({"type": kind, "text": content["text"]})
+        elif cell is not None and kind == "error":
+            cell.outputs.append({"type": kind, **content})
+        elif cell is not None and kind == "status" and content["execution_state"] == "idle":
+            cell.reply = self.client.get_shell_msg(timeout=PATIENCE)["content"]
