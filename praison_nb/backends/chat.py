@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from ..events import Event, TextDelta, Thinking, new_id
@@ -42,7 +42,8 @@ class Reply:
         self.model = chunk.model or self.model
         if chunk.usage is not None:
             # Some servers send it with every chunk, cumulative: the last one counts.
-            self.usage, self.cost = usage_of(chunk.usage) or self.usage, _cost(chunk.usage) or self.cost
+            self.usage = usage_of(chunk.usage) or self.usage
+            self.cost = self.cost if (cost := _cost(chunk.usage)) is None else cost
         for choice in chunk.choices or []:
             self.finish_reason = choice.finish_reason or self.finish_reason
             delta = choice.delta
@@ -111,9 +112,24 @@ def usage_of(usage: Any) -> Usage | None:
 
 
 def _cost(usage: Any) -> Decimal | None:
-    # OpenRouter and LiteLLM say what the request cost, in USD.
-    cost = getattr(usage, "cost", None)
-    return Decimal(str(cost)) if isinstance(cost, int | float | str) else None
+    """What OpenRouter and LiteLLM say that the request cost, in USD; with a key of one's own at OpenRouter
+    the provider behind it is paid too."""
+    cost = _dollars(getattr(usage, "cost", None))
+    if cost is not None and getattr(usage, "is_byok", False) is True:
+        details = getattr(usage, "cost_details", None) or {}
+        behind = _dollars(details.get("upstream_inference_cost") if isinstance(details, dict) else None)
+        return None if behind is None else cost + behind
+    return cost
+
+
+def _dollars(told: Any) -> Decimal | None:
+    if isinstance(told, bool) or not isinstance(told, int | float | str):
+        return None
+    try:
+        value = Decimal(str(told))
+    except InvalidOperation:
+        return None
+    return value if value.is_finite() and value >= 0 else None
 
 
 # A model whose chat template knows no tools can still be made to choose one: by a JSON schema that its
@@ -145,15 +161,17 @@ def chosen_call(text: str) -> CallParts | None:
 
 
 def without_tools(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The history in words that every template knows: calls as the JSON they were, results as messages."""
+    """The history in words that every chat template knows: the calls and their results are what the user
+    reports. (Shown its own call as JSON, a small model just repeats it.)"""
     plain: list[dict[str, Any]] = []
+    calls: dict[str, dict[str, Any]] = {}
     for message in messages:
         if message["role"] == "tool":
-            text = f"Result of the tool: {message['content']}\nAnswer the question with it."
-            plain.append({"role": "user", "content": text})
-        elif message.get("tool_calls"):
-            calls = [call["function"] for call in message["tool_calls"]]
-            plain.append({"role": "assistant", "content": json.dumps(calls[0] if len(calls) == 1 else calls)})
-        else:
-            plain.append(message)
+            call = calls[message["tool_call_id"]]
+            text = f"{call['name']}({call['arguments']}) returned: {message['content']}"
+            plain.append({"role": "user", "content": f"{text}\nNow answer in a sentence, with this value."})
+            continue
+        calls |= {call["id"]: call["function"] for call in message.get("tool_calls", ())}
+        if message["content"]:
+            plain.append({"role": message["role"], "content": message["content"]})
     return plain

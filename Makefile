@@ -1,0 +1,56 @@
+# Everything happens in .venv; each target sets up what it needs.
+PYTHON ?= python3
+BIN := .venv/bin
+export JUPYTER_PREFER_ENV_PATH = 1
+
+.PHONY: lab demo test check bench screenshots hosted-demo constraints clean
+
+# Open JupyterLab on the quickstart.
+lab: .venv/ready
+	$(BIN)/jupyter lab notebooks/quickstart.ipynb
+
+# The quickstart without a browser: prints every answer, leaves the executed notebook and an HTML page.
+demo: .venv/ready
+	$(BIN)/python notebooks/demo.py
+
+# Every check and every test.
+test: .venv/ready-test check
+	$(BIN)/python -m pytest -q
+	node --test tests/js/
+
+check: .venv/ready-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# What the README's figures come from.
+bench: .venv/ready-test
+	for bench in tests/bench/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+
+# Pictures of what a cell shows, in docs/screenshots.
+screenshots: .venv/ready-test
+	$(BIN)/python tests/browser/screenshots.py
+
+# HostedAgent by hand and offline: a stand-in for Anthropic's server that answers by the embedded model.
+hosted-demo: .venv/ready-test
+	$(BIN)/python tests/servers/hosted_demo.py
+
+# The versions that the tests run with.
+constraints: .venv/ready-test
+	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
+
+.venv/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "praison_nb needs Python 3.11 or newer: make PYTHON=python3.11 …"; exit 1; }
+	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/ready: .venv/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[local,lab]'
+	touch $@
+
+.venv/ready-test: .venv/ready
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[local,lab,analysis,test]'
+	touch $@
+
+clean:
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache
