@@ -22,7 +22,7 @@ SLOTS = 2
 
 
 def _end_with_parent(parent: int) -> None:
-    """End when the parent process is gone: even an empty-handed fork of it may hold our stdin open for ever."""
+    """End when the parent process is gone, since a fork of it may hold our stdin open for ever."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(0)
@@ -34,7 +34,7 @@ def _end_with_stdin() -> None:
 
 
 def _cpus() -> int:
-    """The CPUs that this process may use, by its cgroup too: threads beyond a container's quota spin in vain."""
+    """The CPUs that this process may use: threads beyond a container's quota would spin in vain."""
     cpus = os.cpu_count() or 1
     try:
         cpus = len(os.sched_getaffinity(0))
@@ -42,7 +42,7 @@ def _cpus() -> int:
         cpus = min(cpus, math.ceil(int(quota) / int(period)))
     except (AttributeError, OSError, ValueError):  # another system, another cgroup version, quota "max"
         pass
-    return max(1, cpus)
+    return cpus
 
 
 def main() -> None:
@@ -66,8 +66,10 @@ def main() -> None:
     params.n_parallel = SLOTS
     params.n_ctx = SLOTS * CONTEXT_TOKENS
     params.cache_ram_mib = 256
-    if _cpus() < (os.cpu_count() or 1):
-        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = _cpus()
+    # At each token all threads wait for the slowest, so one that has to share its CPU holds them all up:
+    # half of the CPUs stay free for the kernel and others. Reading the prompt waits more rarely.
+    params.cpuparams.n_threads = max(1, _cpus() // 2)
+    params.cpuparams_batch.n_threads = _cpus()
     try:
         server = xllamacpp.Server(params)
     except RuntimeError as error:

@@ -147,9 +147,10 @@ class _LocalTurn:
         except Exception as error:
             yield self._counted(reply, opened)
             self._keep_partial(reply, choosing)
-            if self.emulate:
-                _raise_if_ended(self.config.model_file, error)
-            raise translate(error, self.server.where) from error
+            problem = translate(error, self.server.where)
+            if self.emulate and isinstance(problem, UnreachableError):
+                problem = await _ended(self.server.base_url) or problem
+            raise problem from error
         yield self._counted(reply, opened)
         if not reply.finish_reason:
             self._keep_partial(reply, choosing)
@@ -157,8 +158,12 @@ class _LocalTurn:
                 f"{self.server.name} ended the stream before the answer was complete; the text so far is "
                 "kept. Ask again."
             )
-        if choosing and (call := chosen_call(reply.message()["content"])):
-            reply.choose(call)
+        if choosing:
+            text = reply.message()["content"]
+            if call := chosen_call(text):
+                reply.choose(call)
+            else:
+                yield TextDelta(text=text, message_id=reply.message_id)
 
     def _keep_partial(self, reply: Reply, choosing: bool) -> None:
         """Keep what a cut answer said so far; half a tool call is nothing that a history may hold."""
@@ -249,10 +254,13 @@ def _declared(tool: Tool) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
-def _raise_if_ended(model_file: str, error: Exception) -> None:
-    """Say that the embedded model's process ended, where it did: that is why the stream broke."""
+async def _ended(base_url: str) -> EmbeddedModelError | None:
+    """The error that says that the embedded model's process ended, where that is why the stream broke."""
     from . import embedded
 
-    if reason := embedded.exit_reason(model_file):
-        line = f"The embedded model's process ended ({reason}). Ask again: it is started anew."
-        raise EmbeddedModelError(line) from error
+    reason = await embedded.exit_reason(base_url)
+    if reason is None:
+        return None
+    return EmbeddedModelError(
+        f"The embedded model's process ended ({reason}). Ask again: it is started anew."
+    )

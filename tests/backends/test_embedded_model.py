@@ -1,0 +1,326 @@
+"""The real model in its own process: shared, private, gone with the kernel, started again after a crash."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import openai
+import psutil
+import pytest
+
+from praison_nb import loop
+from praison_nb.backends import embedded
+from praison_nb.backends.embedded import Endpoint, exit_reason, start, stop_all
+from praison_nb.backends.embedded_fetch import SMOLLM2, fetch
+from praison_nb.errors import EmbeddedModelError
+from praison_nb.events import Activity
+
+ANOTHER_KERNEL = """
+import asyncio, json, os, signal, sys
+from praison_nb import loop
+from praison_nb.backends import embedded
+
+signal.signal(signal.SIGINT, lambda *_: None)
+
+async def ready():
+    async for step in embedded.start("embedded"):
+        pass
+    return step
+
+end = asyncio.run_coroutine_threadsafe(ready(), loop.get()).result()
+print(json.dumps([end.base_url, end.api_key]), flush=True)
+for line in sys.stdin:
+    match line.strip():
+        case "exit":
+            sys.exit()
+        case "_exit":
+            os._exit(3)
+        case "ping":
+            print("pong", flush=True)
+        case "fork":
+            if (sibling := os.fork()) == 0:
+                asyncio.run(embedded.stop_all())
+                print(os.getpid(), flush=True)
+                while True:
+                    signal.pause()
+"""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_process_left() -> Iterator[None]:
+    yield
+    asyncio.run(stop_all())
+    assert servers() == []
+
+
+def servers(of: int | None = None) -> list[psutil.Process]:
+    """The model's processes that a process (this one) started and that run."""
+    children = psutil.Process(of or os.getpid()).children()
+    return [child for child in children if not ended(child) and "embedded_server.py" in str(child.cmdline())]
+
+
+def ended(process: psutil.Process) -> bool:
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def wait_until(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.02)
+
+
+async def ready(model: str = "embedded") -> Endpoint:
+    *activities, endpoint = [step async for step in start(model)]
+    assert all(isinstance(step, Activity) for step in activities)
+    assert isinstance(endpoint, Endpoint)
+    return endpoint
+
+
+async def refused(model: str) -> str:
+    with pytest.raises(EmbeddedModelError) as caught:
+        await ready(model)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@asynccontextmanager
+async def stream(end: Endpoint, prompt: str = "Count from one to ninety.", **options: Any) -> Any:
+    """A streamed completion, by the SDK."""
+    async with openai.AsyncOpenAI(base_url=end.base_url, api_key=end.api_key, max_retries=0) as client:
+        messages: Any = [{"role": "user", "content": prompt}]
+        options = {"model": end.model, "temperature": 0, "max_tokens": 40, **options}
+        chunks = await client.chat.completions.create(messages=messages, stream=True, **options)
+        async with chunks:
+            yield chunks
+
+
+async def answer(end: Endpoint, prompt: str = "What is the capital of France?") -> str:
+    async with stream(end, prompt) as chunks:
+        return "".join([chunk.choices[0].delta.content or "" async for chunk in chunks if chunk.choices])
+
+
+@contextmanager
+def another_kernel() -> Iterator[tuple[subprocess.Popen[str], Endpoint]]:
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", ANOTHER_KERNEL]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True) as kernel:
+        assert kernel.stdout is not None
+        try:
+            base_url, api_key = json.loads(kernel.stdout.readline())
+            yield kernel, Endpoint(base_url, api_key, "smollm2")
+        finally:
+            kernel.kill()
+
+
+def tell(kernel: subprocess.Popen[str], word: str) -> None:
+    assert kernel.stdin is not None
+    kernel.stdin.write(f"{word}\n")
+    kernel.stdin.flush()
+
+
+async def test_it_answers() -> None:
+    end = await ready()
+    async with stream(
+        end, "What is the capital of France?", stream_options={"include_usage": True}
+    ) as chunks:
+        got = [chunk async for chunk in chunks]
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in got if chunk.choices)
+    assert text.strip()
+    assert sum(1 for chunk in got if chunk.choices) > 3
+    assert got[-1].usage.completion_tokens > 3
+
+
+def test_on_the_background_loop() -> None:
+    end = asyncio.run_coroutine_threadsafe(ready("smollm2"), loop.get()).result(60)
+    assert end.model == "smollm2"
+
+
+async def test_one_process_for_all_sessions() -> None:
+    await stop_all()
+    ends = await asyncio.gather(ready("embedded"), ready("smollm2"), ready("embedded/smollm2"))
+    assert len(set(ends)) == 1
+    assert len(servers()) == 1
+
+
+async def test_two_sessions_stream_at_once() -> None:
+    end = await ready()
+    both_began = asyncio.Barrier(2)
+
+    async def session() -> None:
+        async with stream(end, max_tokens=400) as chunks:
+            await anext(chunks)
+            # The other one's first chunk comes before this one's last, or this never returns.
+            await both_began.wait()
+
+    await asyncio.gather(session(), session())
+
+
+async def test_nobody_else_may_ask() -> None:
+    end = await ready()
+    with pytest.raises(openai.AuthenticationError):
+        await answer(Endpoint(end.base_url, "wrong", end.model))
+    (server,) = servers()
+    assert end.api_key not in str(server.cmdline()) + str(server.environ()) + repr(end)
+    assert {connection.laddr.ip for connection in server.net_connections()} == {"127.0.0.1"}
+
+
+async def test_each_conversation_has_the_whole_context() -> None:
+    end = await ready()
+    with pytest.raises(openai.BadRequestError) as caught:
+        await answer(end, "word " * 9000)
+    assert "8192 tokens" in str(caught.value)  # what SmolLM2 was made for
+    assert await answer(end)
+
+
+@pytest.mark.parametrize("way", ["kill", "exit", "_exit"])
+def test_it_ends_with_the_kernel(way: str) -> None:
+    with another_kernel() as (kernel, _):
+        (server,) = servers(kernel.pid)
+        if way == "kill":
+            kernel.kill()
+        else:
+            tell(kernel, way)
+        wait_until(lambda: ended(server))
+
+
+async def test_a_fork_neither_ends_it_nor_keeps_it() -> None:
+    with another_kernel() as (kernel, end):
+        assert kernel.stdout is not None
+        (server,) = servers(kernel.pid)
+        tell(kernel, "fork")
+        sibling = psutil.Process(int(kernel.stdout.readline()))
+        try:
+            assert await answer(end)
+            kernel.kill()
+            wait_until(lambda: ended(server))
+            assert not ended(sibling)
+        finally:
+            sibling.kill()
+
+
+async def test_an_interrupt_of_the_kernel_leaves_it_alone() -> None:
+    with another_kernel() as (kernel, end):
+        assert kernel.stdout is not None
+        (server,) = servers(kernel.pid)
+        os.killpg(kernel.pid, signal.SIGINT)
+        tell(kernel, "ping")
+        assert kernel.stdout.readline() == "pong\n"
+        assert await answer(end)
+        assert os.getpgid(server.pid) != os.getpgid(kernel.pid)
+
+
+async def test_killed_in_mid_stream() -> None:
+    end = await ready()
+    assert await exit_reason(end.base_url) is None
+    (server,) = servers()
+    with pytest.raises(Exception) as caught:
+        async with stream(end, max_tokens=4000) as chunks:
+            await anext(chunks)
+            server.kill()
+            async for _ in chunks:
+                pass
+    print(repr(caught.value))
+    assert await exit_reason(end.base_url) == "Killed"
+
+    again = await ready()
+    assert again.base_url != end.base_url and again.api_key != end.api_key
+    assert await answer(again)
+    assert await exit_reason(end.base_url) == "Killed"
+    assert await exit_reason(again.base_url) is None
+
+
+async def test_killed_between_two_turns() -> None:
+    end = await ready()
+    (server,) = servers()
+    server.terminate()
+    assert await exit_reason(end.base_url) == "Terminated"
+    assert await answer(await ready())
+
+
+async def test_killed_while_it_starts() -> None:
+    await stop_all()
+    with pytest.raises(EmbeddedModelError, match=r"cannot be started \(Killed"):
+        async with aclosing(start("embedded")) as steps:
+            async for _ in steps:
+                servers()[0].kill()
+    assert await answer(await ready())
+
+
+async def test_a_stopped_start_breaks_nothing() -> None:
+    await stop_all()
+    starting = asyncio.Event()
+
+    async def session() -> None:
+        async with aclosing(start("embedded")) as steps:
+            async for _ in steps:
+                starting.set()
+
+    task = asyncio.create_task(session())
+    await starting.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await answer(await ready())
+    assert len(servers()) == 1
+
+
+async def test_stop_all_and_start_again() -> None:
+    end = await ready()
+    (server,) = servers()
+    await stop_all()
+    assert ended(server)
+    assert (await ready()).base_url != end.base_url
+
+
+@pytest.fixture
+async def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A GGUF file of the user's, in the folder where the notebook runs, which is the home too."""
+    async for step in fetch(SMOLLM2):
+        model = step
+    assert isinstance(model, Path)
+    (tmp_path / "own.gguf").symlink_to(model)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "own.gguf"
+
+
+async def test_a_file_of_the_users(own: Path) -> None:
+    ends = await asyncio.gather(*(ready(f"gguf:{path}") for path in (own, "own.gguf", "~/own.gguf")))
+    assert len(set(ends)) == 1
+    assert ends[0].model == "own"
+    assert await answer(ends[0])
+
+
+async def test_files_that_are_no_models(own: Path, tmp_path: Path) -> None:
+    with own.open("rb") as file:
+        (tmp_path / "half.gguf").write_bytes(file.read(5_000_000))
+    (tmp_path / "text.gguf").write_text("no model")
+    assert "corrupted or incomplete" in await refused("gguf:half.gguf")
+    assert "is not a GGUF file" in await refused("gguf:text.gguf")
+    assert "No such file" in await refused("gguf:none.gguf")
+    assert "directory" in await refused("gguf:.")
+    assert "gguf:PATH" in await refused("gguf:")
+    assert "gguf:PATH" in await refused("embedded/gpt")
+
+
+async def test_the_log_of_a_process_is_bounded() -> None:
+    end = await ready()
+    for _ in range(80):
+        with pytest.raises(openai.BadRequestError):
+            await answer(end, "word " * 9000)
+    (process,) = [p for p in embedded._processes if f"{p.address.result()}/v1" == end.base_url]
+    assert 0 < len(process.lines) <= 50

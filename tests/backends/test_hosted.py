@@ -1,0 +1,457 @@
+"""HostedAgent over the real anthropic SDK, against a loopback server: what a turn is."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any, get_args
+
+import pytest
+
+from praison_nb import Agent, HostedAgent, HostedAgentConfig, Turn
+from praison_nb import errors as e
+from praison_nb.backends import hosted_events, hosted_words
+from praison_nb.events import (
+    Activity,
+    ApprovalAnswered,
+    Event,
+    Notice,
+    RequestFinished,
+    SessionUsage,
+    TextDelta,
+    TextFinal,
+    Thinking,
+    ToolFinished,
+    ToolStarted,
+)
+from praison_nb.run import Run
+from praison_nb.session import Status, Usage
+from servers.hosted import (
+    HostedServer,
+    Tokens,
+    builtin_tool,
+    delta,
+    error,
+    event,
+    idle,
+    mcp_tool,
+    preview,
+    raw,
+    request,
+    rescheduled,
+    running,
+    sse,
+    terminated,
+    text,
+    thinking,
+    usage_snapshot,
+)
+
+FRESH = {"id": "", "status": "unknown", "title": "", "usage": {"input_tokens": 0, "output_tokens": 0}}
+
+
+@pytest.fixture
+def server() -> Iterator[HostedServer]:
+    with HostedServer() as server:
+        yield server
+
+
+def hosted(server: HostedServer, **fields: Any) -> HostedAgent:
+    agent = HostedAgent(HostedAgentConfig(api_key=server.api_key, base_url=server.url, **fields))
+    agent.backoff_seconds = (0.0, 0.01)
+    return agent
+
+
+def play(agent: HostedAgent, prompt: str = "Hi") -> tuple[Turn, list[Event]]:
+    """The turn, and every event of it."""
+    told: list[Event] = []
+    return agent.begin(prompt, subscribers=(lambda event, turn: told.append(event),)).wait(), told
+
+
+def of(kind: type[Any], told: list[Event]) -> list[Any]:
+    return [event for event in told if isinstance(event, kind)]
+
+
+def calls(server: HostedServer, method: str, path: str) -> int:
+    return len(server.seen(method, path))
+
+
+# A turn
+
+
+def test_a_first_turn_creates_each_thing_once_and_opens_the_stream_before_it_sends(
+    server: HostedServer,
+) -> None:
+    server.script([text("Hello", deltas=3, usage=Tokens(12, 5))])
+    agent = hosted(server, session_title="Churn", system="Be brief.", model="claude-haiku-4-5")
+    assert agent.retrieve_session() == FRESH and not server.requests
+    turn, told = play(agent)
+    assert (turn.text, turn.stop_reason, turn.status) == ("Hello", "end_turn", Status.IDLE)
+    assert (turn.session_id, turn.model, turn.backend) == (agent.session_id, "claude-haiku-4-5", "hosted")
+    assert [piece.text for piece in of(TextDelta, told)] == ["He", "ll", "o"]
+    ids = {each.message_id for each in of(TextDelta, told) + of(TextFinal, told)}
+    assert len(ids) == 1 and "" not in ids
+    asked = [(each.method, each.path.split("/")[-1]) for each in server.requests]
+    assert asked[:3] == [("POST", "agents"), ("POST", "environments"), ("POST", "sessions")]
+    assert asked[3:5] == [("GET", "stream"), ("POST", "events")]
+    stream = server.seen("GET", "/stream")[0]
+    assert stream.query.getall("event_deltas[]") == ["agent.message", "agent.thinking"]
+    created = server.seen("POST", "/v1/sessions")[0].json
+    assert created["agent"] == {"type": "agent", "id": agent.agent_id, "version": 1}
+    assert agent.retrieve_session() == {
+        "id": agent.session_id,
+        "status": "idle",
+        "title": "Churn",
+        "usage": {"input_tokens": 12, "output_tokens": 5},
+    }
+
+
+def test_turns_go_on_in_the_session_and_each_has_only_its_own(server: HostedServer) -> None:
+    server.replay = 1000  # every stream begins with all that was, old idles too
+    agent = hosted(server)
+    turns = [play(agent, prompt)[0] for prompt in ("one", "two", "three")]
+    assert [turn.text for turn in turns] == ["one", "two", "three"]
+    assert [turn.usage for turn in turns] == [Usage(uncached_input_tokens=10, output_tokens=5)] * 3
+    assert agent.retrieve_session()["usage"] == {"input_tokens": 30, "output_tokens": 15}
+    assert calls(server, "POST", "/agents") == calls(server, "POST", "/environments") == 1
+    assert calls(server, "POST", "/sessions") == 1 and len(server.sessions) == 1
+
+
+def test_it_works_as_an_agents_backend(server: HostedServer) -> None:
+    agent = Agent(name="helper", backend=hosted(server))
+    assert agent.start("Good day") == "Good day"
+    assert "".join(agent.start("And again", stream=True)) == "And again"
+    assert asyncio.run(agent.astart("At last")) == "At last"
+
+
+def test_usage_is_disjoint_and_the_sessions_own_count_is_never_added(server: HostedServer) -> None:
+    server.script(
+        [
+            request(text("a"), usage=Tokens(10, 1, 100, 20, 0), cents=3, seconds=1.5),
+            usage_snapshot(),
+            request(text("b"), usage=Tokens(5, 2, 0, 0, 40), cents=4, seconds=2),
+        ]
+    )
+    turn, told = play(hosted(server))
+    first, second = of(RequestFinished, told)
+    assert first.usage == Usage(
+        uncached_input_tokens=10,
+        cache_read_input_tokens=100,
+        cache_write_5m_input_tokens=20,
+        output_tokens=1,
+    )
+    assert (first.provider, first.id, first.cost_source) == ("anthropic", turn.requests[0], "table")
+    assert turn.usage == first.usage + second.usage and turn.usage.input_tokens == 175
+    last = turn.session_usage
+    assert last is not None and last.usage == Usage(
+        uncached_input_tokens=15,
+        cache_read_input_tokens=100,
+        cache_write_5m_input_tokens=20,
+        cache_write_1h_input_tokens=40,
+        output_tokens=3,
+    )
+    assert (last.list_cost, last.active_seconds) == (Decimal("0.07"), 3.5)
+    assert [each.list_cost for each in of(SessionUsage, told)] == [
+        Decimal("0.03"),
+        Decimal("0.07"),
+        Decimal("0.07"),
+    ]
+
+
+def test_a_session_whose_usage_is_not_known_yet_has_none(server: HostedServer) -> None:
+    server.script([idle("end_turn")])
+    turn, _ = play(agent := hosted(server))
+    assert turn.text == "" and turn.usage == Usage()
+    assert turn.session_usage is not None and turn.session_usage.list_cost is None
+    assert agent.retrieve_session()["usage"] == {"input_tokens": 0, "output_tokens": 0}
+
+
+# What the events mean
+
+
+def test_no_event_of_the_sdk_is_without_a_meaning() -> None:
+    from anthropic.types.beta.sessions import BetaManagedAgentsStreamSessionEvents
+
+    union = get_args(get_args(BetaManagedAgentsStreamSessionEvents)[0])
+    types = {get_args(each.model_fields["type"].annotation)[0] for each in union}
+    ours = (set(hosted_events.HANDLERS), set(hosted_words.PLAIN), set(hosted_words.PASSED_OVER))
+    assert set.union(*ours) == types
+    assert sum(map(len, ours)) == len(types)
+
+
+THREAD = {"session_thread_id": "sthr_1", "agent_name": "scout"}
+SAID = {"content": [{"type": "text", "text": "hm"}]}
+SPAN = {"iteration": 0, "outcome_id": "outc_1"}
+USED = {
+    "input_tokens": 1,
+    "output_tokens": 1,
+    "cache_read_input_tokens": 0,
+    "cache_creation_input_tokens": 0,
+}
+WORKFLOW = {"workflow_run_id": "wf_1"}
+PHASE = {**WORKFLOW, "workflow_run_phase_id": "ph_1"}
+DONE = {"stop_reason": {"type": "end_turn"}}
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        ([thinking()], [Thinking]),
+        ([event("agent.thread_context_compacted")], [Notice]),
+        ([event("session.thread_created", **THREAD)], [Activity]),
+        ([event("session.thread_status_running", **THREAD)], []),
+        (
+            [event("session.thread_created", **THREAD), event("session.thread_status_running", **THREAD)],
+            [Activity, Activity],
+        ),
+        ([event("session.thread_status_idle", **THREAD, **DONE)], []),
+        ([event("session.thread_status_rescheduled", **THREAD)], []),
+        ([event("session.thread_status_terminated", **THREAD)], []),
+        (
+            [event("agent.thread_message_sent", to_session_thread_id="s", to_agent_name="scout", **SAID)],
+            [Activity],
+        ),
+        (
+            [event("agent.thread_message_received", from_session_thread_id="s", from_agent_name="b", **SAID)],
+            [Activity],
+        ),
+        ([event("session.updated", title="New")], []),
+        ([event("system.message", **SAID)], []),
+        (
+            [
+                event(
+                    "user.define_outcome",
+                    description="d",
+                    outcome_id="outc_1",
+                    rubric={"type": "text", "content": "r"},
+                )
+            ],
+            [],
+        ),
+        ([event("span.outcome_evaluation_start", **SPAN)], [Activity]),
+        ([event("span.outcome_evaluation_ongoing", **SPAN)], [Activity]),
+        (
+            [
+                event(
+                    "span.outcome_evaluation_end",
+                    explanation="good",
+                    outcome_evaluation_start_id="x",
+                    result="satisfied",
+                    usage=USED,
+                    **SPAN,
+                )
+            ],
+            [Notice],
+        ),
+        ([event("workflow_run.created", name="sweep", phases=[], **WORKFLOW)], [Activity]),
+        ([event("workflow_run.status_running", **WORKFLOW)], [Activity]),
+        ([event("workflow_run.status_idle", **WORKFLOW)], [Activity]),
+        ([event("workflow_run.status_ended", result={"type": "completed"}, **WORKFLOW)], [Activity]),
+        ([event("workflow_run.phase_started", **PHASE)], [Activity]),
+        ([event("workflow_run.phase_ended", phase_started_id="x", **PHASE)], [Activity]),
+        (
+            [event("workflow_run.error", error={"type": "timeout_error", "message": "late"}, **WORKFLOW)],
+            [Notice],
+        ),
+        ([rescheduled(), running()], [Activity]),
+        ([raw({"type": "agent.future_thing", "colour": "blue"})], []),
+        ([raw({"type": "session.status_dreaming", "content": None})], []),
+        ([sse(b"event: ping\ndata: {}\n\n"), sse(b": a comment\n\n"), sse(b'data: {"type": "x"}\n\n')], []),
+    ],
+    ids=lambda value: None,
+)
+def test_what_an_event_shows(server: HostedServer, steps: list[Any], expected: list[type[Event]]) -> None:
+    server.script([*steps, text("after")])
+    turn, told = play(agent := hosted(server))
+    assert turn.text == "after" and turn.stop_reason == "end_turn"
+    kinds = (Thinking, Notice, Activity, ToolStarted, ToolFinished, ApprovalAnswered)
+    shown = [event for event in told if isinstance(event, kinds)]
+    assert [type(event) for event in shown if getattr(event, "text", "x") or type(event) is Thinking] == expected
+    if "title" in str(steps):
+        assert agent.session.title == "New"
+
+
+def test_builtin_and_mcp_tools_are_shown_with_their_results(server: HostedServer) -> None:
+    server.script(
+        [
+            request(
+                builtin_tool("bash", {"command": "ls"}, result="a.csv"),
+                mcp_tool("github", "search", {"q": "ü"}, result="none", is_error=True),
+            ),
+            request(builtin_tool("bash", {"command": "rm"}, result="refused", permission="deny")),
+            text("ok"),
+        ]
+    )
+    turn, _ = play(hosted(server))
+    shown = [(call.name, call.arguments, call.runs, call.result, call.is_error) for call in turn.tools]
+    assert shown == [
+        ("bash", '{"command": "ls"}', "builtin", "a.csv", False),
+        ("search", '{"q": "ü"}', "mcp", "none", True),
+        ("bash", '{"command": "rm"}', "builtin", "refused", False),
+    ]
+    assert all(call.ended for call in turn.tools) and turn.text == "ok"
+
+
+# Previews
+
+
+def test_the_final_message_wins_over_what_was_shed(server: HostedServer) -> None:
+    server.script([text("Hello, ", "world", deltas=3, shed=4)])
+    turn, told = play(hosted(server))
+    assert turn.text == "Hello, world"
+    assert "".join(piece.text for piece in of(TextDelta, told)) == "Hello"[:5] + ","[:0] or turn.text
+
+
+@pytest.mark.parametrize("index", [None, 0, 3])
+def test_a_piece_without_its_start_is_passed_over(server: HostedServer, index: int | None) -> None:
+    server.script([preview(delta("sevt_unknown", "lost", index)), text("found")])
+    turn, told = play(hosted(server))
+    assert turn.text == "found" and [piece.text for piece in of(TextDelta, told)] == ["found"]
+
+
+def test_pieces_after_the_final_message_change_nothing(server: HostedServer) -> None:
+    server.script([text("done"), preview(delta("sevt_000005", " and more", 0)), text("next")])
+    turn, _ = play(hosted(server))
+    assert turn.text == "done\n\nnext"
+
+
+def test_a_message_that_was_begun_and_given_up_is_replaced(server: HostedServer) -> None:
+    failed = request(text("I beg", final=False), is_error=True)
+    server.script([failed, error("model_overloaded_error", "retrying"), text("I begin again")])
+    turn, told = play(hosted(server))
+    assert of(TextDelta, told)[0].text == "I beg" and turn.text == "I begin again"
+    assert "".join(Run_text(server)) == "I beg\n\nI begin again"
+
+
+def Run_text(server: HostedServer) -> list[str]:
+    """The pieces that a reader of the stream gets, of the same turn again."""
+    failed = request(text("I beg", final=False), is_error=True)
+    server.script([failed, error("model_overloaded_error", "retrying"), text("I begin again")])
+    run: Run = hosted(server).begin("Hi", stream=True)
+    return list(run.text())
+
+
+# The end of a turn
+
+
+@pytest.mark.parametrize(
+    ("steps", "reason", "detail"),
+    [
+        ([text("x")], "end_turn", ""),
+        ([idle("end_turn")], "end_turn", ""),
+        ([idle("budget_reached")], "budget_reached", "set_budget"),
+        ([idle("refusal", category="cyber", explanation="Not this.")], "refusal", "(cyber): Not this."),
+        ([idle("refusal")], "refusal", "the model refused"),
+        (
+            [raw({"type": "session.status_idle", "stop_reason": {"type": "moon_phase"}})],
+            "moon_phase",
+            "",
+        ),
+    ],
+)
+def test_a_turn_that_ends_says_why(server: HostedServer, steps: list[Any], reason: str, detail: str) -> None:
+    server.script(steps)
+    turn, _ = play(agent := hosted(server))
+    assert turn.error is None and turn.stop_reason == reason and detail in turn.detail
+    assert play(agent, "again")[0].text == "again"
+
+
+ERRORS = (
+    "unknown_error",
+    "model_overloaded_error",
+    "model_rate_limited_error",
+    "model_request_failed_error",
+    "mcp_connection_failed_error",
+    "mcp_authentication_failed_error",
+    "billing_error",
+    "credential_host_unreachable_error",
+    "tool_use_limit_reached_error",
+    "compaction_limit_reached_error",
+    "repository_authentication_error",
+    "repository_forbidden_error",
+    "repository_not_found_error",
+    "repository_checkout_error",
+    "repository_clone_error",
+)
+KINDS = {
+    "model_overloaded_error": e.ServerError,
+    "model_request_failed_error": e.ServerError,
+    "model_rate_limited_error": e.RateLimitError,
+}
+
+
+def fields_of(kind: str) -> dict[str, Any]:
+    """What an error of this kind has beyond its message, made up from the SDK's type."""
+    from anthropic.types.beta.sessions import beta_managed_agents_session_error_event as module
+
+    for each in get_args(get_args(module.Error)[0]):
+        if get_args(each.model_fields["type"].annotation)[0] == kind:
+            known = ("type", "message", "retry_status")
+            names = [name for name, field in each.model_fields.items() if field.is_required()]
+            return {name: "x" for name in names if name not in known}
+    raise LookupError(kind)
+
+
+def test_every_error_of_the_sdk_is_in_the_table() -> None:
+    from anthropic.types.beta.sessions import beta_managed_agents_session_error_event as module
+
+    members = get_args(get_args(module.Error)[0])
+    assert {get_args(each.model_fields["type"].annotation)[0] for each in members} == set(ERRORS)
+
+
+@pytest.mark.parametrize("kind", [*ERRORS, "error_of_the_future"])
+def test_errors(server: HostedServer, kind: str) -> None:
+    """Each error with each retry status: waited for, the turn's end, the session's end."""
+    more = {} if kind == "error_of_the_future" else fields_of(kind)
+
+    def fail(status: str) -> Any:
+        told = {"type": kind, "message": "It broke", "retry_status": {"type": status}, **more}
+        return raw({"type": "session.error", "error": told})
+
+    server.script(
+        [fail("retrying"), rescheduled(), running(), text("at last")],
+        [fail("retrying"), fail("exhausted"), idle("retries_exhausted")],
+        [text("usable")],
+        [fail("terminal"), terminated()],
+    )
+    agent = hosted(server)
+    turn, told = play(agent)
+    assert turn.text == "at last" and turn.error is None
+    assert "retrying" in [each.text for each in of(Activity, told)]
+
+    turn, _ = play(agent)
+    assert type(turn.error) is KINDS.get(kind, e.SessionError)
+    assert f"It broke ({kind})" in str(turn.error) and "ask again" in str(turn.error)
+    assert agent.retrieve_session()["status"] == "error"
+
+    assert play(agent)[0].text == "usable" and agent.retrieve_session()["status"] == "idle"
+
+    turn, _ = play(agent)
+    assert type(turn.error) is e.SessionError and "terminated" in str(turn.error)
+    assert "It broke" in str(turn.error) and "reset_session()" in str(turn.error)
+    assert agent.retrieve_session()["status"] == "error"
+    sent = calls(server, "POST", "/events")
+    turn, _ = play(agent)
+    assert type(turn.error) is e.SessionError and calls(server, "POST", "/events") == sent
+    agent.reset_session()
+    assert play(agent, "anew")[0].text == "anew"
+
+
+def test_an_exhausted_error_ends_the_turn_whatever_the_idle_says(server: HostedServer) -> None:
+    server.script([error("billing_error", "exhausted", "No credit")])
+    turn, _ = play(hosted(server))
+    assert isinstance(turn.error, e.SessionError) and "No credit" in str(turn.error)
+
+
+def test_retries_exhausted_without_a_word_is_a_failure_too(server: HostedServer) -> None:
+    server.script([text("half"), idle("retries_exhausted")])
+    turn, _ = play(hosted(server))
+    assert isinstance(turn.error, e.SessionError) and turn.text == "half" and turn.usage.output_tokens == 5
+
+
+def test_a_session_that_ends_in_mid_turn(server: HostedServer) -> None:
+    server.script([text("half"), terminated()])
+    turn, _ = play(agent := hosted(server))
+    assert isinstance(turn.error, e.SessionError) and turn.text == "half"
+    assert agent.retrieve_session()["status"] == "error"

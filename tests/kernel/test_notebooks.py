@@ -1,0 +1,52 @@
+"""Every notebook of the repository runs as it is, in a real kernel."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).parents[2]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+def test_it_runs(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells), "commit it without outputs"
+    NotebookClient(
+        notebook, timeout=500, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
+    ).execute()
+    assert "widgets" not in notebook.metadata
+    for cell in notebook.cells:
+        if cell.source.startswith("%%agent"):
+            shown = "".join(output.get("data", {}).get("text/plain", "") for output in cell.outputs)
+            assert re.search(r"\[idle\] .* in ~?\d", shown), f"no panel under: {cell.source}"
+            assert any("text/markdown" in output.get("data", {}) for output in cell.outputs)
+
+
+def test_the_demo_says_where_it_left_its_files() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "notebooks" / "demo.py"], capture_output=True, text=True, check=True
+    )
+    assert "[idle] main · smollm2 · embedded" in done.stdout
+    for ending in (".ipynb", ".html"):
+        (path,) = re.findall(rf": +(\S+{ending})", done.stdout)
+        assert "embedded" in Path(path).read_text()
+
+
+def test_what_an_image_build_runs(tmp_path: Path) -> None:
+    """postBuild fetches the model (from this machine's cache where it is there already)."""
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    post_build = ROOT / "binder" / "postBuild"
+    assert os.access(post_build, os.X_OK)
+    subprocess.run([post_build], cwd=ROOT, env=environment, check=True, capture_output=True)
+    requirements = (ROOT / "binder" / "requirements.txt").read_text()
+    assert (ROOT / "binder" / re.findall(r"-c (\S+)", requirements)[0]).exists()

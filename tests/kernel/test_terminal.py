@@ -1,0 +1,62 @@
+"""`%%agent` in a terminal IPython, driven as a person types."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pexpect
+import pytest
+
+from servers.openai import DONE, OpenAIServer, chunk, reply
+
+
+@pytest.fixture
+def terminal(openai_server: OpenAIServer, tmp_path: Path) -> Iterator[pexpect.spawn[str]]:
+    env = {
+        **os.environ,
+        "OPENAI_BASE_URL": openai_server.base_url,
+        "OPENAI_API_KEY": "test-key",
+        "IPYTHONDIR": str(tmp_path),
+    }
+    arguments = ["-m", "IPython", "--simple-prompt", "--no-banner", "--colors=nocolor", "--ext=praison_nb"]
+    child = pexpect.spawn(sys.executable, arguments, env=env, encoding="utf-8", timeout=60, echo=False)
+    child.expect_exact("In [1]:")
+    yield child
+    child.close(force=True)
+
+
+def ask(terminal: pexpect.spawn[str], prompt: str) -> None:
+    terminal.sendline(f"get_ipython().run_cell_magic('agent', '-o turn', {prompt!r})")
+
+
+def test_text_and_one_panel_line(terminal: pexpect.spawn[str], openai_server: OpenAIServer) -> None:
+    openai_server.script(reply("Hello \x1b[31mred\x1b[0m there", usage=(9, 3)))
+    ask(terminal, "Hi")
+    terminal.expect_exact("Hello [31mred[0m there")
+    terminal.expect_exact("[idle] main · scripted-1 · local")
+    terminal.expect_exact("In [2]:")
+    terminal.sendline("turn.text, turn is _")
+    terminal.expect_exact("True)")
+
+
+def test_ctrl_c(terminal: pexpect.spawn[str], openai_server: OpenAIServer) -> None:
+    openai_server.script([chunk({"content": "so far"}), openai_server.gate(), DONE])
+    ask(terminal, "Hi")
+    terminal.expect_exact("so far")
+    terminal.sendintr()
+    terminal.expect_exact("stopped by you after")
+    terminal.expect_exact("KeyboardInterrupt: the turn was stopped")
+    terminal.expect_exact("In [2]:")
+    terminal.sendline("turn.text")
+    terminal.expect_exact("'so far'")
+
+
+def test_an_error_is_one_line(terminal: pexpect.spawn[str], openai_server: OpenAIServer) -> None:
+    openai_server.refuse(1, status=400, message="bad")
+    ask(terminal, "Hi")
+    terminal.expect_exact("RequestRejectedError:")
+    terminal.expect_exact("In [2]:")
+    assert "Traceback" not in (terminal.before or "")
