@@ -124,7 +124,10 @@ async def start(model: str) -> AsyncGenerator[Activity | Endpoint, None]:
     else:
         path = _gguf(model)
         name = path.stem
-    process = _process_of(path, name)
+    try:
+        process = _process_of(path, name)
+    except OSError as error:
+        raise EmbeddedModelError(f"The model {path} cannot be started ({error.strerror}).") from error
     if not process.address.done():
         yield Activity(text="starting the model")
     address = await _result(process.address)
@@ -196,7 +199,7 @@ def _first_error(lines: Iterable[str]) -> str:
 
 def _why(code: int, lines: Iterable[str]) -> str:
     """How the process ended, and its last words where it ended by itself."""
-    if code in (-signal.SIGKILL, -signal.SIGTERM):
+    if code in (-9, -15):  # SIGKILL, SIGTERM: from outside
         lines = ()
     how = f"exit code {code}" if code >= 0 else signal.strsignal(-code) or f"signal {-code}"
     return ": ".join([how, *list(lines)[-1:]])

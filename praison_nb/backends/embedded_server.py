@@ -29,6 +29,7 @@ def _end_with_parent(parent: int) -> None:
 
 
 def _end_with_stdin() -> None:
+    """The same, at once; but while the model is being loaded neither has its turn, and it ends after that."""
     sys.stdin.buffer.read()
     os._exit(0)
 
@@ -74,7 +75,7 @@ def main() -> None:
         server = xllamacpp.Server(params)
     except RuntimeError as error:
         sys.exit(f"{error}")  # what was wrong stands above it
-    sys.stdout.write(f"listening on {server.listening_address}\n")
+    sys.stdout.write(f"\nlistening on {server.listening_address}\n")
     sys.stdout.flush()
     _end_with_parent(parent)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import fields, replace
 from typing import Any
 
@@ -73,11 +74,12 @@ class LocalAgent(Backend):
         if config.runs_embedded:
             from . import embedded
 
-            async for step in embedded.start(config.model_file):
-                if isinstance(step, embedded.Endpoint):
-                    server = Server("The embedded model", step.base_url, step.model, api_key=step.api_key)
-                else:
-                    yield step
+            async with aclosing(embedded.start(config.model_file)) as steps:
+                async for step in steps:
+                    if isinstance(step, embedded.Endpoint):
+                        server = Server("The embedded model", step.base_url, step.model, api_key=step.api_key)
+                    else:
+                        yield step
         else:
             server = resolve(config.model, base_url=config.address, api_key=config.api_key)
         session.id = session.id or f"local-{new_id()[:12]}"
@@ -140,7 +142,8 @@ class _LocalTurn:
                         if not (choosing and isinstance(event, TextDelta)):
                             yield event
         except asyncio.CancelledError:
-            yield self._counted(reply, opened)
+            # Stopped before the answer began: the prompt was on its way, and is paid.
+            yield self._counted(reply, opened=True)
             self._keep_partial(reply, choosing)
             yield TurnFinished(stop_reason="interrupted")
             raise

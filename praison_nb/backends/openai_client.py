@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from urllib.parse import urlsplit
 
 from .. import loop
 from .providers import Server
@@ -33,14 +34,19 @@ _clients: dict[tuple[str, str, float | None], AsyncOpenAI] = {}
 
 def client_of(server: Server, timeout: float | None) -> AsyncOpenAI:
     """The client for a server, shared by all agents that ask it."""
-    from openai import AsyncOpenAI
+    from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
     key = (server.base_url, server.api_key, timeout)
     if key not in _clients:
         if not _clients:
             loop.at_exit(_close_clients)
+        # A proxy of the environment's is for the world outside, not for a server on this machine.
+        is_here = urlsplit(server.base_url).hostname in ("127.0.0.1", "localhost", "::1")
+        http_client = DefaultAsyncHttpxClient(trust_env=False) if is_here else None
         # Servers without keys still want the header to be there.
-        client = AsyncOpenAI(base_url=server.base_url, api_key=server.api_key or "none")
+        client = AsyncOpenAI(
+            base_url=server.base_url, api_key=server.api_key or "none", http_client=http_client
+        )
         _clients[key] = client if timeout is None else client.with_options(timeout=timeout)
     return _clients[key]
 

@@ -294,7 +294,7 @@ async def test_no_place_for_it(artifact: Artifact, cache: Path) -> None:
     assert str(cache) in said and "PRAISON_NB_CACHE" in said
 
 
-def test_neither_pip_nor_server_here(tmp_path: Path, artifact: Artifact) -> None:
+def test_neither_pip_nor_xllamacpp_here(tmp_path: Path, artifact: Artifact) -> None:
     """A Python without site-packages, given only what praison_nb itself imports."""
     import filelock
     import platformdirs
@@ -314,7 +314,11 @@ def test_neither_pip_nor_server_here(tmp_path: Path, artifact: Artifact) -> None
         return done.stderr.splitlines()[-1]
 
     said = last_line(FETCH_ELSEWHERE.replace("ARTIFACT", repr(asdict(artifact))))
-    assert "pip" in said and said.endswith('pip install "praison-nb[local]"')
+    assert "not here" in said and said.endswith('pip install "praison-nb[local]"')
+    (tmp_path / "site" / "pip-23.2.1.dist-info").mkdir()
+    (tmp_path / "site" / "pip-23.2.1.dist-info" / "METADATA").write_text("Name: pip\nVersion: 23.2.1\n")
+    said = last_line(FETCH_ELSEWHERE.replace("ARTIFACT", repr(asdict(artifact))))
+    assert "too old" in said and said.endswith('pip install "praison-nb[local]"')
     said = last_line(
         "import asyncio\nfrom praison_nb.backends.embedded import start\n"
         "async def main():\n    async for step in start('embedded'): pass\n"

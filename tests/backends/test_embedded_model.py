@@ -19,7 +19,6 @@ import psutil
 import pytest
 
 from praison_nb import loop
-from praison_nb.backends import embedded
 from praison_nb.backends.embedded import Endpoint, exit_reason, start, stop_all
 from praison_nb.backends.embedded_fetch import SMOLLM2, fetch
 from praison_nb.errors import EmbeddedModelError
@@ -158,15 +157,16 @@ async def test_one_process_for_all_sessions() -> None:
 
 async def test_two_sessions_stream_at_once() -> None:
     end = await ready()
-    both_began = asyncio.Barrier(2)
+    order: list[int] = []
 
-    async def session() -> None:
-        async with stream(end, max_tokens=400) as chunks:
-            await anext(chunks)
-            # The other one's first chunk comes before this one's last, or this never returns.
-            await both_began.wait()
+    async def session(number: int) -> None:
+        async with stream(end, max_tokens=300) as chunks:
+            async for _ in chunks:
+                order.append(number)
 
-    await asyncio.gather(session(), session())
+    await asyncio.gather(session(0), session(1))
+    first, second = order[0], 1 - order[0]
+    assert first in order[order.index(second) :]
 
 
 async def test_nobody_else_may_ask() -> None:
@@ -227,13 +227,12 @@ async def test_killed_in_mid_stream() -> None:
     end = await ready()
     assert await exit_reason(end.base_url) is None
     (server,) = servers()
-    with pytest.raises(Exception) as caught:
+    with pytest.raises(openai.APIConnectionError):
         async with stream(end, max_tokens=4000) as chunks:
             await anext(chunks)
             server.kill()
             async for _ in chunks:
                 pass
-    print(repr(caught.value))
     assert await exit_reason(end.base_url) == "Killed"
 
     again = await ready()
@@ -315,12 +314,3 @@ async def test_files_that_are_no_models(own: Path, tmp_path: Path) -> None:
     assert "directory" in await refused("gguf:.")
     assert "gguf:PATH" in await refused("gguf:")
     assert "gguf:PATH" in await refused("embedded/gpt")
-
-
-async def test_the_log_of_a_process_is_bounded() -> None:
-    end = await ready()
-    for _ in range(80):
-        with pytest.raises(openai.BadRequestError):
-            await answer(end, "word " * 9000)
-    (process,) = [p for p in embedded._processes if f"{p.address.result()}/v1" == end.base_url]
-    assert 0 < len(process.lines) <= 50

@@ -460,3 +460,10 @@ def test_no_key_says_which_variable(model: str, variable: str) -> None:
 def test_a_key_never_shows(openai_server: OpenAIServer) -> None:
     agent = local(openai_server)
     assert "test-key-123" not in repr(agent) + repr(agent.config) + repr(ask(agent))
+
+
+def test_a_proxy_is_not_for_servers_on_this_machine(
+    openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    assert ask(local(openai_server), "echo me").text == "echo me"

@@ -50,3 +50,12 @@ def test_what_an_image_build_runs(tmp_path: Path) -> None:
     subprocess.run([post_build], cwd=ROOT, env=environment, check=True, capture_output=True)
     requirements = (ROOT / "binder" / "requirements.txt").read_text()
     assert (ROOT / "binder" / re.findall(r"-c (\S+)", requirements)[0]).exists()
+
+
+def test_the_hosted_demo_answers_and_says_that_it_is_a_stand_in() -> None:
+    script = ROOT / "tests" / "servers" / "hosted_demo.py"
+    done = subprocess.run([sys.executable, script, "--run"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "This is a stand-in for Anthropic's Managed Agents" in done.stdout
+    assert len(re.findall(r"\[idle\] hosted · \S+ · hosted .* in [\d,]+", done.stdout)) == 2
+    assert re.search(r"hosted +idle +\S+ +hosted", done.stdout)
