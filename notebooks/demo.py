@@ -24,7 +24,8 @@ def main() -> None:
     nbformat.write(notebook, OUT / "quickstart.ipynb")
     page, _ = HTMLExporter().from_notebook_node(notebook)
     (OUT / "quickstart.html").write_text(page)
-    say(f"\nThe executed notebook: {OUT / 'quickstart.ipynb'}\nThe same as a page:    {OUT / 'quickstart.html'}")
+    say(f"\nThe executed notebook: {OUT / 'quickstart.ipynb'}")
+    say(f"The same as a page:    {OUT / 'quickstart.html'}")
 
 
 def show(cell: nbformat.NotebookNode, **_: object) -> None:

@@ -17,13 +17,13 @@ from nbclient import NotebookClient
 
 # In the place of this folder, whose modules are named like the packages that they serve.
 sys.path[0] = str(Path(__file__).parents[1])
-from servers.hosted import HostedServer, Tokens
+from servers.hosted import HostedServer, Tokens  # noqa: E402
 
 OUT = Path(__file__).parents[2] / "build" / "hosted-demo"
 NOTICE = (
     "This is a stand-in for Anthropic's Managed Agents: a server on this machine with the same API, and a "
-    "small model (SmolLM2-135M) behind it. Nothing leaves the machine, nothing is paid, and the answers are that "
-    "small model's."
+    "small model (SmolLM2-135M) behind it. Nothing leaves the machine, nothing is paid, and the answers are "
+    "that small model's."
 )
 CELLS = [
     "%load_ext praison_nb",

@@ -78,7 +78,9 @@ def test_the_public_names() -> None:
         "SessionInfo",
         "Turn",
         "Usage",
+        "reconcile",
         "register",
+        "usage",
     ]
     for name in praison_nb.__all__:
         assert getattr(praison_nb, name) is not None
