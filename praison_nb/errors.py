@@ -120,7 +120,7 @@ class TurnStopped(PraisonError):
 
 
 # Keys as the providers write them (sk-…, AIza…, gsk_…), and whatever follows "Bearer".
-_SECRET = re.compile(r"(?:sk|pk|rk|gsk|xai|or)[-_][A-Za-z0-9_\-]{8,}|AIza[A-Za-z0-9_\-]{10,}|(?<=Bearer )\S+")
+_SECRET = re.compile(r"(?<![A-Za-z])(?:[spr]k|gsk|xai|or)[-_][\w-]{8,}|AIza[\w-]{10,}|(?<=Bearer )\S+")
 
 
 def redact(text: str, *secrets: str) -> str:

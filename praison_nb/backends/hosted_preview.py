@@ -1,0 +1,52 @@
+"""A message that is shown while it is written.
+
+A preview comes in pieces that have no id and are never sent twice. After a lost connection it begins anew,
+or goes on somewhere: what is shown may only ever grow by text that follows what is shown already.
+
+>>> preview = Preview()
+>>> preview.begin()
+>>> preview.add(0, "Hel"), preview.add(0, "lo")
+('Hel', 'lo')
+>>> preview.begin()
+>>> preview.add(0, "Hell"), preview.add(0, "o there")
+('', ' there')
+"""
+
+from __future__ import annotations
+
+
+class Preview:
+    """What is shown of one message, and where the present connection stands in it."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._length = 0
+        self._index = 0
+        self._position: int | None = None
+
+    def begin(self) -> None:
+        """This connection begins the message from its first character."""
+        self._position, self._index = 0, 0
+
+    def lose(self) -> None:
+        """The connection is gone: pieces of the next one mean nothing until it begins anew."""
+        self._position = None
+
+    def add(self, index: int, text: str) -> str:
+        """What is new in a piece; "" where it cannot be placed, and the final message will tell."""
+        if self._position is None or index < self._index:
+            self._position = None
+            return ""
+        self._index = index
+        new = text
+        if self._position < self._length:
+            shown = "".join(self._parts)[self._position :]
+            if not (text.startswith(shown) or shown.startswith(text)):
+                self._position = None
+                return ""
+            new = text[len(shown) :]
+        self._position += len(text)
+        if new:
+            self._parts.append(new)
+            self._length += len(new)
+        return new

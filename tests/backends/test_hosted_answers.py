@@ -1,0 +1,476 @@
+"""HostedAgent when the session asks: approvals, Python functions, and a stop in every state."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from praison_nb import Agent, HostedAgent, HostedAgentConfig, Turn
+from praison_nb.events import ApprovalAsked, Event
+from praison_nb.session import Status, Usage
+from praison_nb.turn import ToolCall
+from servers.hosted import (
+    HostedServer,
+    ask,
+    builtin_tool,
+    custom_tool,
+    hold,
+    mcp_tool,
+    raw,
+    request,
+    text,
+)
+from servers.waiting import until
+
+
+@pytest.fixture
+def server() -> Iterator[HostedServer]:
+    with HostedServer() as server:
+        yield server
+
+
+def hosted(
+    server: HostedServer, *, on_tool_confirmation: Any = None, on_custom_tool: Any = None, **fields: Any
+) -> HostedAgent:
+    agent = HostedAgent(
+        HostedAgentConfig(api_key=server.api_key, base_url=server.url, **fields),
+        on_tool_confirmation=on_tool_confirmation,
+        on_custom_tool=on_custom_tool,
+    )
+    agent.backoff_seconds = (0.0, 0.01)
+    return agent
+
+
+def sent(server: HostedServer, kind: str) -> list[dict[str, Any]]:
+    """What clients sent of this kind, and the server took."""
+    sessions = server.sessions.values()
+    events = [event for session in sessions for event in session.events if event["type"] == kind]
+    dropped = ("id", "type", "processed_at")
+    return [{key: value for key, value in event.items() if key not in dropped} for event in events]
+
+
+RM = builtin_tool("rm", {"path": "x"}, result="gone")
+
+
+# A yes or a no
+
+
+@pytest.mark.parametrize("tool", [RM, mcp_tool("github", "push", {"force": True}, result="gone")])
+def test_a_yes(server: HostedServer, tool: Any) -> None:
+    server.script([ask(tool), text("done")])
+    run = hosted(server).begin("Hi")
+    (call,) = until(run, lambda turn: turn.waiting).waiting
+    assert run.turn.status is Status.RUNNING and (call.name, call.approval) == (tool.fields["name"], "asked")
+    run.approve(call.id)
+    turn = run.wait()
+    assert turn.text == "done" and turn.tools[0].approval == "allowed" and turn.tools[0].result == "gone"
+    assert sent(server, "user.tool_confirmation") == [{"result": "allow", "tool_use_id": call.id}]
+
+
+def test_a_no_tells_the_model_why(server: HostedServer) -> None:
+    server.script([ask(RM), text("as you like")])
+    run = hosted(server).begin("Hi")
+    (call,) = until(run, lambda turn: turn.waiting).waiting
+    run.deny(call.id, "Not that one.")
+    turn = run.wait()
+    assert turn.tools[0].approval == "denied" and turn.tools[0].result == "Denied. Not that one."
+    assert turn.text == "as you like" and turn.tools[0].is_error
+    told = {"result": "deny", "tool_use_id": call.id, "deny_message": "Not that one."}
+    assert sent(server, "user.tool_confirmation") == [told]
+
+
+def test_a_word_that_nobody_knows_is_asked_about(server: HostedServer) -> None:
+    use = {"type": "agent.tool_use", "id": "sevt_900001", "name": "rm", "input": {}}
+    wait = {"type": "requires_action", "event_ids": ["sevt_900001"]}
+    gate = server.gate()
+    server.script(
+        [
+            raw({**use, "evaluated_permission": "perhaps"}),
+            raw({"type": "session.status_idle", "stop_reason": wait}),
+            hold(gate),
+        ]
+    )
+    run = hosted(server).begin("Hi")
+    assert [call.name for call in until(run, lambda turn: turn.waiting).waiting] == ["rm"]
+    run.stop()
+    run.wait()
+
+
+def test_several_are_answered_one_by_one(server: HostedServer) -> None:
+    server.script([request(ask(RM), ask(RM), ask(RM)), text("done")])
+    agent = hosted(server)
+    run = agent.begin("Hi")
+    asked = until(run, lambda turn: len(turn.waiting) == 3).waiting
+    run.deny(asked[1].id, "no")
+    until(run, lambda turn: len(turn.waiting) == 2)
+    server.wait_for(lambda: len(sent(server, "user.tool_confirmation")) == 1)
+    run.approve(asked[2].id)
+    run.approve(asked[0].id)
+    turn = run.wait()
+    assert turn.text == "done" and [call.approval for call in turn.tools] == ["allowed", "denied", "allowed"]
+    answers = {each["tool_use_id"]: each["result"] for each in sent(server, "user.tool_confirmation")}
+    assert answers == {asked[0].id: "allow", asked[1].id: "deny", asked[2].id: "allow"}
+    session = server.sessions[turn.session_id]
+    assert len([each for each in session.events if each["type"] == "user.tool_confirmation"]) == 3
+
+
+def test_a_turn_waits_through_lost_connections(server: HostedServer) -> None:
+    server.script([request(ask(RM), ask(RM)), text("done")])
+    told: list[Event] = []
+    run = hosted(server).begin("Hi", subscribers=(lambda event, turn: told.append(event),))
+    asked = until(run, lambda turn: len(turn.waiting) == 2).waiting
+    for _ in range(3):
+        streams = len(server.streams)
+        server.call(lambda: server.sessions[run.turn.session_id].send("close"))
+        server.wait_for(lambda count=streams: len(server.streams) > count)
+    run.approve(asked[0].id)
+    until(run, lambda turn: len(turn.waiting) == 1)
+    run.approve(asked[1].id)
+    turn = run.wait()
+    assert turn.text == "done" and [call.result for call in turn.tools] == ["gone", "gone"]
+    assert len([event for event in told if isinstance(event, ApprovalAsked)]) == 2
+
+
+def test_another_client_may_answer(server: HostedServer) -> None:
+    server.script([ask(RM), text("done")])
+    run = hosted(server).begin("Hi")
+    (call,) = until(run, lambda turn: turn.waiting).waiting
+    answer = {"type": "user.tool_confirmation", "tool_use_id": call.id, "result": "deny"}
+    server.call(lambda: server.sessions[run.turn.session_id].receive([answer]))
+    turn = run.wait()
+    assert turn.tools[0].approval == "denied" and turn.text == "done" and not turn.notices
+    assert len(sent(server, "user.tool_confirmation")) == 1
+
+
+async def yes_later(call: ToolCall) -> bool:
+    await asyncio.sleep(0)
+    return True
+
+
+def broken(call: ToolCall) -> bool:
+    raise ValueError("sk-not-for-the-log")
+
+
+@pytest.mark.parametrize(
+    ("callback", "message"),
+    [
+        (lambda call: True, None),
+        (yes_later, None),
+        (lambda call: yes_later(call), None),
+        (lambda call: False, "The user said no."),
+        (lambda call: f"not {call.name} {call.arguments}", 'not rm {"path": "x"}'),
+        (lambda call: 1, "The user said no."),
+        (lambda call: None, "The user said no."),
+        (broken, "The user said no."),
+    ],
+)
+def test_a_callback_decides(
+    server: HostedServer,
+    callback: Callable[..., Any],
+    message: str | None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server.script([ask(RM), text("done")])
+    turn = hosted(server, on_tool_confirmation=callback).begin("Hi").wait()
+    (answer,) = sent(server, "user.tool_confirmation")
+    assert answer["result"] == ("allow" if message is None else "deny")
+    assert answer.get("deny_message") == message
+    assert turn.text == "done" and turn.tools[0].approval == ("allowed" if message is None else "denied")
+    assert "sk-not" not in caplog.text
+
+
+def test_what_was_allowed_for_the_session_is_not_asked_again(server: HostedServer) -> None:
+    server.script([ask(RM), text("one")], [ask(RM), text("two")])
+    agent = hosted(server)
+    run = agent.begin("Hi")
+    (call,) = until(run, lambda turn: turn.waiting).waiting
+    run.approve(call.id, for_session=True)
+    assert run.wait().text == "one" and agent.begin("Hi").wait().text == "two"
+
+
+# Functions
+
+
+def add(a: int, b: int = 1) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+async def slow(name: str) -> str:
+    """Greet."""
+    await asyncio.sleep(0)
+    return f"Hello {name}"
+
+
+def fail() -> None:
+    """It does not work."""
+    raise LookupError("no such thing")
+
+
+def nothing() -> str:
+    """Nothing."""
+    return ""
+
+
+def test_functions_are_declared_and_run_here(server: HostedServer) -> None:
+    uses = [
+        custom_tool("add", {"a": 1, "b": 2}),
+        custom_tool("slow", {"name": "you"}),
+        custom_tool("fail"),
+        custom_tool("add", {"a": "one"}),
+        custom_tool("nothing"),
+    ]
+    server.script([request(*uses), text("done")])
+    agent = hosted(server, tools=[add, slow, fail, nothing])
+    turn = agent.begin("Hi").wait()
+    declared = server.seen("POST", "/v1/agents")[0].json["tools"]
+    assert [tool["name"] for tool in declared] == ["add", "slow", "fail", "nothing"]
+    assert (
+        declared[0]["input_schema"]["required"] == ["a"] and declared[0]["description"] == "Add two numbers."
+    )
+    results = {each["custom_tool_use_id"]: each for each in sent(server, "user.custom_tool_result")}
+    told = [(results[call.id]["content"][0]["text"], results[call.id]["is_error"]) for call in turn.tools]
+    assert told[0] == ("3", False) and told[1] == ("Hello you", False) and told[4] == ("(nothing)", False)
+    assert told[2] == ("LookupError: no such thing", True)
+    assert told[3][1] and told[3][0].startswith("The arguments do not fit: a:")
+    assert [call.is_error for call in turn.tools] == [False, False, True, True, False]
+    assert turn.text == "done" and turn.tools[0].runs == "function" and turn.tools[4].result == ""
+
+
+def test_a_function_runs_on_the_waiting_thread(server: HostedServer) -> None:
+    threads = []
+
+    def where() -> str:
+        """Where."""
+        threads.append(threading.current_thread())
+        return "here"
+
+    server.script([custom_tool("where"), text("done")])
+    assert Agent(backend=hosted(server, tools=[where])).start("Hi") == "done"
+    assert threads == [threading.current_thread()]
+
+
+def test_a_callback_answers_tools_that_were_declared_as_dicts(server: HostedServer) -> None:
+    schema = {"type": "object", "properties": {"q": {"type": "string"}}}
+    tool = {"type": "custom", "name": "look-up", "description": "Look up.", "input_schema": schema}
+    server.script([custom_tool("look-up", {"q": "x"}), text("done")])
+    agent = hosted(server, tools=[tool], on_custom_tool=lambda name, arguments: [name, arguments])
+    turn = agent.begin("Hi").wait()
+    assert turn.tools[0].result == '["look-up", {"q": "x"}]' and turn.text == "done"
+
+
+def test_a_tool_that_runs_elsewhere_is_left_to_whoever_runs_it(server: HostedServer) -> None:
+    server.script([request(custom_tool("theirs"), custom_tool("add", {"a": 1})), text("done")])
+    run = hosted(server, tools=[add]).begin("Hi", lend=False)
+    turn = until(run, lambda turn: turn.notices)
+    assert "theirs" in turn.notices[0] and len(turn.notices) == 1
+    theirs = next(call for call in turn.tools if call.name == "theirs")
+    until(run, lambda turn: turn.tools[1].ended)
+    server.wait_for(lambda: len(sent(server, "user.custom_tool_result")) == 1)
+    content = [{"type": "text", "text": "from elsewhere"}]
+    answer = {"type": "user.custom_tool_result", "custom_tool_use_id": theirs.id, "content": content}
+    server.call(lambda: server.sessions[turn.session_id].receive([answer]))
+    turn = run.wait()
+    assert [call.result for call in turn.tools] == ["from elsewhere", "2"] and turn.text == "done"
+    assert len(turn.notices) == 1
+
+
+# Stop
+
+
+def drained(agent: HostedAgent) -> None:
+    """Wait until a stopped turn has left the session: the next one runs after it."""
+    assert agent.begin("next").wait().text == "next"
+
+
+def test_a_stop_while_it_writes(server: HostedServer) -> None:
+    gate = server.gate()
+    server.script([text("Hello, world", deltas=2, pause=gate)])
+    agent = hosted(server)
+    run = agent.begin("Hi")
+    until(run, lambda turn: turn.text == "Hello,")
+    run.stop()
+    turn = run.wait()
+    assert (turn.stop_reason, turn.text, turn.error) == ("interrupted", "Hello,", None)
+    drained(agent)
+    assert run.turn.usage == Usage(uncached_input_tokens=10, output_tokens=5) and run.turn.text == "Hello,"
+    assert run.turn.session_usage is not None and run.turn.session_usage.usage.output_tokens == 5
+    assert len(sent(server, "user.interrupt")) == 1
+    assert agent.retrieve_session()["status"] == "idle"
+
+
+def test_a_stop_that_is_applied_late_ends_the_turn_at_once(server: HostedServer) -> None:
+    pause, late = server.gate(), server.gate()
+    server.interrupt_gate = late
+    server.script([text("Hello, world", deltas=2, pause=pause)])
+    agent = hosted(server)
+    run = agent.begin("Hi")
+    until(run, lambda turn: turn.text)
+    run.stop()
+    assert run.wait().stop_reason == "interrupted"
+    assert agent.retrieve_session()["status"] in ("running", "idle")
+    server.wait_for(lambda: late.reached)
+    after = agent.begin("next")
+    until(after, lambda turn: "waiting" in turn.activity)
+    late.open()
+    assert after.wait().text == "next" and after.turn.usage == run.turn.usage
+
+
+def test_a_stop_while_it_asks_means_no(server: HostedServer) -> None:
+    server.script([request(ask(RM), ask(RM)), text("done")])
+    agent = hosted(server)
+    run = agent.begin("Hi")
+    asked = until(run, lambda turn: len(turn.waiting) == 2).waiting
+    run.stop()
+    turn = run.wait()
+    assert turn.stop_reason == "interrupted" and not turn.waiting
+    drained(agent)
+    answers = sent(server, "user.tool_confirmation")
+    assert {each["tool_use_id"] for each in answers} == {call.id for call in asked}
+    assert {each["result"] for each in answers} == {"deny"}
+    assert [call.approval for call in run.turn.tools] == ["denied", "denied"]
+
+
+def test_a_stop_while_a_callback_decides_means_no(server: HostedServer) -> None:
+    server.script([ask(RM), text("done")])
+    entered = threading.Event()
+
+    async def never(call: ToolCall) -> bool:
+        entered.set()
+        await asyncio.Event().wait()
+        return True
+
+    agent = hosted(server, on_tool_confirmation=never)
+    run = agent.begin("Hi", lend=False)
+    assert entered.wait(60)
+    run.stop()
+    assert run.wait().stop_reason == "interrupted"
+    drained(agent)
+    assert [each["result"] for each in sent(server, "user.tool_confirmation")] == ["deny"]
+
+
+def test_a_stop_while_a_function_runs(server: HostedServer) -> None:
+    entered = threading.Event()
+
+    async def forever() -> None:
+        """Never ends."""
+        entered.set()
+        await asyncio.Event().wait()
+
+    server.script([custom_tool("forever"), text("done")])
+    agent = hosted(server, tools=[forever])
+    run = agent.begin("Hi", lend=False)
+    assert entered.wait(60)
+    run.stop()
+    assert run.wait().stop_reason == "interrupted"
+    drained(agent)
+    (result,) = sent(server, "user.custom_tool_result")
+    assert result["is_error"] and result["content"][0]["text"] == "The user stopped the turn."
+    assert run.turn.tools[0].is_error
+
+
+class Slow(HostedServer):
+    """Stands at a gate before it answers the requests to one path."""
+
+    at = ""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slow = self.gate()
+
+    async def body(self, request: Any) -> Any:
+        data = await super().body(request)
+        if request.method == "POST" and request.path.endswith(self.at):
+            await self.slow.passed()
+        return data
+
+
+@pytest.mark.parametrize("at", ["/agents", "/environments", "/sessions"])
+def test_a_stop_before_anything_is_sent_sends_nothing_and_forgets_nothing(at: str) -> None:
+    with Slow() as server:
+        server.at = at
+        agent = hosted(server)
+        run = agent.begin("Hi")
+        server.wait_for(lambda: server.slow.reached)
+        run.stop()
+        assert run.wait().stop_reason == "interrupted"
+        assert not sent(server, "user.message")
+        server.slow.open()
+        assert agent.begin("next").wait().text == "next"
+        created = [each.path for each in server.requests if each.method == "POST"]
+        assert created == ["/v1/agents", "/v1/environments", "/v1/sessions", created[3]]
+        assert [each["content"][0]["text"] for each in sent(server, "user.message")] == ["next"]
+
+
+def test_a_stop_while_the_message_is_on_its_way(server: HostedServer) -> None:
+    with Slow() as server:
+        server.at = "/events"
+        agent = hosted(server)
+        run = agent.begin("Hi")
+        server.wait_for(lambda: server.slow.reached)
+        run.stop()
+        assert run.wait().stop_reason == "interrupted"
+        server.slow.open()
+        drained(agent)
+        assert [each["content"][0]["text"] for each in sent(server, "user.message")] == ["Hi", "next"]
+        assert len(sent(server, "user.interrupt")) == 1
+
+
+def test_a_stop_while_a_message_is_refused_does_not_send_it_again(server: HostedServer) -> None:
+    agent = hosted(server)
+    agent.backoff_seconds = (0.05, 0.05)
+    agent.begin("first").wait()
+    server.refuse(10_000, status=503, method="POST", path="/events")
+    run = agent.begin("Hi")
+    until(run, lambda turn: turn.activity == "reconnecting")
+    run.stop()
+    assert run.wait().stop_reason == "interrupted"
+    server.wait_for(lambda: not next(iter(server.sessions.values())).subscribers)
+    server.call(lambda: [setattr(each, "times", 0) for each in server._refusals])
+    drained(agent)
+    assert [each["content"][0]["text"] for each in sent(server, "user.message")] == ["first", "next"]
+
+
+def test_a_stop_while_the_connection_is_lost(server: HostedServer) -> None:
+    gate = server.gate()
+    server.script([text("half"), hold(gate)])
+    agent = hosted(server)
+    run = agent.begin("Hi")
+    until(run, lambda turn: turn.text == "half")
+    server.refuse(20, status=503, path="/events")
+    server.call(lambda: server.sessions[run.turn.session_id].send("reset"))
+    until(run, lambda turn: turn.activity == "reconnecting")
+    run.stop()
+    turn = run.wait()
+    assert turn.stop_reason == "interrupted" and turn.text == "half"
+    drained(agent)
+    assert len(sent(server, "user.interrupt")) == 1
+    assert run.turn.usage == Usage(uncached_input_tokens=10, output_tokens=5)
+
+
+def test_a_stop_from_another_client_ends_the_turn(server: HostedServer) -> None:
+    gate = server.gate()
+    server.script([text("half"), hold(gate)])
+    run = hosted(server).begin("Hi")
+    until(run, lambda turn: turn.text == "half")
+    server.call(lambda: server.sessions[run.turn.session_id].receive([{"type": "user.interrupt"}]))
+    turn = run.wait()
+    assert (turn.stop_reason, turn.text) == ("interrupted", "half") and "another client" in turn.detail
+
+
+def test_a_budget_of_the_turn_interrupts_the_session(server: HostedServer) -> None:
+    from decimal import Decimal
+
+    gate = server.gate()
+    server.script([request(text("one")), request(text("two")), hold(gate)])
+    agent = hosted(server)
+    run = agent.begin("Hi", budget=Decimal("0.0000001"))
+    turn = run.wait()
+    assert turn.stop_reason == "budget_reached" and "two" not in turn.text
+    drained(agent)
+    assert len(sent(server, "user.interrupt")) == 1
+    assert isinstance(run.turn, Turn) and run.turn.usage.output_tokens >= 5

@@ -1,0 +1,177 @@
+"""HostedAgentConfig: what the API would reject is rejected here first, and what it takes passes."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from praison_nb import HostedAgentConfig
+from praison_nb.backends.hosted_config import NetworkingConfig, PackagesConfig, budget_dict
+from praison_nb.errors import ConfigError
+
+TOOLSET = {"type": "agent_toolset_20260401"}
+SCHEMA = {"type": "object", "properties": {}}
+CUSTOM = {"type": "custom", "name": "look_up", "description": "Looks up.", "input_schema": SCHEMA}
+SERVER = {"type": "url", "name": "docs", "url": "https://example.org/mcp"}
+DOCS = {"type": "mcp_toolset", "mcp_server_name": "docs"}
+LIMITED = NetworkingConfig(type="limited")
+
+
+def look_up() -> str:
+    """Looks up."""
+    return ""
+
+
+def policy(kind: Any, **more: Any) -> dict[str, Any]:
+    return {**TOOLSET, "configs": [{"name": "bash", "permission_policy": {"type": kind}, **more}]}
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"name": ""}, "name must not be empty"),
+        ({"name": "x" * 257}, "name may have 256"),
+        ({"name": 3}, "name must be text"),
+        ({"env_name": " "}, "env_name must not be empty"),
+        ({"system": "x" * 100_001}, "system may have 100,000 characters"),
+        ({"system": None}, "system must be text"),
+        ({"session_title": 7}, "session_title must be text"),
+        ({"model": ""}, "model must name a model"),
+        ({"model": None}, "model"),
+        ({"model": {"effort": "low"}}, r"model\['id'\]"),
+        ({"model": {"id": "m", "effort": "huge"}}, "effort.*low, medium"),
+        ({"model": {"id": "m", "effort": {"type": "huge"}}}, "effort"),
+        ({"model": {"id": "m", "speed": "slow"}}, "speed.*standard, fast"),
+        ({"tools": TOOLSET}, "tools must be a list"),
+        ({"tools": "bash"}, "tools must be a list"),
+        ({"tools": ["bash"]}, "tools: 'bash' is not a function or a dict"),
+        ({"tools": [{"type": "bash"}]}, "tools: the type 'bash' is none of"),
+        ({"tools": [{"name": "x"}]}, "tools: the type None"),
+        ({"tools": [lambda: 1]}, "define it with def"),
+        ({"tools": [look_up, look_up]}, "Two tools are named look_up"),
+        ({"tools": [look_up, CUSTOM]}, "tools: two are named look_up"),
+        ({"tools": [{**CUSTOM, "name": "with blank"}]}, "1 to 128 letters"),
+        ({"tools": [{**CUSTOM, "name": "x" * 129}]}, "1 to 128 letters"),
+        ({"tools": [{**CUSTOM, "description": ""}]}, "description of look_up"),
+        ({"tools": [{**CUSTOM, "input_schema": {"type": "array"}}]}, "input_schema of look_up"),
+        ({"tools": [{**CUSTOM, "name": f"t{n}"} for n in range(257)]}, "256 at most"),
+        ({"tools": [policy("never")]}, "permission_policy.*always_allow, always_ask, auto"),
+        ({"tools": [policy("auto", name="sudo")]}, "name in configs.*bash"),
+        (
+            {"tools": [{**TOOLSET, "default_config": {"permission_policy": "always_ask"}}]},
+            "permission_policy",
+        ),
+        ({"tools": [DOCS]}, "names docs, which is not in mcp_servers"),
+        ({"tools": [{"type": "mcp_toolset"}]}, "mcp_server_name"),
+        ({"mcp_servers": [SERVER]}, "no tool uses docs: add"),
+        ({"mcp_servers": [SERVER, SERVER], "tools": [DOCS]}, "two are named docs"),
+        ({"mcp_servers": [{**SERVER, "type": "stdio"}], "tools": [DOCS]}, "mcp_servers: type.*url"),
+        ({"mcp_servers": [{**SERVER, "url": ""}], "tools": [DOCS]}, "mcp_servers: url"),
+        ({"mcp_servers": [SERVER] * 21, "tools": [DOCS]}, "20 at most"),
+        ({"skills": ["xlsx"]}, "skills: 'xlsx' is not a dict"),
+        ({"skills": [{"type": "anthropic"}]}, "skill_id"),
+        ({"multiagent": {"type": "team"}}, "multiagent: type"),
+        ({"multiagent": {"type": "coordinator", "agents": []}}, "1 to 20 agents"),
+        ({"metadata": {"a": 1}}, r"metadata\['a'\] must be text"),
+        ({"metadata": {"a" * 65: ""}}, "metadata: a key"),
+        ({"metadata": {"a": "x" * 513}}, "512"),
+        ({"metadata": {str(n): "" for n in range(17)}}, "16 keys at most"),
+        ({"packages": {"conda": ["x"]}}, "packages: a package manager.*pip"),
+        ({"packages": {"pip": "pandas"}}, r"packages\['pip'\] must be a list"),
+        ({"packages": ["pandas"]}, "packages"),
+        ({"packages": {"pip": ["x"]}, "networking": LIMITED}, "allow_package_managers"),
+        ({"packages": PackagesConfig(npm=["x"]), "networking": "limited"}, "allow_package_managers"),
+        ({"networking": "closed"}, "networking: type.*unrestricted, limited"),
+        ({"networking": {"allowed_hosts": []}}, "networking: type"),
+        ({"networking": {"type": "limited", "allowed_hosts": "a.org"}}, "allowed_hosts must be a list"),
+        ({"resources": [{"type": "disk"}]}, "resources: type"),
+        ({"resources": [{"type": "file"}]}, "file_id"),
+        ({"resources": ["token-abc"]}, "resources must be dicts"),
+        (
+            {"resources": [{"type": "memory_store", "memory_store_id": "m", "instructions": "x" * 4097}]},
+            "instructions may have 4,096",
+        ),
+        ({"vault_ids": "vlt_1"}, "vault_ids must be a list"),
+        ({"vault_ids": [""]}, "vault_ids must not be empty"),
+        ({"budget": 0}, "budget must be USD above 0"),
+        ({"budget": -1.0}, "budget"),
+        ({"budget": 0.005}, "whole cents"),
+        ({"budget": True}, "budget"),
+        ({"budget": "much"}, "budget"),
+        ({"budget": float("nan")}, "budget"),
+        ({"budget": {"amount": "250"}}, "budget must be USD, or"),
+        ({"budget": {"type": "limit", "max_list_cost": {"amount": "2.5", "currency": "USD"}}}, "cents"),
+        ({"budget": {"type": "limit", "max_list_cost": {"amount": "250", "currency": "EUR"}}}, "currency"),
+        ({"base_url": "localhost:80"}, "base_url must begin with http"),
+        ({"timeout": 0}, "timeout"),
+        ({"timeout": "1"}, "timeout"),
+        ({"reconnect_seconds": -1}, "reconnect_seconds"),
+    ],
+)
+def test_rejected(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigError, match=words) as caught:
+        HostedAgentConfig(**fields)
+    assert "\n" not in str(caught.value) and "token-abc" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"tools": [], "system": "", "session_title": "", "metadata": {}},
+        {
+            "tools": [look_up, TOOLSET, policy("auto"), DOCS, {**CUSTOM, "name": "x-1"}],
+            "mcp_servers": [SERVER],
+        },
+        {"model": {"id": "m", "effort": {"type": "max"}, "speed": "fast"}},
+        {
+            "networking": NetworkingConfig(type="limited", allow_package_managers=True),
+            "packages": {"pip": ["x"]},
+        },
+        {"networking": {"type": "limited", "allowed_hosts": ["a.org"]}, "packages": {"pip": []}},
+        {"packages": PackagesConfig(pip=["a"], go=["b"])},
+        {"multiagent": {"type": "coordinator", "agents": ["agent_1", {"type": "self"}]}},
+        {"multiagent": {"type": "multiagent_20261001"}},
+        {"budget": Decimal("0.01")},
+        {"budget": {"type": "limit", "max_list_cost": {"amount": "250", "currency": "USD"}}},
+        {"resources": [{"type": "github_repository", "url": "https://example.org/r"}]},
+    ],
+)
+def test_accepted(fields: dict[str, Any]) -> None:
+    """And what is sent is what the SDK's types allow."""
+    from anthropic.types.beta import agent_create_params, environment_create_params
+
+    from servers.hosted_types import check_request
+
+    config = HostedAgentConfig(**fields)
+    check_request(agent_create_params.AgentCreateParams, config.agent_params())
+    check_request(environment_create_params.EnvironmentCreateParams, config.environment_params())
+    assert "title" in config.session_params() or not config.session_title
+
+
+def test_a_toolset_of_the_future_passes() -> None:
+    assert HostedAgentConfig(tools=[{"type": "agent_toolset_20270101"}]).api_tools[0]["type"].endswith("0101")
+
+
+def test_secrets_are_not_shown() -> None:
+    resource = {
+        "type": "github_repository",
+        "url": "https://example.org/r",
+        "authorization_token": "ghp_1234",
+    }
+    server = {**SERVER, "url": "https://example.org/mcp?key=abcd"}
+    config = HostedAgentConfig(
+        api_key="sk-1", resources=[resource], mcp_servers=[server], tools=[DOCS], model="m"
+    )
+    assert not any(secret in repr(config) for secret in ("sk-1", "ghp_1234", "abcd"))
+    assert config.secrets == ("sk-1", "ghp_1234")
+
+
+@pytest.mark.parametrize(
+    ("usd", "amount"), [(1, "100"), (0.29, "29"), (Decimal("12.34"), "1234"), (None, None)]
+)
+def test_budgets_are_whole_cents(usd: Any, amount: str | None) -> None:
+    budget = budget_dict(usd)
+    assert (budget and budget["max_list_cost"]["amount"]) == amount

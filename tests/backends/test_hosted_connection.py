@@ -1,0 +1,428 @@
+"""HostedAgent when the connection is lost: no event is lost or counted twice, nothing is sent twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from praison_nb import HostedAgent, HostedAgentConfig, Turn
+from praison_nb import errors as e
+from praison_nb.events import (
+    Activity,
+    Event,
+    RequestFinished,
+    TextDelta,
+    TextFinal,
+    ToolFinished,
+    ToolStarted,
+)
+from praison_nb.session import Usage
+from servers.base import abort
+from servers.hosted import (
+    HostedServer,
+    Session,
+    Tokens,
+    ask,
+    builtin_tool,
+    custom_tool,
+    hang_up,
+    hold,
+    request,
+    sse,
+    text,
+    thinking,
+)
+from servers.waiting import until
+
+EVENTS = "/events"
+
+
+@pytest.fixture
+def server() -> Iterator[HostedServer]:
+    with HostedServer() as server:
+        yield server
+
+
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+def hosted(server: HostedServer, **fields: Any) -> HostedAgent:
+    agent = HostedAgent(HostedAgentConfig(api_key=server.api_key, base_url=server.url, **fields))
+    agent.backoff_seconds = (0.0, 0.01)
+    return agent
+
+
+def play(agent: HostedAgent, prompt: str = "Hi") -> tuple[Turn, list[Event]]:
+    told: list[Event] = []
+    return agent.begin(prompt, subscribers=(lambda event, turn: told.append(event),)).wait(), told
+
+
+def lasting(told: list[Event]) -> list[Any]:
+    """What must be the same whatever happened to the connection: all but previews and passing words. What
+    runs here may be told a little earlier or later."""
+    kinds = (TextFinal, RequestFinished, ToolStarted, ToolFinished)
+    told = [event for event in told if isinstance(event, kinds)]
+    return sorted(
+        (
+            type(event).__name__,
+            str([getattr(event, name, "") for name in ("text", "usage", "name", "result")]),
+        )
+        for event in told
+    )
+
+
+def assert_previews_are_prefixes(told: list[Event]) -> None:
+    """No piece is shown twice or at a wrong place."""
+    final = {event.message_id: event.text for event in told if isinstance(event, TextFinal)}
+    shown: dict[str, str] = {}
+    for event in told:
+        if isinstance(event, TextDelta):
+            shown[event.message_id] = shown.get(event.message_id, "") + event.text
+    assert all(final[key].startswith(text) for key, text in shown.items())
+
+
+def activities(told: list[Event]) -> list[str]:
+    return [event.text for event in told if isinstance(event, Activity)]
+
+
+def messages(server: HostedServer) -> list[str]:
+    """The texts of all user messages that reached the sessions."""
+    sessions = server.sessions.values()
+    events = [event for session in sessions for event in session.events if event["type"] == "user.message"]
+    return [event["content"][0]["text"] for event in events]
+
+
+SHORT = [request(text("Hé", "llo", deltas=2), usage=Tokens(7, 3, 2), cents=1)]
+RICH = [
+    request(thinking(), text("Let me see. ", deltas=3), builtin_tool("bash", {"c": "ls"}, result="a.csv")),
+    request(custom_tool("add", {"a": 1, "b": 2}), usage=Tokens(20, 4, 8, 2, 1), cents=2),
+    request(text("It is 3.", deltas=4), usage=Tokens(5, 6)),
+]
+
+
+@pytest.mark.parametrize(
+    ("script", "step", "reset"), [(SHORT, 7, False), (SHORT, 31, True), (RICH, 61, False)]
+)
+def test_a_cut_anywhere_changes_nothing(
+    server: HostedServer, script: list[Any], step: int, reset: bool
+) -> None:
+    agent = hosted(server, tools=[add])
+    server.script(script)
+    whole, told = play(agent)
+    expected, length = lasting(told), server.streams[0].sent
+    assert whole.error is None and length > 1000
+    for offset in range(0, length, step):
+        agent.reset_session()
+        server.script(script)
+        server.cut(offset, reset=reset)
+        turn, told = play(agent)
+        assert turn.error is None, (offset, turn)
+        assert (turn.text, turn.usage, turn.cost) == (whole.text, whole.usage, whole.cost), offset
+        assert lasting(told) == expected, offset
+        assert turn.session_usage is not None and whole.session_usage is not None
+        assert turn.session_usage.usage == whole.session_usage.usage
+        assert "reconnecting" in activities(told) or offset > length - 40
+        assert_previews_are_prefixes(told)
+    assert len(messages(server)) == 1 + len(range(0, length, step))
+
+
+@pytest.mark.parametrize("offset", [0, 1, 200, 700])
+@pytest.mark.parametrize("reset", [False, True])
+def test_every_stream_is_cut(server: HostedServer, offset: int, reset: bool) -> None:
+    agent = hosted(server, tools=[add])
+    server.script(RICH)
+    whole, told = play(agent)
+    agent.reset_session()
+    server.script(RICH)
+    server.cut(offset, each=True, reset=reset)
+    turn, again = play(agent)
+    assert (turn.text, turn.usage) == (whole.text, whole.usage)
+    assert lasting(again) == lasting(told)
+    assert [call.result for call in turn.tools] == ["a.csv", "3"]
+
+
+@pytest.mark.parametrize("how", ["end", "close", "reset"])
+def test_a_stream_that_ends_before_the_turn(server: HostedServer, how: Any) -> None:
+    server.script([text("one"), hang_up(how), text("two"), hang_up(how), hang_up(how), text("three")])
+    turn, told = play(hosted(server))
+    assert turn.text == "one\n\ntwo\n\nthree" and turn.usage == Usage(
+        uncached_input_tokens=30, output_tokens=15
+    )
+    assert "reconnecting" in activities(told)
+
+
+def test_a_preview_that_was_cut_is_shown_once(server: HostedServer) -> None:
+    """The next stream gets only the rest of the pieces; the final message brings what is missing."""
+    gate = server.gate()
+    server.script([text(["Hel", "lo ", "wor", "ld"], pause=gate)])
+    agent = hosted(server)
+    run = agent.begin("Hi", stream=True)
+    until(run, lambda turn: turn.text == "Hel")
+    server.call(lambda: next(iter(server.sessions.values())).send("close"))
+    server.wait_for(lambda: len(server.seen("GET", EVENTS)) == 1)
+    gate.open()
+    assert "".join(run.text()) == "Hello world" and run.turn.text == "Hello world"
+
+
+@pytest.mark.parametrize("status", [503, 429, 529, 408, None])
+@pytest.mark.parametrize("path", ["/stream", "/events"])
+def test_a_server_that_is_away_for_a_while(server: HostedServer, status: int | None, path: str) -> None:
+    gate = server.gate()
+    server.script([text("one"), hold(gate), text("two")])
+    run = hosted(server).begin("Hi")
+    until(run, lambda turn: turn.text == "one")
+    server.refuse(5, status=status, method="GET", path=path)
+    server.call(lambda: next(iter(server.sessions.values())).send("reset"))
+    until(run, lambda turn: turn.activity == "reconnecting")
+    gate.open()
+    turn = run.wait()
+    assert turn.error is None and turn.text == "one\n\ntwo" and turn.activity == ""
+    assert turn.usage == Usage(uncached_input_tokens=20, output_tokens=10)
+
+
+def test_an_error_told_in_the_stream_is_a_lost_connection(server: HostedServer) -> None:
+    body = b'{"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}'
+    server.script([text("one"), sse(b"event: error\ndata: " + body + b"\n\n"), text("two")])
+    assert play(hosted(server))[0].text == "one\n\ntwo"
+
+
+def test_a_frame_that_is_no_json_is_a_lost_connection(server: HostedServer) -> None:
+    server.script([text("one"), sse(b'event: agent.message\ndata: {"type": \n\n'), text("two")])
+    assert play(hosted(server))[0].text == "one\n\ntwo"
+
+
+def test_it_gives_up_and_says_how_to_go_on(server: HostedServer) -> None:
+    gate = server.gate()
+    server.script([text("half", pause=None), hold(gate), text("rest")])
+    agent = hosted(server, reconnect_seconds=0.05)
+    run = agent.begin("Hi")
+    until(run, lambda turn: turn.text == "half")
+    server.refuse(10_000, status=503, method="GET")
+    server.call(lambda: next(iter(server.sessions.values())).send("reset"))
+    turn = run.wait()
+    assert isinstance(turn.error, e.ServerError) and turn.text == "half"
+    assert f"resume_session('{agent.session_id}')" in str(turn.error)
+    server._refusals.clear()
+    gate.open()
+    later = hosted(server)
+    assert agent.session_id is not None
+    later.resume_session(agent.session_id)
+    assert play(later, "and now")[0].text.endswith("and now")
+    assert play(agent, "here too")[0].text == "here too"
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_key_is_final(server: HostedServer, status: int) -> None:
+    gate = server.gate()
+    server.script([text("half"), hold(gate)])
+    agent = hosted(server)
+    run = agent.begin("Hi")
+    until(run, lambda turn: turn.text == "half")
+    server.refuse(10_000, status=status, method="GET", path="/stream")
+    server.call(lambda: next(iter(server.sessions.values())).send("reset"))
+    turn = run.wait()
+    assert isinstance(turn.error, e.AuthenticationError) and "resume_session" in str(turn.error)
+    assert server.api_key not in str(turn.error)
+    assert len(server.seen("GET", "/stream")) == 2
+
+
+# The message is sent once
+
+
+@pytest.mark.parametrize("status", [503, None])
+def test_a_message_that_was_refused_is_sent_again(server: HostedServer, status: int | None) -> None:
+    agent = hosted(server)
+    server.refuse(2, status=status, method="POST", path=EVENTS)
+    turn, told = play(agent)
+    assert turn.text == "Hi" and messages(server) == ["Hi"]
+    assert "reconnecting" in activities(told)
+
+
+def test_a_message_that_is_rejected_is_not_sent_again(server: HostedServer) -> None:
+    server.refuse(1, status=400, method="POST", path=EVENTS, message="content: too long")
+    turn, _ = play(agent := hosted(server))
+    assert isinstance(turn.error, e.RequestRejectedError) and "too long" in str(turn.error)
+    assert len(server.seen("POST", EVENTS)) == 1 and play(agent, "short")[0].text == "short"
+
+
+class Forgetful(HostedServer):
+    """Takes what is sent and loses the connection before it answers, so many times."""
+
+    losses = 0
+
+    async def body(self, request: Any) -> Any:
+        data = await super().body(request)
+        if self.losses and request.method == "POST" and request.path.endswith(EVENTS):
+            self.losses -= 1
+            self.sessions[request.match_info["id"]].receive(data["events"])
+            await abort(request, reset=True)
+            raise ConnectionResetError
+        return data
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_message_whose_receipt_was_lost_is_found_and_not_sent_again(before: int) -> None:
+    with Forgetful() as server:
+        agent = hosted(server, tools=[add])
+        for _ in range(before):
+            play(agent, "the same")
+        server.losses = 1
+        turn, _ = play(agent, "the same")
+        assert server.losses == 0
+        assert turn.text == "the same" and messages(server) == ["the same"] * (before + 1)
+        assert turn.usage == Usage(uncached_input_tokens=10, output_tokens=5)
+
+
+def test_answers_whose_receipt_was_lost_are_not_sent_again() -> None:
+    with Forgetful() as server:
+        server.script([request(custom_tool("add", {"a": 2, "b": 2}), ask(builtin_tool("rm", result="gone")))])
+        agent = hosted(server, tools=[add])
+        agent.on_tool_confirmation = lambda call: True
+        server.losses = 3
+        turn, _ = play(agent)
+        assert turn.error is None and server.losses == 0
+        assert [call.result for call in turn.tools] == ["4", "gone"]
+        assert messages(server) == ["Hi"] and not turn.notices
+        session = next(iter(server.sessions.values()))
+        answers = [event["type"] for event in session.events if event["type"].startswith("user.")]
+        assert sorted(answers) == ["user.custom_tool_result", "user.message", "user.tool_confirmation"]
+
+
+# A session with a past
+
+
+def test_an_old_idle_in_a_replay_ends_nothing(server: HostedServer) -> None:
+    first = hosted(server)
+    play(first, "before")
+    server.replay = 1000
+    gate = server.gate()
+    server.script([hold(gate), text("now")])
+    second = hosted(server)
+    assert first.session_id is not None
+    second.resume_session(first.session_id)
+    run = second.begin("again")
+    server.wait_for(lambda: gate.reached)
+    assert run.turn.ended is None
+    gate.open()
+    turn = run.wait()
+    assert turn.text == "now" and turn.usage == Usage(uncached_input_tokens=10, output_tokens=5)
+    assert second.agent_id == first.agent_id and second.environment_id == first.environment_id
+    assert turn.session_usage is not None and turn.session_usage.usage.input_tokens == 20
+
+
+def test_an_idle_of_somebody_elses_turn_ends_nothing(server: HostedServer) -> None:
+    """Another client used the session; a late stream replays its events, which we have never seen."""
+    ours, theirs = hosted(server), hosted(server)
+    play(ours, "one")
+    assert ours.session_id is not None
+    theirs.resume_session(ours.session_id)
+    play(theirs, "two")
+    server.replay = 1000
+    turn, _ = play(ours, "three")
+    assert turn.text.endswith("three") and turn.stop_reason == "end_turn"
+
+
+def test_a_resumed_session_that_still_works_is_waited_for(server: HostedServer) -> None:
+    gate = server.gate()
+    server.script([text("old"), hold(gate), text("rest of old")], [text("new")])
+    first = hosted(server)
+    old = first.begin("one")
+    until(old, lambda turn: turn.text == "old")
+    second = hosted(server)
+    assert first.session_id is not None
+    second.resume_session(first.session_id)
+    run = second.begin("two")
+    until(run, lambda turn: "waiting" in turn.activity)
+    assert messages(server) == ["one"]
+    gate.open()
+    assert run.wait().text == "rest of old\n\nnew" and old.wait().text == "old\n\nrest of old"
+    assert messages(server) == ["one", "two"]
+
+
+def test_a_resumed_session_that_waits_for_a_yes_asks_again(server: HostedServer) -> None:
+    server.script([ask(builtin_tool("rm", {"path": "x"}, result="gone")), text("done")], [text("new")])
+    first = hosted(server)
+    until(first.begin("one"), lambda turn: turn.waiting)
+    second = hosted(server)
+    assert first.session_id is not None
+    second.resume_session(first.session_id)
+    run = second.begin("two")
+    waiting = until(run, lambda turn: turn.waiting).waiting
+    assert [(call.name, call.arguments) for call in waiting] == [("rm", '{"path": "x"}')]
+    run.approve(waiting[0].id)
+    turn = run.wait()
+    assert (
+        turn.text == "done\n\nnew" and turn.tools[0].approval == "allowed" and turn.tools[0].result == "gone"
+    )
+    assert first.session.run is not None and first.session.run.wait().text == "done"
+
+
+def test_a_session_that_nobody_knows(server: HostedServer) -> None:
+    agent = hosted(server)
+    agent.resume_session("sesn_nowhere")
+    turn, _ = play(agent)
+    assert isinstance(turn.error, e.ModelNotFoundError) and "sesn_nowhere" in str(turn.error)
+    assert (
+        agent.retrieve_session()["status"] == "unknown" and agent.retrieve_session()["id"] == "sesn_nowhere"
+    )
+
+
+def test_a_session_that_is_deleted_in_mid_turn(server: HostedServer) -> None:
+    gate = server.gate()
+    server.script([text("half"), hold(gate)])
+    agent = hosted(server)
+    run = agent.begin("Hi")
+    until(run, lambda turn: turn.text == "half")
+
+    def delete() -> None:
+        session = next(iter(server.sessions.values()))
+        session.emit({"type": "session.deleted"})
+        session.send("end")
+        server.sessions.clear()
+
+    server.call(delete)
+    turn = run.wait()
+    assert isinstance(turn.error, e.SessionError) and "deleted" in str(turn.error)
+    gate.open()
+
+
+def test_an_idle_before_our_message_is_looked_up(
+    server: HostedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a stream that does not repeat what clients send, the history says whose idle it is."""
+    send = Session.send
+
+    def without_users(self: Session, data: Any) -> None:
+        if not (isinstance(data, bytes) and data.startswith(b"event: user.")):
+            send(self, data)
+
+    monkeypatch.setattr(Session, "send", without_users)
+    turn, _ = play(hosted(server), "one")
+    assert turn.text == "one" and turn.stop_reason == "end_turn"
+    assert len(server.seen("GET", EVENTS)) == 1
+
+
+@pytest.mark.parametrize("tells_running", [True, False])
+def test_a_server_that_never_says_when_it_deals_with_a_message(
+    server: HostedServer, monkeypatch: pytest.MonkeyPatch, tells_running: bool
+) -> None:
+    emit = Session.emit
+
+    def unprocessed(self: Session, event: dict[str, Any], **options: Any) -> dict[str, Any]:
+        if event["type"] == "user.message":
+            event = {**event, "processed_at": None}
+        if event["type"] == "session.status_running" and not tells_running:
+            self.status = "running"
+            return event
+        return emit(self, event, **options)
+
+    monkeypatch.setattr(Session, "emit", unprocessed)
+    agent = hosted(server)
+    for prompt in ("one", "two"):
+        turn, _ = play(agent, prompt)
+        assert turn.text == prompt and turn.stop_reason == "end_turn"
+        assert turn.usage == Usage(uncached_input_tokens=10, output_tokens=5)

@@ -1,0 +1,168 @@
+"""The old names: each warns, names its successor, and does what it did."""
+
+from __future__ import annotations
+
+import json
+import socket
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from praison_nb import HostedAgent, LocalAgent
+from praison_nb.backends.legacy import (
+    AnthropicManagedAgent,
+    LocalManagedAgent,
+    LocalManagedConfig,
+    ManagedAgent,
+    ManagedConfig,
+)
+from praison_nb.errors import ConfigError
+from servers.hosted import HostedServer, ask, builtin_tool, custom_tool, text
+
+FRESH = {"id": "", "status": "unknown", "title": "", "usage": {"input_tokens": 0, "output_tokens": 0}}
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Any:
+    """The warnings are for one test alone."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
+
+
+@pytest.mark.parametrize(
+    ("make", "old", "new"),
+    [
+        (lambda: ManagedConfig(), "ManagedConfig", "HostedAgentConfig"),
+        (lambda: LocalManagedConfig(), "LocalManagedConfig", "LocalAgentConfig"),
+        (lambda: AnthropicManagedAgent(), "AnthropicManagedAgent", "HostedAgent"),
+        (lambda: LocalManagedAgent(), "LocalManagedAgent", "LocalAgent"),
+        (lambda: ManagedAgent(provider="anthropic"), "ManagedAgent", "HostedAgent or LocalAgent"),
+        (lambda: ManagedAgent(provider="local"), "ManagedAgent", "HostedAgent or LocalAgent"),
+    ],
+)
+def test_each_name_warns_where_it_is_used(make: Callable[[], Any], old: str, new: str) -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        make()
+    (warning,) = caught
+    assert warning.category is DeprecationWarning and warning.filename == __file__
+    assert str(warning.message) == f"{old} is the old name: use {new}."
+
+
+@pytest.mark.parametrize("key", [None, "sk-ant-0123456789"])
+def test_a_managed_config_means_hosted_with_or_without_a_key(
+    key: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if key:
+        monkeypatch.setenv("ANTHROPIC_API_KEY", key)
+    else:
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
+    agent = ManagedAgent(config=ManagedConfig())
+    assert type(agent) is HostedAgent and agent.retrieve_session() == FRESH
+    assert agent.model == "claude-haiku-4-5"
+
+
+def test_the_config_decides_before_the_provider() -> None:
+    assert type(ManagedAgent(provider="openai", config=ManagedConfig())) is HostedAgent
+    local = ManagedAgent(provider="anthropic", config=LocalManagedConfig())
+    assert type(local) is LocalAgent and local.model == "gpt-4o"
+
+
+@pytest.mark.parametrize(
+    ("provider", "config", "model"),
+    [
+        ("openai", None, "gpt-4o-mini"),
+        ("local", None, "gpt-4o-mini"),
+        ("gemini", None, "gemini/gemini-2.0-flash"),
+        ("ollama", None, "ollama/llama3.2"),
+        ("ollama", {"model": "qwen3"}, "ollama/qwen3"),
+        ("ollama", {"model": "ollama/qwen3"}, "ollama/qwen3"),
+        ("gemini", {"model": "gemini-2.5-pro"}, "gemini/gemini-2.5-pro"),
+        ("ollama", {"model": "embedded"}, "embedded"),
+        ("openai", {"model": "groq/llama"}, "groq/llama"),
+    ],
+)
+def test_a_provider_chooses_the_model(provider: str, config: Any, model: str) -> None:
+    agent = ManagedAgent(provider=provider, config=config)
+    assert type(agent) is LocalAgent and agent.model == model
+
+
+def test_the_environment_decides_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ManagedAgent().model == "embedded"
+    assert ManagedAgent(config={"system": "x"}).model == "embedded"
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
+    assert ManagedAgent().model == "gpt-4o-mini"
+    given = ManagedAgent(api_key="sk-ant-0123456789")
+    assert isinstance(given, HostedAgent) and given.config.api_key == "sk-ant-0123456789"
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-0123456789")
+    assert isinstance(ManagedAgent(), HostedAgent)
+
+
+@pytest.mark.parametrize("provider", ["e2b", "docker", "nobody"])
+def test_a_provider_that_is_gone(provider: str) -> None:
+    with pytest.raises(ConfigError, match=provider):
+        ManagedAgent(provider=provider)
+
+
+def test_old_arguments_are_fields_now() -> None:
+    hosted = AnthropicManagedAgent(api_key="k-123456", timeout=60, instructions="Be brief.")
+    assert (hosted.config.api_key, hosted.config.timeout, hosted.config.system) == (
+        "k-123456",
+        60,
+        "Be brief.",
+    )
+    configured = AnthropicManagedAgent(config=ManagedConfig(system="Mine."), instructions="Theirs.")
+    assert configured.config.system == "Mine."
+    assert AnthropicManagedAgent(config={"model": "m"}).model == "m"
+    local = LocalManagedAgent(provider="ollama", config=LocalManagedConfig(model="qwen3"), timeout=5)
+    assert (local.model, local.config.timeout) == ("ollama/qwen3", 5)
+    assert LocalManagedAgent(api_base="http://127.0.0.1:9/v1").config.address == "http://127.0.0.1:9/v1"
+    with pytest.raises(ConfigError, match="compute"):
+        LocalManagedAgent(compute="docker")
+
+
+def test_callable_agents_are_a_coordinator_now() -> None:
+    roster = [{"type": "agent", "id": "agent_1", "version": 1}]
+    assert ManagedConfig(callable_agents=roster).multiagent == {"type": "coordinator", "agents": roster}
+
+
+def test_old_callbacks_get_what_they_always_got() -> None:
+    asked: list[Any] = []
+
+    def confirm(info: dict[str, Any]) -> bool:
+        asked.append(info)
+        return True
+
+    with HostedServer() as server:
+        server.script(
+            [
+                ask(builtin_tool("rm", {"path": "x"}, result="gone")),
+                custom_tool("look", {"q": 1}),
+                text("done"),
+            ]
+        )
+        tool = {"type": "custom", "name": "look", "description": "Look.", "input_schema": {"type": "object"}}
+        config = ManagedConfig(tools=[tool], base_url=server.url)
+        agent = AnthropicManagedAgent(
+            api_key=server.api_key,
+            config=config,
+            on_tool_confirmation=confirm,
+            on_custom_tool=lambda name, arguments: json.dumps([name, arguments]),
+        )
+        turn = agent.begin("Hi").wait()
+    assert turn.text == "done" and [call.result for call in turn.tools] == ["gone", '["look", {"q": 1}]']
+    assert asked == [{"name": "rm", "input": {"path": "x"}, "tool_use_id": turn.tools[0].id}]
+
+
+def test_no_name_asks_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any) -> None:
+        raise AssertionError("a connection was made")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    for make in (ManagedConfig, LocalManagedConfig, AnthropicManagedAgent, LocalManagedAgent):
+        made: Any = make()
+        if hasattr(made, "retrieve_session"):
+            assert made.retrieve_session()["id"] == ""
