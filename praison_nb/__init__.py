@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from .session import SessionInfo as SessionInfo
     from .session import Usage as Usage
     from .turn import Turn as Turn
+    from .usage import usage as usage
+    from .usage.reconcile import reconcile as reconcile
 
 __version__ = "0.1.0"
 
@@ -48,7 +50,9 @@ _WHERE = {
     "SessionInfo": "session",
     "Turn": "turn",
     "Usage": "session",
+    "reconcile": "usage.reconcile",
     "register": "backends",
+    "usage": "usage",
 }
 
 __all__ = ["__version__", "load_ipython_extension", "unload_ipython_extension", *sorted(_WHERE)]

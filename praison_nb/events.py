@@ -120,11 +120,33 @@ class RequestFinished(_Base):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionUsage(_Base):
     """What the provider says that the whole session used so far: cumulative, never added to requests.
-    `list_cost` in USD, `active_seconds` in seconds, each None until known."""
+    `list_cost` in USD, `active_seconds` in seconds, each None until known.
+
+    The meter sets the rest: `beyond` in USD is what the turn costs beyond its requests, by the provider's own
+    figure where `is_provider_cost`; `longer_writes` are tokens that were written to the cache for an hour."""
 
     usage: Usage
     list_cost: Decimal | None = None
     active_seconds: float | None = None
+    beyond: Decimal = Decimal(0)
+    is_provider_cost: bool = False
+    longer_writes: int = 0
+
+
+Scope = Literal["turn", "session", "notebook", "day"]
+"""What money is counted over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent(_Base):
+    """What a scope has spent so far, this turn included, in USD, and its budget where it has one. `turns` are
+    the turns counted, `unpriced` those of them that a part of has no price and is not in `usd`."""
+
+    per: Scope
+    usd: Decimal
+    limit: Decimal | None = None
+    turns: int = 1
+    unpriced: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +192,7 @@ Event = (
     | ApprovalAnswered
     | RequestFinished
     | SessionUsage
+    | Spent
     | Activity
     | Notice
     | TurnFinished

@@ -13,16 +13,30 @@ import contextvars
 import inspect
 import logging
 import queue
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
-from dataclasses import replace
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
+from decimal import Decimal
 from typing import Any
 
 from . import loop
 from .errors import BackendError, PraisonError
-from .events import Activity, Event, RequestFinished, TextDelta, TextFinal, TurnFailed, TurnFinished
+from .events import (
+    Activity,
+    ApprovalAsked,
+    Event,
+    RequestFinished,
+    RequestStarted,
+    Spent,
+    TextDelta,
+    TextFinal,
+    TurnFailed,
+    TurnFinished,
+)
 from .lend import Job
 from .turn import Turn, fold
-from .usage.prices import priced
+from .usage import writer
+from .usage.budget import reached
+from .usage.meter import Meter
+from .usage.session_cost import BeforeTurn
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +55,9 @@ class Run:
     """One turn under way. `source(run)` yields its events; `lock` keeps the turns of a session in order.
 
     With `lend`, somebody will wait for the run and lend their thread; without, functions run on a thread
-    of the pool.
+    of the pool. `budget` in USD is the turn's own; the others that count are in the ledger. `before` says
+    what the session had used before the turn. `allowed` is the
+    session's set of tools that the user said yes to once and for all.
     """
 
     def __init__(
@@ -52,13 +68,18 @@ class Run:
         lock: asyncio.Lock,
         subscribers: tuple[Subscriber, ...] = (),
         lend: bool = True,
+        budget: Decimal | None = None,
+        before: BeforeTurn = lambda turn: None,
+        allowed: set[str] | None = None,
     ) -> None:
         self.turn = turn
         self.stopping = False
         self._source = source
         self._lock = lock
-        self._subscribers = list(subscribers)
+        self._meter = Meter(budget, before)
+        self._subscribers: list[Subscriber] = [self._meter, *subscribers]
         self._lend = lend
+        self._allowed = set() if allowed is None else allowed
         self._streams = False
         self._said: dict[str, str] = {}
         self._jobs: list[Job] = []
@@ -82,9 +103,10 @@ class Run:
         """End the turn now; text and usage so far stay, the provider is told."""
         loop.get().call_soon_threadsafe(self._stop)
 
-    def approve(self, call_id: str) -> None:
-        """Let the tool call go on that waits for a yes."""
-        loop.get().call_soon_threadsafe(self._answer, call_id, None)
+    def approve(self, call_id: str, *, for_session: bool = False) -> None:
+        """Let the tool call go on that waits for a yes; with `for_session` all later calls of the same tool
+        in this session too."""
+        loop.get().call_soon_threadsafe(self._approve, call_id, for_session)
 
     def deny(self, call_id: str, message: str = "The user said no.") -> None:
         """Refuse the tool call that waits; the model gets `message`."""
@@ -118,15 +140,23 @@ class Run:
 
     def _next(self) -> Job | str | None:
         while True:
+            over = self._over
             try:
                 return self._inbox.get(timeout=SLICE_SECONDS)
             except queue.Empty:
-                continue
+                # Of several waiters only one finds the mark of the end.
+                if over:
+                    return None
 
     def _drain(self) -> None:
         while (item := self._next()) is not None:
             if isinstance(item, Job):
                 item.refuse()
+
+    def __repr__(self) -> str:
+        from . import render
+
+        return render.text(self.turn)
 
     def __await__(self) -> Generator[Any, None, Turn]:
         return self._join().__await__()
@@ -144,9 +174,12 @@ class Run:
         tasks: set[asyncio.Task[None]] = set()
         try:
             while True:
+                over = self._over
                 try:
                     item = self._inbox.get_nowait()
                 except queue.Empty:
+                    if over:
+                        return
                     await _wait_a_slice(ready)
                     continue
                 if item is None:
@@ -192,10 +225,18 @@ class Run:
         if self._lock.locked():
             self._take(Activity(text="waiting for the turn before it"))
         async with self._lock:
+            self._meter.warm()
             events = self._source(self)
             try:
                 async for event in events:
+                    if isinstance(event, RequestStarted) and (
+                        over := await self._metered(self._over_budget())
+                    ):
+                        await self._end_early(events, over)
+                        return
                     self._take(event)
+                    if isinstance(event, RequestFinished):
+                        await self._metered(self._settle())
                 self._take(TurnFinished())
             except PraisonError as error:
                 self._take(TurnFailed(error=error))
@@ -208,11 +249,52 @@ class Run:
                 if inspect.isasyncgen(events):
                     await events.aclose()
 
+    async def _metered(self, work: Coroutine[Any, Any, str]) -> str:
+        """What the meter says. Its failure is not the turn's, and a stop meanwhile is for the backend, which
+        has to hear it at a point of its own."""
+        try:
+            return await work
+        except asyncio.CancelledError:
+            if task := asyncio.current_task():
+                task.cancel()
+        except Exception:
+            log.exception("the meter failed")
+        return ""
+
+    async def _over_budget(self) -> str:
+        """Why no request may be made, "" where one may."""
+        told = await self._meter.reading(self.turn)
+        for event in told:
+            self._take(event)
+        return next(filter(None, (reached(event) for event in told if isinstance(event, Spent))), "")
+
+    async def _settle(self) -> str:
+        """Have the finished request on the disk before anything else happens, and say what it comes to."""
+        await self._meter.settled()
+        for event in await self._meter.reading(self.turn):
+            self._take(event)
+        return ""
+
+    async def _end_early(self, events: AsyncIterator[Event], why: str) -> None:
+        """End the turn before its next request. The backend hears what a stop would tell it, at the point
+        where it stands, so that nothing is sent and a provider is told; what it still says is usage."""
+        self._take(TurnFinished(stop_reason="budget_reached", detail=why))
+        if not isinstance(events, AsyncGenerator):
+            return
+        try:
+            event = await events.athrow(asyncio.CancelledError())
+            while True:
+                self._take(event)
+                event = await anext(events)
+        except (StopAsyncIteration, asyncio.CancelledError):
+            pass
+
     def _take(self, event: Event) -> None:
         if self.stopping and isinstance(event, TurnFinished | TurnFailed):
             event = TurnFinished(stop_reason="interrupted", time=event.time)
-        if isinstance(event, RequestFinished):
-            event = priced(replace(event, usage=event.usage or self.turn.pending), self.turn.started)
+        if isinstance(event, ApprovalAsked) and self._tool(event.call_id) in self._allowed:
+            self._answer(event.call_id, None)
+        event = self._meter.priced(event, self.turn)
         self.turn = turn = fold(self.turn, event)
         if turn.error:
             turn.error.turn = turn
@@ -265,6 +347,19 @@ class Run:
         loop.get().call_later(GRACE_SECONDS, self._take, TurnFinished(stop_reason="interrupted"))
         loop.get().call_later(DRAIN_SECONDS, self._task.cancel)
 
+    def _approve(self, call_id: str, for_session: bool) -> None:
+        if not for_session:
+            self._answer(call_id, None)
+            return
+        name = self._tool(call_id)
+        self._allowed.add(name)
+        for call in self.turn.waiting:
+            if call.name == name:
+                self._answer(call.id, None)
+
+    def _tool(self, call_id: str) -> str:
+        return next((call.name for call in self.turn.tools if call.id == call_id), "")
+
     def _answer(self, call_id: str, message: str | None) -> None:
         verdict = self.verdict(call_id)
         if not verdict.done():
@@ -276,6 +371,9 @@ class Run:
             self._take(TurnFinished(stop_reason="interrupted"))
         if not task.cancelled() and (error := task.exception()):
             log.error("a turn's task failed", exc_info=error)
+
+
+loop.at_exit(writer.flush)
 
 
 async def _wait_a_slice(ready: asyncio.Event) -> None:

@@ -26,6 +26,7 @@ from .events import (
     RequestStarted,
     SessionAttached,
     SessionUsage,
+    Spent,
     TextDelta,
     TextFinal,
     Thinking,
@@ -123,11 +124,13 @@ class Turn:
     priced: Decimal = Decimal(0)
     unpriced_requests: int = 0
     session_usage: SessionUsage | None = None
+    spent: tuple[Spent, ...] = ()
+    """What the session and each scope with a budget spent so far; one for each scope."""
 
     @property
     def text(self) -> str:
         """The answer so far, Markdown. Several messages are paragraphs."""
-        return "\n\n".join(m.text for m in self.items if isinstance(m, Message) and m.parts)
+        return "\n\n".join(m.text for m in self.items if isinstance(m, Message) and any(m.parts))
 
     @property
     def tools(self) -> tuple[ToolCall, ...]:
@@ -160,13 +163,27 @@ class Turn:
     @property
     def usage(self) -> Usage:
         """Tokens of this turn; `estimated` where a part was not counted by the server."""
-        return self.counted + self.pending
+        used = self.counted + self.pending
+        longer = self.session_usage.longer_writes if self.session_usage else 0
+        if not longer:
+            return used
+        return replace(
+            used,
+            cache_write_5m_input_tokens=used.cache_write_5m_input_tokens - longer,
+            cache_write_1h_input_tokens=used.cache_write_1h_input_tokens + longer,
+        )
 
     @property
     def cost(self) -> Decimal | None:
         """USD, or None when a request has no known price. While a turn runs: of its finished requests."""
         cut_off = self.open_request is not None and self.ended is not None
-        return None if self.unpriced_requests or cut_off else self.priced
+        told = self.session_usage is not None and self.session_usage.is_provider_cost
+        return None if cut_off or (self.unpriced_requests and not told) else self.known_cost
+
+    @property
+    def known_cost(self) -> Decimal:
+        """USD for the parts whose price is known, the time included that a hosted session ran."""
+        return self.priced + (self.session_usage.beyond if self.session_usage else 0)
 
     @property
     def seconds(self) -> float:
@@ -226,6 +243,9 @@ def fold(turn: Turn, event: Event) -> Turn:
             return replace(turn, session_id=event.session_id, model=event.model or turn.model)
         case SessionUsage():
             return replace(turn, session_usage=event)
+        case Spent():
+            others = tuple(told for told in turn.spent if told.per != event.per)
+            return replace(turn, spent=(*others, event))
         case Notice():
             return replace(turn, notices=(*turn.notices, event.text))
         case TurnFinished():

@@ -14,32 +14,75 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
 from typing import Any
 
 from ..errors import ConfigError, TurnStopped
-from ..events import Event
+from ..events import Event, SessionUsage
 from ..run import Run, Subscriber
 from ..session import SessionInfo, Status, Usage
 from ..turn import Turn
+from ..usage.session_cost import Before
 
 
-class Session:
+class Followed:
+    """What tells its listeners that it has changed; they ask what it is now."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Callable[[], None]] = []
+
+    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Call `listener()` after each change, mostly on the loop's thread, and return what ends that."""
+        self._listeners.append(listener)
+        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+
+    def changed(self) -> None:
+        """Tell the listeners."""
+        for listener in tuple(self._listeners):
+            listener()
+
+
+class Session(Followed):
     """One conversation of a backend: its id, what was said, and what its turns used. `observe` is the
     subscriber that keeps it current."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.id = ""
         self.title = ""
         self.messages: list[Any] = []
         self.lock = asyncio.Lock()
         self.run: Run | None = None
+        self.allowed_tools: set[str] = set()
+        """Tools that the user allowed for the whole session."""
+        self.is_resumed = False
+        """Whether it was begun elsewhere."""
+        self.told: SessionUsage | None = None
+        """What the provider said last that the whole session had used."""
         self._turns: dict[str, Usage] = {}
+        self._costs: dict[str, Decimal] = {}
+        self._cost_before: Decimal | None = None
 
     def observe(self, event: Event, turn: Turn) -> None:
         """Note the turn's usage. Stopped turns settle late, so each turn has an entry of its own."""
         self.id = turn.session_id or self.id
         self._turns[turn.id] = turn.usage
+        self._costs[turn.id] = turn.known_cost
+        self.told = turn.session_usage or self.told
+        self.changed()
+
+    def before(self, turn_id: str) -> Before | None:
+        """What the session had used before the turn; None for one that was begun elsewhere and of which
+        its provider has said nothing yet."""
+        told = self.told
+        if told is None and (self.is_resumed or len(self._turns) > 1):
+            return None
+        told = told or SessionUsage(usage=Usage())
+        if self._cost_before is None:
+            self._cost_before = told.list_cost or Decimal(0)
+        others = (cost for turn, cost in self._costs.items() if turn != turn_id)
+        return Before(told, self._cost_before + sum(others, Decimal(0)))
 
     @property
     def usage(self) -> Usage:
@@ -53,7 +96,7 @@ class Session:
         return Status.IDLE if self.id else without
 
 
-class Backend(ABC):
+class Backend(Followed, ABC):
     """A backend that yields typed events."""
 
     name = "custom"
@@ -62,8 +105,20 @@ class Backend(ABC):
     """The status while there is no session."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.session = Session()
         self._sessions: list[Session] = []
+
+    @property
+    def session(self) -> Session:
+        """The session that the next turn runs in. A change of it, and each of its own, is told."""
+        return self._session
+
+    @session.setter
+    def session(self, session: Session) -> None:
+        self._session = session
+        session.listen(self.changed)
+        self.changed()
 
     @property
     def model(self) -> str:
@@ -84,21 +139,25 @@ class Backend(ABC):
         subscribers: tuple[Subscriber, ...] = (),
         lend: bool = True,
         stream: bool = False,
+        budget: Decimal | None = None,
     ) -> Run:
         """Start a turn and return it under way. `session` is the conversation's name for people; with
-        `lend` the caller is going to wait for it. Turns of one session run one after the other."""
+        `lend` the caller is going to wait for it; `budget` in USD ends it before the request that would
+        come after it is spent. Turns of one session run one after the other."""
         if not isinstance(prompt, str) or not prompt.strip():
             raise ConfigError("The prompt is empty: write what the agent should do.")
         record = self.session
-        turn = Turn(
-            prompt=prompt, session=session, backend=self.name, model=self.model, notices=notices
-        )
+        record.is_resumed = record.is_resumed or (bool(record.id) and record.run is None)
+        turn = Turn(prompt=prompt, session=session, backend=self.name, model=self.model, notices=notices)
         record.run = Run(
             turn,
             lambda run: self.events(prompt, run),
             lock=record.lock,
             subscribers=(record.observe, *subscribers),
             lend=lend,
+            budget=budget,
+            before=record.before,
+            allowed=record.allowed_tools,
         )
         return record.run.begin(stream=stream)
 

@@ -1,0 +1,152 @@
+"""`.agent` on the DataFrames of `praison_nb.usage()`: totals, pictures, a forecast."""
+
+from __future__ import annotations
+
+import calendar
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from html import escape
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from .totals import PERIODS, finished, key
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FORECAST_DAYS = 28
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """USD. `month_end` is what this month (UTC) will have cost, most likely between `low` and `high`.
+    `method` says how that was found; `without_price` counts the turns that are in none of the numbers."""
+
+    per_day: float
+    month_so_far: float
+    month_end: float
+    low: float
+    high: float
+    without_price: int
+    method: str
+
+    def __str__(self) -> str:
+        missing = f" {self.without_price} turns without a price are not in it." if self.without_price else ""
+        return (
+            f"${self.per_day:,.2f} a day. This month ${self.month_so_far:,.2f} so far, about "
+            f"${self.month_end:,.2f} at its end (${self.low:,.2f} to ${self.high:,.2f}).{missing}\n"
+            f"{self.method}"
+        )
+
+    def _repr_html_(self) -> str:
+        said, method = str(self).rsplit("\n", 1)
+        return f"<p>{escape(said)}<br><small>{escape(method)}</small></p>"
+
+
+@pd.api.extensions.register_dataframe_accessor("agent")
+class AgentAccessor:
+    """What a ledger's rows come to. It wants the columns that `praison_nb.usage()` gives; rows may be taken
+    out before."""
+
+    def __init__(self, frame: pd.DataFrame) -> None:
+        if not {"time", "model", "cost", "input_tokens", "stop_reason"} <= set(frame.columns):
+            raise AttributeError(".agent is for the DataFrames of praison_nb.usage()")
+        self._frame = frame
+
+    def by(self, name: str = "model") -> pd.DataFrame:
+        """Totals by "model", "day", "session", "cell", "notebook", "user", "week", "month", "provider",
+        "status", and every other name of a column.
+
+        One row each: `turns`, `input_tokens`, `output_tokens`, `cached_tokens`, `cache_hit_ratio`, `cost` in
+        USD (of what has a price), `cost_per_success` (all cost over the turns that ended by themselves),
+        `successes`, `failures`, `without_price`, `p50_seconds`, `p95_seconds`, `p50_first_text_seconds` and
+        `p95_first_text_seconds`. Of a DataFrame by="request" each row counts as one turn.
+        """
+        frame = self._frame
+        known = frame["known_cost"] if "known_cost" in frame else frame["cost"].fillna(0.0)
+        unpriced = frame["unpriced_requests"] > 0 if "unpriced_requests" in frame else frame["cost"].isna()
+        facts = pd.DataFrame(
+            {
+                "turns": 1,
+                "input_tokens": frame["input_tokens"],
+                "output_tokens": frame["output_tokens"],
+                "cached_tokens": frame["cache_read_input_tokens"],
+                "cost": known.astype("float64"),
+                "successes": (frame["stop_reason"] == "end_turn").astype("int64"),
+                "failures": (frame["status"] == "error").astype("int64"),
+                "without_price": unpriced.astype("int64"),
+            },
+            index=frame.index,
+        )
+        groups = self._groups(name)
+        sums = facts.groupby(groups, observed=True).sum()
+        sums.index.name = name
+        return finished(sums.join(self._latency(groups)), name)
+
+    def plot(self, width: float = 11.0) -> Figure:
+        """Four pictures: cost by day stacked by model, the dearest cells, the cache's share, latency. A
+        matplotlib Figure, readable on light and dark; `width` in inches."""
+        from .plots import picture
+
+        figure: Figure = picture(self._frame, width)
+        return figure
+
+    def forecast(self, now: datetime | None = None) -> Forecast:
+        """How much a day costs, and what this month will have cost at its end (UTC)."""
+        now = (now or datetime.now(UTC)).astimezone(UTC)
+        today = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        first = today.replace(day=1)
+        left = calendar.monthrange(now.year, now.month)[1] - now.day + 1 - (now - today) / timedelta(days=1)
+        cost = self._frame["cost"].astype("float64")
+        month = cost[(self._frame["time"] >= first) & (self._frame["time"] <= now)]
+        days = self._days(cost, today)
+        mean = float(days.mean()) if len(days) else float(month.sum())
+        spread = float(days.std()) if len(days) > 1 else mean
+        so_far = float(month.sum())
+        off = NormalDist().inv_cdf(0.9) * spread * left**0.5
+        about = (
+            f"the mean of the last {len(days)} whole days (UTC), days without a turn included,"
+            if len(days)
+            else "today alone, since there is no whole day yet,"
+        )
+        return Forecast(
+            per_day=mean,
+            month_so_far=so_far,
+            month_end=so_far + mean * left,
+            low=max(so_far, so_far + mean * left - off),
+            high=so_far + mean * left + off,
+            without_price=int(month.isna().sum()),
+            method=f"Method: {about} times the {left:.1f} days left; 8 in 10 such months end in the range.",
+        )
+
+    def _days(self, cost: pd.Series[float], today: datetime) -> pd.Series[float]:
+        """USD of each whole day before `today`, FORECAST_DAYS at most."""
+        times = self._frame["time"]
+        begin = pd.Timestamp(today) - pd.Timedelta(days=FORECAST_DAYS)
+        if len(times):
+            begin = max(begin, times.min().floor("D"))
+        past = (times >= begin) & (times < today)
+        spent = cost[past].groupby(times[past].dt.floor("D")).sum()
+        return spent.reindex(pd.date_range(begin, today, freq="D", inclusive="left"), fill_value=0.0)
+
+    def _groups(self, name: str) -> Any:
+        if name not in PERIODS:
+            if name not in self._frame.columns or name in ("time", "cost"):
+                key(name)
+            return self._frame[name]
+        times = self._frame["time"]
+        if name in ("hour", "day"):
+            return times.dt.floor("h" if name == "hour" else "D")
+        days = times.dt.floor("D")
+        back = times.dt.day_of_week if name == "week" else times.dt.day - 1
+        return days - pd.to_timedelta(back, unit="D")
+
+    def _latency(self, groups: Any) -> pd.DataFrame:
+        told = {}
+        for column in ("seconds", "first_text_seconds"):
+            grouped = self._frame[column].astype("float64").groupby(groups, observed=True)
+            for percent in (50, 95):
+                told[f"p{percent}_{column}"] = grouped.quantile(percent / 100)
+        return pd.DataFrame(told)

@@ -1,0 +1,202 @@
+"""The ledger: one row for each turn and one for each request to a model, in SQLite. It knows tokens, money,
+times and names; never a prompt, an answer, a tool's argument or a key.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from ..session import Usage
+from .schema import LABELS, TOKENS, connect, explain
+
+PICO = Decimal(10) ** 12
+
+
+def pico(cost: Decimal | None) -> int | None:
+    """USD as the ledger keeps it, None for None."""
+    return None if cost is None else int((cost * PICO).to_integral_value())
+
+
+def usd(value: int | None) -> Decimal | None:
+    """What the ledger keeps as USD.
+
+    >>> usd(pico(Decimal("0.0123456789")))
+    Decimal('0.0123456789')
+    """
+    return None if value is None else (Decimal(value) / PICO).normalize() + 0
+
+
+def micro(seconds: float | None) -> int | None:
+    """Seconds in microseconds, None for None."""
+    return None if seconds is None else round(seconds * 1_000_000)
+
+
+def _tokens(usage: Usage) -> tuple[int, ...]:
+    # A server may say what it wants; a column holds 64 bits.
+    return (*(min(getattr(usage, name), 2**53) for name in TOKENS), int(usage.estimated))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnRow:
+    """A turn as it is now. Times in seconds, money in USD, `labels` in the order of schema.LABELS.
+    `cost` is None where a part has no price; `priced` is what the rest costs."""
+
+    id: str
+    labels: tuple[str, ...]
+    time: float
+    duration: float
+    first_text: float | None
+    requests: int
+    unpriced: int
+    usage: Usage
+    cost: Decimal | None
+    priced: Decimal
+    list_cost: Decimal | None = None
+    active: float | None = None
+
+    def values(self) -> tuple[Any, ...]:
+        """In the order of the table's columns, without id and label."""
+        return (
+            micro(self.time),
+            micro(self.duration),
+            micro(self.first_text),
+            self.requests,
+            self.unpriced,
+            *_tokens(self.usage),
+            pico(self.cost),
+            pico(self.priced),
+            pico(self.list_cost),
+            micro(self.active),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestRow:
+    """A request that is over. `id` is its event's: the same event again changes nothing."""
+
+    id: str
+    labels: tuple[str, ...]
+    turn: str
+    time: float
+    duration: float | None
+    first_text: float | None
+    usage: Usage
+    cost: Decimal | None
+
+    def values(self) -> tuple[Any, ...]:
+        """In the order of the table's columns, without id, label and turn."""
+        return (
+            micro(self.time),
+            micro(self.duration),
+            micro(self.first_text),
+            *_tokens(self.usage),
+            pico(self.cost),
+        )
+
+
+Row = TurnRow | RequestRow
+
+TURN_COLUMNS = (
+    "time",
+    "duration",
+    "first_text",
+    "requests",
+    "unpriced",
+    *TOKENS,
+    "estimated",
+    "cost",
+    "priced",
+    "list_cost",
+    "active",
+)
+REQUEST_COLUMNS = ("time", "duration", "first_text", *TOKENS, "estimated", "cost")
+_PUT_TURN = (
+    f"INSERT INTO turns (id, label, {', '.join(TURN_COLUMNS)}) VALUES (?, ?{', ?' * len(TURN_COLUMNS)}) "
+    f"ON CONFLICT (id) DO UPDATE SET label=excluded.label, "
+    f"{', '.join(f'{name}=excluded.{name}' for name in TURN_COLUMNS)}"
+)
+_PUT_REQUEST = (
+    f"INSERT OR IGNORE INTO requests (id, label, turn, {', '.join(REQUEST_COLUMNS)}) "
+    f"VALUES (?, ?, (SELECT n FROM turns WHERE id = ?){', ?' * len(REQUEST_COLUMNS)})"
+)
+_ADD_LABEL = f"INSERT OR IGNORE INTO labels ({', '.join(LABELS)}) VALUES (?{', ?' * (len(LABELS) - 1)})"
+_GET_LABEL = f"SELECT n FROM labels WHERE {' AND '.join(f'{name} = ?' for name in LABELS)}"
+
+
+class Ledger:
+    """A ledger's file. Any thread may use it, one at a time; each process opens its own connection."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._connection: sqlite3.Connection | None = None
+        self._opened_by = 0
+        self._known: dict[tuple[str, ...], int] = {}
+        self._of_parent: list[Any] = []
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """Open it. Raises LedgerError."""
+        if self._connection is not None and self._opened_by != os.getpid():
+            # After a fork the parent's connection may not even be closed here.
+            self._of_parent.append(self._connection)
+            self._connection = None
+        if self._connection is None:
+            self._connection, self._opened_by = connect(self.path), os.getpid()
+            self._known.clear()
+        return self._connection
+
+    def write(self, rows: Iterable[Row]) -> None:
+        """Put all rows in, or none. A turn replaces its earlier row; a request that is there stays as it is.
+        Raises LedgerError."""
+        connection = self.connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for row in rows:
+                self._put(connection, row)
+            connection.execute("COMMIT")
+        except Exception as error:
+            self.close()
+            if isinstance(error, sqlite3.Error):
+                raise explain(error, self.path) from error
+            raise
+
+    def _put(self, connection: sqlite3.Connection, row: Row) -> None:
+        label = self._label(connection, row.labels)
+        if isinstance(row, TurnRow):
+            connection.execute(_PUT_TURN, (row.id, label, *row.values()))
+        else:
+            connection.execute(_PUT_REQUEST, (row.id, label, row.turn, *row.values()))
+
+    def _label(self, connection: sqlite3.Connection, labels: tuple[str, ...]) -> int:
+        known = self._known.get(labels)
+        if known is None:
+            connection.execute(_ADD_LABEL, labels)
+            known = self._known[labels] = connection.execute(_GET_LABEL, labels).fetchone()[0]
+        return known
+
+    def read(self, query: str, values: Any = ()) -> list[tuple[Any, ...]]:
+        """The rows of a query. Raises LedgerError."""
+        try:
+            return self.connection.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise explain(error, self.path) from error
+
+    def change(self, statement: str, values: tuple[Any, ...]) -> None:
+        """One statement that writes. Raises LedgerError."""
+        try:
+            self.connection.execute(statement, values)
+        except sqlite3.Error as error:
+            raise explain(error, self.path) from error
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        if self._connection is not None and self._opened_by == os.getpid():
+            self._connection.close()
+        self._connection = None
+        self._known.clear()

@@ -1,0 +1,188 @@
+"""The user's own prices, in a JSON file that they may edit: USD per million tokens by model, or "free".
+
+    {
+      "my-model": {"input": 3, "output": 15, "cache_read": 0.3},
+      "ollama/llama3.2": "free"
+    }
+
+`PRAISON_NB_PRICES` names another file. A key counts for the model as the server names it, with or without
+its provider's prefix and its date, so "gpt-4o-mini" counts for "gpt-4o-mini-2024-07-18" too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConfigError
+from ..session import Usage
+
+_DATE = re.compile(r"[-@](\d{8}|\d{4}-\d{2}-\d{2})$|[-:]latest$")
+_FIELDS = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
+_MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """USD per million tokens. Tokens of a cache cost what other input costs, where no price of their own is
+    given."""
+
+    input: Decimal
+    output: Decimal
+    cache_read: Decimal | None = None
+    cache_write: Decimal | None = None
+    cache_write_1h: Decimal | None = None
+
+    def cost(self, usage: Usage) -> Decimal:
+        """USD for `usage`.
+
+        >>> Price(Decimal(3), Decimal(15)).cost(Usage(uncached_input_tokens=1000, output_tokens=100))
+        Decimal('0.0045')
+        """
+        write = self.input if self.cache_write is None else self.cache_write
+        parts = (
+            (usage.uncached_input_tokens, self.input),
+            (usage.cache_read_input_tokens, self.input if self.cache_read is None else self.cache_read),
+            (usage.cache_write_5m_input_tokens, write),
+            (
+                usage.cache_write_1h_input_tokens,
+                write if self.cache_write_1h is None else self.cache_write_1h,
+            ),
+            (usage.output_tokens, self.output),
+        )
+        return sum((tokens * price for tokens, price in parts), Decimal(0)) / _MILLION
+
+
+FREE = Price(Decimal(0), Decimal(0))
+
+_lock = threading.Lock()
+_known: tuple[tuple[Path, int, int] | None, dict[str, Price]] = (None, {})
+problem = ""
+"""What is wrong with the file as it is now, "" where nothing is; prices in it do not count until then."""
+
+
+def path() -> Path:
+    """The file, which need not exist."""
+    if named := os.environ.get("PRAISON_NB_PRICES"):
+        return Path(named).expanduser()
+    from platformdirs import user_config_dir
+
+    return Path(user_config_dir("praison_nb", appauthor=False)) / "prices.json"
+
+
+def find(model: str) -> Price | None:
+    """The user's price for `model`, None where there is none. A file that cannot be read counts as none and
+    sets `problem`."""
+    prices = _current()
+    if not prices:
+        return None
+    for name in (model, dateless(model)):
+        if name in prices:
+            return prices[name]
+        for key, price in prices.items():
+            if key.partition("/")[2] == name:
+                return price
+    return None
+
+
+def dateless(model: str) -> str:
+    """A model's name without the date of its version.
+
+    >>> dateless("gpt-4o-mini-2024-07-18"), dateless("claude-3-5-haiku-latest")
+    ('gpt-4o-mini', 'claude-3-5-haiku')
+    """
+    return _DATE.sub("", model)
+
+
+def prices() -> dict[str, Price]:
+    """All of the file's prices by model. Raises ConfigError where the file cannot be understood."""
+    file = path()
+    try:
+        told = json.loads(file.read_text("utf-8"), parse_float=Decimal)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"The price file {file} cannot be read ({error}): mend it, or move it away."
+        ) from error
+    if not isinstance(told, dict):
+        raise ConfigError(f'The price file {file} must hold {{"MODEL": {{"input": 3, "output": 15}}, …}}.')
+    return {model: _price(model, value) for model, value in told.items()}
+
+
+def save(model: str, price: Price | None) -> None:
+    """Set the price of `model` in the file, or take it out with None. Raises ConfigError."""
+    file, known = path(), prices()
+    known.pop(model, None)
+    if price is not None:
+        known[model] = price
+    text = json.dumps({name: _plain(known[name]) for name in sorted(known)}, indent=2) + "\n"
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = file.with_name(f"{file.name}.{os.getpid()}.part")
+        part.write_text(text, "utf-8")
+        part.replace(file)
+    except OSError as error:
+        raise ConfigError(f"The price file {file} cannot be written: {error}.") from error
+
+
+def amount(text: Any, of: str) -> Decimal:
+    """`text` as USD. Raises ConfigError where it is no number from 0.
+
+    >>> amount("0.50", "--budget")
+    Decimal('0.50')
+    """
+    try:
+        value = Decimal(str(text).strip().lstrip("$"))
+    except InvalidOperation:
+        value = Decimal("NaN")
+    if not value.is_finite() or value < 0 or isinstance(text, bool):
+        raise ConfigError(f"{of} must be a number of USD from 0, not {str(text)!r}.")
+    return value
+
+
+def _current() -> Mapping[str, Price]:
+    global _known, problem
+    file = path()
+    try:
+        about = file.stat()
+        stamp = (file, about.st_mtime_ns, about.st_size)
+    except OSError:
+        problem = ""
+        return {}
+    with _lock:
+        if _known[0] != stamp:
+            try:
+                _known, problem = (stamp, prices()), ""
+            except ConfigError as error:
+                _known, problem = (stamp, {}), str(error)
+        return _known[1]
+
+
+def _price(model: str, value: Any) -> Price:
+    if value == "free":
+        return FREE
+    if not isinstance(value, dict) or not {"input", "output"} <= set(value) <= set(_FIELDS):
+        raise ConfigError(
+            f'The price of {model!r} in {path()} must be "free", or have "input" and "output" in USD per '
+            f"million tokens ({', '.join(_FIELDS[2:])} may be added)."
+        )
+    return Price(**{field: amount(value[field], f"{field} of {model!r}") for field in value})
+
+
+def _plain(price: Price) -> Any:
+    if price == FREE:
+        return "free"
+    told = {field: getattr(price, field) for field in _FIELDS}
+    return {field: _number(value) for field, value in told.items() if value is not None}
+
+
+def _number(value: Decimal) -> int | float:
+    return int(value) if value == value.to_integral_value() else float(value)

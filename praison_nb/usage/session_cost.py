@@ -1,0 +1,64 @@
+"""What a turn of a hosted session costs beyond its requests: the time that the session ran, the dearer cache
+writes that only the session's own count tells, and what else the provider says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from ..events import SessionUsage
+from ..session import Usage
+from ..turn import Turn
+from .prices import price, running
+
+CENT = Decimal("0.01")
+"""The provider's figure is rounded to it: less of a difference says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """A session before a turn: what its provider said, and what was `booked` for it here, in USD."""
+
+    usage: SessionUsage
+    booked: Decimal
+
+
+BeforeTurn = Callable[[str], Before | None]
+"""By a turn's id; None where nobody knows."""
+
+
+def settled(event: SessionUsage, turn: Turn, before: Before, provider: str) -> SessionUsage:
+    """`event` with what the turn costs beyond its requests, by what the session had used before."""
+    longer = _longer_writes(event, turn, before.usage)
+    beyond = running(max(0.0, (event.active_seconds or 0.0) - (before.usage.active_seconds or 0.0)))
+    beyond += _dearer(longer, turn, provider, event.time)
+    if event.list_cost is None or not _is_current(event, turn, before.usage):
+        return replace(event, longer_writes=longer, beyond=beyond)
+    gap = event.list_cost - before.booked - turn.priced - beyond
+    if abs(gap) < CENT and not turn.unpriced_requests:
+        return replace(event, longer_writes=longer, beyond=beyond)
+    # Searches, sub-agents, a price that the table does not know: the provider's word counts.
+    return replace(event, longer_writes=longer, beyond=beyond + gap, is_provider_cost=True)
+
+
+def _longer_writes(event: SessionUsage, turn: Turn, before: SessionUsage) -> int:
+    told = event.usage.cache_write_1h_input_tokens - before.usage.cache_write_1h_input_tokens
+    more = told - turn.counted.cache_write_1h_input_tokens
+    return max(0, min(more, turn.counted.cache_write_5m_input_tokens))
+
+
+def _dearer(longer: int, turn: Turn, provider: str, at: float) -> Decimal:
+    if not longer:
+        return Decimal(0)
+    hour, _ = price(Usage(cache_write_1h_input_tokens=longer), turn.model, provider, at)
+    short, _ = price(Usage(cache_write_5m_input_tokens=longer), turn.model, provider, at)
+    return Decimal(0) if hour is None or short is None else hour - short
+
+
+def _is_current(event: SessionUsage, turn: Turn, before: SessionUsage) -> bool:
+    """Whether the provider has counted all that we saw; its books may be a moment behind."""
+    counted = turn.counted
+    tokens_in = event.usage.input_tokens - before.usage.input_tokens
+    tokens_out = event.usage.output_tokens - before.usage.output_tokens
+    return tokens_in >= counted.input_tokens and tokens_out >= counted.output_tokens

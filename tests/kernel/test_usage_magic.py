@@ -1,0 +1,158 @@
+"""`%usage`, `%agent price` and `%agent budget` in a real kernel."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from praison_nb.usage import usage
+from servers.kernel import Cell, Kernel
+from servers.openai import OpenAIServer, reply
+
+SETUP = """
+from praison_nb import LocalAgent, LocalAgentConfig
+agent = LocalAgent(config=LocalAgentConfig(model="m", base_url={url!r}, api_key="test-key-123"))
+"""
+
+
+@pytest.fixture
+def kernel(tmp_path: Path, openai_server: OpenAIServer) -> Iterator[Kernel]:
+    env = {
+        "PRAISON_NB_PRICES": str(tmp_path / "prices.json"),
+        "JPY_SESSION_NAME": "/home/ann/churn.ipynb",
+        "LOGNAME": "ann",
+    }
+    with Kernel(env=env) as running:
+        assert running.run(SETUP.format(url=openai_server.base_url)).ok
+        yield running
+
+
+def ask(kernel: Kernel, options: str = "", prompt: str = "Hi") -> str:
+    cell = kernel.run(f"%%agent -b agent {options}\n{prompt}")
+    assert cell.ok, cell.error
+    return cell.text
+
+
+def test_a_price_from_a_cell_counts_at_once_and_stays(kernel: Kernel, tmp_path: Path) -> None:
+    assert "cost —" in ask(kernel)
+    said = kernel.run("%agent price scripted-1 --input 3 --output 15 --cache-read=0.3").text
+    assert "scripted-1 costs $3 in and $15 out per million tokens" in said
+    assert "$0.0001" in ask(kernel)  # 10 * 3 + 5 * 15 = 105 millionths
+    listed = kernel.run("%agent price").text
+    assert re.search(r"scripted-1 +\$3 +\$15 +\$0\.3", listed)
+    assert json.loads((tmp_path / "prices.json").read_text()) == {
+        "scripted-1": {"input": 3, "output": 15, "cache_read": 0.3}
+    }
+    assert "free" in kernel.run("%agent price scripted-1 --free").text
+    assert "$0.0000" in ask(kernel)
+    assert "no price of yours" in kernel.run("%agent price scripted-1 --forget").text
+    assert "cost —" in ask(kernel)
+
+
+def test_who_where_and_which_cell(kernel: Kernel) -> None:
+    message = kernel.client.session.send(
+        kernel.client.shell_channel.socket,
+        "execute_request",
+        {"code": "%%agent -b agent\nHi", "silent": False, "store_history": True, "user_expressions": {}},
+        metadata={"cellId": "3f1c-cell"},
+    )
+    cell = kernel._cells[message["header"]["msg_id"]] = Cell(message["header"]["msg_id"])
+    assert kernel.finish(cell).ok
+    ask(kernel)
+    frame = usage()
+    assert [*frame["user"]] == ["ann"] * 2 and [*frame["notebook"]] == ["/home/ann/churn.ipynb"] * 2
+    assert [*frame["cell"]] == ["3f1c-cell", ""]
+
+
+def test_usage_says_what_was_used(kernel: Kernel, openai_server: OpenAIServer, tmp_path: Path) -> None:
+    assert "no ledger" not in kernel.run("%usage").text
+    kernel.run("%agent price scripted-1 --input 1000 --output 1000")
+    openai_server.script(reply("one", usage=(1000, 500, 250)), reply("two", usage=(1000, 500, 250)))
+    ask(kernel)
+    ask(kernel, "-s other")
+    cell = kernel.run("%usage")
+    lines = cell.text.splitlines()
+    assert lines[0].split() == ["turns", "in", "cached", "out", "cost", "failed"]
+    assert re.match(r"today +2 +2,000 +25% +1,000 +\$3\.0000 +0 +█{10}$", lines[1])
+    assert lines[2].startswith("this week") and lines[3].startswith("this month")
+    assert "█  14 days, the dearest $3.00" in lines[4]
+    (html,) = cell.of("text/html")
+    assert html.count("<tr>") == 4 and "<script" not in html
+    table = kernel.run("%usage today --by session").text
+    assert re.search(r"^agent +1 ", table, re.M) and re.search(r"^other +1 ", table, re.M)
+    assert re.search(r"^today +2 ", table, re.M)
+    assert "unknown" not in kernel.run("%usage month --by day -m scripted-1").text
+
+    csv, parquet = tmp_path / "turns.csv", tmp_path / "turns.parquet"
+    said = kernel.run(f"%usage all --csv {csv} --parquet {parquet} -o df").text
+    assert f"2 turns are in {csv}." in said and "2 turns are in the DataFrame df." in said
+    for written in (pd.read_csv(csv), pd.read_parquet(parquet)):
+        assert written["gen_ai.usage.input_tokens"].sum() == 2000
+        assert written["gen_ai.usage.cache_read.input_tokens"].sum() == 500
+        assert written["praison_nb.cost.usd"].sum() == 3.0
+        assert {*written["gen_ai.response.model"]} == {"scripted-1"}
+        assert {*written["gen_ai.operation.name"]} == {"invoke_agent"}
+    assert kernel.run("print(df.shape[0], df.agent.by('session').shape[0])").text.strip() == "2 2"
+
+
+def test_turns_without_a_price_are_counted(kernel: Kernel) -> None:
+    ask(kernel)
+    said = kernel.run("%usage").text
+    assert "1 turn without a price: not in the cost." in said
+    assert re.search(r"today +1 +10 +0% +5 +— +0", said)
+
+
+def test_a_budget_from_a_cell(kernel: Kernel, openai_server: OpenAIServer) -> None:
+    kernel.run("%agent price scripted-1 --input 0 --output 10000")
+    assert "No budgets." in kernel.run("%agent budget").text
+    for scope, usd in (("day", 5), ("session", 6), ("notebook", 70)):
+        assert re.search(
+            rf"{scope} +\${usd}\.00 +\$0\.00 +0%", kernel.run(f"%agent budget {usd}/{scope}").text
+        )
+    assert "No budget for the session any more." in kernel.run("%agent budget off/session").text
+    openai_server.script(reply("x", usage=(1, 450)))
+    assert "90% of the day's budget is used: $4.50 of $5.00." in ask(kernel)
+    openai_server.script(reply("x", usage=(1, 100)))
+    ask(kernel)
+    assert re.search(r"day +\$5\.00 +\$5\.50 +110%", kernel.run("%agent budget").text)
+    requests = len(openai_server.bodies)
+    text = ask(kernel)
+    assert "the day's budget of $5.00 is used up ($5.50 spent): `%agent budget 10.00/day` raises it" in text
+    assert len(openai_server.bodies) == requests
+    assert "No budgets any more." in kernel.run("%agent budget off").text
+    text = ask(kernel, "--budget 0.01")
+    assert "is used up" not in text and len(openai_server.bodies) == requests + 1
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("%usage yesterday", "%usage knows no 'yesterday'. It knows today, week, month, all."),
+        ("%usage --by colour", "There are no totals by 'colour'. There are by hour, day, week, month, user"),
+        ("%agent price", "No prices of yours."),
+        ("%agent price m --input 3", "A price needs --input and --output"),
+        ("%agent price m --input three --output 4", "--input must be a number of USD from 0, not 'three'."),
+        ("%agent price m --intput 3", "%agent price has no '--intput'."),
+        ("%agent price --free", "Name the model"),
+        ("%agent budget lots", "The budget must be a number of USD from 0, not 'lots'."),
+        ("%agent budget 5/year", "A budget is for a session, notebook, day, not 'year'"),
+        ("%%agent -b agent --budget much\nHi", "--budget must be a number of USD from 0, not 'much'."),
+        ("%usage all --csv /no/such/dir/x.csv", "/no/such/dir/x.csv cannot be written"),
+    ],
+)
+def test_bad_input_gets_one_line(kernel: Kernel, line: str, says: str) -> None:
+    said = kernel.run(line).text
+    assert says in said and "Traceback" not in said
+
+
+def test_unloading_takes_usage_away(kernel: Kernel) -> None:
+    assert kernel.run("%usage").ok
+    assert kernel.run("%unload_ext praison_nb").ok
+    assert "%usage` not found" in kernel.run("%usage").text
+    assert os.environ["PRAISON_NB_LEDGER"]

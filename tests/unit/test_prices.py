@@ -1,0 +1,170 @@
+"""What tokens cost: by the table, by the user's own file, or not known."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from praison_nb.errors import ConfigError
+from praison_nb.events import RequestFinished
+from praison_nb.session import Usage
+from praison_nb.usage import price_file, prices
+
+AT = datetime(2025, 11, 1, tzinfo=UTC).timestamp()
+
+
+@pytest.fixture(autouse=True)
+def file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    path = tmp_path / "config" / "prices.json"
+    monkeypatch.setenv("PRAISON_NB_PRICES", str(path))
+    return path
+
+
+# Each expected cost by hand, from the providers' public lists in USD per million tokens.
+BY_HAND = [
+    # gpt-4o-mini: 0.15 in, 0.075 cached, 0.60 out.
+    ("openai", "gpt-4o-mini", Usage(uncached_input_tokens=1000, output_tokens=500), "0.00045"),
+    ("openai", "gpt-4o-mini", Usage(uncached_input_tokens=1, cache_read_input_tokens=1000), "0.00007515"),
+    ("openai", "gpt-4o-mini-2024-07-18", Usage(output_tokens=1), "0.0000006"),
+    # claude-sonnet-4-5: 3 in, 0.30 read, 3.75 written for 5 minutes, 6 for an hour, 15 out.
+    ("anthropic", "claude-sonnet-4-5", Usage(uncached_input_tokens=1000, output_tokens=100), "0.0045"),
+    ("anthropic", "claude-sonnet-4-5", Usage(cache_read_input_tokens=10_000), "0.003"),
+    ("anthropic", "claude-sonnet-4-5", Usage(cache_write_5m_input_tokens=10_000), "0.0375"),
+    ("anthropic", "claude-sonnet-4-5", Usage(cache_write_1h_input_tokens=10_000), "0.06"),
+    (
+        "anthropic",
+        "claude-sonnet-4-5",
+        Usage(
+            uncached_input_tokens=100,
+            cache_read_input_tokens=1000,
+            cache_write_5m_input_tokens=200,
+            cache_write_1h_input_tokens=300,
+            output_tokens=50,
+        ),
+        "0.00390",  # 0.0003 + 0.0003 + 0.00075 + 0.0018 + 0.00075
+    ),
+    # Its long-context tier: above 200,000 tokens of input 6 in and 22.50 out.
+    ("anthropic", "claude-sonnet-4-5", Usage(uncached_input_tokens=200_001, output_tokens=10), "1.200231"),
+    ("anthropic", "claude-sonnet-4-5", Usage(uncached_input_tokens=200_000, output_tokens=10), "0.60015"),
+]
+
+
+@pytest.mark.parametrize(("provider", "model", "usage", "cost"), BY_HAND)
+def test_a_cost_computed_by_hand(provider: str, model: str, usage: Usage, cost: str) -> None:
+    assert prices.price(usage, model, provider, AT) == (Decimal(cost), "table")
+
+
+@pytest.mark.parametrize(
+    "model",
+    ["claude-sonnet-4-5", "claude-sonnet-4-6", "claude-haiku-4-5", "claude-opus-4-1", "claude-opus-4-6"],
+)
+def test_cache_writes_cost_what_anthropic_publishes(model: str) -> None:
+    def cost(**tokens: int) -> Decimal:
+        found, _ = prices.price(Usage(**tokens), model, "anthropic", AT)
+        assert found is not None
+        return found
+
+    plain = cost(uncached_input_tokens=1000)
+    assert cost(cache_write_5m_input_tokens=1000) == plain * Decimal("1.25")
+    assert cost(cache_write_1h_input_tokens=1000) == plain * 2
+    assert cost(cache_read_input_tokens=1000) == plain / 10
+
+
+def test_the_price_of_the_day() -> None:
+    # OpenAI cut o3 from 10/40 to 2/8 USD per million tokens on 10 June 2025.
+    usage = Usage(uncached_input_tokens=1000, output_tokens=1000)
+    before, after = (datetime(2025, month, 1, tzinfo=UTC).timestamp() for month in (6, 7))
+    assert prices.price(usage, "o3", "openai", before) == (Decimal("0.05"), "table")
+    assert prices.price(usage, "o3", "openai", after) == (Decimal("0.01"), "table")
+
+
+def test_an_unknown_price_is_none_and_no_tokens_are_free() -> None:
+    used = Usage(uncached_input_tokens=1)
+    assert prices.price(used, "nobody-knows-me", "openai", AT) == (None, "unpriced")
+    assert prices.price(used, "gpt-4o-mini", "no-such-company", AT) == (None, "unpriced")
+    assert prices.price(used, "smollm2", "", AT) == (None, "unpriced")
+    assert prices.price(Usage(), "nobody-knows-me", "openai", AT) == (Decimal(0), "table")
+
+
+def test_the_providers_own_cost_wins() -> None:
+    price_file.save("gpt-4o-mini", price_file.FREE)
+    told = RequestFinished(
+        model="gpt-4o-mini",
+        provider="openai",
+        usage=Usage(output_tokens=9),
+        cost=Decimal("0.5"),
+        cost_source="provider",
+    )
+    assert prices.priced(told, AT) is told
+
+
+def test_the_users_price_goes_before_the_table(file: Path) -> None:
+    used = Usage(
+        uncached_input_tokens=1000,
+        cache_read_input_tokens=1000,
+        cache_write_5m_input_tokens=1000,
+        cache_write_1h_input_tokens=1000,
+        output_tokens=1000,
+    )
+    price_file.save("gpt-4o-mini", price_file.Price(Decimal(3), Decimal(15), Decimal("0.3")))
+    # 3 + 0.3 + 3 + 3 + 15, a thousandth of a million each.
+    assert prices.price(used, "gpt-4o-mini", "openai", AT) == (Decimal("0.0243"), "user")
+    assert json.loads(file.read_text()) == {"gpt-4o-mini": {"input": 3, "output": 15, "cache_read": 0.3}}
+    price_file.save("gpt-4o-mini", None)
+    assert prices.price(Usage(output_tokens=10), "gpt-4o-mini", "openai", AT) == (
+        Decimal("0.000006"),
+        "table",
+    )
+
+
+@pytest.mark.parametrize("key", ["llama3.2", "ollama/llama3.2"])
+@pytest.mark.parametrize("told", ["llama3.2", "llama3.2:latest", "llama3.2-2024-09-25", "llama3.2-20240925"])
+def test_a_local_model_is_free_by_any_of_its_names(key: str, told: str) -> None:
+    price_file.save(key, price_file.FREE)
+    assert prices.price(Usage(output_tokens=10), told, "", AT) == (Decimal(0), "user")
+    assert prices.price(Usage(output_tokens=10), "llama3.1", "", AT) == (None, "unpriced")
+
+
+def test_a_file_written_by_hand_counts_as_soon_as_it_changes(file: Path) -> None:
+    file.parent.mkdir()
+    file.write_text('{"m": {"input": "0.1", "output": 0.2}}')
+    assert prices.price(Usage(uncached_input_tokens=10**6), "m", "", AT) == (Decimal("0.1"), "user")
+    file.write_text('{"m": {"input": 0.1, "output": 0.20001}}')
+    assert prices.price(Usage(output_tokens=10**6), "m", "", AT) == (Decimal("0.20001"), "user")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"m": {"input": 3}}',
+        '{"m": {"input": 3, "output": "x"}}',
+        '{"m": {"input": -1, "output": 1}}',
+    ],
+)
+def test_a_file_that_cannot_be_understood_is_said_and_left_alone(file: Path, text: str) -> None:
+    file.parent.mkdir()
+    file.write_text(text)
+    assert prices.price(Usage(output_tokens=1), "m", "", AT) == (None, "unpriced")
+    assert price_file.problem and "\n" not in price_file.problem
+    with pytest.raises(ConfigError):
+        price_file.save("other", price_file.FREE)
+    assert file.read_text() == text
+    file.unlink()
+    assert price_file.find("m") is None and not price_file.problem
+
+
+@pytest.mark.parametrize("text", ["x", "", "-1", "nan", "inf", True])
+def test_no_amount(text: object) -> None:
+    with pytest.raises(ConfigError, match="--input must be a number of USD from 0"):
+        price_file.amount(text, "--input")
+
+
+def test_run_time_of_a_hosted_session() -> None:
+    assert prices.running(3600) == Decimal("0.08")
+    assert prices.running(0.5) == Decimal("0.04") / 3600

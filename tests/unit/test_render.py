@@ -1,0 +1,177 @@
+"""A turn as text and as still HTML."""
+
+from __future__ import annotations
+
+import time
+from decimal import Decimal
+from html.parser import HTMLParser
+
+import nbformat
+import pytest
+from nbconvert import HTMLExporter
+
+from praison_nb import render
+from praison_nb.errors import RateLimitError
+from praison_nb.events import (
+    ApprovalAsked,
+    Event,
+    Notice,
+    RequestFinished,
+    Spent,
+    TextDelta,
+    ToolFinished,
+    ToolStarted,
+    TurnFailed,
+    TurnFinished,
+)
+from praison_nb.notebook.display import NOTHING
+from praison_nb.session import Usage
+from praison_nb.turn import Turn, fold
+
+USAGE = Usage(uncached_input_tokens=3660, cache_read_input_tokens=10342, output_tokens=1460)
+
+
+def turn(*events: Event) -> Turn:
+    folded = Turn(session="research", model="m", backend="hosted", started=100.0)
+    for event in events:
+        folded = fold(folded, event)
+    return folded
+
+
+def done(*events: Event) -> Turn:
+    return turn(*events, TurnFinished(time=134.1))
+
+
+class Tags(HTMLParser):
+    """The tags and attributes of a piece of HTML."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes.update(name for name, _ in attrs)
+
+
+def test_the_panel_says_what_the_turn_used_and_cost() -> None:
+    finished = done(
+        ToolStarted(call_id="1", name="bash", arguments='{"command": "ls"}', time=101),
+        ToolFinished(call_id="1", result="a\nb", time=102.5),
+        RequestFinished(usage=USAGE, cost=Decimal("0.0357"), cost_source="provider"),
+        Spent(per="session", usd=Decimal("0.2110"), turns=5),
+    )
+    line = (
+        "[idle] research · m · hosted  34.1 s · 1 tool  in 14,002 (74% cached)  out 1,460  $0.0357  "
+        "session $0.2110"
+    )
+    assert render.below_text(finished) == f"▸ bash ls ✓ 1.5 s\n{line}"
+    html = render.below_html(finished)
+    assert Tags(html).tags == {"details", "summary", "pre", "div", "b", "span"}
+    assert Tags(html).attributes <= {"style", "title"}
+
+
+def test_an_unknown_price_is_never_zero() -> None:
+    finished = done(
+        RequestFinished(usage=USAGE), Spent(per="session", usd=Decimal("0.1"), turns=2, unpriced=1)
+    )
+    assert render.panel_text(finished).endswith("cost —  session ≥ $0.1000")
+    assert 'title="no list price for this model"' in render.panel_html(finished)
+
+
+@pytest.mark.parametrize(
+    ("events", "words"),
+    [
+        ([], "[running]"),
+        ([ToolStarted(call_id="1", name="bash"), ApprovalAsked(call_id="1")], "[running · waiting for you]"),
+        ([TurnFinished(stop_reason="interrupted", time=103.2)], "stopped by you after 3.2 s"),
+        ([TurnFinished(stop_reason="max_turns", time=103.2)], "max_turns after 3.2 s"),
+        ([TurnFinished(stop_reason="x", detail="the budget is spent", time=103.2)], "the budget is spent"),
+        ([TurnFailed(error=RateLimitError("Too many."))], "[error]"),
+    ],
+)
+def test_every_state_in_words(events: list[Event], words: str) -> None:
+    assert words in render.text(turn(*events))
+
+
+def test_notices_and_the_error_are_shown() -> None:
+    failed = turn(Notice(text="x is not defined"), TurnFailed(error=RateLimitError("Too many <requests>.")))
+    assert "note: x is not defined" in render.text(failed)
+    assert "RateLimitError: Too many &lt;requests&gt;." in render.html(failed)
+    assert "RateLimitError" not in render.below_html(failed)
+
+
+def test_what_was_written_is_escaped_and_cleaned() -> None:
+    evil = "<script>x</script>\x1b[31m\u202e\x07"
+    hostile = done(
+        TextDelta(text=evil),
+        ToolStarted(call_id="1", name=evil, arguments=evil),
+        ToolFinished(call_id="1", result=evil),
+        Notice(text=evil),
+    )
+    for shown in (render.html(hostile), render.text(hostile), render.safe_markdown(hostile.text)):
+        assert not set(shown) & set("\x1b\x07\u202e")
+    assert "script" not in Tags(render.html(hostile)).tags
+    assert "<script" not in render.safe_markdown(hostile.text)
+    assert hostile.text == evil, "the Turn keeps what was written"
+
+
+@pytest.mark.parametrize(
+    ("source", "safe"),
+    [
+        ("plain `a < b` and 1 < 2", "plain `a < b` and 1 < 2"),
+        ("![a](http://x)", "&#33;[a](http://x)"),
+        ("`![a](b)` and `<b>`", "`![a](b)` and `<b>`"),
+        ("```html\n<b> ![a](b)\n```", "```html\n<b> ![a](b)\n```"),
+        ("- a\n\n  ```\n  <b>\n  ```\n<b>", "- a\n\n  ```\n  <b>\n  ```\n&lt;b>"),
+        ("<https://a.example>", "<https://a.example>"),
+        ("<img src=x>", "&lt;img src=x>"),
+        ("$x <y$", "$x < y$"),
+        (r"\![a](b) \\![a](b)", r"\![a](b) \\&#33;[a](b)"),
+        ("` \n![a](b)`", "` \n&#33;[a](b)`"),
+        ("| ` | ![a](b) ` |", "| ` | &#33;[a](b) ` |"),
+        ("```mermaid\nA\n```", "```text mermaid\nA\n```"),
+        ("~~~  Mermaid\nA\n~~~", "~~~text Mermaid\nA\n~~~"),
+    ],
+)
+def test_pictures_and_html_never_reach_the_pages_renderer(source: str, safe: str) -> None:
+    assert render.safe_markdown(source) == safe
+
+
+def test_long_and_odd_texts_cost_no_more_than_their_length() -> None:
+    def seconds(text: str) -> float:
+        started = time.process_time()
+        render.safe_markdown(text)
+        return time.process_time() - started
+
+    for piece in ("` `` ", "![", "<a ", "\\", "`a\n", "> "):
+        short, long = piece * 1000, piece * 8000
+        # Eight times the text: far below the 64 of a square.
+        assert seconds(long) < 40 * max(seconds(short), 0.005)
+
+
+def test_a_huge_text_is_cut_with_a_word_about_the_rest() -> None:
+    huge = done(TextDelta(text="x" * (render.SHOWN_CHARACTERS + 5)))
+    assert "… 5 more characters are in the Turn's text." in render.text(huge)
+    assert len(huge.text) == render.SHOWN_CHARACTERS + 5
+
+
+def test_nbconvert_shows_answer_tools_and_panel() -> None:
+    finished = done(
+        TextDelta(text="Hello **there**"),
+        ToolStarted(call_id="1", name="bash", arguments='{"command": "ls"}'),
+        ToolFinished(call_id="1", result="a-file"),
+    )
+    cell = nbformat.v4.new_code_cell("%%agent\nHi")
+    bundles = [
+        {"text/markdown": render.safe_markdown(finished.text), "text/plain": finished.text},
+        {"text/html": render.below_html(finished), "text/plain": render.below_text(finished)},
+    ]
+    cell.outputs = [nbformat.v4.new_output("display_data", data=bundle) for bundle in [*bundles, NOTHING]]
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    nbformat.validate(notebook)
+    page, _ = HTMLExporter(template_name="basic").from_notebook_node(notebook)
+    assert "<strong>there</strong>" in page
+    assert "a-file" in page and "● idle" in page
