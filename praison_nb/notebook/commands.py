@@ -10,6 +10,7 @@ from .. import backends, render
 from ..backends.providers import PROVIDERS
 from ..errors import ConfigError
 from ..session import Status
+from .usage_magic import budget_command, price_command
 
 
 def run_command(extension: Any, magics: Any, line: str) -> None:
@@ -23,6 +24,8 @@ def run_command(extension: Any, magics: Any, line: str) -> None:
             )
         case "stop":
             _stop(extension, rest)
+        case "allow" | "deny":
+            _answer(extension, rest, allow=command == "allow")
         case "reset":
             conversation = extension.conversations.find(rest or "main")
             conversation.backend.reset_session()
@@ -31,6 +34,10 @@ def run_command(extension: Any, magics: Any, line: str) -> None:
             _use(extension, magics, rest)
         case "models":
             _table(extension.shell, ["model", "where", "ready"], _models())
+        case "price":
+            price_command(extension.shell, rest)
+        case "budget":
+            budget_command(extension.shell, rest)
         case "help":
             _say(extension.shell, f"{magics.agent.__doc__}\n{magics.agent_line.__doc__}")
         case _:
@@ -51,13 +58,32 @@ def _sessions(extension: Any) -> list[list[Any]]:
     return rows
 
 
-def _stop(extension: Any, name: str) -> None:
+def _running(extension: Any, name: str) -> list[Any]:
+    """The turns under way, queued ones too, of one session or of all."""
     conversations = [extension.conversations.find(name)] if name else list(extension.conversations)
-    running = [c for c in conversations if c.run is not None and c.run.turn.ended is None]
-    for conversation in running:
-        conversation.backend.interrupt()
-    names = ", ".join(c.name for c in running)
+    return [run for c in conversations for run in c.runs if run.turn.ended is None]
+
+
+def _stop(extension: Any, name: str) -> None:
+    running = _running(extension, name)
+    for run in running:
+        run.stop()
+    names = ", ".join(dict.fromkeys(run.turn.session for run in running))
     _say(extension.shell, f"Stopped: {names}." if running else "No turn is under way.")
+
+
+def _answer(extension: Any, name: str, *, allow: bool) -> None:
+    waiting = [run for run in _running(extension, name) if run.turn.waiting]
+    if len({run.turn.session for run in waiting}) > 1:
+        names = ", ".join(dict.fromkeys(run.turn.session for run in waiting))
+        raise ConfigError(f"Several sessions wait for you: {names}. Name the one that you mean.")
+    lines = []
+    for run in waiting:
+        for call in run.turn.waiting:
+            (run.approve if allow else run.deny)(call.id)
+            said = "Allowed" if allow else "Denied"
+            lines.append(f"{said}: {call.name} {render.short(render.arguments(call), 80)}")
+    _say(extension.shell, render.clean("\n".join(lines) or "No tool waits for you."))
 
 
 def _use(extension: Any, magics: Any, name: str) -> None:

@@ -1,58 +1,167 @@
-"""What a cell shows while a turn runs and what stays: subscribers of the turn's events.
+"""What a cell shows of a turn: a subscriber of its events.
 
-In a kernel the answer and the panel are two outputs with display ids: text/markdown, and text/html with
-text/plain. Both are plain data when the turn is over.
+Two outputs, each under a display id that exists before the cell ends, because an update by its id reaches the
+output of a cell that has ended and a new output does not. When the turn is over the first holds the answer as
+text/markdown, the second tools and panel as text/html, both also as text/plain: plain data that needs no
+kernel and no widget. Until then the first holds the live view where there is one.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
-import time
+import os
+from html import escape
 from typing import Any
 
-from .. import render
+from .. import loop, render
 from ..events import Event, new_id
 from ..run import Run
 from ..turn import Turn
+from .pace import Pace
 
-INTERVAL_SECONDS = 0.2
-"""Updates come at most so often; a change of status comes at once."""
+PLAIN_SECONDS = 1.0
+"""Without a live view nobody can be known to watch: once a second is enough."""
+GROWTH = 2
+"""Without a live view each update is the whole text: the next one comes when it has grown so much, so that
+all of them together stay a multiple of the text."""
+DROPPING_MESSAGES = 1000
+"""After so many messages of the kernel during a turn, the server may have dropped some."""
+NOTHING = {"text/html": "", "text/plain": ""}
+"""An output that takes no room; nbconvert warns of one that holds nothing at all."""
+QUIET_SECONDS = 3.5
+"""The server counts over three seconds; after that it lets messages through again."""
+
+
+def show(run: Run, shell: Any, live: str = "auto", *, background: bool = False) -> None:
+    """Show the turn in the cell that runs now. `live`: "widget", "plain", or "auto" to decide here."""
+    kind: type[KernelView] = KernelView
+    if live == "widget" or (live == "auto" and _has_widgets(shell)):
+        from .live import LiveView
+
+        kind = LiveView
+    view = kind(run, shell, background=background)
+    run.subscribe(view)
+
+    async def catch_up() -> None:
+        # A short turn may be over by now: then its end is shown here, and before its cell ends.
+        view.take(run.turn)
+
+    asyncio.run_coroutine_threadsafe(catch_up(), loop.get()).result()
+
+
+def _has_widgets(shell: Any) -> bool:
+    """Whether the front end shows widgets for certain. jupyter_server names the session to the kernels that
+    it starts, and JupyterLab, Notebook 7 and VS Code name the cell; nbclient, papermill and nbconvert do
+    neither, and a widget there would end up in the saved file. A kernel that a notebook's cell starts with
+    `!jupyter execute` inherits the first and still lacks the second."""
+    metadata = shell.kernel.get_parent().get("metadata", {})
+    return "JPY_SESSION_NAME" in os.environ and "cellId" in metadata
 
 
 class KernelView:
-    """The answer and the panel of one turn in a notebook's cell."""
+    """The plain view, and what all views have in common. Made in the cell, called on the loop's thread."""
 
-    def __init__(self, run: Run, shell: Any) -> None:
-        self._publisher = shell.display_pub
+    interval = PLAIN_SECONDS
+
+    def __init__(self, run: Run, shell: Any, *, background: bool) -> None:
+        self._run = run
+        self._shell = shell
+        self._background = background
         # Whoever stops the turn, from whichever cell: the output belongs to this one.
         self._context = contextvars.copy_context()
-        self._answer, self._panel = new_id(), ""
-        self._shown = 0.0
-        self._said: tuple[object, ...] = ()
-        self._publish(_panel(run.turn), self._answer, update=False)
+        self._turn = run.turn
+        self._pace = Pace(self._update, self.interval)
+        self._above, self._below = new_id(), new_id()
+        self._told: tuple[object, ...] = ()
+        self._length = 0
+        self._over = False
+        self._shown_below: dict[str, str] = {}
+        self._first_message = shell.kernel.session.message_count
+        self._publish(self._first(), self._above, update=False)
+        self._publish(NOTHING, self._below, update=False)
 
     def __call__(self, event: Event, turn: Turn) -> None:
-        """Show the turn, at most a few times a second."""
-        now = time.monotonic()
-        said = (turn.status, turn.activity, turn.waiting, len(turn.tools), bool(turn.text))
-        if turn.ended is None and said == self._said and now - self._shown < INTERVAL_SECONDS:
+        """Note the event and show it when its time has come."""
+        self.take(turn)
+
+    def take(self, turn: Turn) -> None:
+        """The turn has changed."""
+        self._context.run(self._take, turn)
+
+    def _take(self, turn: Turn) -> None:
+        self._turn = turn
+        if self._over:
+            # A stopped turn's last count may come after its end.
+            self._show_below()
+        elif turn.ended is not None:
+            self._over = True
+            self._pace.cancel()
+            self._end()
+            sent = self._shell.kernel.session.message_count - self._first_message
+            if sent > DROPPING_MESSAGES:
+                loop.get().call_later(QUIET_SECONDS, self._again)
+        else:
+            states = tuple((call.id, call.approval, call.ended) for call in turn.tools)
+            told = (turn.status, turn.activity, states, len(turn.notices))
+            urgent, self._told = told != self._told, told
+            self._pace.ask(urgent=urgent)
+
+    def _first(self) -> dict[str, Any]:
+        """What the cell shows at once."""
+        return self._panel()
+
+    def _update(self) -> None:
+        """Show the turn as it is, while it runs."""
+        text = self._turn.text
+        if not text:
+            self._publish(self._panel(), self._above)
             return
-        self._shown, self._said = now, said
-        self._context.run(self._show, turn)
+        if len(text) >= GROWTH * self._length:
+            self._length = len(text)
+            self._publish(self._answer(), self._above)
+        self._show_below()
 
-    def _show(self, turn: Turn) -> None:
-        if not turn.text:
-            self._publish(_panel(turn), self._answer, update=True)
-            return
-        # The Markdown's own place comes first; the panel moves below it with the first text.
-        markdown = {"text/markdown": turn.text, "text/plain": render.clean(turn.text)}
-        self._publish(markdown, self._answer, update=True)
-        update, self._panel = bool(self._panel), self._panel or new_id()
-        self._publish(_panel(turn), self._panel, update=update)
+    def _end(self) -> None:
+        self._still()
 
-    def _publish(self, data: dict[str, str], display_id: str, *, update: bool) -> None:
-        self._publisher.publish(data, transient={"display_id": display_id}, update=update)
+    def _still(self) -> None:
+        """Put the still output in place."""
+        self._publish(self._answer(), self._above)
+        self._show_below()
 
+    def _again(self) -> None:
+        self._shown_below = {}
+        self._still()
 
-def _panel(turn: Turn) -> dict[str, str]:
-    return {"text/html": render.below_html(turn), "text/plain": render.below_text(turn)}
+    def _show_below(self) -> None:
+        panel = self._panel()
+        if panel != self._shown_below:
+            self._shown_below = panel
+            self._publish(panel, self._below)
+
+    def _answer(self) -> dict[str, str]:
+        text = render.shown(self._turn.text)
+        if not text:
+            return NOTHING
+        return {"text/markdown": render.safe_markdown(text), "text/plain": render.clean(text)}
+
+    def _panel(self) -> dict[str, str]:
+        """Tools and panel. The error of a turn that its cell waits for is shown by the cell itself."""
+        turn = self._turn
+        text, html = render.below_text(turn), render.below_html(turn, error=self._background)
+        if self._background and turn.error:
+            text = f"{render.error_text(turn)}\n{text}"
+        if turn.waiting:
+            asked = "\n".join(f"{call.name} wants to run: {call.arguments}" for call in turn.waiting)
+            text += f"\n{asked}\n{self._how_to_answer()}"
+            html += f"<pre>{escape(render.clean(asked))}</pre>{escape(self._how_to_answer())}"
+        return {"text/html": html, "text/plain": render.clean(text)}
+
+    def _how_to_answer(self) -> str:
+        if self._background:
+            return f"Answer with `%agent allow {self._turn.session}` or `%agent deny {self._turn.session}`."
+        return "Interrupt the kernel to stop; a turn of `%%agent --bg` can be answered with `%agent allow`."
+
+    def _publish(self, data: dict[str, Any], display_id: str, *, update: bool = True) -> None:
+        self._shell.display_pub.publish(data, transient={"display_id": display_id}, update=update)

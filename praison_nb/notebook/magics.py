@@ -9,11 +9,13 @@ from typing import Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
-from traitlets import Int, Unicode
+from traitlets import Enum, Int, Unicode
 
 from ..errors import ConfigError
 from ..run import Run
 from ..turn import Turn
+from ..usage.price_file import amount
+from .usage_magic import UsageMagics
 
 _CELL = "get_ipython().run_cell_magic('agent',"
 
@@ -40,6 +42,12 @@ class AgentMagics(Magics):
     model = Unicode("", help="Model, such as gpt-4o-mini, ollama/llama3.2, embedded.").tag(config=True)
     system = Unicode("", help="System prompt.").tag(config=True)
     max_turns = Int(0, help="Requests of one turn at most; 0 leaves it to the backend.").tag(config=True)
+    live = Enum(
+        ("auto", "widget", "plain"),
+        "auto",
+        help="What a cell shows while a turn runs: a live view, plain output, or auto: a live view in "
+        "JupyterLab and Notebook 7, and wherever else a server started the kernel for a notebook.",
+    ).tag(config=True)
 
     def __init__(self, shell: Any, extension: Extension) -> None:
         super().__init__(shell)
@@ -56,6 +64,8 @@ class AgentMagics(Magics):
     @argument("-t", "--tools", metavar="TOOL,…", help="functions of this notebook that the agent may call")
     @argument("-o", "--out", metavar="NAME", help="also keep the Turn in this variable")
     @argument("--max-turns", type=int, metavar="N", help="requests of this turn at most")
+    @argument("--budget", metavar="USD", help="end this turn before it costs more")
+    @argument("--bg", action="store_true", help="return at once; `await _` or `_.wait()` gives the Turn")
     @argument("--raw", action="store_true", help="send the text as it is, with every {brace}")
     @cell_magic
     def agent(self, line: str, cell: str) -> Any:
@@ -70,6 +80,8 @@ class AgentMagics(Magics):
         """
         arguments = parse_argstring(self.agent, line)
         run = self._extension.begin(arguments, cell, self)
+        if arguments.bg:
+            return self._extension.background(run, arguments.out)
         if _can_await(self.shell):
             return self._extension.foreground(run, arguments.out)
         return self._extension.blocking(run, arguments.out)
@@ -79,10 +91,14 @@ class AgentMagics(Magics):
         """Look after sessions.
 
         %agent                    all sessions, with status, model and tokens
-        %agent stop [SESSION]     stop the turn of one session, or of all
+        %agent stop [SESSION]     stop the turns of one session, or of all
+        %agent allow [SESSION]    let the tools run that wait for your yes
+        %agent deny [SESSION]     refuse them
         %agent reset [SESSION]    forget a conversation; the next prompt begins a new one
         %agent use BACKEND|MODEL  the default from now on, such as embedded, ollama/llama3.2, or a variable
         %agent models             what this machine offers
+        %agent budget USD/SCOPE   stop at so much a day, session or notebook; `off` ends that
+        %agent price MODEL …      --input USD --output USD per million tokens, or --free
         %agent help               this page and that of %%agent
         """
         from .commands import run_command
@@ -101,6 +117,8 @@ class Extension:
         self.shell = shell
         self.magics = AgentMagics(shell, self)
         shell.register_magics(self.magics)
+        self.usage = UsageMagics(shell)
+        shell.register_magics(self.usage)
         if _can_await(shell):
             shell.input_transformers_post.append(await_our_cells)
         for key in ("%%agent", "%agent"):
@@ -123,8 +141,10 @@ class Extension:
         self.conversations.stop()
         for kind in ("line", "cell"):
             self.shell.magics_manager.magics[kind].pop("agent", None)
-        if self.magics in self.shell.configurables:
-            self.shell.configurables.remove(self.magics)
+        self.shell.magics_manager.magics["line"].pop("usage", None)
+        for magics in (self.magics, self.usage):
+            if magics in self.shell.configurables:
+                self.shell.configurables.remove(magics)
         if await_our_cells in self.shell.input_transformers_post:
             self.shell.input_transformers_post.remove(await_our_cells)
         for key in ("%%agent", "%agent"):
@@ -147,23 +167,33 @@ class Extension:
         prompt, notes = (cell, []) if arguments.raw else fill(cell, self.shell.user_ns)
         in_terminal = not hasattr(self.shell, "kernel")
         run: Run = conversation.backend.begin(
-            prompt.strip(), session=conversation.name, notices=tuple(notes), stream=in_terminal
+            prompt.strip(),
+            session=conversation.name,
+            notices=tuple(notes),
+            lend=not arguments.bg,
+            stream=in_terminal and not arguments.bg,
+            budget=arguments.budget and amount(arguments.budget, "--budget"),
         )
         conversation.runs.append(run)
         if not in_terminal:
-            from .display import KernelView
+            from .display import show
 
-            run.subscribe(KernelView(run, self.shell))
+            show(run, self.shell, defaults.live, background=arguments.bg)
         return run
 
     async def foreground(self, run: Run, name: str | None) -> None:
         """Wait for the turn without blocking the kernel."""
         try:
             await run
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, KeyboardInterrupt):
             self._keep(run.turn, name)
             raise TurnInterrupted from None
         self._end(run.turn, name)
+
+    def background(self, run: Run, name: str | None) -> Any:
+        """Leave the turn to itself. The Run is `_` and `name`: it can be awaited, waited for and stopped."""
+        self._keep(run, name)
+        return _nothing() if _can_await(self.shell) else None
 
     def blocking(self, run: Run, name: str | None) -> None:
         """Wait for the turn where nothing can be awaited; in a terminal, write the text as it comes."""
@@ -186,7 +216,7 @@ class Extension:
         if turn.error is not None:
             raise turn.error
 
-    def _keep(self, turn: Turn, name: str | None) -> None:
+    def _keep(self, turn: Turn | Run, name: str | None) -> None:
         """The Turn as `_`, Out[n] and `name`; it is shown already, so it is not the cell's value."""
         self.shell.displayhook.update_user_ns(turn)
         if name:
@@ -212,6 +242,10 @@ class Extension:
                     f"No function {name!r} in this notebook: define it before you name it with -t."
                 )
         return [self.shell.user_ns[name] for name in wanted]
+
+
+async def _nothing() -> None:
+    """For the `await` that stands before our cells."""
 
 
 def _unquoted(text: str | None) -> str | None:

@@ -1,0 +1,191 @@
+"""The live view: one anywidget per turn while it runs.
+
+Python and the page speak in numbered messages that carry only what is new:
+
+    {"number": 7, "items": [[2, {"add": " more text"}]], "count": 3, "panel": {…}}
+    {"state": {"number": 7, "kind": "turn", "items": […], "panel": {…}}}    all of it, when the page asks
+
+and the page sends {"kind": "stop" | "allow" | "allow_session" | "deny" | "ready" | "gone", "call_id": …}.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import ipykernel
+import traitlets
+
+from .. import loop, render
+from ..session import Status
+from ..turn import Message, ToolCall, Turn
+from .display import KernelView
+from .pace import INTERVAL_SECONDS
+
+STATIC = Path(__file__).parent / "static"
+LISTENS = int(ipykernel.__version__.split(".")[0]) >= 7
+"""Before ipykernel 7 no click arrives while a cell runs."""
+
+
+class StateWidget(anywidget.AnyWidget):  # type: ignore[misc]
+    """A widget whose state is a view of something that lives here: sent in full only when a page asks."""
+
+    _esm = STATIC / "live.js"
+    _css = STATIC / "live.css"
+    state = traitlets.Dict().tag(sync=True, to_json=lambda _, widget: widget.source())
+
+    def __init__(self, source: Any) -> None:
+        self.source = source
+        super().__init__()
+
+
+class LiveView(KernelView):
+    """Feeds the widget, and puts the still output in its place when the turn is over."""
+
+    interval = INTERVAL_SECONDS
+
+    def _first(self) -> dict[str, Any]:
+        self._sent = self._described(0)
+        # Only the page that hears of the widget now sees it fresh; one that is loaded again asks later.
+        self._fresh = True
+        self._widget = StateWidget(self._state)
+        self._fresh = False
+        self._widget.on_msg(lambda _, content, buffers: self._hear(content))
+        bundle = self._widget._repr_mimebundle_()
+        data, _ = bundle if isinstance(bundle, tuple) else (bundle, {})
+        return {**data, "text/plain": render.panel_text(self._turn)}
+
+    def _state(self) -> dict[str, Any]:
+        number, items, panel = self._sent
+        return {"kind": "turn", "number": number, "items": items, "panel": panel, "fresh": self._fresh}
+
+    def _described(self, number: int) -> tuple[int, list[dict[str, Any]], dict[str, Any]]:
+        """Everything that the page shows. Made anew each time and never changed: other threads read it."""
+        items, room = [], render.SHOWN_CHARACTERS
+        for index, item in enumerate(self._turn.items):
+            if isinstance(item, Message):
+                items.append(_text_item(item, index, room))
+                room = max(0, room - len(item.text))
+            else:
+                items.append(tool_item(item))
+        hint = "" if LISTENS or self._background else "interrupt the kernel to stop"
+        return number, items, panel(self._turn, stoppable=True, hint=hint)
+
+    def _update(self) -> None:
+        self._sent, (_, before, panel_before) = self._described(self._sent[0] + 1), self._sent
+        number, items, panel_now = self._sent
+        message: dict[str, Any] = {"number": number, "items": _patches(before, items), "count": len(items)}
+        if _without_clock(panel_now) != _without_clock(panel_before):
+            message["panel"] = panel_now
+        self._widget.send(message)
+
+    def _end(self) -> None:
+        # A page that was loaded again during the turn has no output to replace, only the widget.
+        self._update()
+        self._still()
+
+    def _hear(self, message: Any) -> None:
+        """A message of the page, on whichever thread. Nothing is done here but handing over."""
+        if not isinstance(message, dict):
+            return
+        call_id = str(message.get("call_id", ""))
+        match message.get("kind"):
+            case "stop":
+                self._run.stop()
+            case "allow":
+                self._run.approve(call_id)
+            case "allow_session":
+                self._run.approve(call_id, for_session=True)
+            case "deny":
+                self._run.deny(call_id)
+            case "ready":
+                loop.get().call_soon_threadsafe(self._context.run, self._send_all)
+            case "gone":
+                loop.get().call_soon_threadsafe(self._context.run, self._close)
+
+    def _send_all(self) -> None:
+        self._widget.send({"state": self._state()})
+
+    def _close(self) -> None:
+        """The still output is in place: the widget leaves nothing behind, in the page or in the file."""
+        self._widget.layout.close()
+        self._widget.close()
+
+
+def panel(turn: Turn, *, stoppable: bool, hint: str = "") -> dict[str, Any]:
+    """The panel as the page builds it; the page itself counts the seconds on from `elapsed`."""
+    running = turn.status is Status.RUNNING
+    spent = render.budget(turn)
+    return {
+        "status": turn.status.value,
+        "waiting": bool(turn.waiting),
+        "words": render.clean(render.badge(turn.status, bool(turn.waiting), turn.activity)),
+        "facts": [[render.clean(part) for part in fact] for fact in render.facts(turn)],
+        "clock": render.CLOCK,
+        "elapsed": turn.seconds,
+        "tools": render.tool_count(turn),
+        "running": running,
+        "stoppable": stoppable,
+        "hint": hint if running else "",
+        "notices": [render.clean(notice) for notice in turn.notices],
+        "budget": {"spent": spent[0], "title": spent[1]} if spent else None,
+    }
+
+
+def _without_clock(panel: dict[str, Any]) -> dict[str, Any]:
+    facts = [fact for index, fact in enumerate(panel["facts"]) if index != panel["clock"]]
+    return {**panel, "facts": facts, "elapsed": 0}
+
+
+def _text_item(message: Message, index: int, room: int) -> dict[str, Any]:
+    text = message.text
+    more = max(0, len(text) - room)
+    return {"kind": "text", "id": message.id or str(index), "text": render.clean(text[:room]), "more": more}
+
+
+def tool_item(call: ToolCall) -> dict[str, Any]:
+    """A tool call as the page shows it."""
+    if call.ended is None:
+        state = "asked" if call.approval == "asked" else "running"
+    else:
+        state = "denied" if call.approval == "denied" else "failed" if call.is_error else "done"
+    return {
+        "kind": "tool",
+        "id": call.id,
+        "name": render.clean(call.name),
+        "line": render.clean(render.short(render.arguments(call), 80)),
+        "arguments": render.clean(render.shown(_readable(call), render.RESULTS)),
+        "result": render.clean(render.shown(call.result, render.RESULTS)),
+        "state": state,
+        "seconds": "" if call.seconds is None else f"{call.seconds:.1f} s",
+    }
+
+
+def _readable(call: ToolCall) -> str:
+    """The arguments in full: the bare text when that is all there is, else JSON in lines."""
+    try:
+        values = json.loads(call.arguments)
+    except ValueError:
+        return call.arguments
+    if isinstance(values, dict) and [type(value) for value in values.values()] == [str]:
+        return str(*values.values())
+    return json.dumps(values, ensure_ascii=False, indent=2)
+
+
+def _patches(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[list[Any]]:
+    """What makes `now` of `before`: [index, whole item or its changed fields]."""
+    patches = []
+    for index, item in enumerate(now):
+        old = before[index] if index < len(before) else None
+        if item == old:
+            continue
+        if old is None or (old["kind"], old["id"]) != (item["kind"], item["id"]):
+            patches.append([index, item])
+            continue
+        changed = {key: value for key, value in item.items() if old[key] != value}
+        if "text" in changed and item["text"].startswith(old["text"]):
+            changed["add"] = changed.pop("text")[len(old["text"]) :]
+        patches.append([index, changed])
+    return patches

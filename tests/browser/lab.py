@@ -1,0 +1,216 @@
+"""A real JupyterLab or Notebook 7, and a page of it in Chromium.
+
+with Server(tmp_path) as server, sync_playwright() as playwright:
+    page = Notebook(browser.new_page(), server, ["%load_ext praison_nb", "%%agent -b b\\nHi"])
+    page.run(0)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+import uuid
+from pathlib import Path
+from typing import Any, Self
+
+import nbformat
+from playwright.sync_api import Browser, Locator, Page, Playwright
+
+TESTS = Path(__file__).parents[1]
+TOKEN = "test"
+PATIENCE_MS = 30_000
+CHROMIUM = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+SETTINGS = {
+    "@jupyterlab/apputils-extension/notification": {"checkForUpdates": False, "fetchNews": "false"},
+    "@jupyterlab/docmanager-extension/plugin": {"autosave": False},
+}
+
+
+def launch(playwright: Playwright) -> Browser:
+    return playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
+
+
+class Server:
+    """A Jupyter server in a process of its own, with nothing of the user's configuration. `path` are
+    folders of packages that come before the installed ones."""
+
+    def __init__(
+        self,
+        folder: Path,
+        app: str = "jupyterlab",
+        theme: str = "JupyterLab Light",
+        path: tuple[str, ...] = (),
+    ) -> None:
+        self.folder, self.app, self._path = folder, app, path
+        self.notebooks, self.gates = folder / "notebooks", folder / "gates"
+        self._settings = {**SETTINGS, "@jupyterlab/apputils-extension/themes": {"theme": theme}}
+
+    def __enter__(self) -> Self:
+        for name in ("notebooks", "gates", "runtime", "config", "data", "home"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        for key, value in self._settings.items():
+            plugin, _, name = key.rpartition("/")
+            path = self.folder / "settings" / plugin / f"{name}.jupyterlab-settings"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(value))
+        environment = {
+            **os.environ,
+            "HOME": str(self.folder / "home"),
+            "JUPYTER_RUNTIME_DIR": str(self.folder / "runtime"),
+            "JUPYTER_CONFIG_DIR": str(self.folder / "config"),
+            "JUPYTER_DATA_DIR": str(self.folder / "data"),
+            "JUPYTERLAB_SETTINGS_DIR": str(self.folder / "settings"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(self.folder / "workspaces"),
+            "PRAISON_NB_GATES": str(self.gates),
+            "PRAISON_NB_LEDGER": str(self.folder / "ledger.sqlite"),
+            "PYTHONPATH": os.pathsep.join([*self._path, str(TESTS), str(TESTS.parent)]),
+        }
+        options = [
+            "--no-browser",
+            "--allow-root",
+            "--ServerApp.port=0",
+            f"--IdentityProvider.token={TOKEN}",
+            f"--ServerApp.root_dir={self.notebooks}",
+            "--expose-app-in-browser",
+            "--LabApp.extension_manager=readonly",
+        ]
+        log = (self.folder / "server.log").open("w")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", self.app, *options], env=environment, stdout=log, stderr=log
+        )
+        log.close()
+        self.url = self._wait_for_url()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _wait_for_url(self) -> str:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            assert self._process.poll() is None, (self.folder / "server.log").read_text()
+            for path in (self.folder / "runtime").glob("jpserver-*.json"):
+                try:
+                    url = json.loads(path.read_text())["url"]
+                except ValueError:
+                    continue  # being written
+                return str(url)
+            time.sleep(0.05)
+        raise AssertionError((self.folder / "server.log").read_text())
+
+    def end_kernels(self) -> None:
+        """End what earlier tests left running."""
+        for session in self._request("GET", "api/sessions"):
+            self._request("DELETE", f"api/sessions/{session['id']}")
+
+    def _request(self, method: str, path: str) -> Any:
+        request = urllib.request.Request(f"{self.url}{path}?token={TOKEN}", method=method)
+        with urllib.request.urlopen(request) as response:
+            body = response.read()
+        return json.loads(body) if body else None
+
+    def open_gate(self, name: str) -> None:
+        """Let the kernel's `hold(name)` go on."""
+        (self.gates / name).touch()
+
+    def write(self, name: str, cells: list[str]) -> None:
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        notebook.metadata["kernelspec"] = {
+            "name": "python3",
+            "display_name": "Python 3",
+            "language": "python",
+        }
+        nbformat.write(notebook, self.notebooks / name)
+
+    def read(self, name: str) -> Any:
+        return nbformat.read(self.notebooks / name, as_version=4)
+
+    def address(self, name: str) -> str:
+        path = "lab/tree" if self.app == "jupyterlab" else "notebooks"
+        # `reset`: no tabs of earlier tests.
+        return f"{self.url}{path}/{name}?token={TOKEN}&reset"
+
+
+class Notebook:
+    """A notebook in a page."""
+
+    def __init__(self, page: Page, server: Server, cells: list[str]) -> None:
+        server.end_kernels()
+        self.page, self.server, self.name = page, server, f"{uuid.uuid4().hex[:8]}.ipynb"
+        name = self.name
+        page.set_default_timeout(PATIENCE_MS)
+        server.write(name, ["from browser.scenarios import *", "%load_ext praison_nb", *cells])
+        self.open()
+        self.run(0)
+        self.run(1)
+        self.wait_idle(1)
+
+    def open(self) -> None:
+        self.page.goto(self.server.address(self.name))
+        self.page.wait_for_function("window.jupyterapp && window.jupyterapp.shell.currentWidget")
+        self.page.wait_for_function(
+            "() => { const s = jupyterapp.shell.currentWidget.sessionContext; "
+            "return s && s.isReady && ['idle', 'busy'].includes(s.session?.kernel?.status); }"
+        )
+
+    def run(self, index: int) -> None:
+        """Execute a cell and return at once."""
+        self.page.evaluate(
+            "i => { const w = jupyterapp.shell.currentWidget; w.content.activeCellIndex = i; "
+            "jupyterapp.commands.execute('notebook:run-cell'); }",
+            index,
+        )
+
+    def wait_idle(self, index: int) -> None:
+        """Until the cell has run."""
+        self.page.wait_for_function(
+            "i => jupyterapp.shell.currentWidget.content.widgets[i].model.executionCount !== null && "
+            "jupyterapp.shell.currentWidget.content.widgets[i].model.executionState !== 'running'",
+            arg=index,
+        )
+
+    def do(self, command: str) -> None:
+        """Run one of the page's commands, as a menu does."""
+        self.page.evaluate("c => jupyterapp.commands.execute(c)", command)
+
+    def ended(self, index: int) -> bool:
+        return bool(
+            self.page.evaluate(
+                "i => jupyterapp.shell.currentWidget.content.widgets[i].model.executionCount !== null", index
+            )
+        )
+
+    def save(self) -> Any:
+        """Save as a user does, and return the notebook that is on the disk then."""
+        self.page.evaluate("jupyterapp.commands.execute('docmanager:save')")
+        self.page.wait_for_function("!jupyterapp.shell.currentWidget.context.model.dirty")
+        return self.server.read(self.name)
+
+    def outputs(self, index: int) -> Any:
+        """The cell's outputs as the page's document has them."""
+        return self.page.evaluate(
+            "i => jupyterapp.shell.currentWidget.content.widgets[i].model.outputs.toJSON()", index
+        )
+
+    def cell(self, index: int) -> Locator:
+        return self.page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Cell").nth(index)
+
+    def view(self, index: int) -> Locator:
+        return self.cell(index).locator(".pnb")

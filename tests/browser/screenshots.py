@@ -1,0 +1,105 @@
+"""Pictures of every state of a cell, light and dark, for the README: `make screenshots`.
+
+They are taken of a real JupyterLab, and written to docs/screenshots.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from browser.lab import PATIENCE_MS, Notebook, Server, launch
+
+PICTURES = Path(__file__).parents[2] / "docs" / "screenshots"
+PROMPT = "Which columns of {df} explain churn best? Check with a quick model."
+WIDGETS = (
+    "from praison_nb.notebook.widgets import StatusBadge, UsagePanel\n"
+    "from IPython.display import display\nimport ipywidgets\n"
+    "ipywidgets.VBox([StatusBadge(r), StatusBadge(u), StatusBadge(scripted()), UsagePanel(r)])"
+)
+CELLS = [
+    "from collections import namedtuple\n"
+    "Frame = namedtuple('Frame', 'rows columns')\ndf = Frame(7043, 21)\n"
+    "r, a, f, t, u, m = research(), asking(), failing(), retrying(), unpriced(), formatted()",
+    f"%%agent -b r -s research\n{PROMPT}",
+    "%%agent -b a -s build --bg\nBuild it.",
+    "%%agent -b f -s main\nHello",
+    "%%agent -b t -s slow --bg\nHello",
+    "%%agent -b u -s local --bg\nHello",
+    "%%agent -b m -s formats --bg\nShow me",
+    WIDGETS,
+]
+
+
+def shoot(browser: Browser, theme: str, name: str) -> None:
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        Server(Path(folder), theme=theme) as server,
+    ):
+        page = browser.new_page(
+            viewport={"width": 1150, "height": 1500}, color_scheme="dark" if "Dark" in theme else "light"
+        )
+        notebook = Notebook(page, server, CELLS)
+        page.evaluate("jupyterapp.commands.execute('application:toggle-left-area')")
+
+        def picture(index: int, what: str) -> None:
+            # The blinking caret would be in one picture and not in the next.
+            page.add_style_tag(
+                content=".pnb * { animation: none !important; } .jp-cell-toolbar { display: none; }"
+            )
+            notebook.cell(index).screenshot(path=PICTURES / f"{what}-{name}.png")
+
+        notebook.run(2)
+        notebook.run(3)
+        expect(notebook.view(3).locator("strong", has_text="contract_type")).to_be_visible()
+        expect(notebook.view(3)).to_contain_text("74% cached")
+        picture(3, "running")
+        server.open_gate("research")
+        expect(notebook.cell(3)).to_contain_text("● idle")
+        picture(3, "done")
+        notebook.run(4)
+        expect(notebook.view(4)).to_contain_text("wants to run")
+        picture(4, "asking")
+        server.open_gate("failing")
+        notebook.run(5)
+        expect(notebook.cell(5)).to_contain_text("● error")
+        picture(5, "failed")
+        notebook.run(6)
+        expect(notebook.view(6)).to_contain_text("retrying")
+        picture(6, "retrying")
+        notebook.run(7)
+        expect(notebook.cell(7)).to_contain_text("cost —")
+        picture(7, "unpriced")
+        notebook.run(8)
+        expect(notebook.view(8).locator("td", has_text="0.41")).to_be_visible()
+        picture(8, "formatted")
+        server.open_gate("formatted")
+        expect(notebook.cell(8)).to_contain_text("● idle")
+        picture(8, "formatted-done")
+        notebook.view(4).get_by_role("button", name="Stop").click()
+        expect(notebook.cell(4)).to_contain_text("stopped by you")
+        picture(4, "stopped")
+        notebook.run(9)
+        expect(notebook.cell(9).locator(".pnb")).to_have_count(4)
+        picture(9, "widgets")
+        page.close()
+
+
+def main() -> None:
+    """Take all pictures."""
+    expect.set_options(timeout=PATIENCE_MS)
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = launch(playwright)
+        for theme, name in [("JupyterLab Light", "light"), ("JupyterLab Dark", "dark")]:
+            shoot(browser, theme, name)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""`%%agent --bg` in a real kernel: the cell returns, the turn lives on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from servers.kernel import Kernel
+
+TESTS = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def gates(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+@pytest.fixture
+def kernel(gates: Path) -> Iterator[Kernel]:
+    env = {
+        "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)]),
+        "PRAISON_NB_GATES": str(gates),
+        "PRAISON_NB_LEDGER": str(gates / "ledger.sqlite"),
+    }
+    with Kernel(env=env) as kernel:
+        assert kernel.run("from browser.scenarios import *").ok
+        yield kernel
+
+
+def shows(kernel: Kernel, cell: Any, words: str) -> None:
+    """Until the cell, ended or not, shows these words."""
+    kernel.read_until(lambda: words in cell.text)
+
+
+def test_the_cell_returns_and_lives_on(kernel: Kernel, gates: Path) -> None:
+    kernel.run("b = scripted(*text('first '), hold('go'), *text('second'))")
+    cell = kernel.run("%%agent -b b --bg -o turn\nGo")
+    assert cell.ok and "[running]" in cell.text
+    assert kernel.run("_ is turn, turn.turn.status.value").text.strip() == "(True, 'running')"
+    (gates / "go").touch()
+    shows(kernel, cell, "[idle]")
+    assert cell.of("text/markdown") == ["first second"]
+    assert len(cell.outputs) == 2
+
+
+def test_several_join_one_turn(kernel: Kernel, gates: Path) -> None:
+    kernel.run("b = scripted(hold('go'), *text('done'))")
+    kernel.run("%%agent -b b --bg -o turn\nGo")
+    joined = kernel.begin(
+        "import asyncio, threading\n"
+        "waited = []\n"
+        "thread = threading.Thread(target=lambda: waited.append(turn.wait().text)); thread.start()\n"
+        "answers = [t.text for t in await asyncio.gather(turn, turn, turn)]\n"
+        "thread.join()\n"
+        "print('JOINED', answers, waited, (await turn).text, turn.wait().text)"
+    )
+    (gates / "go").touch()
+    kernel.finish(joined)
+    assert joined.ok, joined.text
+    assert "JOINED ['done', 'done', 'done'] ['done'] done done" in joined.text
+
+
+def test_turns_of_one_session_queue_and_sessions_run_in_parallel(kernel: Kernel, gates: Path) -> None:
+    kernel.run("a = scripted(hold('a'), *text('a done')); b = scripted(*text('b done'))")
+    first = kernel.run("%%agent -b a -s one --bg\nfirst")
+    second = kernel.run("%%agent -b a -s one --bg\nsecond")
+    other = kernel.run("%%agent -b b -s two --bg\nother")
+    shows(kernel, other, "[idle]")
+    shows(kernel, second, "[running · waiting for the turn before it]")
+    assert "[running]" in first.text
+    (gates / "a").touch()
+    shows(kernel, second, "[idle]")
+    assert "[idle]" in first.text
+
+
+def test_a_line_of_agent_answers_and_stops(kernel: Kernel) -> None:
+    kernel.run("a = asking('one', 'two'); b = asking()")
+    asking = kernel.run("%%agent -b a -s one --bg\nGo")
+    shows(kernel, asking, "bash wants to run")
+    assert "`%agent allow one`" in asking.text
+    assert kernel.run("%agent allow").text.strip() == "Allowed: bash one"
+    shows(kernel, asking, 'bash wants to run: {"command": "two"}')
+    other = kernel.run("%%agent -b b -s two --bg\nGo")
+    shows(kernel, other, "bash wants to run")
+    assert "Several sessions wait for you: one, two." in kernel.run("%agent deny").error
+    assert kernel.run("%agent deny one").text.strip() == "Denied: bash two"
+    shows(kernel, asking, "[idle]")
+    assert "▸ bash one ✓" in asking.text and "▸ bash two ✗" in asking.text
+    assert kernel.run("%agent stop").text.strip() == "Stopped: two."
+    shows(kernel, other, "stopped by you")
+    assert kernel.run("%agent allow").text.strip() == "No tool waits for you."
+
+
+def test_stop_ends_queued_turns_too(kernel: Kernel) -> None:
+    kernel.run("a = scripted(hold('never'))")
+    cells = [kernel.run("%%agent -b a -s one --bg\nGo") for _ in range(3)]
+    assert kernel.run("%agent stop one").text.strip() == "Stopped: one."
+    for cell in cells:
+        shows(kernel, cell, "stopped by you")
+
+
+def test_a_failed_turn_says_so_in_its_own_cell(kernel: Kernel, gates: Path) -> None:
+    kernel.run("a = failing()")
+    cell = kernel.run("%%agent -b a --bg -o turn\nGo")
+    (gates / "failing").touch()
+    shows(kernel, cell, "RateLimitError: The provider is rate limiting this key (429).")
+    assert cell.ok and "[error]" in cell.text
+    assert kernel.run("turn.wait().error").ok
+
+
+def test_functions_run_without_a_waiting_cell(kernel: Kernel) -> None:
+    kernel.run(
+        "async def step(run):\n    return TextDelta(text=await run.call(lambda: 'from a pool', False))"
+    )
+    cell = kernel.run("b = scripted(step)")
+    assert cell.ok
+    cell = kernel.run("%%agent -b b --bg\nGo")
+    shows(kernel, cell, "from a pool")
