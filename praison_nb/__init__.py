@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from .backends.scripted import ScriptedBackend as ScriptedBackend
     from .errors import PraisonError as PraisonError
     from .managed import ManagedBackendProtocol as ManagedBackendProtocol
+    from .notebook.widgets import StatusBadge as StatusBadge
+    from .notebook.widgets import UsagePanel as UsagePanel
     from .session import SessionInfo as SessionInfo
     from .session import Usage as Usage
     from .turn import Turn as Turn
@@ -48,8 +50,10 @@ _WHERE = {
     "PraisonError": "errors",
     "ScriptedBackend": "backends.scripted",
     "SessionInfo": "session",
+    "StatusBadge": "notebook.widgets",
     "Turn": "turn",
     "Usage": "session",
+    "UsagePanel": "notebook.widgets",
     "reconcile": "usage.reconcile",
     "register": "backends",
     "usage": "usage",

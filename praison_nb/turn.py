@@ -201,7 +201,9 @@ class Turn:
         return render.text(self)
 
     def _repr_markdown_(self) -> str:
-        return self.text
+        from . import render
+
+        return render.safe_markdown(self.text)
 
     def _repr_html_(self) -> str:
         from . import render

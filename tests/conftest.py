@@ -13,6 +13,14 @@ from servers.openai import OpenAIServer
 KEYS = ("ANTHROPIC_", "OPENAI_", "OLLAMA_", "GEMINI_", "OPENROUTER_", "GROQ_", "MISTRAL_", "DEEPSEEK_")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_files_of_the_users(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Kernels that outlive a test have a ledger and a store of sessions of their own too."""
+    os.environ.pop("PRAISON_NB_SESSIONS", None)
+    os.environ.pop("JPY_SESSION_NAME", None)
+    os.environ["PRAISON_NB_LEDGER"] = str(tmp_path_factory.mktemp("data") / "ledger.sqlite")
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No keys, no servers of the user's, and a ledger of the test's own."""

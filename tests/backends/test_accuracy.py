@@ -389,3 +389,48 @@ def test_hosted_a_stop_is_settled_with_the_providers_count(server: HostedServer)
     turn = until(run, lambda turn: turn.session_usage is not None)
     assert turn.stop_reason == "interrupted" and len(turn.requests) == 2
     agree(agent, [turn], [2 * MANY_COST + ran(2)])
+
+
+def test_hosted_a_budget_stops_the_provider_and_counts_what_it_still_used(server: HostedServer) -> None:
+    gate = server.gate()
+    server.script(
+        [
+            request(builtin_tool("bash"), usage=MANY),
+            request(builtin_tool("bash"), usage=MANY),
+            request(text("never"), hold(gate), usage=MANY),
+        ]
+    )
+    agent = hosted(server)
+    run = agent.begin("Hi", budget=2 * MANY_COST)
+    run.wait()
+    turn = until(run, lambda turn: turn.session_usage is not None)
+    assert turn.stop_reason == "budget_reached" and "--budget" in turn.detail
+    sent = [event["type"] for seen in server.seen("POST", "/events") for event in seen.json["events"]]
+    assert sent == ["user.message", "user.interrupt"]
+    agree(agent, [turn], [3 * MANY_COST + ran(3)])
+
+
+def test_hosted_a_session_that_is_resumed_costs_only_its_new_turns(server: HostedServer) -> None:
+    server.script(
+        [request(text("one"), usage=MANY, cents=25, seconds=3600)],
+        [request(text("two"), usage=MANY, cents=3, seconds=36)],
+    )
+    first = hosted(server)
+    first.begin("Hi").wait()
+    second = hosted(server)
+    second.resume_session(first.session.id)
+    turn = second.begin("Hi").wait()
+    assert turn.cost == MANY_COST + ran(36)
+
+
+def test_hosted_looking_at_the_session_in_mid_turn_changes_no_cost(server: HostedServer) -> None:
+    gate = server.gate()
+    server.script(
+        [request(builtin_tool("bash"), usage=MANY, seconds=60), request(text("x"), hold(gate), usage=MANY)]
+    )
+    agent = hosted(server)
+    run = agent.begin("Hi")
+    server.wait_for(lambda: gate.reached)
+    assert agent.retrieve_session()["status"] == "running"
+    gate.open()
+    agree(agent, [run.wait()], [2 * MANY_COST + ran(61)])

@@ -34,6 +34,9 @@ def test_runs_streams_asks_and_stops(notebook7: Server, page: Page) -> None:
     assert not notebook.ended(4)
     view.get_by_role("button", name="Stop").click()
     expect(notebook.cell(4).locator(".jp-OutputArea")).to_contain_text("stopped by you")
+    for index in (3, 4):
+        # The dot stands in the still output only.
+        expect(notebook.cell(index).locator(".jp-OutputArea")).to_contain_text("● idle")
     saved = notebook.save()
     assert "widgets" not in saved.metadata
     for index in (3, 4):

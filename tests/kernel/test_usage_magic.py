@@ -12,6 +12,9 @@ import pandas as pd
 import pytest
 
 from praison_nb.usage import usage
+from servers.hosted import HostedServer
+from servers.hosted import request as hosted_request
+from servers.hosted import text as hosted_text
 from servers.kernel import Cell, Kernel
 from servers.openai import OpenAIServer, reply
 
@@ -128,6 +131,23 @@ def test_a_budget_from_a_cell(kernel: Kernel, openai_server: OpenAIServer) -> No
     assert "No budgets any more." in kernel.run("%agent budget off").text
     text = ask(kernel, "--budget 0.01")
     assert "is used up" not in text and len(openai_server.bodies) == requests + 1
+
+
+def test_a_hosted_session_gets_the_providers_own_budget_too(kernel: Kernel) -> None:
+    with HostedServer() as server:
+        server.script([hosted_request(hosted_text("one"))])
+        kernel.run(
+            "from praison_nb import HostedAgent, HostedAgentConfig\n"
+            f"far = HostedAgent(HostedAgentConfig(api_key={server.api_key!r}, base_url={server.url!r}))"
+        )
+        kernel.run("%agent budget 2.505/session")
+        cell = kernel.run("%%agent -b far\nHi")
+        assert cell.ok, cell.error
+        (made,) = server.seen("POST", "/sessions")
+        assert made.json["budget"]["max_list_cost"] == {"amount": "251", "currency": "USD"}
+        assert kernel.run("%agent budget 5/session").ok
+        raised = server.seen("POST", f"/sessions/{next(iter(server.sessions))}")
+        assert raised[0].json["budget"]["max_list_cost"]["amount"] == "500"
 
 
 @pytest.mark.parametrize(
