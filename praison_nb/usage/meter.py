@@ -14,6 +14,7 @@ from ..events import (
     Notice,
     RequestFinished,
     RequestStarted,
+    SessionAttached,
     SessionUsage,
     Spent,
     TextDelta,
@@ -76,9 +77,10 @@ class Meter:
         if isinstance(event, RequestFinished):
             at = turn.open_request.time if turn.open_request else event.time
             return prices.priced(replace(event, usage=event.usage or turn.pending), at)
+        if self._before is None and isinstance(event, SessionAttached | RequestStarted | SessionUsage):
+            # Asked once, and before anything is used: the turn itself changes the answer.
+            self._before = self._session_before(turn.id)
         if isinstance(event, SessionUsage):
-            # What the session had used before is only asked once: the event itself changes the answer.
-            self._before = self._before or self._session_before(turn.id)
             return event if self._before is None else settled(event, turn, self._before, self._provider)
         return event
 

@@ -2,7 +2,7 @@
 genai-prices, which is on this machine. An unknown price is None, never 0.
 
 >>> price(Usage(uncached_input_tokens=1_000_000), "gpt-4o-mini", "openai", 1_760_000_000.0)
-(Decimal('0.15'), 'table')
+(Decimal('0.150'), 'table')
 >>> price(Usage(output_tokens=7), "a model that nobody knows", "openai", 1_760_000_000.0)
 (None, 'unpriced')
 """

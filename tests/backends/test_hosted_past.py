@@ -1,0 +1,188 @@
+"""HostedAgent in a session with a past: replays, other clients, and turns that are still under way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from praison_nb import HostedAgent, HostedAgentConfig, Turn
+from praison_nb import errors as e
+from praison_nb.events import (
+    Event,
+)
+from praison_nb.session import Usage
+from servers.hosted import (
+    HostedServer,
+    Session,
+    ask,
+    builtin_tool,
+    hold,
+    text,
+)
+from servers.waiting import until
+
+EVENTS = "/events"
+
+
+@pytest.fixture
+def server() -> Iterator[HostedServer]:
+    with HostedServer() as server:
+        yield server
+
+
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+def hosted(server: HostedServer, **fields: Any) -> HostedAgent:
+    agent = HostedAgent(HostedAgentConfig(api_key=server.api_key, base_url=server.url, **fields))
+    agent.backoff_seconds = (0.0, 0.01)
+    return agent
+
+
+def play(agent: HostedAgent, prompt: str = "Hi") -> tuple[Turn, list[Event]]:
+    told: list[Event] = []
+    return agent.begin(prompt, subscribers=(lambda event, turn: told.append(event),)).wait(), told
+
+
+def messages(server: HostedServer) -> list[str]:
+    """The texts of all user messages that reached the sessions."""
+    sessions = server.sessions.values()
+    events = [event for session in sessions for event in session.events if event["type"] == "user.message"]
+    return [event["content"][0]["text"] for event in events]
+
+
+def test_an_old_idle_in_a_replay_ends_nothing(server: HostedServer) -> None:
+    first = hosted(server)
+    play(first, "before")
+    server.replay = 1000
+    gate = server.gate()
+    server.script([hold(gate), text("now")])
+    second = hosted(server)
+    assert first.session_id is not None
+    second.resume_session(first.session_id)
+    run = second.begin("again")
+    server.wait_for(lambda: gate.reached)
+    assert run.turn.ended is None
+    gate.open()
+    turn = run.wait()
+    assert turn.text == "now" and turn.usage == Usage(uncached_input_tokens=10, output_tokens=5)
+    assert second.agent_id == first.agent_id and second.environment_id == first.environment_id
+    assert turn.session_usage is not None and turn.session_usage.usage.input_tokens == 20
+
+
+def test_an_idle_of_somebody_elses_turn_ends_nothing(server: HostedServer) -> None:
+    """Another client used the session; a late stream replays its events, which we have never seen."""
+    ours, theirs = hosted(server), hosted(server)
+    play(ours, "one")
+    assert ours.session_id is not None
+    theirs.resume_session(ours.session_id)
+    play(theirs, "two")
+    server.replay = 1000
+    turn, _ = play(ours, "three")
+    assert turn.text.endswith("three") and turn.stop_reason == "end_turn"
+
+
+def test_a_resumed_session_that_still_works_is_waited_for(server: HostedServer) -> None:
+    gate = server.gate()
+    server.script([text("old"), hold(gate), text("rest of old")], [text("new")])
+    first = hosted(server)
+    old = first.begin("one")
+    until(old, lambda turn: turn.text == "old")
+    second = hosted(server)
+    assert first.session_id is not None
+    second.resume_session(first.session_id)
+    run = second.begin("two")
+    until(run, lambda turn: "waiting" in turn.activity)
+    assert messages(server) == ["one"]
+    gate.open()
+    assert run.wait().text == "rest of old\n\nnew" and old.wait().text == "old\n\nrest of old"
+    assert messages(server) == ["one", "two"]
+
+
+def test_a_resumed_session_that_waits_for_a_yes_asks_again(server: HostedServer) -> None:
+    server.script([ask(builtin_tool("rm", {"path": "x"}, result="gone")), text("done")], [text("new")])
+    first = hosted(server)
+    until(first.begin("one"), lambda turn: turn.waiting)
+    second = hosted(server)
+    assert first.session_id is not None
+    second.resume_session(first.session_id)
+    run = second.begin("two")
+    waiting = until(run, lambda turn: turn.waiting).waiting
+    assert [(call.name, call.arguments) for call in waiting] == [("rm", '{"path": "x"}')]
+    run.approve(waiting[0].id)
+    turn = run.wait()
+    assert (
+        turn.text == "done\n\nnew" and turn.tools[0].approval == "allowed" and turn.tools[0].result == "gone"
+    )
+    assert first.session.run is not None and first.session.run.wait().text == "done"
+
+
+def test_a_session_that_nobody_knows(server: HostedServer) -> None:
+    agent = hosted(server)
+    agent.resume_session("sesn_nowhere")
+    turn, _ = play(agent)
+    assert isinstance(turn.error, e.ModelNotFoundError) and "sesn_nowhere" in str(turn.error)
+    assert (
+        agent.retrieve_session()["status"] == "unknown" and agent.retrieve_session()["id"] == "sesn_nowhere"
+    )
+
+
+def test_a_session_that_is_deleted_in_mid_turn(server: HostedServer) -> None:
+    gate = server.gate()
+    server.script([text("half"), hold(gate)])
+    agent = hosted(server)
+    run = agent.begin("Hi")
+    until(run, lambda turn: turn.text == "half")
+
+    def delete() -> None:
+        session = next(iter(server.sessions.values()))
+        session.emit({"type": "session.deleted"})
+        session.send("end")
+        server.sessions.clear()
+
+    server.call(delete)
+    turn = run.wait()
+    assert isinstance(turn.error, e.SessionError) and "deleted" in str(turn.error)
+    gate.open()
+
+
+def test_an_idle_before_our_message_is_looked_up(
+    server: HostedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a stream that does not repeat what clients send, the history says whose idle it is."""
+    send = Session.send
+
+    def without_users(self: Session, data: Any) -> None:
+        if not (isinstance(data, bytes) and data.startswith(b"event: user.")):
+            send(self, data)
+
+    monkeypatch.setattr(Session, "send", without_users)
+    turn, _ = play(hosted(server), "one")
+    assert turn.text == "one" and turn.stop_reason == "end_turn"
+    assert len(server.seen("GET", EVENTS)) == 1
+
+
+@pytest.mark.parametrize("tells_running", [True, False])
+def test_a_server_that_never_says_when_it_deals_with_a_message(
+    server: HostedServer, monkeypatch: pytest.MonkeyPatch, tells_running: bool
+) -> None:
+    emit = Session.emit
+
+    def unprocessed(self: Session, event: dict[str, Any], **options: Any) -> dict[str, Any]:
+        if event["type"] == "user.message":
+            event = {**event, "processed_at": None}
+        if event["type"] == "session.status_running" and not tells_running:
+            self.status = "running"
+            return event
+        return emit(self, event, **options)
+
+    monkeypatch.setattr(Session, "emit", unprocessed)
+    agent = hosted(server)
+    for prompt in ("one", "two"):
+        turn, _ = play(agent, prompt)
+        assert turn.text == prompt and turn.stop_reason == "end_turn"
+        assert turn.usage == Usage(uncached_input_tokens=10, output_tokens=5)
