@@ -9,8 +9,24 @@ from .. import backends
 from ..backends.base import Backend
 from ..backends.providers import PROVIDERS
 
-OPTIONS = ["-b", "-m", "-s", "-t", "-o", "--new", "--system", "--max-turns", "--bg", "--raw"]
-COMMANDS = ["stop", "allow", "deny", "reset", "use", "models", "help"]
+OPTIONS = ["-b", "-m", "-s", "-t", "-o", "--new", "--system", "--max-turns", "--budget", "--bg", "--raw"]
+COMMANDS = [
+    "stop",
+    "allow",
+    "deny",
+    "reset",
+    "sessions",
+    "resume",
+    "rename",
+    "archive",
+    "delete",
+    "forget",
+    "use",
+    "models",
+    "price",
+    "budget",
+    "help",
+]
 
 
 def complete(extension: Any, shell: Any, event: Any) -> list[str]:
@@ -23,7 +39,11 @@ def complete(extension: Any, shell: Any, event: Any) -> list[str]:
             return [*backends.names(), *_names(variables, lambda v: isinstance(v, Backend) or _is_agent(v))]
         case "-m":
             return ["embedded", "gpt-4o-mini", "claude-sonnet-4-6", *(f"{name}/" for name in PROVIDERS)]
-        case "-s" | "stop" | "allow" | "deny" | "reset":
+        case "-s" | "resume" | "archive" | "delete" | "rename" | "forget":
+            from . import session_commands
+
+            return session_commands.names(extension.conversations)
+        case "stop" | "allow" | "deny" | "reset":
             return [conversation.name for conversation in extension.conversations]
         case "-t":
             done, _, _ = event.symbol.rpartition(",")

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import functools
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
-from traitlets import Enum, Int, Unicode
+from traitlets import Bool, Enum, Int, Unicode
 
 from ..errors import ConfigError
-from ..run import Run
-from ..turn import Turn
-from ..usage.price_file import amount
 from .usage_magic import UsageMagics
+
+if TYPE_CHECKING:
+    from ..run import Run
+    from ..turn import Turn
 
 _CELL = "get_ipython().run_cell_magic('agent',"
 
@@ -42,6 +43,9 @@ class AgentMagics(Magics):
     model = Unicode("", help="Model, such as gpt-4o-mini, ollama/llama3.2, embedded.").tag(config=True)
     system = Unicode("", help="System prompt.").tag(config=True)
     max_turns = Int(0, help="Requests of one turn at most; 0 leaves it to the backend.").tag(config=True)
+    keep_history = Bool(
+        True, help="Keep what was said with a local model, so that it goes on after a restart."
+    ).tag(config=True)
     live = Enum(
         ("auto", "widget", "plain"),
         "auto",
@@ -94,7 +98,13 @@ class AgentMagics(Magics):
         %agent stop [SESSION]     stop the turns of one session, or of all
         %agent allow [SESSION]    let the tools run that wait for your yes
         %agent deny [SESSION]     refuse them
-        %agent reset [SESSION]    forget a conversation; the next prompt begins a new one
+        %agent reset [SESSION]    start a conversation over; the next prompt begins a new one
+        %agent sessions           those of earlier kernels too; `sessions all`: archived ones as well
+        %agent resume SESSION     go on with a stored session, by its name or id
+        %agent rename OLD NEW     give a session another name
+        %agent archive SESSION    keep it and end it, on its server too
+        %agent delete SESSION     delete it, on its server too
+        %agent forget [SESSION]   delete what is stored of it here
         %agent use BACKEND|MODEL  the default from now on, such as embedded, ollama/llama3.2, or a variable
         %agent models             what this machine offers
         %agent budget USD/SCOPE   stop at so much a day, session or notebook; `off` ends that
@@ -129,7 +139,7 @@ class Extension:
         """The kernel's conversations."""
         from .conversations import Conversations
 
-        return Conversations()
+        return Conversations(lambda: self.magics.keep_history)
 
     def _complete(self, shell: Any, event: Any) -> list[str]:
         from .complete import complete
@@ -152,13 +162,16 @@ class Extension:
 
     def begin(self, arguments: Any, cell: str, defaults: AgentMagics) -> Run:
         """Start the turn that a cell asks for and show it."""
+        from ..usage.price_file import amount
         from .fill import fill
+        from .usage_settings import give_budget
 
         backend = self._backend(arguments.backend or (None if arguments.model else defaults.backend))
         conversation = self.conversations.get(
             arguments.session or arguments.backend or "main",
             backend,
             new=arguments.new,
+            is_named=bool(arguments.session),
             model=arguments.model or (None if arguments.backend else defaults.model) or None,
             system=_unquoted(arguments.system) or defaults.system or None,
             max_turns=arguments.max_turns or defaults.max_turns or None,
@@ -166,25 +179,37 @@ class Extension:
         )
         prompt, notes = (cell, []) if arguments.raw else fill(cell, self.shell.user_ns)
         in_terminal = not hasattr(self.shell, "kernel")
-        run: Run = conversation.backend.begin(
+        give_budget(conversation.backend)
+        if missed := self.conversations.attach(conversation):
+            self.show_missed(missed)
+        run: Run = self.conversations.begin(
+            conversation,
             prompt.strip(),
-            session=conversation.name,
             notices=tuple(notes),
             lend=not arguments.bg,
             stream=in_terminal and not arguments.bg,
             budget=arguments.budget and amount(arguments.budget, "--budget"),
         )
-        conversation.runs.append(run)
         if not in_terminal:
             from .display import show
 
             show(run, self.shell, defaults.live, background=arguments.bg)
         return run
 
+    def show_missed(self, run: Run) -> None:
+        """Show a turn that was taken up again, before whatever the cell does else."""
+        if hasattr(self.shell, "kernel"):
+            from .display import show
+
+            show(run, self.shell, self.magics.live, background=True)
+        else:
+            sys.stdout.write(f"{run.wait()!r}\n")
+
     async def foreground(self, run: Run, name: str | None) -> None:
         """Wait for the turn without blocking the kernel."""
         try:
             await run
+            await self.conversations.settled()
         except (asyncio.CancelledError, KeyboardInterrupt):
             self._keep(run.turn, name)
             raise TurnInterrupted from None
