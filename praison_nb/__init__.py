@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from .backends import register as register
     from .backends.hosted import HostedAgent as HostedAgent
     from .backends.hosted_config import HostedAgentConfig as HostedAgentConfig
+    from .backends.legacy import AnthropicManagedAgent as AnthropicManagedAgent
+    from .backends.legacy import LocalManagedAgent as LocalManagedAgent
+    from .backends.legacy import LocalManagedConfig as LocalManagedConfig
+    from .backends.legacy import ManagedAgent as ManagedAgent
+    from .backends.legacy import ManagedConfig as ManagedConfig
     from .backends.local import LocalAgent as LocalAgent
     from .backends.local_config import LocalAgentConfig as LocalAgentConfig
     from .backends.scripted import ScriptedBackend as ScriptedBackend
@@ -42,11 +47,16 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "Agent": "agent",
+    "AnthropicManagedAgent": "backends.legacy",
     "HostedAgent": "backends.hosted",
     "HostedAgentConfig": "backends.hosted_config",
     "LocalAgent": "backends.local",
     "LocalAgentConfig": "backends.local_config",
+    "LocalManagedAgent": "backends.legacy",
+    "LocalManagedConfig": "backends.legacy",
+    "ManagedAgent": "backends.legacy",
     "ManagedBackendProtocol": "managed",
+    "ManagedConfig": "backends.legacy",
     "PraisonError": "errors",
     "ScriptedBackend": "backends.scripted",
     "SessionInfo": "session",

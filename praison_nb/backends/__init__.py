@@ -7,8 +7,9 @@ import os
 import urllib.request
 import weakref
 from collections.abc import Callable
+from dataclasses import fields
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import ConfigError
 from ..managed import ManagedBackendProtocol
@@ -16,6 +17,8 @@ from .base import Backend
 
 ENTRY_POINTS = "praison_nb.backends"
 """A package can register a factory here: `name = "module:factory"`, called with the options of `create`."""
+
+Config = TypeVar("Config")
 
 _registered: dict[str, Callable[..., Any]] = {}
 _adapters: weakref.WeakValueDictionary[int, Backend] = weakref.WeakValueDictionary()
@@ -50,15 +53,22 @@ def create(name: str, **options: Any) -> Backend:
 
         if name == "embedded":
             options.setdefault("model", "embedded")
-        return LocalAgent(config=LocalAgentConfig(**options))
+        return LocalAgent(config=_config(LocalAgentConfig, name, options))
     if name == "hosted":
         from .hosted import HostedAgent
         from .hosted_config import HostedAgentConfig
 
-        return HostedAgent(config=HostedAgentConfig(**options))
+        return HostedAgent(config=_config(HostedAgentConfig, name, options))
     for point in entry_points(group=ENTRY_POINTS, name=name):
         return as_backend(point.load()(**options))
     raise ConfigError(f"No backend {name!r}. There are: {', '.join(names())}, or a variable that holds one.")
+
+
+def _config(kind: type[Config], name: str, options: dict[str, Any]) -> Config:
+    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    if unknown := ", ".join(sorted(set(options) - known)):
+        raise ConfigError(f"The {name} backend has no {unknown}: leave it out.")
+    return kind(**options)
 
 
 def as_backend(value: Any) -> Backend:

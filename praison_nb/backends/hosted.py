@@ -9,12 +9,14 @@ agent.start("Which columns of /workspace/churn.csv explain churn best?")
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from ..errors import ConfigError
 from ..events import Event
-from ..run import Run
+from ..run import Run, Subscriber
+from ..turn import Turn
 from .hosted_client import explain
 from .hosted_config import HostedAgentConfig
 from .hosted_life import Life
@@ -58,6 +60,12 @@ class HostedAgent(Life):
     def events(self, prompt: str, run: Run) -> AsyncIterator[Event]:
         """One turn in the session, from the prompt until the session is idle again."""
         return HostedTurn(self, self.session, prompt, run).events()
+
+    def attach(self, turn: Turn, *, subscribers: tuple[Subscriber, ...] = ()) -> Run:
+        """Take up `turn`, the last one of the session, which a process that ended had begun: everything from
+        its message on is told, and nothing sent. Its id being the same, nothing is counted twice."""
+        joining = functools.partial(HostedTurn, self, self.session, turn.prompt, joins=True)
+        return self._run(turn, lambda run: joining(run).events(), subscribers, lend=False)
 
     async def ensure(self, session: HostedSession) -> None:
         """Create what the session needs and has not yet, each once; or learn what a resumed one is.
@@ -127,9 +135,11 @@ class HostedAgent(Life):
         }
 
     def restore_ids(self, ids: Mapping[str, Any]) -> None:
-        """Use what `save_ids` of another process returned. Asks no server yet."""
+        """Use what `save_ids` of another process returned; for `attach`, `message_id` beside it is that of
+        the last message whose turn has ended. Asks no server yet."""
         version = ids.get("agent_version")
         self._put_session(HostedSession(ids.get("session_id") or ""))
+        self.session.message_id = ids.get("message_id") or ""
         self.agent_id = ids.get("agent_id") or None
         self.agent_version = int(version) if version is not None else None
         self.environment_id = ids.get("environment_id") or None

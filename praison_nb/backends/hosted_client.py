@@ -51,6 +51,11 @@ def client_of(config: HostedAgentConfig) -> AsyncAnthropic:
     return _clients[key]
 
 
+def load() -> None:
+    """Import the SDK. That takes a second the first time: too long for the loop, where all turns run."""
+    import anthropic  # noqa: F401
+
+
 async def _close_clients() -> None:
     for client in _clients.values():
         await client.close()

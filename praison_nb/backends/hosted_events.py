@@ -32,8 +32,6 @@ from .hosted_preview import Preview
 from .hosted_usage import request_usage
 from .hosted_words import ANSWERS, PLAIN, TOOL_USES, asked_for, failure, plain_text, refusal, said, started
 
-_THREAD = "session.thread_status_"
-
 
 class Reader:
     """One turn's reading of a session. `seen` are the ids of all events that were ever read; it is the
@@ -215,7 +213,7 @@ class Reader:
     def _thread_status(self, event: Any) -> Iterator[Event]:
         # The session's own thread tells its status too, and the session's status says the same.
         if event.session_thread_id in self._threads:
-            yield Activity(text=f"sub-agent {event.agent_name}: {event.type.removeprefix(_THREAD)}")
+            yield Activity(text=f"sub-agent {event.agent_name}: {event.type.split('_')[-1]}")
 
     def _thread_message(self, event: Any) -> Iterator[Event]:
         if name := getattr(event, "to_agent_name", None):
@@ -256,17 +254,14 @@ class Reader:
         yield from ()
 
     def _terminated(self, event: Any) -> Iterator[Event]:
-        self._over("deleted" if event.type == "session.deleted" else "terminated")
+        self._over(event.type.removeprefix("session.").removeprefix("status_"))
         yield from ()
 
     def _over(self, how: str) -> None:
         self.stop_reason = how
         why = f" {said(self._error)}" if self._error is not None else ""
-        self.end = TurnFailed(
-            error=SessionError(
-                f"The session {self.session_id} was {how}.{why} reset_session() begins a new one."
-            )
-        )
+        line = f"The session {self.session_id} was {how}.{why} reset_session() begins a new one."
+        self.end = TurnFailed(error=SessionError(line))
 
 
 _Handler = Callable[[Reader, Any], Iterator[Event]]

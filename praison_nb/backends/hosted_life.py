@@ -14,7 +14,7 @@ from .. import loop
 from ..errors import ConfigError, RequestRejectedError, SessionError
 from ..session import SessionInfo, Status
 from .base import Backend
-from .hosted_client import all_pages, client_of, explain, is_stale
+from .hosted_client import all_pages, client_of, explain, is_stale, load
 from .hosted_config import AGENT_FIELDS, ENVIRONMENT_FIELDS, HostedAgentConfig, budget_dict
 from .hosted_session import HostedSession
 
@@ -272,6 +272,7 @@ class Life(Backend):
                 "This waits for the server and cannot be called on the background loop, where all turns run. "
                 "Call it from a cell, a script, a tool that is a plain function, or with asyncio.to_thread."
             )
+        load()
         future = asyncio.run_coroutine_threadsafe(work(), loop.get())
         try:
             while True:

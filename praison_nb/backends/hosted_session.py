@@ -22,6 +22,8 @@ class HostedSession(Session):
         self.seen: set[str] = set()
         self.stop_reason = ""
         """Why the last turn ended, in the server's word."""
+        self.message_id = ""
+        """The id of the last message whose turn has ended."""
         self.over = ""
         """Why the session takes no more prompts; "" while it does."""
         self.is_resumed = bool(session_id)

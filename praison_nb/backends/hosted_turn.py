@@ -21,10 +21,11 @@ from ..events import (
     SessionAttached,
     SessionUsage,
     ToolFinished,
+    TurnFinished,
 )
 from ..run import DRAIN_SECONDS, Run
 from .hosted_answers import Answers
-from .hosted_client import explain
+from .hosted_client import explain, load
 from .hosted_connection import Connection
 from .hosted_events import Reader
 from .hosted_session import HostedSession
@@ -40,10 +41,14 @@ SETTLING = (RequestFinished, SessionUsage, ApprovalAnswered, ToolFinished)
 
 
 class HostedTurn:
-    """One turn of `session`. Everything here runs on the background loop."""
+    """One turn of `session`. Everything here runs on the background loop. One that `joins` sends no message,
+    and goes on with the turn that the session has."""
 
-    def __init__(self, agent: HostedAgent, session: HostedSession, prompt: str, run: Run) -> None:
+    def __init__(
+        self, agent: HostedAgent, session: HostedSession, prompt: str, run: Run, *, joins: bool = False
+    ) -> None:
         self.agent, self.session, self.prompt, self.run = agent, session, prompt, run
+        self.joins = joins
         self.functions = agent.config.functions
         self.stopping = False
         self.connection: Connection
@@ -124,6 +129,7 @@ class HostedTurn:
 
     async def _converse(self) -> None:
         session = self.session
+        await asyncio.to_thread(load)
         self.connection = Connection(self.agent, session, self.put)
         await self.agent.ensure(session)
         if session.over:
@@ -168,7 +174,9 @@ class HostedTurn:
     async def _attach(self, reader: Reader) -> None:
         """On a stream that is open: take in what happened without us, and send the message where it was
         not sent yet. A session that still works on something else is waited for."""
-        if not self.session.synced and not reader.sent:
+        if self.joins and not reader.sent:
+            self._join(reader, await self.connection.history())
+        elif not self.session.synced and not reader.sent:
             for event in reader.recall(await self.connection.history()):
                 self.put(event)
             self.session.synced = True
@@ -191,6 +199,20 @@ class HostedTurn:
                 reader.begin()
                 reader.seen.discard(idle.id)
                 self._read(reader, [idle])
+
+    def _join(self, reader: Reader, history: list[Any]) -> None:
+        """Take in the session's last turn from its message on."""
+        messages = [n for n, event in enumerate(history) if event.type == "user.message"]
+        if not messages or history[messages[-1]].id == self.session.message_id:
+            reader.end = TurnFinished(
+                stop_reason="not_sent", detail="the prompt had not been sent when the kernel ended: ask again"
+            )
+            return
+        at = messages[-1]
+        self.session.seen.update(event.id for event in history[:at])
+        reader.message_id, reader.sent, self.session.synced = history[at].id, True, True
+        self._accepted.set()
+        self._read(reader, history[at:], history=True)
 
     async def _send_when_free(self, reader: Reader) -> None:
         if reader.sent or reader.busy or reader.end is not None or self.stopping:
@@ -216,6 +238,7 @@ class HostedTurn:
         """Note the end, and ask what the session used in all."""
         session = self.session
         session.stop_reason = reader.stop_reason
+        session.message_id = reader.message_id or session.message_id
         if reader.stop_reason in ("terminated", "deleted"):
             session.over = f"The session {session.id} was {reader.stop_reason}."
         if reader.stop_reason == "deleted":

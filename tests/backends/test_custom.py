@@ -239,3 +239,9 @@ def test_optional_methods_are_used_where_present() -> None:
 def test_an_empty_prompt() -> None:
     with pytest.raises(ConfigError, match="empty"):
         Agent(name="mine", backend=Plain()).start("  ")
+
+
+@pytest.mark.parametrize("name", ["hosted", "embedded"])
+def test_an_option_that_a_backend_has_not(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"The {name} backend has no colour"):
+        create(name, colour="red")

@@ -1,0 +1,196 @@
+"""The store of sessions: its file, its rows, and what happens when it cannot be used."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from praison_nb import store
+from praison_nb.session import Status
+from praison_nb.store import Store, Stored, StoreError, adding, putting
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Store:
+    return Store(tmp_path / "data" / "sessions.sqlite")
+
+
+def test_a_session_comes_back_as_it_was(kept: Store) -> None:
+    session = Stored(
+        id="local-1",
+        name="research",
+        notebook="/home/a/b ä.ipynb",
+        backend="local",
+        asked_for="local",
+        model="gpt-4o-mini",
+        options={"model": "gpt-4o-mini", "max_turns": 3},
+        ids={"session_id": "local-1"},
+        title="On churn",
+        status=Status.ERROR,
+        process="p",
+        turn={"id": "t", "started": 1.5},
+    )
+    kept.put(session)
+    assert kept.all() == [session] and kept.current("/home/a/b ä.ipynb", "research") == session
+    assert kept.current("", "research") is None
+
+
+def test_the_newest_session_of_a_name_is_the_current_one(kept: Store) -> None:
+    kept.put(Stored(id="1", name="main", created=1, last_used=1))
+    kept.put(Stored(id="2", name="main", created=2, last_used=2))
+    kept.put(Stored(id="3", name="main", notebook="other.ipynb"))
+    # The end of a turn that was left behind comes late.
+    kept.put(Stored(id="1", name="main", created=9, last_used=9, is_current=False))
+    current = kept.current("", "main")
+    assert current and current.id == "2"
+    assert {each.id: each.created for each in kept.all() if each.notebook == ""} == {"1": 1, "2": 2}
+    kept.leave("", "main")
+    assert kept.current("", "main") is None and kept.current("other.ipynb", "main") is not None
+
+
+def test_rename_archive_forget(kept: Store) -> None:
+    session = Stored(id="1", name="old")
+    kept.put(session)
+    kept.put(Stored(id="1", name="same elsewhere", notebook="b.ipynb"))
+    kept.change(adding("1", "t1", [{"role": "user", "content": "Hi"}]))
+    kept.rename(session, "new")
+    assert kept.current("", "old") is None
+    renamed = kept.current("", "new")
+    assert renamed and renamed.id == "1"
+    kept.archive("1")
+    assert kept.current("", "new") is None and all(each.is_archived for each in kept.all())
+    kept.forget("1")
+    assert kept.all() == [] and kept.history("1") == []
+
+
+def test_history_has_each_turn_once_and_in_order(kept: Store) -> None:
+    first, second = [{"role": "user", "content": "one"}], [{"role": "user", "content": "\ud800 two"}]
+    for turn, messages in (("t1", first), ("t2", second), ("t1", first)):
+        kept.change(adding("1", turn, messages))
+    assert kept.history("1") == first + second and kept.history("2") == []
+
+
+def test_keys_stay_out_and_calls_stay_json(kept: Store) -> None:
+    key = "sk-abcdefgh12345678"
+    call = {"function": {"name": "get", "arguments": f'{{"header": "Bearer {key}"}}'}}
+    kept.change(adding("1", "t", [{"role": "user", "content": f"use {key}"}, {"tool_calls": [call]}]))
+    kept.put(Stored(id="1", name="n", turn={"prompt": f"use {key}"}, options={"system": key}))
+    assert key.encode() not in kept.path.read_bytes()
+    said, called = kept.history("1")
+    assert said["content"] == "use [key]"
+    assert called["tool_calls"][0]["function"]["arguments"] == '{"header": "Bearer [key]"}'
+
+
+def test_what_is_forgotten_is_gone_from_the_file(kept: Store) -> None:
+    kept.change(adding("1", "t", [{"role": "user", "content": "unforgettable " * 2000}]))
+    assert b"unforgettable" in kept.path.read_bytes()
+    kept.forget("1")
+    assert [path.name for path in kept.path.parent.iterdir()] == ["sessions.sqlite"]
+    assert b"unforgettable" not in kept.path.read_bytes()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_only_its_user_reads_it(kept: Store) -> None:
+    kept.put(Stored(id="1", name="n"))
+    assert stat.S_IMODE(kept.path.stat().st_mode) == 0o600
+
+
+def test_a_damaged_file_is_one_line_and_left_as_it_is(kept: Store) -> None:
+    kept.path.parent.mkdir()
+    kept.path.write_bytes(b"no database " * 100)
+    for use in (kept.all, lambda: kept.put(Stored(id="1", name="n")), lambda: kept.history("1")):
+        with pytest.raises(StoreError, match="is damaged, or no store: move it away") as caught:
+            use()
+        assert "\n" not in str(caught.value)
+    assert kept.path.read_bytes() == b"no database " * 100
+
+
+def test_a_damaged_row_is_one_line(kept: Store) -> None:
+    kept.put(Stored(id="1", name="n"))
+    kept.change(lambda connection: connection.execute("UPDATE sessions SET ids='{'"))
+    with pytest.raises(StoreError, match="is damaged"):
+        kept.all()
+
+
+def test_a_newer_file_is_left_as_it_is(kept: Store) -> None:
+    kept.put(Stored(id="1", name="n"))
+    connection = sqlite3.connect(kept.path)
+    connection.execute("PRAGMA user_version=99")
+    connection.close()
+    with pytest.raises(StoreError, match="written by a newer praison_nb"):
+        kept.all()
+
+
+def test_what_cannot_be_written_waits_and_is_told_once(kept: Store) -> None:
+    kept.path.parent.write_text("a file where the folder should be")
+    kept._waiting.append(putting(Stored(id="1", name="n")))
+    kept.flush()
+    line = kept.check()
+    assert "cannot be used (" in line and "PRAISON_NB_SESSIONS" in line
+    assert kept.check() == ""
+    kept.path.parent.unlink()
+    assert kept.check() == ""
+    assert [each.id for each in kept.all()] == ["1"]
+    # It is told again when it happens again.
+    kept.path.unlink()
+    kept.path.mkdir()
+    assert kept.check() != ""
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from praison_nb.store import Store, Stored, adding
+kept = Store(Path(sys.argv[1]))
+for number in range(40):
+    kept.change(adding("shared", f"{sys.argv[2]}-{number}", [f"{sys.argv[2]}-{number}"]))
+    kept.put(Stored(id="shared", name="n"))
+"""
+
+
+def test_processes_and_threads_at_once_lose_nothing(kept: Store) -> None:
+    command = [sys.executable, "-c", WRITER, str(kept.path)]
+    writers = [subprocess.Popen([*command, str(n)], stderr=subprocess.PIPE, text=True) for n in range(3)]
+    threads = [
+        threading.Thread(target=kept.change, args=(adding("shared", f"thread-{n}", [f"thread-{n}"]),))
+        for n in range(10)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [writer.communicate()[1] for writer in writers] == ["", "", ""]
+    expected = {f"{writer}-{n}" for writer in range(3) for n in range(40)} | {
+        f"thread-{n}" for n in range(10)
+    }
+    history = kept.history("shared")
+    assert len(history) == len(expected) and set(history) == expected
+    ours = [each for each in history if each.startswith("1-")]
+    assert ours == [f"1-{n}" for n in range(40)] and len(kept.all()) == 1
+
+
+def test_a_process_is_known_to_be_alive_or_not() -> None:
+    code = "from praison_nb import store; print(store.this_process(), flush=True); input()"
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout and child.stdin
+    name = child.stdout.readline().strip()
+    assert store.is_alive(name) and Path(name).exists()
+    child.kill()
+    child.communicate()
+    assert not store.is_alive(name) and not Path(name).exists()
+    assert store.is_alive(store.this_process()) and not store.is_alive("")
+
+
+def test_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert store.default_path() == tmp_path / "sessions.sqlite"
+    monkeypatch.setenv("PRAISON_NB_SESSIONS", str(tmp_path / "other.sqlite"))
+    assert store.current().path == tmp_path / "other.sqlite"
