@@ -1,15 +1,20 @@
-"""A Job is one call of a user's function, done by the thread that waits for the turn."""
+"""Whoever waits for a turn lends it the thread: an Inbox hands over the text, and Jobs, each a call of a
+user's function, to be done there."""
 
 from __future__ import annotations
 
 import asyncio
+import queue
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from . import loop
+
+SLICE_SECONDS = 0.2
+"""A waiting thread looks up this often, so that an interrupt reaches it on every system."""
 
 
 class ToolInterrupted(Exception):
@@ -96,3 +101,98 @@ class Job:
         finally:
             self._thread = None
             signal.signal(signal.SIGINT, before)
+
+
+class Inbox:
+    """What a turn has for whoever waits for it. Filled on the loop's thread, read on another."""
+
+    def __init__(self) -> None:
+        self._items: queue.SimpleQueue[Job | str | None] = queue.SimpleQueue()
+        self._closed = False
+        self._wake: Callable[[], object] = lambda: None
+
+    def put(self, item: Job | str | None) -> bool:
+        """Hand `item` over. False where nobody can get it any more: the waiter's loop is closed."""
+        self._items.put(item)
+        try:
+            self._wake()
+        except RuntimeError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """The turn is over; who waits goes on."""
+        if not self._closed:
+            self._closed = True
+            self.put(None)
+
+    def read(self, leave: Callable[[], None]) -> Iterator[str]:
+        """The text as it comes, doing the jobs meanwhile. An interrupt, or a reader that stops reading,
+        calls `leave`, and the turn is waited for to its end."""
+        try:
+            while (item := self._next()) is not None:
+                if isinstance(item, Job):
+                    item.work()
+                else:
+                    yield item
+        except BaseException:
+            leave()
+            while (item := self._next()) is not None:
+                if isinstance(item, Job):
+                    item.refuse()
+            raise
+
+    def _next(self) -> Job | str | None:
+        while True:
+            closed = self._closed
+            try:
+                return self._items.get(timeout=SLICE_SECONDS)
+            except queue.Empty:
+                # Of several waiters only one finds the mark of the end.
+                if closed:
+                    return None
+
+    async def aread(self, leave: Callable[[], None]) -> AsyncGenerator[str, None]:
+        """`read` for a waiter with a loop of its own."""
+        waiter = asyncio.get_running_loop()
+        ready = asyncio.Event()
+        self._wake = lambda: waiter.call_soon_threadsafe(ready.set)
+        tasks: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                closed = self._closed
+                try:
+                    item = self._items.get_nowait()
+                except queue.Empty:
+                    if closed:
+                        return
+                    await _wait_a_slice(ready)
+                    continue
+                if item is None:
+                    return
+                if isinstance(item, str):
+                    yield item
+                elif item.is_async:
+                    tasks.add(task := asyncio.create_task(item.work_async()))
+                    task.add_done_callback(tasks.discard)
+                else:
+                    item.work()
+        except BaseException:
+            leave()
+            while not self._closed:
+                try:
+                    await _wait_a_slice(ready)
+                except asyncio.CancelledError:
+                    continue
+            raise
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+async def _wait_a_slice(ready: asyncio.Event) -> None:
+    try:
+        await asyncio.wait_for(ready.wait(), SLICE_SECONDS)
+    except TimeoutError:
+        pass
+    ready.clear()

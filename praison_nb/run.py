@@ -12,7 +12,6 @@ import asyncio
 import contextvars
 import inspect
 import logging
-import queue
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
 from decimal import Decimal
 from typing import Any
@@ -31,7 +30,7 @@ from .events import (
     TurnFailed,
     TurnFinished,
 )
-from .lend import Job
+from .lend import Inbox, Job
 from .turn import Turn, fold
 from .usage import writer
 from .usage.budget import reached
@@ -44,8 +43,6 @@ GRACE_SECONDS = 0.25
 """After a stop the backend has so long to end the turn by itself; then it is ended here."""
 DRAIN_SECONDS = 30.0
 """A stopped backend may go on so long behind the scenes to tell its provider and read the last usage."""
-SLICE_SECONDS = 0.2
-"""A waiting thread looks up this often, so that an interrupt reaches it on every system."""
 
 Subscriber = Callable[[Event, Turn], None]
 Source = Callable[["Run"], AsyncIterator[Event]]
@@ -56,8 +53,8 @@ class Run:
 
     With `lend`, somebody will wait for the run and lend their thread; without, functions run on a thread
     of the pool. `budget` in USD is the turn's own; the others that count are in the ledger. `before` says
-    what the session had used before the turn. `allowed` is the
-    session's set of tools that the user said yes to once and for all.
+    what the session had used before the turn. `allowed` is the session's set of tools that the user said
+    yes to once and for all.
     """
 
     def __init__(
@@ -81,13 +78,11 @@ class Run:
         self._lend = lend
         self._allowed = set() if allowed is None else allowed
         self._streams = False
-        self._said: dict[str, str] = {}
+        self._said: dict[str, int] = {}
         self._jobs: list[Job] = []
-        self._inbox: queue.SimpleQueue[Job | str | None] = queue.SimpleQueue()
-        self._wake: Callable[[], object] = lambda: None
+        self._inbox = Inbox()
         self._verdicts: dict[str, asyncio.Future[str | None]] = {}
         self._task: asyncio.Future[Any] | None = None
-        self._over = False
 
     def begin(self, *, stream: bool = False) -> Run:
         """Start, in the caller's context, so that output goes to the caller's cell. With `stream` the text
@@ -126,32 +121,7 @@ class Run:
     def text(self) -> Iterator[str]:
         """The answer as it comes (after `begin(stream=True)`), until the turn is over. Leaving the
         iteration early stops the turn."""
-        try:
-            while (item := self._next()) is not None:
-                if isinstance(item, Job):
-                    item.work()
-                else:
-                    yield item
-        except BaseException:
-            # An interrupt, or the reader left: the turn ends, and what was there is kept.
-            self.stop()
-            self._drain()
-            raise
-
-    def _next(self) -> Job | str | None:
-        while True:
-            over = self._over
-            try:
-                return self._inbox.get(timeout=SLICE_SECONDS)
-            except queue.Empty:
-                # Of several waiters only one finds the mark of the end.
-                if over:
-                    return None
-
-    def _drain(self) -> None:
-        while (item := self._next()) is not None:
-            if isinstance(item, Job):
-                item.refuse()
+        return self._inbox.read(self.stop)
 
     def __repr__(self) -> str:
         from . import render
@@ -166,42 +136,9 @@ class Run:
             pass
         return self.turn
 
-    async def atext(self) -> AsyncIterator[str]:
+    def atext(self) -> AsyncGenerator[str, None]:
         """`text()` for a caller with a loop of its own: a notebook's cell, say."""
-        waiter = asyncio.get_running_loop()
-        ready = asyncio.Event()
-        self._wake = lambda: waiter.call_soon_threadsafe(ready.set)
-        tasks: set[asyncio.Task[None]] = set()
-        try:
-            while True:
-                over = self._over
-                try:
-                    item = self._inbox.get_nowait()
-                except queue.Empty:
-                    if over:
-                        return
-                    await _wait_a_slice(ready)
-                    continue
-                if item is None:
-                    return
-                if isinstance(item, str):
-                    yield item
-                elif item.is_async:
-                    tasks.add(task := asyncio.create_task(item.work_async()))
-                    task.add_done_callback(tasks.discard)
-                else:
-                    item.work()
-        except BaseException:
-            self.stop()
-            while not self._over:
-                try:
-                    await _wait_a_slice(ready)
-                except asyncio.CancelledError:
-                    continue
-            raise
-        finally:
-            for task in tasks:
-                task.cancel()
+        return self._inbox.aread(self.stop)
 
     # For backends, on the loop's thread
 
@@ -293,7 +230,9 @@ class Run:
         if self.stopping and isinstance(event, TurnFinished | TurnFailed):
             event = TurnFinished(stop_reason="interrupted", time=event.time)
         if isinstance(event, ApprovalAsked) and self._tool(event.call_id) in self._allowed:
+            # The user said yes to this tool before: nobody is asked.
             self._answer(event.call_id, None)
+            return
         event = self._meter.priced(event, self.turn)
         self.turn = turn = fold(self.turn, event)
         if turn.error:
@@ -307,33 +246,25 @@ class Run:
                 # A view that breaks must not break the turn.
                 log.exception("a subscriber failed and gets no more events")
                 self._subscribers.remove(subscriber)
-        if turn.ended is not None and not self._over:
-            self._over = True
-            self._put(None)
+        if turn.ended is not None:
+            self._inbox.close()
 
     def _say(self, event: Event) -> None:
         """Put the new text into the inbox, each character once: a final message brings what its preview
         had not."""
         if not isinstance(event, TextDelta | TextFinal) or not event.text:
             return
-        known = event.message_id in self._said
-        before = self._said.get(event.message_id, "") if event.message_id else ""
-        new = event.text
-        if isinstance(event, TextFinal):
-            new = event.text[len(before) :] if event.text.startswith(before) else ""
-        if new and self._said and not known:
+        known = self._said.get(event.message_id)
+        new = event.text[known or 0 :] if isinstance(event, TextFinal) else event.text
+        if new and self._said and known is None:
             new = "\n\n" + new
-        # Only a message with an id can get a final text, so only there the preview is remembered.
-        self._said[event.message_id] = before + new if event.message_id else "…"
+        # Only a message with an id can get a final text, so only there the preview's length counts.
+        self._said[event.message_id] = (known or 0) + len(event.text) if event.message_id else 0
         if new:
             self._put(new)
 
-    def _put(self, item: Job | str | None) -> None:
-        self._inbox.put(item)
-        try:
-            self._wake()
-        except RuntimeError:
-            # The waiter's loop is closed: nobody waits any more.
+    def _put(self, item: Job | str) -> None:
+        if not self._inbox.put(item):
             self._stop()
 
     def _stop(self) -> None:
@@ -374,11 +305,3 @@ class Run:
 
 
 loop.at_exit(writer.flush)
-
-
-async def _wait_a_slice(ready: asyncio.Event) -> None:
-    try:
-        await asyncio.wait_for(ready.wait(), SLICE_SECONDS)
-    except TimeoutError:
-        pass
-    ready.clear()

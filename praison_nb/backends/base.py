@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing
 from decimal import Decimal
 from typing import Any
 
 from ..errors import ConfigError, TurnStopped
 from ..events import Event, SessionUsage
-from ..run import Run, Subscriber
+from ..run import Run, Source, Subscriber
 from ..session import SessionInfo, Status, Usage
 from ..turn import Turn
 from ..usage.session_cost import Before
@@ -146,12 +147,26 @@ class Backend(Followed, ABC):
         come after it is spent. Turns of one session run one after the other."""
         if not isinstance(prompt, str) or not prompt.strip():
             raise ConfigError("The prompt is empty: write what the agent should do.")
+        turn = Turn(prompt=prompt, session=session, backend=self.name, model=self.model, notices=notices)
+        return self._run(
+            turn, lambda run: self.events(prompt, run), subscribers, lend=lend, stream=stream, budget=budget
+        )
+
+    def _run(
+        self,
+        turn: Turn,
+        source: Source,
+        subscribers: tuple[Subscriber, ...],
+        *,
+        lend: bool,
+        stream: bool = False,
+        budget: Decimal | None = None,
+    ) -> Run:
         record = self.session
         record.is_resumed = record.is_resumed or (bool(record.id) and record.run is None)
-        turn = Turn(prompt=prompt, session=session, backend=self.name, model=self.model, notices=notices)
         record.run = Run(
             turn,
-            lambda run: self.events(prompt, run),
+            source,
             lock=record.lock,
             subscribers=(record.observe, *subscribers),
             lend=lend,
@@ -170,8 +185,9 @@ class Backend(Followed, ABC):
     async def stream(self, prompt: str, **kwargs: Any) -> AsyncIterator[str]:
         """Send `prompt` and yield the answer in pieces. Leaving early stops the turn."""
         run = self.begin(prompt, stream=True)
-        async for text in run.atext():
-            yield text
+        async with aclosing(run.atext()) as pieces:
+            async for text in pieces:
+                yield text
         raise_for(run.turn)
 
     def update_agent(self, **changes: Any) -> None:
@@ -195,6 +211,14 @@ class Backend(Followed, ABC):
         """Forget all sessions."""
         self.reset_session()
         self._sessions.clear()
+
+    def save_ids(self) -> dict[str, Any]:
+        """What `restore_ids` needs in another process."""
+        return {"session_id": self.session.id or None}
+
+    def restore_ids(self, ids: Mapping[str, Any]) -> None:
+        """Go on with the session of another process. Raises ConfigError: a backend that can, does its own."""
+        raise ConfigError(f"{self.model} cannot go on with a session of another process.")
 
     def retrieve_session(self) -> dict[str, Any]:
         """The session as it is: `{"id": str, "status": str, "title": str, "usage": {"input_tokens": int,
