@@ -5,9 +5,10 @@ export JUPYTER_PREFER_ENV_PATH = 1
 
 .PHONY: lab demo test check bench screenshots hosted-demo constraints clean
 
-# Open JupyterLab on the quickstart.
+# Open JupyterLab on the quickstart. In a container, where one is root, Jupyter wants to be told that this is meant.
+LAB_OPTIONS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
 lab: .venv/ready
-	$(BIN)/jupyter lab notebooks/quickstart.ipynb
+	$(BIN)/jupyter lab $(LAB_OPTIONS) --LabApp.default_url=/lab/tree/notebooks/quickstart.ipynb
 
 # The quickstart without a browser: prints every answer, leaves the executed notebook and an HTML page.
 demo: .venv/ready

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from .backends.scripted import ScriptedBackend as ScriptedBackend
     from .errors import PraisonError as PraisonError
     from .managed import ManagedBackendProtocol as ManagedBackendProtocol
+    from .notebook.chat import SessionWidget as SessionWidget
+    from .notebook.chat import chat as chat
+    from .notebook.session_browser import SessionBrowser as SessionBrowser
+    from .notebook.session_browser import sessions as sessions
     from .notebook.widgets import StatusBadge as StatusBadge
     from .notebook.widgets import UsagePanel as UsagePanel
     from .session import SessionInfo as SessionInfo
@@ -59,13 +63,17 @@ _WHERE = {
     "ManagedConfig": "backends.legacy",
     "PraisonError": "errors",
     "ScriptedBackend": "backends.scripted",
+    "SessionBrowser": "notebook.session_browser",
     "SessionInfo": "session",
+    "SessionWidget": "notebook.chat",
     "StatusBadge": "notebook.widgets",
     "Turn": "turn",
     "Usage": "session",
     "UsagePanel": "notebook.widgets",
+    "chat": "notebook.chat",
     "reconcile": "usage.reconcile",
     "register": "backends",
+    "sessions": "notebook.session_browser",
     "usage": "usage",
 }
 

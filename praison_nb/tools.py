@@ -19,28 +19,58 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from .errors import ConfigError
 
+Policy = Literal["allow", "ask", "deny"]
+"""Whether a tool runs at once, after the user's yes, or never."""
 
-class ToolArgumentError(Exception):
+policies: dict[str, Policy] = {}
+"""What the user said in this process, by the tool's name. It wins over an agent's own settings."""
+
+
+def policy_of(tool: Tool, configured: Mapping[str, str]) -> str:
+    """The tool's policy: what the user said, what the agent is set to, or the tool's own."""
+    return policies.get(tool.name) or configured.get(tool.name) or tool.policy
+
+
+def check_policy(tool: str, policy: object) -> Policy:
+    """`policy` if it is one. Raises ConfigError."""
+    for known in get_args(Policy):
+        if policy == known:
+            return known  # type: ignore[no-any-return]
+    raise ConfigError(f"The policy of {tool} must be allow, ask or deny, not {policy!r:.60}.")
+
+
+class ToolError(Exception):
+    """A tool failed: the message goes to the model, its one `line` to the user."""
+
+    def __init__(self, message: str, line: str = "") -> None:
+        super().__init__(message)
+        self.line = line or message
+
+
+class ToolArgumentError(ToolError):
     """The model's arguments do not fit the function; the message goes back to the model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A function that a model may call. `schema` is the JSON schema of its arguments."""
+    """A function that a model may call. `schema` is the JSON schema of its arguments. `on_loop` is for our
+    own async functions, which run on the background loop and not where the user's run."""
 
     name: str
     description: str
     schema: dict[str, Any]
     function: Callable[..., Any]
+    policy: Policy = "allow"
+    on_loop: bool = False
 
     @classmethod
-    def of(cls, function: Callable[..., Any]) -> Tool:
+    def of(cls, function: Callable[..., Any], *, policy: Policy = "allow", on_loop: bool = False) -> Tool:
         """The tool that `function` is. Raises ConfigError where a model could not call it."""
         if not callable(function):
             raise ConfigError(f"A tool must be a Python function, not {type(function).__name__}.")
@@ -68,7 +98,7 @@ class Tool:
             part.pop("title", None)
             if texts.get(parameter):
                 part.setdefault("description", texts[parameter])
-        return cls(name, (doc.description or "").strip(), schema, function)
+        return cls(name, (doc.description or "").strip(), schema, function, policy, on_loop)
 
     @property
     def is_async(self) -> bool:
@@ -88,11 +118,11 @@ class Tool:
         return functools.partial(call, self.function, values)
 
 
-def tools_of(functions: Iterable[Callable[..., Any]]) -> dict[str, Tool]:
+def tools_of(functions: Iterable[Callable[..., Any] | Tool]) -> dict[str, Tool]:
     """The tools by name. Raises ConfigError where two have one name."""
     tools: dict[str, Tool] = {}
     for function in functions:
-        tool = Tool.of(function)
+        tool = function if isinstance(function, Tool) else Tool.of(function)
         if tool.name in tools:
             raise ConfigError(f"Two tools are named {tool.name}: rename one.")
         tools[tool.name] = tool

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import fields, replace
 from typing import Any
@@ -22,20 +22,17 @@ from ..events import (
     RequestStarted,
     SessionAttached,
     TextDelta,
-    ToolFinished,
-    ToolStarted,
     TurnFinished,
     new_id,
 )
-from ..lend import ToolInterrupted
 from ..run import Run
 from ..session import Usage
-from ..tools import Tool, ToolArgumentError, tools_of
+from ..tools import Tool
 from ..turn import estimate_tokens
-from ..values import describe
 from .base import Backend, Session
-from .chat import CallParts, Reply, choice_schema, chosen_call, without_tools
+from .chat import Reply, choice_schema, chosen_call, without_tools
 from .local_config import LocalAgentConfig
+from .local_tools import ToolCalls
 from .openai_client import client_of, open_stream
 from .providers import Server, resolve
 from .sdk_errors import translate
@@ -68,6 +65,11 @@ class LocalAgent(Backend):
             raise ConfigError(f"No such field: {', '.join(sorted(unknown))}. There are {', '.join(known)}.")
         self.config = replace(self.config, **changes)
 
+    def restore_ids(self, ids: Mapping[str, Any]) -> None:
+        """Go on with a session under its id. What was said in it belongs into `session.messages`."""
+        self.reset_session()
+        self.session.id = ids.get("session_id") or ""
+
     async def events(self, prompt: str, run: Run) -> AsyncIterator[Event]:
         """One turn: ask the model, run the tools that it calls, and ask again until it has no more."""
         session, config = self.session, self.config
@@ -87,6 +89,9 @@ class LocalAgent(Backend):
         turn = _LocalTurn(session, config, server, prompt, run)
         try:
             async for event in turn.events():
+                if isinstance(event, TurnFinished):
+                    # Who hears of the end finds the turn in the history.
+                    turn.keep()
                 yield event
         finally:
             turn.keep()
@@ -99,27 +104,31 @@ class _LocalTurn:
     def __init__(
         self, session: Session, config: LocalAgentConfig, server: Server, prompt: str, run: Run
     ) -> None:
-        self.session, self.config, self.server, self.run = session, config, server, run
+        self.session, self.config, self.server = session, config, server
         self.new: list[dict[str, Any]] = [{"role": "user", "content": prompt}]
-        self.tools: dict[str, Tool] = tools_of(config.tools)
+        self.calls = ToolCalls(run, config)
+        self.tools = self.calls.tools
         self.emulate = config.runs_embedded
 
     def keep(self) -> None:
-        """Put the turn into the history; a turn in which nothing was said leaves no trace."""
+        """Put the turn into the history, once; a turn in which nothing was said leaves no trace."""
         if len(self.new) > 1:
             self.session.messages.extend(self.new)
+            self.new = []
+            self.session.changed()
 
     async def events(self) -> AsyncIterator[Event]:
         for number in range(self.config.max_turns):
             reply = Reply()
             async for event in self._request(reply, first=number == 0):
                 yield event
+            self.calls.rename(reply.calls)
             if reply.said:
                 self.new.append(reply.message())
             if not reply.calls:
                 yield _end(reply)
                 return
-            async for event in self._call_tools(reply.calls):
+            async for event in self.calls.events(reply.calls, self.new):
                 yield event
         limit = self.config.max_turns
         yield TurnFinished(
@@ -207,40 +216,6 @@ class _LocalTurn:
             cost=reply.cost,
             cost_source="provider" if reply.cost is not None else "unpriced",
         )
-
-    async def _call_tools(self, calls: list[CallParts]) -> AsyncIterator[Event]:
-        """Run the calls of one reply, side by side where they are async, and put their results into the
-        history in the calls' order."""
-        for call in calls:
-            yield ToolStarted(call_id=call.id, name=call.name, arguments=call.arguments or "{}")
-        results = {call.id: ("The user stopped the turn.", True) for call in calls}
-
-        async def work(call: CallParts) -> ToolFinished:
-            result, is_error = results[call.id] = await self._call(call)
-            return ToolFinished(call_id=call.id, result=result, is_error=is_error)
-
-        tasks = [asyncio.ensure_future(work(call)) for call in calls]
-        try:
-            for finished in asyncio.as_completed(tasks):
-                yield await finished
-        finally:
-            for task in tasks:
-                task.cancel()
-            self.new += [
-                {"role": "tool", "tool_call_id": call.id, "content": results[call.id][0]} for call in calls
-            ]
-
-    async def _call(self, call: CallParts) -> tuple[str, bool]:
-        """The result for the model, and whether it is an error. What a tool raises never ends the turn."""
-        tool = self.tools.get(call.name)
-        if tool is None:
-            return f"There is no tool {call.name!r}. There are: {', '.join(self.tools) or 'none'}.", True
-        try:
-            return describe(await self.run.call(tool.bind(call.arguments), tool.is_async)), False
-        except (ToolArgumentError, ToolInterrupted) as error:
-            return str(error), True
-        except Exception as error:
-            return f"{type(error).__name__}: {error}", True
 
 
 def _end(reply: Reply) -> TurnFinished:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ConfigError
-from ..tools import tools_of
+from ..toolbox import resolve
+from ..tools import check_policy
 from .providers import is_embedded
 
 
@@ -21,17 +22,21 @@ class LocalAgentConfig:
     model in a process of ours, "gguf:PATH" your own GGUF file. `base_url` (or `api_base`) wins over all.
     Keys come from the provider's variable or `api_key`, and are never shown.
 
-    `tools` are Python functions. `tool_choice` is "auto", "required" or a tool's name, for the first
-    request of each turn. `max_turns` bounds the requests of one turn. `timeout` is in seconds. `options`
-    goes into each request as it is (temperature, seed, max_tokens, …). `working_dir` is where a relative
-    "gguf:" path begins. `metadata` is yours: it is kept and never sent. A local session has no title, so
-    `session_title` is only kept.
+    `tools` are Python functions, and names of `praison_nb.toolbox`: "run_python", "inspect", "read_file",
+    "write_file", "list_files", "execute_command". `policies` says of a tool, by its name, whether it is to
+    "allow", "ask" or "deny"; without a word functions are allowed, and of ours those ask that change
+    something. `tool_choice` is "auto", "required" or a tool's name, for the first request of each turn.
+    `max_turns` bounds the requests of one turn. `timeout` is in seconds. `options` goes into each request as
+    it is (temperature, seed, max_tokens, …). `working_dir` is where file tools and commands work and where a
+    relative "gguf:" path begins. `metadata` is yours: it is kept and never sent. A local session has no
+    title, so `session_title` is only kept.
     """
 
     name: str = "agent"
     model: str = "gpt-4o-mini"
     system: str = ""
-    tools: Sequence[Callable[..., Any]] = ()
+    tools: Sequence[Callable[..., Any] | str] = ()
+    policies: Mapping[str, str] = field(default_factory=dict)
     tool_choice: str = "auto"
     max_turns: int = 25
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -68,7 +73,9 @@ class LocalAgentConfig:
             raise ConfigError(f"max_turns must be a whole number from 1, not {self.max_turns!r}.")
         if self.timeout is not None and not self.timeout > 0:
             raise ConfigError(f"timeout must be a number of seconds above 0, not {self.timeout!r}.")
-        names = tools_of(self.tools)
+        for tool, policy in self.policies.items():
+            check_policy(tool, policy)
+        names = resolve(self.tools)
         if self.tool_choice not in ("auto", "required", "none", *names):
             known = ", ".join(["auto", "required", "none", *names])
             raise ConfigError(f"tool_choice={self.tool_choice!r} is none of: {known}.")

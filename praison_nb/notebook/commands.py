@@ -10,11 +10,14 @@ from .. import backends, render
 from ..backends.providers import PROVIDERS
 from ..errors import ConfigError
 from ..session import Status
-from .usage_magic import budget_command, price_command
+from .toolbox_magic import policy_command
+from .usage_settings import budget_command, price_command
 
 
 def run_command(extension: Any, magics: Any, line: str) -> None:
     """Do what the line of `%agent` says."""
+    from . import session_commands as stored
+
     command, _, rest = line.strip().partition(" ")
     rest = rest.strip()
     match command:
@@ -26,10 +29,29 @@ def run_command(extension: Any, magics: Any, line: str) -> None:
             _stop(extension, rest)
         case "allow" | "deny":
             _answer(extension, rest, allow=command == "allow")
+        case "policy":
+            policy_command(extension, rest)
         case "reset":
-            conversation = extension.conversations.find(rest or "main")
-            conversation.backend.reset_session()
+            conversation = extension.conversations.reset(rest or "main")
             _say(extension.shell, f"Session {conversation.name!r} starts over with the next prompt.")
+        case "chat":
+            from .chat import chat
+
+            # `-s NAME`, as %%agent has it, or the name alone.
+            chat(rest.removeprefix("-s").strip() or None)._ipython_display_()
+        case "sessions":
+            archived = rest == "all"
+            _table(
+                extension.shell, stored.HEADS, stored.session_rows(extension.conversations, archived=archived)
+            )
+        case "resume":
+            _resume(extension, rest)
+        case "archive" | "delete" | "forget":
+            done = getattr(stored, command)(extension.conversations, rest)
+            _say(extension.shell, render.clean(f"Session {done.name!r} ({done.id}): {_DONE[command]}."))
+        case "rename":
+            done, new = stored.rename(extension.conversations, rest)
+            _say(extension.shell, render.clean(f"Session {done.name!r} is called {new!r} now."))
         case "use":
             _use(extension, magics, rest)
         case "models":
@@ -37,7 +59,7 @@ def run_command(extension: Any, magics: Any, line: str) -> None:
         case "price":
             price_command(extension.shell, rest)
         case "budget":
-            budget_command(extension.shell, rest)
+            budget_command(extension.shell, extension.conversations, rest)
         case "help":
             _say(extension.shell, f"{magics.agent.__doc__}\n{magics.agent_line.__doc__}")
         case _:
@@ -62,6 +84,26 @@ def _running(extension: Any, name: str) -> list[Any]:
     """The turns under way, queued ones too, of one session or of all."""
     conversations = [extension.conversations.find(name)] if name else list(extension.conversations)
     return [run for c in conversations for run in c.runs if run.turn.ended is None]
+
+
+_DONE = {
+    "archive": "archived; it takes no more prompts",
+    "delete": "deleted",
+    "forget": "nothing is stored of it here any more",
+}
+
+
+def _resume(extension: Any, key: str) -> None:
+    from .session_commands import resume
+
+    conversation = resume(extension.conversations, key)
+    about = f"{conversation.backend.model} · {conversation.backend.name}"
+    if count := len(conversation.backend.session.messages):
+        about += f" · {count} messages"
+    name = conversation.name
+    _say(extension.shell, render.clean(f"Session {name!r} ({about}) goes on with %%agent -s {name}."))
+    if missed := extension.conversations.attach(conversation):
+        extension.show_missed(missed)
 
 
 def _stop(extension: Any, name: str) -> None:

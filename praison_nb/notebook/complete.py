@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from .. import backends
+from .. import backends, toolbox
 from ..backends.base import Backend
 from ..backends.providers import PROVIDERS
 
@@ -14,7 +14,9 @@ COMMANDS = [
     "stop",
     "allow",
     "deny",
+    "policy",
     "reset",
+    "chat",
     "sessions",
     "resume",
     "rename",
@@ -47,8 +49,10 @@ def complete(extension: Any, shell: Any, event: Any) -> list[str]:
             return [conversation.name for conversation in extension.conversations]
         case "-t":
             done, _, _ = event.symbol.rpartition(",")
-            names = _names(variables, inspect.isfunction)
+            names = [*_names(variables, inspect.isfunction), *toolbox.NAMES]
             return [f"{done},{name}" if done else name for name in names]
+        case "policy":
+            return list(toolbox.NAMES)
         case "-o" | "--system" | "--max-turns":
             return []
     return OPTIONS if event.line.startswith("%%") else COMMANDS

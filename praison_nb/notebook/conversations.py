@@ -1,25 +1,43 @@
-"""The kernel's conversations by name, and the backend that each one runs on."""
+"""The kernel's conversations by name, and the backend that each one runs on. The store knows them too, so
+that they go on in the next kernel."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from .. import backends
+from .. import backends, loop, store
 from ..backends.base import Backend
 from ..backends.providers import PROVIDERS, is_embedded
 from ..errors import ConfigError
 from ..run import Run
+from ..session import Status
+from ..store import Record, Stored, StoreError
+from ..turn import Turn
+from ..usage.place import here
+
+SETTLE_SECONDS = 1.0
+"""A cell waits at most so long until what was said is on the disk."""
 
 
 @dataclass
 class Conversation:
-    """One name's conversation. `asked_for` is the backend that it was made for."""
+    """One name's conversation. `asked_for` is the backend that it was made for. `notes` are lines for the
+    user, shown with the next turn; `missed` is the session's turn that its kernel did not see the end of."""
 
     name: str
     asked_for: Any
     backend: Backend
     runs: list[Run] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    missed: Stored | None = None
+
+    def __post_init__(self) -> None:
+        self.record = Record(self)
 
     @property
     def run(self) -> Run | None:
@@ -28,13 +46,14 @@ class Conversation:
 
 
 class Conversations:
-    """All conversations of a kernel."""
+    """All conversations of a kernel. `keeps_history` says whether what was said may be stored."""
 
-    def __init__(self) -> None:
+    def __init__(self, keeps_history: Callable[[], bool] = lambda: True) -> None:
         self._by_name: dict[str, Conversation] = {}
+        self._keeps_history = keeps_history
 
-    def __iter__(self) -> Any:
-        return iter(self._by_name.values())
+    def __iter__(self) -> Iterator[Conversation]:
+        return iter(list(self._by_name.values()))
 
     def find(self, name: str) -> Conversation:
         """The conversation `name`. Raises ConfigError that lists those there are."""
@@ -43,10 +62,19 @@ class Conversations:
             raise ConfigError(f"No session {name!r}. There are: {known}.")
         return self._by_name[name]
 
-    def get(self, name: str, backend: Any, *, new: bool = False, **options: Any) -> Conversation:
+    def of(self, session_id: str) -> Conversation | None:
+        """The conversation that has the session now."""
+        return next((each for each in self if each.backend.session.id == session_id), None)
+
+    def get(
+        self, name: str, backend: Any, *, new: bool = False, is_named: bool = True, **options: Any
+    ) -> Conversation:
         """The conversation `name`, made on `backend` (a name, an object, or None for what this machine
         offers) when it is new. `options` (model, system, tools, max_turns; None where not given) change
-        the agent of one that exists."""
+        the agent of one that exists.
+
+        One of an earlier kernel goes on: by a name that the user gave (`is_named`) always, else in the same
+        notebook."""
         options = {key: value for key, value in options.items() if value is not None}
         if backend is None:
             backend = backend_of(options.get("model"))
@@ -54,29 +82,182 @@ class Conversations:
         if existing is not None and (backend is None or _same(existing.asked_for, backend)):
             if new:
                 existing.backend.reset_session()
-            if options:
-                existing.backend.update_agent(**options)
+            update(existing.backend, options)
             return existing
         if existing is not None and not new:
             raise ConfigError(
                 f"Session {name!r} runs on {existing.backend.name}. Start it over there with --new, or give "
                 "another name with -s."
             )
+        notes: list[str] = []
+        if not new and (stored := self._stored(name, backend, is_named)) is not None:
+            if backend is None or _fits(stored, backend):
+                return self.restore(stored, backend, **options)
+            if stored.backend != "custom":
+                notes.append(
+                    f"begins anew; the conversation of {moment(stored)} on {stored.backend} is kept: "
+                    f"`%agent resume {stored.id}`"
+                )
         made = _make(backend, options)
         if existing is not None:
             existing.backend.reset_session()
-        conversation = self._by_name[name] = Conversation(name, backend, made)
+        conversation = self._by_name[name] = Conversation(name, backend, made, notes=notes)
+        return conversation
+
+    def begin(
+        self, conversation: Conversation, prompt: str, *, notices: tuple[str, ...] = (), **options: Any
+    ) -> Run:
+        """Start a turn that the store hears of; `options` are those of `Backend.begin`."""
+        record = conversation.record
+        record.keeps_history = self._keeps_history()
+        problem = [line] if (line := store.current().check()) else []
+        notes = (*conversation.notes, *problem, *notices)
+        run = conversation.backend.begin(
+            prompt, session=conversation.name, notices=notes, subscribers=(record.follow(),), **options
+        )
+        conversation.notes.clear()
+        conversation.runs.append(run)
+        return run
+
+    def attach(self, conversation: Conversation) -> Run | None:
+        """Take up again the turn that the last kernel did not see the end of; None where there is none, or
+        it is taken up already."""
+        missed = conversation.missed
+        if missed is None or any(
+            run.turn.id == missed.turn["id"] and run.turn.ended is None for run in conversation.runs
+        ):
+            return None
+        conversation.record.keeps_history = self._keeps_history()
+        turn = Turn(
+            id=missed.turn["id"],
+            prompt=missed.turn.get("prompt", ""),
+            started=missed.turn["started"],
+            session=conversation.name,
+            backend=conversation.backend.name,
+            model=missed.model,
+            notices=(f"taken up again: this turn of {moment(missed)} ran on when its kernel ended",),
+        )
+        run: Run = conversation.backend.attach(  # type: ignore[attr-defined]
+            turn, subscribers=(conversation.record.follow(),)
+        )
+        conversation.runs.append(run)
+        return run
+
+    def restore(self, stored: Stored, backend: Any = None, **options: Any) -> Conversation:
+        """The conversation of an earlier kernel, on `backend` or what it ran on. Raises ConfigError where
+        that was an object of the user's."""
+        name = stored.name
+        if backend is None and not stored.asked_for:
+            raise ConfigError(
+                f"Session {name!r} ran on a {stored.backend} backend of the notebook's own: name the "
+                "variable with -b to go on, or start over with --new."
+            )
+        changes: dict[str, Any] = {}
+        if backend is None or isinstance(backend, str):
+            if stored.backend == "hosted":
+                # What its agent on the server was made with can be changed there only.
+                changes = {k: v for k, v in options.items() if k != "tools" and stored.options.get(k) != v}
+            known = {
+                k: v for k, v in stored.options.items() if stored.backend != "hosted" or k != "max_turns"
+            }
+            kept = {k: v for k, v in options.items() if k not in changes}
+            made = backends.create(backend or stored.asked_for, **{**known, **kept})
+        else:
+            made = _make(backend, options)
+        asked_for = stored.asked_for if backend is None else backend
+        conversation = self._by_name[name] = Conversation(name, asked_for, made)
+        messages = [] if made.name == "hosted" else store.current().history(stored.id)
+        if made.name == "hosted" or messages:
+            made.restore_ids({**stored.ids, "session_id": stored.id})
+            made.session.messages[:] = messages
+            made.session.title = stored.title
+            conversation.notes.append(f"goes on with the conversation of {moment(stored)}; --new starts over")
+        else:
+            conversation.notes.append("begins anew: what was said before was not kept")
+        if stored.is_cut_off and stored.turn:
+            if made.name == "hosted":
+                conversation.missed = stored
+            elif messages:
+                conversation.notes.append("its last turn ended with the kernel and is not part of it")
+        if changes:
+            made.update_agent(**changes)
+            conversation.notes, conversation.missed = ["begins a new session: the agent was changed"], None
+        return conversation
+
+    def put(self, conversation: Conversation) -> None:
+        """Have a conversation, resumed or renamed, under its name here."""
+        self._by_name = {name: each for name, each in self._by_name.items() if each is not conversation}
+        self._by_name[conversation.name] = conversation
+
+    def reset(self, name: str) -> Conversation:
+        """Start the conversation `name` over with the next prompt. Raises ConfigError."""
+        conversation = self.find(name)
+        conversation.backend.reset_session()
+        self._leave(name)
         return conversation
 
     def forget(self, name: str) -> None:
-        """Forget the conversation `name`; a turn under way is stopped."""
+        """Forget the conversation `name` in this kernel; a turn under way is stopped. The store keeps it."""
         if conversation := self._by_name.pop(name, None):
             conversation.backend.reset_session()
+        self._leave(name)
 
     def stop(self) -> None:
         """Stop all turns."""
         for conversation in self:
             conversation.backend.interrupt()
+
+    async def settled(self) -> None:
+        """Wait until what was said is on the disk, or cannot be, or takes too long."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_SECONDS):
+                await asyncio.to_thread(store.current().flush)
+
+    def _leave(self, name: str) -> None:
+        # The store's troubles are told with the next turn.
+        with suppress(StoreError):
+            store.current().leave(here().notebook, name)
+
+    def _stored(self, name: str, backend: Any, is_named: bool) -> Stored | None:
+        """The session of an earlier kernel that may go on. An object of the user's has a session of its
+        own, which only a name of theirs connects with another."""
+        notebook = here().notebook
+        is_object = backend is not None and not isinstance(backend, str)
+        if not is_named and (is_object or not notebook):
+            return None
+        try:
+            return store.current().current(notebook, name)
+        except StoreError:
+            return None
+
+
+loop.at_exit(store.flush)
+
+
+def moment(stored: Stored) -> str:
+    """When a session was used last, for people."""
+    return datetime.fromtimestamp(stored.last_used).strftime("%Y-%m-%d %H:%M")
+
+
+def status_of(stored: Stored) -> Status:
+    """The status of a stored session as it must be now: a local turn ends with its kernel, and what became of
+    a hosted one only the server knows."""
+    if not stored.is_cut_off:
+        return stored.status
+    return Status.UNKNOWN if stored.backend == "hosted" else Status.IDLE
+
+
+def update(backend: Backend, options: dict[str, Any]) -> None:
+    """Change the agent where `options` are not what it has already."""
+    config = getattr(backend, "config", None)
+    changes = {key: value for key, value in options.items() if _option(config, key) != value}
+    if changes:
+        backend.update_agent(**changes)
+
+
+def _option(config: Any, key: str) -> Any:
+    value = getattr(config, key, None)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def backend_of(model: str | None) -> str | None:
@@ -98,6 +279,14 @@ def _same(asked_for: Any, backend: Any) -> bool:
     local = ("local", "embedded")
     both_local = isinstance(asked_for, str) and isinstance(backend, str) and {asked_for, backend} <= {*local}
     return both_local or asked_for is backend or (isinstance(backend, str) and asked_for == backend)
+
+
+def _fits(stored: Stored, backend: Any) -> bool:
+    """Whether a stored session can go on there: an object must be of its kind, and in no session yet."""
+    if isinstance(backend, str):
+        return _same(stored.asked_for, backend)
+    made = backends.as_backend(backend)
+    return made.name == stored.backend and made.name != "custom" and not made.session.id
 
 
 def _make(backend: Any, options: dict[str, Any]) -> Backend:

@@ -11,6 +11,7 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 from traitlets import Bool, Enum, Int, Unicode
 
+from .. import tools
 from ..errors import ConfigError
 from .usage_magic import UsageMagics
 
@@ -65,7 +66,12 @@ class AgentMagics(Magics):
     )
     @argument("--new", action="store_true", help="start the conversation over")
     @argument("--system", metavar="TEXT", help="the system prompt, in quotes")
-    @argument("-t", "--tools", metavar="TOOL,…", help="functions of this notebook that the agent may call")
+    @argument(
+        "-t",
+        "--tools",
+        metavar="TOOL,…",
+        help="functions of this notebook, or built-in tools such as run_python, that the agent may call",
+    )
     @argument("-o", "--out", metavar="NAME", help="also keep the Turn in this variable")
     @argument("--max-turns", type=int, metavar="N", help="requests of this turn at most")
     @argument("--budget", metavar="USD", help="end this turn before it costs more")
@@ -98,6 +104,7 @@ class AgentMagics(Magics):
         %agent stop [SESSION]     stop the turns of one session, or of all
         %agent allow [SESSION]    let the tools run that wait for your yes
         %agent deny [SESSION]     refuse them
+        %agent policy TOOL POLICY allow, ask or deny a tool from now on; alone, what is set
         %agent reset [SESSION]    start a conversation over; the next prompt begins a new one
         %agent sessions           those of earlier kernels too; `sessions all`: archived ones as well
         %agent resume SESSION     go on with a stored session, by its name or id
@@ -149,6 +156,7 @@ class Extension:
     def remove(self) -> None:
         """Undo what __init__ did."""
         self.conversations.stop()
+        tools.policies.clear()
         for kind in ("line", "cell"):
             self.shell.magics_manager.magics[kind].pop("agent", None)
         self.shell.magics_manager.magics["line"].pop("usage", None)
@@ -164,6 +172,7 @@ class Extension:
         """Start the turn that a cell asks for and show it."""
         from ..usage.price_file import amount
         from .fill import fill
+        from .toolbox_magic import tools_named
         from .usage_settings import give_budget
 
         backend = self._backend(arguments.backend or (None if arguments.model else defaults.backend))
@@ -175,7 +184,7 @@ class Extension:
             model=arguments.model or (None if arguments.backend else defaults.model) or None,
             system=_unquoted(arguments.system) or defaults.system or None,
             max_turns=arguments.max_turns or defaults.max_turns or None,
-            tools=self._tools(arguments.tools),
+            tools=tools_named(arguments.tools, self.shell.user_ns),
         )
         prompt, notes = (cell, []) if arguments.raw else fill(cell, self.shell.user_ns)
         in_terminal = not hasattr(self.shell, "kernel")
@@ -256,17 +265,6 @@ class Extension:
         if name not in self.shell.user_ns:
             raise ConfigError(f"No backend and no variable {name!r}. Backends are: {', '.join(names())}.")
         return self.shell.user_ns[name]
-
-    def _tools(self, names: str | None) -> list[Any] | None:
-        if names is None:
-            return None
-        wanted = [name.strip() for name in names.split(",") if name.strip()]
-        for name in wanted:
-            if name not in self.shell.user_ns:
-                raise ConfigError(
-                    f"No function {name!r} in this notebook: define it before you name it with -t."
-                )
-        return [self.shell.user_ns[name] for name in wanted]
 
 
 async def _nothing() -> None:

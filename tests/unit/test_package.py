@@ -82,13 +82,17 @@ def test_the_public_names() -> None:
         "ManagedConfig",
         "PraisonError",
         "ScriptedBackend",
+        "SessionBrowser",
         "SessionInfo",
+        "SessionWidget",
         "StatusBadge",
         "Turn",
         "Usage",
         "UsagePanel",
+        "chat",
         "reconcile",
         "register",
+        "sessions",
         "usage",
     ]
     for name in praison_nb.__all__:

@@ -524,7 +524,12 @@ class PanelView {
     });
     spans.slice(panel.facts.length).forEach((span) => span.remove());
     this.right.hidden = !panel.running || !panel.stoppable;
-    if (!panel.running) clearTimeout(this.deaf);
+    if (!panel.running) {
+      clearTimeout(this.deaf);
+      this.stop.disabled = false;
+      setText(this.stop, "■ Stop");
+      setText(this.hint, "");
+    }
     if (panel.hint) {
       this.right.hidden = !panel.running;
       this.stop.hidden = true;
@@ -574,7 +579,7 @@ class TurnView {
       if (!item) continue;
       let view = this.views[index];
       if (!view || view.kind !== item.kind || view.id !== item.id) {
-        const fresh = item.kind === "tool" ? new ToolView(this.send) : new TextView();
+        const fresh = this.make(item);
         Object.assign(fresh, { kind: item.kind, id: item.id });
         if (view) view.element.replaceWith(fresh.element);
         else this.list.append(fresh.element);
@@ -587,6 +592,10 @@ class TurnView {
     const notes = state.panel.notices;
     if (notes.length !== this.notes.children.length) this.notes.replaceChildren(...notes.map((note) => make("div", "pnb-muted", note)));
     this.panel.update(state.panel);
+  }
+
+  make(item) {
+    return item.kind === "tool" ? new ToolView(this.send) : new TextView();
   }
 
   tick() {
@@ -634,6 +643,8 @@ class Store {
       this.asked = false;
       this.state = message.state;
       for (const view of this.views) view.show(this.state);
+    } else if (message.reply) {
+      for (const view of this.views) view.reply?.(message.reply);
     } else if (message.number === this.state.number + 1) {
       this.state.number = message.number;
       const changed = applyPatches(this.state.items, message.items ?? [], message.count ?? 0);
@@ -653,6 +664,13 @@ class Store {
   }
 }
 
+/** What shows a state, by its kind. */
+const VIEWS = {
+  turn: (send) => new TurnView(send),
+  panel: (send) => new PanelOnly(send, false),
+  badge: (send) => new PanelOnly(send, true),
+};
+
 export default () => {
   let store;
   return {
@@ -662,8 +680,7 @@ export default () => {
     render({ model, el }) {
       store ??= new Store(model);
       const send = (message) => store.send(message);
-      const { kind } = store.state;
-      const view = kind === "turn" ? new TurnView(send) : new PanelOnly(send, kind === "badge");
+      const view = VIEWS[store.state.kind](send);
       const root = make("div", "pnb");
       root.append(view.element);
       el.append(root);

@@ -1,0 +1,387 @@
+"""A conversation in one output: `praison_nb.chat()` and `%agent chat`.
+
+The widget speaks to its page as the live view does, with a flat list of items for all turns; a turn that is
+over is described once and never again. The page sends {"kind": "send" | "new" | "model", "id": …} besides
+what it sends for a turn, and gets {"reply": {"to": id, "taken": bool, "words": …}}.
+
+Behind the widget's output lies a second one with the transcript as plain HTML and text: that is what a
+saved notebook shows where no widget lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from html import escape
+from typing import Any
+
+from .. import backends, loop, render
+from ..backends.base import Session
+from ..backends.providers import PROVIDERS
+from ..errors import ConfigError, PraisonError
+from ..events import new_id
+from ..run import Run
+from ..turn import Message, Turn
+from .conversations import Conversation, Conversations, backend_of, update
+from .display import NOTHING, _has_widgets
+from .live import STATIC, _patches, _text_item, _without_clock, panel, tool_item
+from .widgets import _SessionWidget
+
+log = logging.getLogger(__name__)
+
+QUIET_SECONDS = 0.5
+"""The transcript to save is whole each time: it waits until nothing has happened for so long."""
+BUSY = "A turn is under way: wait until it is over, or press Stop. Your text stays where it is."
+# The transcript shows where no live chat stands before it, and the place of a widget that is gone does not.
+STYLE = (
+    "<style>.jp-OutputArea-child:has(.pnb-chat) + .jp-OutputArea-child:has(.pnb-behind),"
+    ".jp-OutputArea-child:not(:has(.pnb-chat)):has(+ .jp-OutputArea-child .pnb-behind)"
+    "{display: none}</style>"
+)
+
+
+class SessionWidget(_SessionWidget):
+    """A conversation: transcript, what the user writes, approvals, Stop. Made by `chat`."""
+
+    kind = "chat"
+    _esm: Any = (STATIC / "live.js").read_text("utf-8") + (STATIC / "chat.js").read_text("utf-8")
+    _css: Any = (STATIC / "live.css").read_text("utf-8") + (STATIC / "chat.css").read_text("utf-8")
+
+    def __init__(self, conversation: Conversation, extension: Any) -> None:
+        self._conversation, self._conversations = conversation, extension.conversations
+        self._shell, self._magics = extension.shell, extension.magics
+        self._session = session = conversation.backend.session
+        runs = conversation.runs
+        others = [i for i, run in enumerate(runs) if run.turn.session_id not in ("", session.id)]
+        # Which of the conversation's turns is the session's first; the page has been told of `_start`.
+        self._first = self._start = others[-1] + 1 if others else 0
+        self._earlier = _earlier(session, len(runs) - self._first)
+        self._sealed: list[dict[str, Any]] = [*self._earlier]
+        self._seen = 0
+        self._sent: tuple[int, list[dict[str, Any]], dict[str, Any]] = (0, [], {})
+        self._acting = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._taken = ""
+        self._still_id = new_id()
+        self._shown = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._stills: dict[str, tuple[Turn, str, str]] = {}
+        super().__init__(conversation.backend)
+        self.on_msg(lambda _, content, buffers: self._hear(content))
+
+    def __repr__(self) -> str:
+        return f"SessionWidget({self._conversation.name!r}, {self.words!r})"
+
+    @property
+    def runs(self) -> list[Run]:
+        """The turns of the session, the first one first."""
+        return self._conversation.runs[self._first :]
+
+    def _ipython_display_(self) -> None:
+        """Two outputs: the widget, and behind it the transcript that stays."""
+        live = self._magics.live
+        publish = self._shell.display_pub.publish
+        self._shown = live == "widget" or (live == "auto" and _has_widgets(self._shell))
+        if self._shown:
+            bundle = self._repr_mimebundle_()
+            publish({**(bundle[0] if isinstance(bundle, tuple) else bundle), **NOTHING})
+        publish(self._still(), transient={"display_id": self._still_id})
+
+    # What the page shows
+
+    def _changed(self) -> None:
+        session = self._conversation.backend.session
+        if session is not self._session:
+            self._session, self._first = session, len(self._conversation.runs)
+        super()._changed()
+
+    def _state(self) -> dict[str, Any]:
+        if not self._sent[2]:
+            self._sent = (0, self._items(), self._panel())
+        number, items, shown = self._sent
+        return {"kind": self.kind, "number": number, "items": items, "panel": shown}
+
+    def _items(self) -> list[dict[str, Any]]:
+        """All items. Those of turns that are over are described once."""
+        tail: list[dict[str, Any]] = []
+        for run in self.runs[self._seen :]:
+            turn = run.turn
+            if turn.ended is not None and not tail:
+                self._sealed += _turn_items(turn)
+                self._seen += 1
+            else:
+                tail += _turn_items(turn)
+        return [*self._sealed, *tail]
+
+    def _show(self) -> None:
+        if self.comm is None:
+            return
+        if self._start != self._first:
+            self._start, self._seen, self._sealed, self._earlier = self._first, 0, [], []
+            self._sent = (self._sent[0] + 1, self._items(), self._panel())
+            self.send({"state": self._state()})
+        else:
+            known = len(self._sealed)
+            number, before, panel_before = self._sent
+            items, shown = self._items(), self._panel()
+            self._sent = (number + 1, items, shown)
+            patches = [[known + i, patch] for i, patch in _patches(before[known:], items[known:])]
+            message: dict[str, Any] = {"number": number + 1, "items": patches, "count": len(items)}
+            if _without_clock(shown) != _without_clock(panel_before):
+                message["panel"] = shown
+            self.send(message)
+        self._save_soon()
+
+    def _panel(self) -> dict[str, Any]:
+        conversation = self._conversation
+        backend = conversation.backend
+        run = next((run for run in self.runs if run.turn.ended is None), None)
+        if run is not None:
+            shown = {**panel(run.turn, stoppable=True), "notices": []}
+        else:
+            shown = super()._panel()
+            words = "".join(f" · {word}" for word in (backend.model, backend.name) if word)
+            shown["facts"][0] = ["", render.clean(conversation.name), render.clean(words), ""]
+        return {**shown, "model": backend.model, "models": _models(backend.name)}
+
+    # What the page sends
+
+    def _hear(self, message: Any) -> None:
+        if isinstance(message, dict):
+            loop.get().call_soon_threadsafe(self._context.run, self._handle, message)
+
+    def _handle(self, message: dict[str, Any]) -> None:
+        running = [run for run in self.runs if run.turn.ended is None]
+        call_id = str(message.get("call_id", ""))
+        asking = [run for run in running if call_id in {call.id for call in run.turn.waiting}]
+        match message.get("kind"):
+            case "stop":
+                for run in running:
+                    run.stop()
+            case "allow" | "allow_session" as kind:
+                for run in asking:
+                    run.approve(call_id, for_session=kind == "allow_session")
+            case "deny":
+                for run in asking:
+                    run.deny(call_id)
+            case "ready":
+                self.send({"state": self._state()})
+            case "send" | "new" | "model":
+                task = asyncio.get_running_loop().create_task(self._act(message))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    async def _act(self, message: dict[str, Any]) -> None:
+        """Do what may take a while, one after the other, and say how it went."""
+        words, taken = "", True
+        async with self._acting:
+            try:
+                await asyncio.to_thread(self._do, message)
+            except PraisonError as error:
+                words, taken = str(error), False
+            except Exception as error:
+                log.debug("a message of the chat failed", exc_info=True)
+                words, taken = f"{type(error).__name__}: {error}", False
+        self._changed()
+        self.send({"reply": {"to": message.get("id"), "taken": taken, "words": render.clean(words)}})
+
+    def _do(self, message: dict[str, Any]) -> None:
+        match message["kind"]:
+            case "send":
+                self._begin(str(message.get("text", "")), str(message.get("id", "")))
+            case "new":
+                self._conversation.backend.reset_session()
+                self._conversations.put(self._conversation)
+            case "model":
+                self._need_idle()
+                self._use(str(message.get("model", "")).strip())
+
+    def _begin(self, text: str, message_id: str) -> None:
+        from .usage_settings import give_budget
+
+        if message_id and message_id == self._taken:
+            return
+        self._need_idle()
+        here = next((each for each in self._conversations if each.name == self._conversation.name), None)
+        if here is None:
+            # Deleted or forgotten meanwhile: what is said from now on is a session of its own.
+            old = self._conversation
+            here = Conversation(old.name, old.asked_for, old.backend)
+            self._conversations.put(here)
+        self._follow(here)
+        give_budget(here.backend)
+        self._conversations.begin(here, text.strip(), lend=False)
+        self._taken = message_id
+
+    def _need_idle(self) -> None:
+        run = self._conversation.backend.session.run
+        if any(each.turn.ended is None for each in self.runs) or (run and run.turn.ended is None):
+            raise ConfigError(BUSY)
+
+    def _use(self, model: str) -> None:
+        backend = self._conversation.backend
+        wanted = "hosted" if model.startswith("claude") else backend_of(model)
+        if not model:
+            raise ConfigError("Name a model, such as gpt-4o-mini or ollama/llama3.2.")
+        if wanted and (wanted == "hosted") != (backend.name == "hosted"):
+            raise ConfigError(
+                f"{model} needs a session of its own: `%%agent -s NAME -b {wanted} -m {model}`, then "
+                "`%agent chat -s NAME`."
+            )
+        update(backend, {"model": model})
+
+    def _follow(self, conversation: Conversation) -> None:
+        """Show another conversation from now on: the one that has the name now."""
+        if conversation is self._conversation:
+            return
+        self._end()
+        self._conversation = conversation
+        self._backend = self._source = conversation.backend
+        self._session, self._first, self._start = conversation.backend.session, 0, -1
+        self._end = conversation.backend.listen(self._changed)
+
+    # What stays
+
+    def _save_soon(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = loop.get().call_later(QUIET_SECONDS, self._save)
+
+    def _save(self) -> None:
+        """Put the transcript of now into the outputs behind the widget."""
+        self._shell.display_pub.publish(self._still(), transient={"display_id": self._still_id}, update=True)
+
+    def _still(self) -> dict[str, str]:
+        """The transcript as HTML and as text; each turn is rendered once."""
+        known, self._stills = self._stills, {}
+        for turn in [run.turn for run in self.runs]:
+            old = known.get(turn.id)
+            self._stills[turn.id] = old if old and old[0] is turn else (turn, *_still(turn))
+        earlier = [(_SPEAKERS[item["kind"]], item["text"]) for item in self._earlier]
+        html = "".join(f"<p><b>{who}</b></p>{render.markdown(text)}" for who, text in earlier)
+        html += "".join(html for _, html, _ in self._stills.values())
+        text = "\n\n".join(
+            [f"{who}: {text}" for who, text in earlier] + [t for _, _, t in self._stills.values()]
+        )
+        name = self._conversation.name
+        if not html:
+            html = text = escape(f"Chat {name}: nothing said yet.")
+        behind = f'{STYLE}<div class="pnb-behind">{html}</div>' if self._shown else f"<div>{html}</div>"
+        return {"text/html": behind, "text/plain": render.clean(text)}
+
+
+_SPEAKERS = {"prompt": "You", "text": "Agent"}
+
+
+def _earlier(session: Session, count: int) -> list[dict[str, Any]]:
+    """What was said before the last `count` prompts, where the session's messages are kept here."""
+    said = [message for message in session.messages if isinstance(message, dict)]
+    prompts = [index for index, message in enumerate(said) if message.get("role") == "user"]
+    if len(prompts) < count:
+        return []
+    end = prompts[len(prompts) - count] if count else len(said)
+    items = []
+    for index, message in enumerate(said[:end]):
+        kind = {"user": "prompt", "assistant": "text"}.get(str(message.get("role")))
+        if kind and isinstance(text := message.get("content"), str) and text:
+            shown = render.clean(render.shown(text))
+            items.append({"kind": kind, "id": f"earlier-{index}", "text": shown, "more": 0})
+    return items
+
+
+def _turn_items(turn: Turn) -> list[dict[str, Any]]:
+    """A turn as the page shows it: what was asked, what came, what is to be said about it."""
+    said = [("prompt", render.shown(turn.prompt))]
+    items: list[dict[str, Any]] = []
+    room = render.SHOWN_CHARACTERS
+    for index, item in enumerate(turn.items):
+        if isinstance(item, Message):
+            items.append({**_text_item(item, index, room), "id": f"{turn.id}-{item.id or index}"})
+            room = max(0, room - len(item.text))
+        else:
+            items.append(tool_item(item))
+    notes = [("note", notice) for notice in turn.notices]
+    if stopped := render.stopped(turn):
+        notes.append(("note", stopped))
+    if turn.error:
+        notes.append(("error", render.error_text(turn)))
+
+    def lines(told: list[tuple[str, str]]) -> list[dict[str, Any]]:
+        return [
+            {"kind": kind, "id": f"{turn.id}-{kind}-{i}", "text": render.clean(text)}
+            for i, (kind, text) in enumerate(told)
+        ]
+
+    return [*lines(said), *items, *lines(notes)]
+
+
+def _still(turn: Turn) -> tuple[str, str]:
+    """A turn as still HTML and as text."""
+    asked = render.clean(render.shown(turn.prompt))
+    style = "border-left: 3px solid var(--jp-brand-color1, #1976d2); padding: 4px 10px; white-space: pre-wrap"
+    html = f'<div style="{style}"><b>You</b> {escape(asked)}</div>{render.html(turn)}'
+    return html, f"You: {asked}\n\n{render.text(turn)}"
+
+
+def _models(backend: str) -> list[str]:
+    """Models to suggest; none where a backend has but one."""
+    if backend == "hosted":
+        return ["claude-sonnet-4-6", "claude-opus-4-6", "claude-haiku-4-5"]
+    if backend in ("local", "embedded"):
+        return ["embedded", "gpt-4o-mini", *(f"{name}/" for name in PROVIDERS)]
+    return []
+
+
+def chat(session_or_backend: Any = None) -> SessionWidget:
+    """A conversation to type into, shown when it is a cell's value. Takes a session's name (as `%%agent -s`
+    has it; "main" without one), a backend, an Agent or a Session of this notebook; loads the extension where
+    it is not. Raises ConfigError.
+
+        praison_nb.chat()
+        praison_nb.chat("research")
+        praison_nb.chat(LocalAgent(config=LocalAgentConfig(model="embedded")))
+    """
+    from IPython import get_ipython
+
+    from . import _loaded, load
+
+    shell = get_ipython()
+    if not hasattr(shell, "kernel"):
+        raise ConfigError(
+            "chat() needs a notebook. Elsewhere: `Agent(...).start(prompt)`, or `%%agent` in IPython."
+        )
+    load(shell)
+    extension = _loaded[id(shell)]
+    conversations = extension.conversations
+    conversation = _conversation(session_or_backend, conversations, extension.magics, shell)
+    conversations.attach(conversation)
+    return SessionWidget(conversation, extension)
+
+
+def _conversation(value: Any, conversations: Conversations, magics: Any, shell: Any) -> Conversation:
+    if isinstance(value, Session):
+        found = next((each for each in conversations if each.backend.session is value), None)
+        if found is None:
+            raise ConfigError(
+                "This session belongs to no conversation of the notebook: give chat() its backend."
+            )
+        return found
+    if value is None or isinstance(value, str):
+        name = value or "main"
+        existing = next((each for each in conversations if each.name == name), None)
+        if existing is not None:
+            return existing
+        backend: Any = magics.backend or None
+        if backend and backend not in backends.names():
+            backend = shell.user_ns.get(backend, backend)
+        options = {"model": magics.model, "system": magics.system, "max_turns": magics.max_turns}
+        kept = {key: option for key, option in options.items() if option}
+        made: Conversation = conversations.get(name, backend, is_named=bool(value), **kept)
+        return made
+    backend = backends.as_backend(value)
+    existing = next((each for each in conversations if each.backend is backend), None)
+    if existing is not None:
+        return existing
+    taken = {each.name for each in conversations}
+    names = (f"chat-{i}" if i > 1 else "chat" for i in range(1, len(taken) + 2))
+    return conversations.get(next(name for name in names if name not in taken), backend, is_named=False)

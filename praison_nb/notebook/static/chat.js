@@ -1,0 +1,144 @@
+
+// The conversation. This text follows live.js in one module and adds a view to it.
+
+/** What the user said, or a line that is nobody's: a notice, an error. */
+class SaidView {
+  constructor(className, who) {
+    this.element = make("div", className);
+    if (who) this.element.append(make("span", "pnb-who", who));
+    this.text = make("span", "pnb-plain");
+    this.element.append(this.text);
+  }
+
+  update(item) {
+    setText(this.text, item.text);
+  }
+}
+
+/** Transcript, panel, and what the user writes. A message stays in its field until the kernel has taken it. */
+class ChatView extends TurnView {
+  constructor(send) {
+    super(send);
+    this.element.className = "pnb-chat";
+    this.list.className = "pnb-list";
+    this.list.tabIndex = 0; // scrollable by keyboard
+    this.list.setAttribute("role", "log");
+    this.list.setAttribute("aria-label", "Conversation");
+    this.hint = make("div", "pnb-muted");
+    this.hint.setAttribute("role", "status");
+    this.element.append(this.form(), this.hint);
+    this.sent = null;
+  }
+
+  form() {
+    const form = make("form", "pnb-form");
+    // Else JupyterLab takes Shift+Enter for running the cell.
+    form.dataset.lmSuppressShortcuts = "true";
+    this.input = make("textarea", "pnb-input");
+    this.input.rows = 1;
+    this.input.placeholder = "Message (Enter sends, Shift+Enter: new line)";
+    this.input.setAttribute("aria-label", "Message");
+    this.go = button("Send", "pnb-go");
+    this.go.type = "submit";
+    this.fresh = button("New session");
+    this.model = make("input", "pnb-model");
+    this.model.setAttribute("aria-label", "Model");
+    this.model.title = "Model of the next turn";
+    this.models = make("datalist");
+    this.models.id = `pnb-${crypto.getRandomValues(new Uint32Array(2)).join("")}`;
+    this.model.setAttribute("list", this.models.id);
+    const row = make("div", "pnb-row");
+    row.append(this.go, this.fresh, this.model, this.models);
+    form.append(this.input, row);
+    this.input.addEventListener("keydown", (event) => {
+      // Enter that ends the writing of a Chinese or Japanese word sends nothing.
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      event.preventDefault();
+      this.submit();
+    });
+    form.addEventListener("keydown", (event) => event.stopPropagation());
+    this.input.addEventListener("input", () => this.grow());
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.submit();
+    });
+    this.fresh.addEventListener("click", () => this.ask("The click", { kind: "new" }));
+    this.model.addEventListener("change", () => this.ask("The model", { kind: "model", model: this.model.value.trim() }));
+    this.model.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter") return;
+      event.preventDefault();
+      this.model.blur();
+    });
+    return form;
+  }
+
+  grow() {
+    this.input.style.height = "auto";
+    this.input.style.height = `${this.input.scrollHeight + 2}px`;
+  }
+
+  submit() {
+    const text = this.input.value;
+    if (!text.trim()) return;
+    // The same text once more is the same message: the kernel takes it once.
+    const again = this.sent?.kind === "send" && this.sent.text === text;
+    this.ask("The message", again ? this.sent : { kind: "send", text });
+  }
+
+  ask(what, message) {
+    this.sent = { id: `${Date.now()}-${Math.random()}`, ...message };
+    this.send(this.sent);
+    clearTimeout(this.deaf);
+    this.deaf = setTimeout(() => setText(this.hint, deaf(what)), DEAF_MS);
+  }
+
+  reply({ to, taken, words }) {
+    if (to !== this.sent?.id) return;
+    clearTimeout(this.deaf);
+    setText(this.hint, words);
+    if (taken && this.sent.kind === "send") {
+      if (this.input.value === this.sent.text) this.input.value = "";
+      this.grow();
+      this.toEnd();
+    }
+    if (!taken && this.sent.kind === "model") this.model.value = this.now;
+    this.sent = null;
+  }
+
+  show(state) {
+    super.show(state);
+    // Once in the page, and again when what came into sight has its true height.
+    requestAnimationFrame(() => this.toEnd(3));
+  }
+
+  toEnd(times = 1) {
+    this.list.scrollTop = this.list.scrollHeight;
+    if (times > 1) requestAnimationFrame(() => this.toEnd(times - 1));
+  }
+
+  make(item) {
+    if (item.kind === "prompt") return new SaidView("pnb-prompt", "You");
+    if (item.kind === "note") return new SaidView("pnb-muted");
+    if (item.kind === "error") return new SaidView("pnb-error-line");
+    return super.make(item);
+  }
+
+  update(state, changed) {
+    const atEnd = this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight < 40;
+    super.update(state, changed);
+    const { models, model } = state.panel;
+    if (model !== this.now) {
+      this.now = model;
+      this.model.value = model;
+    }
+    if (models.length !== this.models.children.length) {
+      this.models.replaceChildren(...models.map((name) => Object.assign(make("option"), { value: name })));
+    }
+    this.model.hidden = !models.length;
+    // A screen reader says the answer when it is whole.
+    this.list.setAttribute("aria-busy", String(state.panel.running));
+    if (atEnd) this.toEnd();
+  }
+}
+
+VIEWS.chat = (send) => new ChatView(send);

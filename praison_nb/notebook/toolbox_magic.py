@@ -1,0 +1,54 @@
+"""`%agent policy`, and which tools the names of `-t` mean."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import toolbox
+from ..errors import ConfigError
+from ..tools import check_policy, policies
+from . import tables
+
+USUAL = "as the agent is set; else functions of yours run, and run_python, write_file, execute_command ask"
+
+
+def tools_named(names: str | None, variables: dict[str, Any]) -> list[Any] | None:
+    """The tools that `-t` names: the notebook's functions, else ours by name. Raises ConfigError."""
+    if names is None:
+        return None
+    return [_tool(name.strip(), variables) for name in names.split(",") if name.strip()]
+
+
+def _tool(name: str, variables: dict[str, Any]) -> Any:
+    # A module may be called inspect: only what can be called stands before ours.
+    if name in toolbox.NAMES and not callable(variables.get(name)):
+        return name
+    if name not in variables:
+        raise ConfigError(
+            f"No function {name!r} in this notebook: define it before you name it with -t. "
+            f"Built in are {', '.join(toolbox.NAMES)}."
+        )
+    return variables[name]
+
+
+def policy_command(extension: Any, rest: str) -> None:
+    """`%agent policy [TOOL allow|ask|deny]`: for all agents of this kernel, and at once."""
+    words = rest.split()
+    if not words:
+        rows = [[name, policies.get(name, "—")] for name in [*toolbox.NAMES, *policies]]
+        tables.table(
+            extension.shell,
+            ["tool", "policy"],
+            list(map(list, dict.fromkeys(map(tuple, rows)))),
+            [f"—: {USUAL}."],
+        )
+        return
+    if len(words) != 2:
+        raise ConfigError("Say `%agent policy TOOL allow`, `ask` or `deny`.")
+    name, policy = words[0], check_policy(words[0], words[1])
+    policies[name] = policy
+    for conversation in extension.conversations:
+        # A yes for the session was given before this.
+        conversation.backend.session.allowed_tools.discard(name)
+    said = {"allow": "runs without asking", "ask": "asks before each call", "deny": "never runs"}[policy]
+    tables.show(extension.shell, f"{name} {said}, for all agents of this kernel.")

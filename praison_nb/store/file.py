@@ -1,0 +1,90 @@
+"""The store's file: SQLite beside the ledger, for its user's eyes only."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from ..errors import PraisonError
+from ..usage.schema import default_path as ledger_path
+
+TIMEOUT_SECONDS = 5.0
+"""Another process may hold the file so long."""
+
+# Only ever append: a store in the world has run those before.
+MIGRATIONS = [
+    """
+    CREATE TABLE sessions (
+        id TEXT NOT NULL, notebook TEXT NOT NULL, name TEXT NOT NULL, backend TEXT NOT NULL,
+        asked_for TEXT NOT NULL, model TEXT NOT NULL, options TEXT NOT NULL, ids TEXT NOT NULL,
+        title TEXT NOT NULL, created REAL NOT NULL, last_used REAL NOT NULL, status TEXT NOT NULL,
+        process TEXT NOT NULL, turn TEXT NOT NULL, is_current INTEGER NOT NULL, is_archived INTEGER NOT NULL,
+        PRIMARY KEY (id, notebook, name)
+    );
+    CREATE TABLE history (
+        n INTEGER PRIMARY KEY, id TEXT NOT NULL, turn TEXT NOT NULL UNIQUE, messages TEXT NOT NULL
+    );
+    CREATE INDEX history_of_a_session ON history (id);
+    """,
+]
+
+
+class StoreError(PraisonError):
+    """The store of sessions cannot be read or written. The message says why, and what to do."""
+
+
+def default_path() -> Path:
+    """The store that counts now: `PRAISON_NB_SESSIONS`, or a file beside the ledger."""
+    named = os.environ.get("PRAISON_NB_SESSIONS")
+    return Path(named).expanduser() if named else ledger_path().parent / "sessions.sqlite"
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """The store at `path`, made where there is none, brought up to date where it is older, closed at the
+    end. Whatever goes wrong meanwhile is raised as StoreError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # SQLite's side files take the same mode.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        with closing(sqlite3.connect(path, timeout=TIMEOUT_SECONDS, isolation_level=None)) as connection:
+            # What is deleted shall be gone from the file as well.
+            connection.execute("PRAGMA secure_delete=ON").fetchone()
+            _migrate(connection, path)
+            yield connection
+    except (OSError, sqlite3.Error, ValueError) as error:
+        raise _explained(error, path) from error
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(MIGRATIONS):
+        raise StoreError(
+            f"The store of sessions {path} was written by a newer praison_nb: update this one, or "
+            "set PRAISON_NB_SESSIONS to another file. It is left as it is."
+        )
+    if version == len(MIGRATIONS):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    # Another process may have been faster.
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    for script in MIGRATIONS[version:]:
+        for statement in filter(str.strip, script.split(";")):
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
+    connection.execute("COMMIT")
+
+
+def _explained(error: Exception, path: Path) -> StoreError:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or isinstance(error, ValueError):
+        why = "is damaged, or no store: move it away and a new one is begun"
+    elif code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        why = f"was locked by another process for {TIMEOUT_SECONDS:.0f} s"
+    else:
+        reason = getattr(error, "strerror", None) or str(error)
+        why = f"cannot be used ({reason}): make it writable, or set PRAISON_NB_SESSIONS to another file"
+    return StoreError(f"The store of sessions {path} {why}. Until then sessions end with the kernel.")

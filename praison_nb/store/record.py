@@ -1,0 +1,111 @@
+"""What keeps the store up to date on one conversation: a subscriber of each of its turns."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..events import Event, SessionAttached, SessionUsage, TurnFailed, TurnFinished
+from ..turn import Turn
+from ..usage.place import here
+from .process import this_process
+from .sessions import Change, Stored, adding, current, putting
+
+if TYPE_CHECKING:
+    from ..backends.base import Backend, Session
+
+
+class Recorded(Protocol):
+    """A conversation: its name, the backend that it was made for, that one itself, and the turn that an
+    earlier kernel did not see the end of."""
+
+    name: str
+    asked_for: Any
+    backend: Backend
+    missed: Stored | None
+
+
+class Record:
+    """Keeps the store up to date on one conversation."""
+
+    def __init__(self, conversation: Recorded) -> None:
+        self._conversation = conversation
+        self._lock = threading.Lock()
+        self._ended = False
+        self._session: Session | None = None
+        self._unlisten: Callable[[], None] = lambda: None
+        self._turn = ""
+        self._kept = 0
+        self.keeps_history = True
+
+    def follow(self) -> Callable[[Event, Turn], None]:
+        """What sees the events of a turn that is about to begin, called where it begins."""
+        session, notebook = self._conversation.backend.session, here().notebook
+        return lambda event, turn: self._see(session, notebook, event, turn)
+
+    def end(self) -> None:
+        """Write nothing any more."""
+        with self._lock:
+            self._ended = True
+
+    def _see(self, session: Session, notebook: str, event: Event, turn: Turn) -> None:
+        match event:
+            case SessionAttached():
+                self._watch(session, turn.id)
+                if (missed := self._conversation.missed) and missed.turn.get("id") == turn.id:
+                    self._conversation.missed = None
+            case TurnFinished() | TurnFailed():
+                self._look()
+            case SessionUsage() if turn.ended is not None:
+                pass
+            case _:
+                return
+        # Without an id nothing could go on.
+        if turn.session_id:
+            self._later(putting(self._stored(session, notebook, turn)))
+
+    def _watch(self, session: Session, turn_id: str) -> None:
+        """Turns of a session come one after the other: what it has more from now on is this turn's."""
+        self._turn, self._kept = turn_id, len(session.messages)
+        if session is not self._session:
+            self._unlisten()
+            self._session, self._unlisten = session, session.listen(self._look)
+
+    def _look(self) -> None:
+        session = self._session
+        if session is None or len(session.messages) == self._kept:
+            return
+        said, self._kept = session.messages[self._kept :], len(session.messages)
+        if self.keeps_history:
+            self._later(adding(session.id, self._turn, said))
+
+    def _later(self, change: Change) -> None:
+        with self._lock:
+            if not self._ended:
+                current().later(change)
+
+    def _stored(self, session: Session, notebook: str, turn: Turn) -> Stored:
+        conversation, backend = self._conversation, self._conversation.backend
+        is_current = session is backend.session
+        prompt = {"prompt": turn.prompt} if self.keeps_history else {}
+        running = turn.ended is None
+        message = {"message_id": told} if (told := getattr(session, "message_id", "")) else {}
+        config = getattr(backend, "config", None)
+        options = {key: getattr(config, key, None) for key in ("model", "system", "max_turns")}
+        asked_for = backend.name if conversation.asked_for is None else conversation.asked_for
+        return Stored(
+            id=turn.session_id,
+            name=conversation.name,
+            notebook=notebook,
+            backend=backend.name,
+            asked_for=asked_for if isinstance(asked_for, str) else "",
+            model=turn.model or backend.model,
+            options={key: value for key, value in options.items() if isinstance(value, str | int)},
+            ids={**(backend.save_ids() if is_current else {}), **message},
+            title=session.title,
+            status=turn.status,
+            process=this_process(),
+            turn={"id": turn.id, "started": turn.started, **prompt} if running else {},
+            is_current=is_current,
+        )

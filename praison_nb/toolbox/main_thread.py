@@ -1,0 +1,169 @@
+"""A function on the kernel's main thread, bounded in time and stoppable: there alone lives what the user has,
+and only there a signal can end what runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ..lend import ToolInterrupted
+from ..tools import ToolError
+
+if TYPE_CHECKING:
+    from . import Call
+
+LONGEST_SECONDS = 3600.0
+AGAIN_SECONDS = 0.5
+"""Code that catches the interrupt gets it again."""
+POLL_SECONDS = 0.2
+
+_insisting: set[asyncio.Task[None]] = set()
+
+
+class Halted(ToolError):
+    """It was ended before its time; the message says why."""
+
+
+def shell() -> Any:
+    """IPython's shell where there is one, else None."""
+    ipython = sys.modules.get("IPython")
+    return ipython.get_ipython() if ipython is not None else None
+
+
+async def supervise(call: Call, function: Callable[[], Any], seconds: float) -> Any:
+    """`function()` on the main thread, at most so many seconds from its start. Raises Halted."""
+    seconds = min(max(seconds, 0.1), LONGEST_SECONDS)
+    own = asyncio.get_running_loop()
+    started = asyncio.Event()
+    supervised = _Supervised(function, lambda: own.call_soon_threadsafe(started.set))
+    task = asyncio.ensure_future(call(supervised.run, False))
+    starting = asyncio.ensure_future(started.wait())
+    try:
+        # A background turn waits here until the kernel is free.
+        await asyncio.wait({task, starting}, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+        if not done:
+            await supervised.halt(f"Stopped after {seconds:g} s, its limit.")
+        return await task
+    except asyncio.CancelledError:
+        insisting = asyncio.create_task(supervised.halt("The user stopped the turn."))
+        _insisting.add(insisting)
+        insisting.add_done_callback(_insisting.discard)
+        task.cancel()
+        raise
+    finally:
+        starting.cancel()
+
+
+class _Supervised:
+    """One call of `function`. `run` is called on whichever thread, `halt` on the loop's."""
+
+    def __init__(self, function: Callable[[], Any], on_start: Callable[[], object]) -> None:
+        self._function = function
+        self._on_start = on_start
+        self._lock = threading.Lock()
+        self._handed_over: Future[Any] | None = None
+        self._why = ""
+        self._active = False
+        self._sent = False
+        self._late = False
+
+    async def halt(self, why: str) -> None:
+        """Interrupt it until it has ended."""
+        self._interrupt(why)
+        while self._active:
+            await asyncio.sleep(AGAIN_SECONDS)
+            self._interrupt(why)
+
+    def _interrupt(self, why: str) -> None:
+        with self._lock:
+            self._why = self._why or why
+            if self._handed_over is not None:
+                self._handed_over.cancel()
+            if not self._active:
+                return
+            self._sent = True
+            main = threading.main_thread().ident
+            if hasattr(signal, "pthread_kill") and main is not None:
+                signal.pthread_kill(main, signal.SIGINT)
+            else:
+                import _thread
+
+                _thread.interrupt_main()
+
+    def run(self) -> Any:
+        """Run it on the main thread, and wait for it where this is another."""
+        if threading.current_thread() is threading.main_thread():
+            return self._run()
+        kernel = getattr(shell(), "kernel", None)
+        if kernel is None:
+            raise ToolError("Python runs on the main thread only, and nothing there waits for this turn.")
+        future: Future[Any] = Future()
+        context = contextvars.copy_context()
+        with self._lock:
+            self._handed_over = future
+        kernel.io_loop.add_callback(context.run, self._work, future)
+        while True:
+            try:
+                return future.result(timeout=POLL_SECONDS)
+            except TimeoutError:
+                if future.done():
+                    raise
+                if not kernel.io_loop.asyncio_loop.is_running():
+                    raise ToolInterrupted("the kernel has ended") from None
+
+    def _work(self, future: Future[Any]) -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            future.set_result(self._run())
+        except KeyboardInterrupt:
+            future.set_exception(ToolInterrupted("interrupted by the user"))
+        except BaseException as error:
+            future.set_exception(error)
+
+    def _run(self) -> Any:
+        try:
+            with self._interruptible():
+                self._on_start()
+                return self._function()
+        except KeyboardInterrupt:
+            if self._why:
+                raise Halted(self._why) from None
+            raise
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Interrupts of ours reach the function and nothing after it."""
+        before = signal.signal(signal.SIGINT, self._on_signal)
+        try:
+            with self._lock:
+                if self._why:
+                    raise Halted(self._why)
+                self._active = True
+            yield
+        finally:
+            self._active = False
+            # One that is on its way must not hit what comes next.
+            patience = time.monotonic() + 1
+            with self._lock:
+                pass
+            while self._sent and time.monotonic() < patience:
+                time.sleep(0.001)
+            signal.signal(signal.SIGINT, before or signal.default_int_handler)
+        if self._late:
+            raise KeyboardInterrupt
+
+    def _on_signal(self, number: int, frame: Any) -> None:
+        ours, self._sent = self._sent, False
+        if self._active:
+            raise KeyboardInterrupt
+        self._late = self._late or not ours

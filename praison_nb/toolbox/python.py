@@ -1,0 +1,168 @@
+"""`run_python`: code of the model in the user's namespace."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import getpass
+import io
+import itertools
+import linecache
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO
+
+from ..tools import ToolError
+from ..values import LIMIT, bounded, describe
+from .excerpt import Excerpt
+from .main_thread import Halted, shell, supervise
+
+if TYPE_CHECKING:
+    from . import Call
+
+FRAMES = 10
+SHOWN_CHARACTERS = 500_000
+"""A value that shows as more is shown as a short text."""
+
+_numbers = itertools.count(1)
+
+
+def tool(call: Call) -> Callable[..., Any]:
+    """run_python as a function for Tool.of."""
+
+    async def run_python(code: str, timeout: float = 60) -> str:
+        """Run Python code in the user's notebook, with all its variables; what it defines stays. Returns what
+        it prints and the value of its last expression. It cannot ask for input.
+
+        Args:
+            code: The code, one or several lines.
+            timeout: Seconds after which it is stopped.
+        """
+        running = _Code(code)
+        try:
+            result: str = await supervise(call, running.run, timeout)
+        except Halted as halted:
+            raise ToolError(running.with_output(str(halted)), str(halted)) from None
+        return result
+
+    return run_python
+
+
+class _Code:
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._name = f"<run_python {next(_numbers)}>"
+        self._output = Excerpt(LIMIT)
+
+    def with_output(self, text: str) -> str:
+        """What it printed, and `text` after it."""
+        output = str(self._output)
+        return f"{output.rstrip()}\n{text}" if output.strip() and text else output or text
+
+    def run(self) -> str:
+        """Run it here and now; the text for the model. Raises ToolError with the traceback in it."""
+        try:
+            with _captured(self._output):
+                value = self._execute()
+        except (KeyboardInterrupt, ToolError):
+            raise
+        except BaseException as error:
+            line = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+            raise ToolError(self.with_output(self._traceback(error)), line) from None
+        return self.with_output(value) or "(no output)"
+
+    def _execute(self) -> str:
+        ipython = shell()
+        namespace = ipython.user_ns if ipython is not None else vars(sys.modules["__main__"])
+        lines = self._source.splitlines(keepends=True)
+        linecache.cache[self._name] = (len(self._source), None, lines, self._name)
+        tree = ast.parse(self._source, self._name)
+        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        text = ""
+        try:
+            exec(compile(tree, self._name, "exec"), namespace)
+            if isinstance(last, ast.Expr):
+                value = eval(compile(ast.Expression(last.value), self._name, "eval"), namespace)
+                if value is not None:
+                    _show(ipython, value)
+                    text = describe(value)
+        finally:
+            if inline := sys.modules.get("matplotlib_inline.backend_inline"):
+                inline.flush_figures()
+        return text
+
+    def _traceback(self, error: BaseException) -> str:
+        frames = error.__traceback__
+        while frames is not None and frames.tb_frame.f_code.co_filename != self._name:
+            frames = frames.tb_next
+        lines = traceback.format_exception(type(error), error, frames, limit=-FRAMES)
+        return bounded("".join(lines).rstrip(), LIMIT // 2)
+
+
+def _show(ipython: Any, value: Any) -> None:
+    """Show the value as a cell shows its last one."""
+    if ipython is None:
+        return
+    data, metadata = ipython.display_formatter.format(value)
+    if sum(len(part) for part in data.values() if isinstance(part, str | bytes)) > SHOWN_CHARACTERS:
+        data, metadata = {"text/plain": bounded(data.get("text/plain", ""))}, {}
+    if data:
+        ipython.display_pub.publish(data, metadata)
+
+
+class _Recorder(io.TextIOBase):
+    """Hands on to `stream` what fits into the excerpt's head, and what is written after the call, by whoever
+    still holds it, in full."""
+
+    def __init__(self, stream: TextIO, excerpt: Excerpt) -> None:
+        self._stream: TextIO = stream
+        self._excerpt = excerpt
+        self.is_over = False
+
+    def write(self, text: str) -> int:
+        from . import hide
+
+        if self.is_over:
+            return self._stream.write(text)
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        if shown := self._excerpt.add(hide(text)):
+            self._stream.write(shown)
+        return len(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def writable(self) -> bool:
+        return True
+
+
+class NoInputError(EOFError):
+    """Nobody answers."""
+
+
+def _no_input(*args: Any, **kwargs: Any) -> str:
+    raise NoInputError("nobody answers input() here: put the value into the code")
+
+
+@contextmanager
+def _captured(output: Excerpt) -> Iterator[None]:
+    """Record what is printed, and let nothing wait for input."""
+    before = sys.stdout, sys.stderr, sys.stdin, builtins.input, getpass.getpass
+    recorders = _Recorder(sys.stdout, output), _Recorder(sys.stderr, output)
+    sys.stdout, sys.stderr = recorders
+    sys.stdin = io.StringIO()
+    builtins.input = getpass.getpass = _no_input
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr, sys.stdin, builtins.input, getpass.getpass = before
+        for recorder in recorders:
+            recorder.is_over = True
+        if "left out …]" in str(output):
+            sys.stdout.write("\n[… more was printed than is shown here …]\n")

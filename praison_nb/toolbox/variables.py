@@ -1,0 +1,88 @@
+"""`inspect`: what a variable of the user holds."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Sized
+from typing import TYPE_CHECKING, Any
+
+from ..tools import ToolError
+from ..values import bounded, describe
+from .main_thread import shell, supervise
+
+if TYPE_CHECKING:
+    from . import Call
+
+SECONDS = 20.0
+HEAD_CHARACTERS = 4000
+HEAD_ITEMS = 20
+MOST_NAMES = 200
+
+
+def tool(call: Call) -> Callable[..., Any]:
+    """inspect as a function for Tool.of."""
+
+    async def inspect(name: str = "") -> str:
+        """Look at a variable of the user's notebook: its type, its shape or length, and its beginning.
+
+        Args:
+            name: The variable's name; without one, all variables are listed.
+        """
+        return str(await supervise(call, functools.partial(look, name), SECONDS))
+
+    return inspect
+
+
+def look(name: str) -> str:
+    """What `inspect` answers. Raises ToolError for a name that there is not."""
+    variables = _variables()
+    if not name:
+        lines = [f"{key}: {_kind(value)}" for key, value in sorted(variables.items())[:MOST_NAMES]]
+        if len(variables) > MOST_NAMES:
+            lines.append(f"… and {len(variables) - MOST_NAMES} more")
+        return "\n".join(lines) or "There are no variables."
+    if name not in variables:
+        raise ToolError(f"There is no variable {name!r:.60}. Call inspect without a name to list them.")
+    value = variables[name]
+    return f"{name}: {_kind(value)}\n{bounded(_head(value), HEAD_CHARACTERS)}"
+
+
+def _variables() -> dict[str, Any]:
+    """The user's own: nothing of IPython's, no history, no modules."""
+    ipython = shell()
+    if ipython is None:
+        names, hidden = vars(sys.modules["__main__"]), {}
+    else:
+        names, hidden = ipython.user_ns, ipython.user_ns_hidden
+    return {
+        key: value
+        for key, value in list(names.items())
+        if not key.startswith("_")
+        and not (key in hidden and hidden[key] is value)
+        and type(value).__name__ != "module"
+    }
+
+
+def _kind(value: Any) -> str:
+    words = [f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")]
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple):
+        words.append(f"shape {shape}")
+    elif isinstance(value, Sized) and not isinstance(value, type):
+        words.append(f"length {len(value):,}")
+    if isinstance(dtype := getattr(value, "dtype", None), object) and dtype is not None:
+        words.append(f"dtype {dtype}")
+    return ", ".join(words)
+
+
+def _head(value: Any) -> str:
+    if isinstance(value, dict):
+        return describe(dict(list(value.items())[:HEAD_ITEMS]), HEAD_CHARACTERS)
+    if isinstance(value, list | tuple | set | frozenset):
+        import itertools
+
+        return describe(list(itertools.islice(value, HEAD_ITEMS)), HEAD_CHARACTERS)
+    if isinstance(value, str | bytes):
+        return describe(value[:HEAD_CHARACTERS])
+    return describe(value, HEAD_CHARACTERS)

@@ -1,0 +1,246 @@
+"""The chat in a real JupyterLab."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from browser.lab import PATIENCE_MS, Notebook, Server
+from browser.test_hostile import Listener, corpus
+
+pytestmark = pytest.mark.browser
+expect.set_options(timeout=PATIENCE_MS)
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+def chat(page: Page, lab: Server, backend: str) -> tuple[Notebook, Locator]:
+    notebook = Notebook(page, lab, [f"import praison_nb\nb = {backend}", "praison_nb.chat(b)"])
+    notebook.run(2)
+    notebook.run(3)
+    view = notebook.view(3)
+    expect(view.get_by_role("textbox", name="Message")).to_be_visible()
+    return notebook, view
+
+
+def say(view: Locator, text: str) -> None:
+    field = view.get_by_role("textbox", name="Message")
+    field.fill(text)
+    field.press("Enter")
+
+
+def test_a_turn_streams_and_the_next_one_follows(lab: Server, page: Page) -> None:
+    notebook, view = chat(page, lab, "research()")
+    field = view.get_by_role("textbox", name="Message")
+    field.fill("Which columns?")
+    field.press("Shift+Enter")
+    field.press_sequentially("Be brief.")
+    expect(view.locator(".pnb-prompt")).to_have_count(0)
+    field.press("Enter")
+    expect(view.locator(".pnb-prompt")).to_contain_text("Which columns?\nBe brief.", use_inner_text=True)
+    expect(view.locator("strong", has_text="contract_type")).to_be_visible()
+    expect(view.locator(".pnb-status")).to_have_text("running")
+    expect(view.locator("details")).to_have_count(2)
+    expect(field).to_have_value("")
+    expect(field).to_be_focused()
+    # The kernel is free meanwhile.
+    assert notebook.ended(3)
+    say(view, "Too early")
+    expect(view).to_contain_text("A turn is under way: wait until it is over, or press Stop.")
+    expect(field).to_have_value("Too early")
+    expect(view.locator(".pnb-prompt")).to_have_count(1)
+    lab.open_gate("research")
+    expect(view.locator(".pnb-status")).to_have_text("idle")
+    expect(view.locator("strong", has_text="monthly_charges")).to_be_visible()
+    field.press("Enter")
+    expect(view.locator(".pnb-prompt")).to_have_count(2)
+    expect(view.locator("strong", has_text="monthly_charges")).to_have_count(2)
+    expect(view.locator(".pnb-status")).to_have_text("idle")
+
+
+def test_stop_keeps_the_text_and_the_chat_goes_on(lab: Server, page: Page) -> None:
+    _, view = chat(page, lab, "counting('never', words=5)")
+    say(view, "Count")
+    expect(view).to_contain_text("0 1 2 3 4")
+    view.get_by_role("button", name="Stop").click()
+    expect(view).to_contain_text("stopped by you after")
+    expect(view.locator(".pnb-status")).to_have_text("idle")
+    expect(view.get_by_role("button", name="Stop")).to_be_hidden()
+    say(view, "Again")
+    expect(view.locator(".pnb-prompt")).to_have_count(2)
+    stop = view.get_by_role("button", name="Stop")
+    expect(stop).to_be_enabled()
+    stop.click()
+    expect(view.get_by_text("stopped by you after")).to_have_count(2)
+
+
+def test_approvals_and_a_new_session_by_keyboard(lab: Server, page: Page) -> None:
+    _, view = chat(page, lab, "asking('make all', 'make install')")
+    field = view.get_by_role("textbox", name="Message")
+    field.focus()
+    page.keyboard.type("Build it.")
+    page.keyboard.press("Enter")
+    expect(view.get_by_role("group", name="bash wants to run")).to_contain_text("make all")
+    expect(view.locator(".pnb-status")).to_have_text("running · waiting for you")
+    page.keyboard.press("Shift+Tab")  # Stop
+    page.keyboard.press("Shift+Tab")  # Deny
+    page.keyboard.press("Shift+Tab")  # for this session
+    page.keyboard.press("Shift+Tab")  # once
+    expect(view.get_by_role("button", name="Allow once")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(view.get_by_role("group", name="bash wants to run")).to_contain_text("make install")
+    view.get_by_role("button", name="Deny").press("Enter")
+    expect(view.locator("details")).to_have_count(2)
+    expect(view.locator("details").nth(0)).to_contain_text("✓")
+    expect(view.locator("details").nth(1)).to_contain_text("✗ denied")
+    expect(view).to_contain_text("It is built.")
+    view.get_by_role("button", name="New session").press("Enter")
+    expect(view.locator(".pnb-prompt")).to_have_count(0)
+    expect(view.locator(".pnb-status")).to_have_text("none")
+
+
+def test_a_model_that_cannot_be_had_is_refused_in_words(lab: Server, page: Page) -> None:
+    _, view = chat(page, lab, "praison_nb.LocalAgent(config=praison_nb.LocalAgentConfig(model='embedded'))")
+    model = view.get_by_label("Model")
+    expect(model).to_have_value("embedded")
+    model.fill("claude-sonnet-4-6")
+    model.press("Enter")
+    expect(view).to_contain_text("claude-sonnet-4-6 needs a session of its own")
+    expect(model).to_have_value("embedded")
+    model.fill("ollama/llama3.2")
+    model.press("Enter")
+    expect(view.locator(".pnb-panel")).to_contain_text("ollama/llama3.2")
+
+
+def test_a_cells_turns_are_in_the_chat_and_reloading_keeps_it(lab: Server, page: Page) -> None:
+    cells = ["b = unpriced()", "%agent chat -s both", "%%agent -s both -b b\nFrom a cell"]
+    notebook = Notebook(page, lab, ["import praison_nb", *cells])
+    notebook.run(3)
+    notebook.run(5)
+    notebook.wait_idle(5)
+    notebook.run(4)
+    view = notebook.view(4)
+    expect(view.locator(".pnb-prompt")).to_have_text("YouFrom a cell")
+    say(view, "From the chat")
+    expect(view.locator(".pnb-text")).to_have_count(2)
+    expect(view.locator(".pnb-status")).to_have_text("idle")
+    expect(notebook.cell(4).locator(".pnb-behind")).to_contain_text("From the chat")
+    expect(notebook.cell(4).locator(".pnb-behind")).to_be_hidden()
+    notebook.save()
+    notebook.open()
+    expect(view.locator(".pnb-prompt")).to_have_count(2)
+    say(view, "After the page was loaded again")
+    expect(view.locator(".pnb-text")).to_have_count(3)
+
+
+def test_saved_it_is_a_still_transcript(lab: Server, page: Page) -> None:
+    notebook, view = chat(page, lab, "formatted()")
+    lab.open_gate("formatted")
+    say(view, "Show <b>me</b>")
+    expect(view.locator(".pnb-status")).to_have_text("idle")
+    expect(view.locator("td", has_text="contract_type")).to_be_visible()
+    expect(notebook.cell(3).locator(".pnb-behind")).to_contain_text("contract_type")
+    saved = notebook.save()
+    assert "widgets" not in saved.metadata
+    first, second = saved.cells[3].outputs
+    assert set(first["data"]) == {WIDGET, "text/html", "text/plain"}
+    assert set(second["data"]) == {"text/html", "text/plain"}
+    assert "You: Show <b>me</b>" in second["data"]["text/plain"]
+
+    notebook.do("kernelmenu:shutdown")
+    page.goto("about:blank")
+    page.goto(lab.address(notebook.name))
+    reopened = page.locator(".jp-Notebook .jp-Cell").nth(3).locator(".jp-OutputArea")
+    expect(reopened.locator("td", has_text="contract_type")).to_be_visible()
+    expect(reopened).to_contain_text("Show <b>me</b>")
+    expect(reopened.get_by_text("widget", exact=False)).to_be_hidden()
+
+    path = lab.notebooks / notebook.name
+    command = [sys.executable, "-m", "nbconvert", "--to", "html", "--stdout", str(path)]
+    html = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "Show &lt;b&gt;me&lt;/b&gt;" in html
+    assert "<td>contract_type</td>" in html
+
+
+MANY = """
+from praison_nb.events import TextDelta
+class Many(type(scripted())):
+    async def events(self, prompt, run):
+        yield SessionAttached(session_id="many")
+        yield TextDelta(text=f"Answer to **{prompt}** with some words more.", message_id="m")
+b = Many([], model="many")
+for i in range(500):
+    b.begin(f"question {i}")
+"""
+
+
+AT_END = """() => {
+    const list = document.querySelector(".pnb-list");
+    return list.scrollTop > 0 && list.scrollHeight - list.scrollTop - list.clientHeight < 40;
+}"""
+
+
+def test_a_thousand_messages_stay_fast(lab: Server, page: Page) -> None:
+    cells = [
+        MANY.replace('b.begin(f"question {i}")', "pass"),
+        "import praison_nb\nw = praison_nb.chat(b)\nsent = []\nreal = w.send\n"
+        "w.send = lambda message, *rest: (sent.append(len(json.dumps(message))), real(message, *rest))[1]",
+        "import json\nfrom praison_nb.notebook import _loaded\n"
+        "conversations = next(iter(_loaded.values())).conversations\n"
+        "for i in range(500):\n    conversations.begin(w._conversation, f'question {i}', lend=False)\n"
+        "w.runs[-1].wait()\nw",
+        "sum(sent), max(sent)",
+    ]
+    notebook = Notebook(page, lab, cells)
+    for index in (2, 3, 4):
+        notebook.run(index)
+    view = notebook.view(4)
+    expect(view.locator(".pnb-prompt")).to_have_count(500)
+    expect(view.locator(".pnb-text")).to_have_count(500)
+    page.wait_for_function(AT_END)
+    assert (
+        page.evaluate("getComputedStyle(document.querySelector('.pnb-list > *')).contentVisibility") == "auto"
+    )
+    notebook.run(5)
+    notebook.wait_idle(5)
+    # What is out of sight is in the page, but not laid out.
+    everything = view.locator(".pnb-list").text_content() or ""
+    first = eval(notebook.outputs(5)[0]["data"]["text/plain"])
+    assert first[0] < 10 * len(everything)
+    say(view, "one more")
+    expect(view.locator(".pnb-text")).to_have_count(501)
+    page.wait_for_function(AT_END)
+    expect(view.locator(".pnb-status")).to_have_text("idle")
+    notebook.run(5)
+    page.wait_for_function(
+        "before => { const o = jupyterapp.shell.currentWidget.content.widgets[5].model.outputs; "
+        "return o.length && o.get(0).data['text/plain'] !== before; }",
+        arg=str(first),
+    )
+    after = eval(notebook.outputs(5)[0]["data"]["text/plain"])
+    assert after[0] - first[0] < 5000, "only what is new goes over the wire"
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    with Listener() as running:
+        yield running
+
+
+def test_hostile_text_is_shown_and_never_run(lab: Server, page: Page, listener: Listener) -> None:
+    texts = {k: v for k, v in corpus(listener.url + "/").items() if k not in ("deep", "line", "rows")}
+    pieces = "\n\n".join(texts.values())
+    notebook, view = chat(page, lab, f"saying({pieces!r})")
+    say(view, "<img src=x onerror=window.ran=1>" + texts["script"])
+    expect(view.locator(".pnb-status")).to_have_text("idle")
+    expect(notebook.cell(3).locator(".pnb-behind")).to_contain_text("onerror")
+    notebook.save()
+    notebook.do("kernelmenu:shutdown")
+    page.goto("about:blank")
+    page.goto(lab.address(notebook.name))
+    expect(page.locator(".jp-Notebook .jp-Cell").nth(3).locator(".pnb-behind")).to_be_visible()
+    assert page.evaluate("window.ran") is None
+    assert [request.path for request in listener.requests] == []

@@ -1,0 +1,509 @@
+"""Sessions that outlive their kernel: restarted, killed with -9, two at once, without a store that works."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from praison_nb import store
+from praison_nb.usage import usage
+from servers.hosted import HostedServer, Tokens, custom_tool, hold, request, text
+from servers.kernel import Kernel
+from servers.openai import OpenAIServer, chunk, reply
+
+NOTEBOOK = "/home/somebody/churn.ipynb"
+
+
+def local(server: OpenAIServer, **more: str) -> Kernel:
+    return Kernel(env={"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": "sk-test-1234567890", **more})
+
+
+@pytest.fixture
+def kernel(openai_server: OpenAIServer) -> Iterator[Kernel]:
+    with local(openai_server, JPY_SESSION_NAME=NOTEBOOK) as running:
+        yield running
+
+
+@pytest.fixture
+def server() -> Iterator[HostedServer]:
+    with HostedServer() as running:
+        yield running
+
+
+@pytest.fixture
+def hosted(server: HostedServer) -> Iterator[Kernel]:
+    with Kernel(env={"ANTHROPIC_API_KEY": server.api_key, "ANTHROPIC_BASE_URL": server.url}) as running:
+        yield running
+
+
+def kill(kernel: Kernel) -> None:
+    """End the kernel as the kernel's machine would, and begin another in its place."""
+    os.kill(kernel.manager.provisioner.pid, signal.SIGKILL)
+    kernel.manager.provisioner.process.wait()
+    kernel.restart()
+
+
+def said(server: OpenAIServer) -> list[str]:
+    """What the last request said, without the system prompt."""
+    return [m["content"] for m in server.bodies[-1]["messages"] if m["role"] != "system"]
+
+
+def stored(name: str) -> store.Stored:
+    return next(each for each in store.current().all() if each.name == name)
+
+
+# Local
+
+
+@pytest.mark.parametrize("end", [Kernel.restart, kill])
+def test_a_local_session_goes_on(kernel: Kernel, openai_server: OpenAIServer, end: Any) -> None:
+    look = "def look() -> str:\n    'Look.'\n    return 'seen'"
+    kernel.run(look)
+    openai_server.script(reply(calls=[("look", "{}")]), reply("It is seen."))
+    assert kernel.run('%%agent -s research -m gpt-4o --system "Be brief." -t look\nWhat is there?').ok
+    before = openai_server.bodies[-1]["messages"]
+    end(kernel)
+    cell = kernel.run("%%agent -s research\nAnd now?")
+    body = openai_server.bodies[-1]
+    assert cell.ok, cell.text
+    # The model and the system prompt are those that it had.
+    assert body["model"] == "gpt-4o"
+    assert body["messages"] == [
+        *before,
+        {"role": "assistant", "content": "It is seen."},
+        {"role": "user", "content": "And now?"},
+    ]
+    assert re.search(r"note: goes on with the conversation of \d{4}-\d\d-\d\d \d\d:\d\d; --new", cell.text)
+    end(kernel)
+    again = kernel.run("%%agent -s research\nStill?")
+    assert said(openai_server)[-3:] == ["And now?", "And now?", "Still?"] and again.ok
+    assert "goes on with" not in kernel.run("%%agent -s research\nYes").text
+    assert len(openai_server.bodies[-1]["messages"]) == len(body["messages"]) + 4
+    frame = usage()
+    assert set(frame["session_id"]) == {stored("research").id} and len(frame) == 4
+    assert list(frame["requests"]) == [2, 1, 1, 1]
+
+
+def test_plain_cells_go_on_in_their_notebook_only(kernel: Kernel, openai_server: OpenAIServer) -> None:
+    kernel.run("%%agent\none")
+    kernel.restart()
+    cell = kernel.run("%%agent\ntwo")
+    assert said(openai_server) == ["one", "one", "two"] and "--new starts over" in cell.text
+    with local(openai_server, JPY_SESSION_NAME="/home/somebody/other.ipynb") as other:
+        cell = other.run("%%agent\nthree")
+        assert said(openai_server) == ["three"] and "goes on" not in cell.text
+    # Where no notebook is known, only a name that the user gave connects anything.
+    for _ in range(2):
+        with local(openai_server) as console:
+            console.run("%%agent\nfour")
+            assert said(openai_server) == ["four"]
+            console.run("%%agent -s given\nfive")
+    assert said(openai_server) == ["five", "five", "five"]
+
+
+def test_starting_over_stays_so(kernel: Kernel, openai_server: OpenAIServer) -> None:
+    kernel.run("%%agent\none")
+    kernel.restart()
+    kernel.run("%%agent --new\ntwo")
+    assert said(openai_server) == ["two"]
+    kernel.restart()
+    kernel.run("%%agent\nthree")
+    assert said(openai_server) == ["two", "two", "three"]
+    kernel.run("%agent reset")
+    kernel.restart()
+    kernel.run("%%agent\nfour")
+    assert said(openai_server) == ["four"]
+    kernel.run("%agent use local")
+    kernel.restart()
+    kernel.run("%%agent\nfive")
+    assert said(openai_server) == ["five"]
+    # Nothing is lost: the first one is still there.
+    first = store.current().all()[-1].id
+    assert "2 messages" in kernel.run(f"%agent resume {first}").text
+    kernel.run("%%agent\nsix")
+    assert said(openai_server) == ["one", "one", "six"]
+
+
+def test_killed_in_mid_turn(kernel: Kernel, openai_server: OpenAIServer) -> None:
+    kernel.run("%%agent -s research\none")
+    gate = openai_server.gate()
+    openai_server.script([chunk({"content": "half"}), gate])
+    kernel.begin("%%agent -s research\ntwo")
+    openai_server.wait_for(lambda: gate.reached and stored("research").status == "running")
+    kill(kernel)
+    gate.open()
+    assert re.search(r"research +idle", kernel.run("%agent sessions").text)
+    cell = kernel.run("%%agent -s research\nthree")
+    assert said(openai_server) == ["one", "one", "three"]
+    assert "its last turn ended with the kernel and is not part of it" in cell.text
+
+
+def test_killed_as_soon_as_the_cell_has_ended(openai_server: OpenAIServer) -> None:
+    for turn in range(4):
+        with local(openai_server) as kernel:
+            # The line after the answer ends the kernel.
+            kernel.begin("%%agent -s research\n" + f"prompt {turn}")
+            kernel.begin("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+            kernel.manager.provisioner.process.wait()
+    assert said(openai_server) == [f"prompt {n}" for n in (0, 0, 1, 1, 2, 2, 3)]
+    assert len(store.current().history(stored("research").id)) == 8
+
+
+def test_a_stopped_turn_is_kept_too(kernel: Kernel, openai_server: OpenAIServer) -> None:
+    gate = openai_server.gate()
+    openai_server.script([chunk({"content": "so far"}), gate])
+    cell = kernel.begin("%%agent -s research\none")
+    kernel.read_until(lambda: "so far" in cell.text)
+    kernel.interrupt()
+    kernel.finish(cell)
+    gate.open()
+    openai_server.wait_for(lambda: len(store.current().history(stored("research").id)) == 2)
+    kernel.restart()
+    kernel.run("%%agent -s research\ntwo")
+    assert said(openai_server) == ["one", "so far", "two"]
+
+
+def test_history_is_kept_only_where_it_may(kernel: Kernel, openai_server: OpenAIServer) -> None:
+    assert kernel.run("%config AgentMagics.keep_history = False").ok
+    kernel.run("%%agent -s quiet -m gpt-4o\nthe secret word")
+    assert b"secret" not in store.default_path().read_bytes()
+    kernel.restart()
+    cell = kernel.run("%%agent -s quiet\ntwo")
+    assert said(openai_server) == ["two"] and openai_server.bodies[-1]["model"] == "gpt-4o"
+    assert "begins anew: what was said before was not kept" in cell.text
+    assert re.search(r"quiet +idle", kernel.run("%agent sessions").text)
+
+
+def test_another_backend_begins_anew_and_says_so(kernel: Kernel, openai_server: OpenAIServer) -> None:
+    kernel.run("%%agent -s research\none")
+    first = stored("research").id
+    kernel.restart()
+    kernel.run("from praison_nb import ScriptedBackend\nfrom praison_nb.events import TextDelta")
+    kernel.run("mine = ScriptedBackend([TextDelta(text='from mine')])")
+    cell = kernel.run("%%agent -b mine -s research\ntwo")
+    assert cell.ok and "begins anew; the conversation of" in cell.text and first in cell.text
+    kernel.restart()
+    cell = kernel.run("%%agent -s research\nthree")
+    assert "name the variable with -b to go on" in cell.error and len(openai_server.bodies) == 1
+
+
+def test_an_object_of_the_notebook_goes_on_by_a_name(kernel: Kernel, openai_server: OpenAIServer) -> None:
+    make = (
+        "from praison_nb import LocalAgent, LocalAgentConfig\n"
+        f"mine = LocalAgent(config=LocalAgentConfig(model='m', base_url={openai_server.base_url!r},"
+        " api_key='test-key-123'))"
+    )
+    for _ in range(2):
+        kernel.run(make)
+        kernel.run("%%agent -b mine\nplain")
+        assert said(openai_server) == ["plain"]
+        kernel.run(make + "\n")
+        assert kernel.run("%%agent -b mine -s named\nnamed").ok
+        kernel.restart()
+    assert said(openai_server) == ["named", "named", "named"]
+    assert b"test-key-123" not in store.default_path().read_bytes()
+    assert "name the variable with -b" in kernel.run("%%agent -s named\nHi").error
+
+
+def test_two_kernels_at_once(openai_server: OpenAIServer) -> None:
+    with local(openai_server) as one, local(openai_server) as two:
+        one.run("%%agent -s shared\nfirst")
+        two.run("%%agent -s shared\nsecond")
+        gate = openai_server.gate()
+        openai_server.script([chunk({"content": "held"}), gate, *reply("")])
+        cell = one.begin("%%agent -s shared\nthird")
+        openai_server.wait_for(lambda: gate.reached and stored("shared").status == "running")
+        assert re.search(r"shared +running", two.run("%agent sessions").text)
+        two.run("%%agent -s shared\nfourth")
+        gate.open()
+        assert one.finish(cell).ok
+        assert two.run("%%agent -s alone\nfifth").ok
+    with local(openai_server) as three:
+        three.run("%%agent -s shared\nlast")
+    # Every turn is there once and whole, in the order of their ends.
+    assert said(openai_server)[0::2] == ["first", "second", "fourth", "third", "last"]
+    assert len(usage()) == 6 and len(usage(by="request")) == 6
+
+
+# The commands
+
+
+def test_commands(kernel: Kernel, openai_server: OpenAIServer) -> None:
+    assert "No sessions yet" in kernel.run("%agent sessions").text
+    kernel.run("%%agent -s research\none")
+    kernel.run("%%agent -s other\ntwo")
+    kernel.restart()
+    table = kernel.run("%agent sessions")
+    assert re.search(r"research +idle +scripted-1 +local +10 +5 +\d{4}-.* churn.ipynb +local-", table.text)
+    assert table.of("text/html")[0].count("● idle") == 2
+    assert "goes on with %%agent -s research" in kernel.run("%agent resume research").text
+    kernel.run("%%agent -s research\nagain")
+    assert said(openai_server) == ["one", "one", "again"]
+    assert "is called 'study' now" in kernel.run("%agent rename research study").text
+    kernel.run("%%agent -s study\nmore")
+    assert len(said(openai_server)) == 5
+    assert "There is a session 'other' already" in kernel.run("%agent rename study other").error
+    assert "a name is one word" in kernel.run("%agent rename study").error
+    kernel.restart()
+    kernel.run("%%agent -s study\nmost")
+    assert len(said(openai_server)) == 7
+    for line in ("resume nosuch", "archive nosuch", "delete nosuch", "forget nosuch", "rename nosuch x"):
+        error = kernel.run(f"%agent {line}").error
+        assert "No session 'nosuch'. `%agent sessions` lists them." in error and "Traceback" not in error
+    assert "Say which" in kernel.run("%agent delete").error
+    assert "archived" in kernel.run("%agent archive other").text
+    assert "other" not in kernel.run("%agent sessions").text
+    assert "other (archived)" in kernel.run("%agent sessions all").text
+    kernel.run("%%agent -s other\nfresh")
+    assert said(openai_server) == ["fresh"]
+    help_page = kernel.run("%agent help").text
+    assert all(
+        f"%agent {word}" in help_page for word in ("sessions", "resume", "rename", "archive", "delete")
+    )
+    for line, offered in (
+        ("%agent resume st", "study"),
+        ("%agent fo", "forget"),
+        ("%%agent -s stu", "study"),
+    ):
+        answer = kernel.client.complete(line, len(line), reply=True, timeout=60)
+        assert offered in answer["content"]["matches"]
+
+
+@pytest.mark.parametrize("command", ["forget", "delete"])
+def test_what_is_forgotten_is_gone(kernel: Kernel, openai_server: OpenAIServer, command: str) -> None:
+    kernel.run("%%agent -s private\nthe secret word")
+    assert b"secret" in store.default_path().read_bytes()
+    assert kernel.run(f"%agent {command} private").ok
+    assert b"secret" not in store.default_path().read_bytes() and store.current().all() == []
+    kernel.run("%%agent -s private\ntwo")
+    assert said(openai_server) == ["two"]
+
+
+def test_a_turn_under_way_when_its_session_is_forgotten_writes_nothing(
+    kernel: Kernel, openai_server: OpenAIServer
+) -> None:
+    gate = openai_server.gate()
+    openai_server.script([chunk({"content": "half"}), gate])
+    kernel.run("%%agent -s private --bg -o run\nthe secret word")
+    openai_server.wait_for(lambda: gate.reached and store.current().all() != [])
+    assert kernel.run("%agent forget private\nawait run").ok
+    gate.open()
+    kernel.run("%%agent -s other\ntwo")
+    assert [each.name for each in store.current().all()] == ["other"]
+    assert b"secret" not in store.default_path().read_bytes()
+
+
+# Without a store that works
+
+
+@pytest.mark.parametrize("harm", ["damaged", "no folder", "a folder"])
+def test_a_store_that_does_not_work_costs_no_answer(
+    openai_server: OpenAIServer, tmp_path: Path, harm: str
+) -> None:
+    path = tmp_path / "else" / "sessions.sqlite"
+    if harm == "no folder":
+        path.parent.write_text("a file where the folder should be")
+    else:
+        path.parent.mkdir()
+    if harm == "a folder":
+        path.mkdir()
+    if harm == "damaged":
+        path.write_bytes(b"no database " * 1000)
+    with local(openai_server, PRAISON_NB_SESSIONS=str(path), JPY_SESSION_NAME=NOTEBOOK) as kernel:
+        cell = kernel.run("%%agent -s research\none")
+        assert cell.ok and cell.of("text/markdown") == ["one"]
+        (line,) = re.findall("note: (The store of sessions .*)", cell.text)
+        assert str(path) in line and "Until then sessions end with the kernel." in line
+        cell = kernel.run("%%agent -s research\ntwo")
+        assert cell.ok and "The store" not in cell.text and said(openai_server) == ["one", "one", "two"]
+        for command in ("sessions", "resume research", "forget research"):
+            error = kernel.run(f"%agent {command}").error
+            assert error.startswith("StoreError: The store of sessions") and len(error.splitlines()) == 1
+        assert kernel.run("%agent").ok and kernel.run("%agent reset research").ok
+        # What waited is written when it can be.
+        kernel.run("%%agent -s later\nthree")
+        if path.is_dir():
+            path.rmdir()
+        elif path.exists():
+            path.unlink()
+        else:
+            path.parent.unlink()
+        assert kernel.run("%%agent -s later\nfour").ok
+        kernel.restart()
+        kernel.run("%%agent -s later\nfive")
+    assert said(openai_server) == ["three", "three", "four", "four", "five"]
+
+
+# Hosted
+
+
+def test_a_hosted_session_goes_on(hosted: Kernel, server: HostedServer) -> None:
+    assert hosted.run("%%agent -b hosted -s research\none").ok
+    kill(hosted)
+    cell = hosted.run("%%agent -s research\ntwo")
+    assert cell.ok and cell.of("text/markdown") == ["two"] and "goes on with" in cell.text
+    (session,) = server.sessions.values()
+    assert [m["content"] for m in session.messages()[1:]] == ["one", "one", "two", "two"]
+    assert len(server.agents) == len(server.environments) == 1
+    assert len(usage()) == 2 and set(usage()["session_id"]) == {session.id}
+    assert server.api_key.encode() not in store.default_path().read_bytes()
+    # The same cell again, with the options that it had.
+    options = '%%agent -b hosted -s styled --system "Be brief." -m claude-opus-4-6\nHi'
+    assert hosted.run(options).ok
+    hosted.restart()
+    assert hosted.run(options).ok
+    assert len(server.sessions) == 2
+
+
+def counted(session_id: str) -> tuple[int, int, int]:
+    """Input tokens by turns and by requests, and the number of requests."""
+    turns, requests = usage(), usage(by="request")
+    ours = turns[turns["session_id"] == session_id]
+    return int(ours["input_tokens"].sum()), int(requests["input_tokens"].sum()), len(requests)
+
+
+@pytest.mark.parametrize("ends", ["before", "after"])
+@pytest.mark.parametrize("by", ["prompt", "resume"])
+def test_a_hosted_turn_is_attached_to_again(hosted: Kernel, server: HostedServer, ends: str, by: str) -> None:
+    """Its first request was seen and counted before the kernel was killed; the second one ends before, or
+    only after, the next kernel attaches."""
+    server.script([request(text("first answer"), usage=Tokens(10, 1))])
+    assert hosted.run("%%agent -b hosted -s research\nopening").ok
+    gate = server.gate()
+    server.script(
+        [
+            request(text("part one"), usage=Tokens(100, 2)),
+            hold(gate),
+            request(text("part two"), usage=Tokens(1000, 3)),
+        ]
+    )
+    cell = hosted.begin("%%agent -s research\nthe long one")
+    server.wait_for(lambda: gate.reached)
+    hosted.read_until(lambda: "part one" in cell.text)
+    (session,) = server.sessions.values()
+    server.wait_for(lambda: counted(session.id)[2] == 2 and stored("research").status == "running")
+    kill(hosted)
+    assert re.search(r"research +unknown", hosted.run("%agent sessions").text)
+    if ends == "before":
+        gate.open()
+        server.wait_for(lambda: session.status == "idle")
+    server.script([request(text("the next answer"), usage=Tokens(10_000, 4))])
+    if by == "prompt":
+        cell = hosted.begin("%%agent -s research\nnext")
+        hosted.read_until(lambda: "part one" in cell.text)
+        gate.open()
+        hosted.finish(cell)
+        assert cell.of("text/markdown") == ["part one\n\npart two", "the next answer"]
+        expected = 11_110
+    else:
+        cell = hosted.run("%agent resume research")
+        hosted.read_until(lambda: "part one" in cell.text)
+        gate.open()
+        hosted.read_until(lambda: "[idle]" in cell.text)
+        assert cell.of("text/markdown") == ["part one\n\npart two"]
+        expected = 1_110
+    assert cell.text.count("part two") == 1 and "taken up again" in cell.text
+    assert "first answer" not in cell.text
+    server.wait_for(lambda: counted(session.id)[0] == expected)
+    requests = 4 if by == "prompt" else 3
+    assert counted(session.id) == (expected, expected, requests)
+    assert len(usage()) == requests - 1 and set(usage()["status"]) == {"idle"}
+    # Nothing is attached to twice.
+    kill(hosted)
+    cell = hosted.run("%%agent -s research\nlast")
+    assert cell.ok and "part" not in cell.text and "taken up" not in cell.text
+    sent = [e["content"][0]["text"] for e in session.events if e["type"] == "user.message"]
+    assert sent == ["opening", "the long one", *(["next"] if by == "prompt" else []), "last"]
+
+
+def test_a_function_called_meanwhile_runs_when_attached(hosted: Kernel, server: HostedServer) -> None:
+    function = "def add(a: int) -> int:\n    'Add one.'\n    return a + 1"
+    hosted.run(function)
+    gate = server.gate()
+    server.script([hold(gate), custom_tool("add", {"a": 41}), text("It is 42.")])
+    hosted.begin("%%agent -b hosted -s research -t add\nAdd")
+    server.wait_for(lambda: gate.reached and store.current().all() != [])
+    kill(hosted)
+    gate.open()
+    (session,) = server.sessions.values()
+    server.wait_for(lambda: session.pending)
+    hosted.run(function)
+    cell = hosted.run("%%agent -s research -t add\nThanks")
+    assert cell.of("text/markdown") == ["It is 42.", "Thanks"] and "▸ add" in cell.text
+    answers = [e for e in session.events if e["type"] == "user.custom_tool_result"]
+    assert [answer["content"][0]["text"] for answer in answers] == ["42"]
+
+
+def test_two_kernels_in_one_hosted_session(hosted: Kernel, server: HostedServer) -> None:
+    assert hosted.run("%%agent -b hosted -s research\nopening").ok
+    gate = server.gate()
+    server.script([request(text("for the first"), usage=Tokens(100, 1)), hold(gate)])
+    first = hosted.begin("%%agent -s research\none")
+    server.wait_for(lambda: gate.reached and stored("research").status == "running")
+    server.script([request(text("for the second"), usage=Tokens(1000, 1))])
+    with Kernel(env={"ANTHROPIC_API_KEY": server.api_key, "ANTHROPIC_BASE_URL": server.url}) as other:
+        # The turn's own kernel is there: nobody else takes it up.
+        second = other.begin("%%agent -s research\ntwo")
+        other.read_until(lambda: "waiting for what the session did before" in second.text)
+        gate.open()
+        assert other.finish(second).of("text/markdown") == ["for the second"]
+        assert hosted.finish(first).of("text/markdown") == ["for the first"]
+    (session,) = server.sessions.values()
+    assert counted(session.id) == (1110, 1110, 3)
+
+
+def test_a_prompt_that_was_never_sent(hosted: Kernel, server: HostedServer) -> None:
+    assert hosted.run("%%agent -b hosted -s research\nsame words").ok
+    kill(hosted)
+    # What the store looks like when the kernel ends between the two.
+    connection = sqlite3.connect(store.default_path())
+    dead = '{"id": "t-never", "started": 1.0, "prompt": "same words"}'
+    connection.execute("UPDATE sessions SET status='running', process='gone', turn=?", (dead,))
+    connection.commit()
+    connection.close()
+    cell = hosted.run("%%agent -s research\nsame words")
+    assert cell.of("text/markdown") == ["same words"]
+    assert "the prompt had not been sent when the kernel ended: ask again" in cell.text
+    assert len(usage(by="request")) == 2
+
+
+def test_a_server_that_is_away_loses_no_missed_turn(hosted: Kernel, server: HostedServer) -> None:
+    gate = server.gate()
+    server.script([hold(gate), text("the missed answer")])
+    hosted.begin("%%agent -b hosted -s research\none")
+    server.wait_for(lambda: gate.reached and store.current().all() != [])
+    kill(hosted)
+    gate.open()
+    hosted.run("import os\nkey = os.environ.pop('ANTHROPIC_API_KEY')")
+    cell = hosted.run("%%agent -s research\ntwo")
+    assert not cell.ok and "MissingKeyError" in cell.error
+    hosted.run("os.environ['ANTHROPIC_API_KEY'] = key")
+    cell = hosted.run("%%agent -s research\nthree")
+    assert cell.ok and cell.of("text/markdown") == ["the missed answer", "three"]
+
+
+def test_hosted_commands(hosted: Kernel, server: HostedServer) -> None:
+    for name in ("kept", "ended", "deleted", "forgotten"):
+        assert hosted.run(f"%%agent -b hosted -s {name}\nfrom {name}").ok
+    ids = {name: stored(name).id for name in ("kept", "ended", "deleted", "forgotten")}
+    hosted.run("%agent archive ended")  # one that is under way here, the others after a restart
+    hosted.restart()
+    assert hosted.run("%agent delete deleted").ok and hosted.run("%agent forget forgotten").ok
+    assert set(server.sessions) == {ids["kept"], ids["ended"], ids["forgotten"]}
+    assert server.sessions[ids["ended"]].archived_at and not server.sessions[ids["kept"]].archived_at
+    assert [each.name for each in store.current().all() if not each.is_archived] == ["kept"]
+    assert "archived on its server" in hosted.run("%agent resume ended").error
+    # One that the store does not know, by its id.
+    cell = hosted.run(f"%agent resume {ids['forgotten']}")
+    assert f"goes on with %%agent -s {ids['forgotten']}" in cell.text
+    assert hosted.run(f"%%agent -s {ids['forgotten']}\nmore").of("text/markdown") == ["more"]
+    assert len(server.sessions[ids["forgotten"]].messages()[1:]) == 4
+    error = hosted.run("%agent delete sesn_nosuch").error
+    assert "sesn_nosuch" in error and len(error.splitlines()) == 1
