@@ -98,10 +98,10 @@ def facts(turn: Turn) -> list[Fact]:
 
 
 def session_cost(turn: Turn) -> list[Fact]:
-    """What the whole session cost, once it has more turns than this one."""
+    """What the whole session cost, once it has more turns than this one; nothing where no price is known."""
     said = []
     for told in turn.spent:
-        if told.per == "session" and told.turns > 1:
+        if told.per == "session" and told.turns > 1 and (told.usd or not told.unpriced):
             at_least, title = ("≥ ", "a part of it has no list price") if told.unpriced else ("", "")
             said.append(Fact("session ", at_least + dollars(told.usd), "", title))
     return said

@@ -175,3 +175,8 @@ def test_nbconvert_shows_answer_tools_and_panel() -> None:
     page, _ = HTMLExporter(template_name="basic").from_notebook_node(notebook)
     assert "<strong>there</strong>" in page
     assert "a-file" in page and "● idle" in page
+
+
+def test_a_session_without_any_price_shows_no_sum() -> None:
+    told = Spent(per="session", usd=Decimal(0), turns=3, unpriced=3)
+    assert "session" not in render.panel_text(Turn(session="main", spent=(told,)))
