@@ -147,7 +147,8 @@ def _read(path: Path, table: str, wanted: Filter, after: int) -> np.ndarray[Any,
 
 
 def _by_adbc(path: Path, query: str, values: list[Any]) -> np.ndarray[Any, Any] | None:
-    """The same by adbc-driver-sqlite, three times as fast; None where it is not installed."""
+    """The same by adbc-driver-sqlite, three times as fast; None where it is not installed, or where another
+    process keeps the file locked, for which it cannot wait."""
     try:
         import adbc_driver_sqlite.dbapi as adbc
         import numpy as np
@@ -155,10 +156,13 @@ def _by_adbc(path: Path, query: str, values: list[Any]) -> np.ndarray[Any, Any] 
     except ImportError:
         return None
     # The cursor is closed before the connection: the other way round crashes.
-    with adbc.connect(str(path)) as connection, connection.cursor() as cursor:
-        cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": "65536"})
-        cursor.execute(query, values)
-        table = cursor.fetch_arrow_table()
+    try:
+        with adbc.connect(str(path)) as connection, connection.cursor() as cursor:
+            cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": "65536"})
+            cursor.execute(query, values)
+            table = cursor.fetch_arrow_table()
+    except adbc.Error:
+        return None
     columns = np.empty((table.num_columns, table.num_rows), np.int64)
     for index, column in enumerate(table.columns):
         at = 0

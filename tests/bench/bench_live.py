@@ -76,7 +76,7 @@ class Kernel:
         self._python, self._env = python, {**os.environ, **env}
 
     def __enter__(self) -> Self:
-        self._manager = KernelManager(kernel_name="python3", transport="ipc" if os.name == "posix" else "tcp")
+        self._manager = KernelManager(kernel_name="python3")
         self._manager.kernel_spec.argv[0] = self._python
         self._manager.start_kernel(env=self._env)
         self._client = self._manager.blocking_client()

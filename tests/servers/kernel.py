@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -59,7 +60,10 @@ class Kernel:
         self._cells: dict[str, Cell] = {}
 
     def __enter__(self) -> Self:
-        self.manager = KernelManager(kernel_name="python3", transport="ipc" if os.name == "posix" else "tcp")
+        # Sockets in a folder of their own: by default they lie in the working one, where others have theirs.
+        self._sockets = tempfile.TemporaryDirectory(prefix="k")
+        where = {"transport": "ipc", "ip": f"{self._sockets.name}/s"} if os.name == "posix" else {}
+        self.manager = KernelManager(kernel_name="python3", **where)
         self.manager.kernel_spec.argv[0] = sys.executable
         self.manager.start_kernel(env=self._env)
         self._connect()
@@ -69,6 +73,7 @@ class Kernel:
         self.client.stop_channels()
         self.manager.shutdown_kernel(now=True)
         self.manager.cleanup_resources()
+        self._sockets.cleanup()
 
     def _connect(self) -> None:
         self.client: BlockingKernelClient = self.manager.blocking_client()
