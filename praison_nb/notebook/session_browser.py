@@ -70,7 +70,8 @@ class Row:
     def cells(self) -> list[str]:
         """The words of the table, in the order of HEADS."""
         known = render.dollars(self.cost)
-        cost = known if not self.unpriced else "—" if not self.cost else f"{known} + —"
+        is_known = self.turns and not self.unpriced
+        cost = known if is_known else "—" if not self.cost else f"{known} + —"
         when = f"{datetime.fromtimestamp(self.last_used):%Y-%m-%d %H:%M}" if self.last_used else ""
         words = render.badge(self.status, self.waiting, self.activity)
         name = f"{self.name} (archived)" if self.is_archived else self.name
@@ -187,7 +188,7 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         self.refresh = ipywidgets.Button(description="Refresh", layout=wide)
         self.table = ipywidgets.HTML()
         self.chosen = ipywidgets.Dropdown(description="Session", layout=ipywidgets.Layout(width="24em"))
-        self.open = ipywidgets.Button(description="Open", layout=wide)
+        self.go = ipywidgets.Button(description="Open", layout=wide)
         self.archive = ipywidgets.Button(description="Archive", layout=wide)
         self.delete = ipywidgets.Button(description="Delete …", layout=wide)
         self.said = ipywidgets.Label()
@@ -197,7 +198,7 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
             [
                 ipywidgets.HBox([self.filter, self.sort, self.archived, self.refresh]),
                 self.table,
-                ipywidgets.HBox([self.chosen, self.open, self.archive, self.delete]),
+                ipywidgets.HBox([self.chosen, self.go, self.archive, self.delete]),
                 self.question,
                 self.said,
                 self.place,
@@ -206,7 +207,7 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         for control in (self.filter, self.sort, self.archived):
             control.observe(lambda _: self.update(), "value")
         self.refresh.on_click(lambda _: self.update())
-        self.open.on_click(lambda _: self._try(self._open))
+        self.go.on_click(lambda _: self._try(self._open))
         self.archive.on_click(lambda _: self._try(self._archive))
         self.delete.on_click(lambda _: self._try(self._ask))
         self.update()
@@ -250,9 +251,9 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         if list(self.chosen.options) != options:
             before = self.chosen.value
             self.chosen.options = options
-            if before in [value for _, value in options]:
-                self.chosen.value = before
-        for button in (self.open, self.archive, self.delete):
+            # None is shown as chosen unless the user chose it.
+            self.chosen.value = before if before in [value for _, value in options] else None
+        for button in (self.go, self.archive, self.delete):
             button.disabled = not options
         self._follow()
 
