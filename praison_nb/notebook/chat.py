@@ -17,15 +17,15 @@ from typing import Any
 
 from .. import backends, loop, render
 from ..backends.base import Session
-from ..backends.providers import PROVIDERS
 from ..errors import ConfigError, PraisonError
 from ..events import new_id
 from ..run import Run
-from ..turn import Message, Turn
+from ..turn import Turn
+from .chat_items import earlier_items, still_turn, suggested_models, turn_items
 from .conversations import Conversation, Conversations, backend_of, update
-from .display import NOTHING, _has_widgets
-from .live import STATIC, _patches, _text_item, _without_clock, panel, tool_item
-from .widgets import _SessionWidget
+from .display import NOTHING, has_widgets
+from .live import STATIC, panel, patches, without_clock
+from .widgets import FollowingWidget
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ STYLE = (
 )
 
 
-class SessionWidget(_SessionWidget):
+class SessionWidget(FollowingWidget):
     """A conversation: transcript, what the user writes, approvals, Stop. Made by `chat`."""
 
     kind = "chat"
@@ -55,7 +55,7 @@ class SessionWidget(_SessionWidget):
         others = [i for i, run in enumerate(runs) if run.turn.session_id not in ("", session.id)]
         # Which of the conversation's turns is the session's first; the page has been told of `_start`.
         self._first = self._start = others[-1] + 1 if others else 0
-        self._earlier = _earlier(session, len(runs) - self._first)
+        self._earlier = earlier_items(session, len(runs) - self._first)
         self._sealed: list[dict[str, Any]] = [*self._earlier]
         self._seen = 0
         self._sent: tuple[int, list[dict[str, Any]], dict[str, Any]] = (0, [], {})
@@ -81,7 +81,7 @@ class SessionWidget(_SessionWidget):
         """Two outputs: the widget, and behind it the transcript that stays."""
         live = self._magics.live
         publish = self._shell.display_pub.publish
-        self._shown = live == "widget" or (live == "auto" and _has_widgets(self._shell))
+        self._shown = live == "widget" or (live == "auto" and has_widgets(self._shell))
         if self._shown:
             bundle = self._repr_mimebundle_()
             publish({**(bundle[0] if isinstance(bundle, tuple) else bundle), **NOTHING})
@@ -107,10 +107,10 @@ class SessionWidget(_SessionWidget):
         for run in self.runs[self._seen :]:
             turn = run.turn
             if turn.ended is not None and not tail:
-                self._sealed += _turn_items(turn)
+                self._sealed += turn_items(turn)
                 self._seen += 1
             else:
-                tail += _turn_items(turn)
+                tail += turn_items(turn)
         return [*self._sealed, *tail]
 
     def _show(self) -> None:
@@ -125,9 +125,9 @@ class SessionWidget(_SessionWidget):
             number, before, panel_before = self._sent
             items, shown = self._items(), self._panel()
             self._sent = (number + 1, items, shown)
-            patches = [[known + i, patch] for i, patch in _patches(before[known:], items[known:])]
-            message: dict[str, Any] = {"number": number + 1, "items": patches, "count": len(items)}
-            if _without_clock(shown) != _without_clock(panel_before):
+            changes = [[known + i, patch] for i, patch in patches(before[known:], items[known:])]
+            message: dict[str, Any] = {"number": number + 1, "items": changes, "count": len(items)}
+            if without_clock(shown) != without_clock(panel_before):
                 message["panel"] = shown
             self.send(message)
         self._save_soon()
@@ -142,7 +142,7 @@ class SessionWidget(_SessionWidget):
             shown = super()._panel()
             words = "".join(f" · {word}" for word in (backend.model, backend.name) if word)
             shown["facts"][0] = ["", render.clean(conversation.name), render.clean(words), ""]
-        return {**shown, "model": backend.model, "models": _models(backend.name)}
+        return {**shown, "model": backend.model, "models": suggested_models(backend.name)}
 
     # What the page sends
 
@@ -256,7 +256,7 @@ class SessionWidget(_SessionWidget):
         known, self._stills = self._stills, {}
         for turn in [run.turn for run in self.runs]:
             old = known.get(turn.id)
-            self._stills[turn.id] = old if old and old[0] is turn else (turn, *_still(turn))
+            self._stills[turn.id] = old if old and old[0] is turn else (turn, *still_turn(turn))
         earlier = [(_SPEAKERS[item["kind"]], item["text"]) for item in self._earlier]
         html = "".join(f"<p><b>{who}</b></p>{render.markdown(text)}" for who, text in earlier)
         html += "".join(html for _, html, _ in self._stills.values())
@@ -271,65 +271,6 @@ class SessionWidget(_SessionWidget):
 
 
 _SPEAKERS = {"prompt": "You", "text": "Agent"}
-
-
-def _earlier(session: Session, count: int) -> list[dict[str, Any]]:
-    """What was said before the last `count` prompts, where the session's messages are kept here."""
-    said = [message for message in session.messages if isinstance(message, dict)]
-    prompts = [index for index, message in enumerate(said) if message.get("role") == "user"]
-    if len(prompts) < count:
-        return []
-    end = prompts[len(prompts) - count] if count else len(said)
-    items = []
-    for index, message in enumerate(said[:end]):
-        kind = {"user": "prompt", "assistant": "text"}.get(str(message.get("role")))
-        if kind and isinstance(text := message.get("content"), str) and text:
-            shown = render.clean(render.shown(text))
-            items.append({"kind": kind, "id": f"earlier-{index}", "text": shown, "more": 0})
-    return items
-
-
-def _turn_items(turn: Turn) -> list[dict[str, Any]]:
-    """A turn as the page shows it: what was asked, what came, what is to be said about it."""
-    said = [("prompt", render.shown(turn.prompt))]
-    items: list[dict[str, Any]] = []
-    room = render.SHOWN_CHARACTERS
-    for index, item in enumerate(turn.items):
-        if isinstance(item, Message):
-            items.append({**_text_item(item, index, room), "id": f"{turn.id}-{item.id or index}"})
-            room = max(0, room - len(item.text))
-        else:
-            items.append(tool_item(item))
-    notes = [("note", notice) for notice in turn.notices]
-    if stopped := render.stopped(turn):
-        notes.append(("note", stopped))
-    if turn.error:
-        notes.append(("error", render.error_text(turn)))
-
-    def lines(told: list[tuple[str, str]]) -> list[dict[str, Any]]:
-        return [
-            {"kind": kind, "id": f"{turn.id}-{kind}-{i}", "text": render.clean(text)}
-            for i, (kind, text) in enumerate(told)
-        ]
-
-    return [*lines(said), *items, *lines(notes)]
-
-
-def _still(turn: Turn) -> tuple[str, str]:
-    """A turn as still HTML and as text."""
-    asked = render.clean(render.shown(turn.prompt))
-    style = "border-left: 3px solid var(--jp-brand-color1, #1976d2); padding: 4px 10px; white-space: pre-wrap"
-    html = f'<div style="{style}"><b>You</b> {escape(asked)}</div>{render.html(turn)}'
-    return html, f"You: {asked}\n\n{render.text(turn)}"
-
-
-def _models(backend: str) -> list[str]:
-    """Models to suggest; none where a backend has but one."""
-    if backend == "hosted":
-        return ["claude-sonnet-4-6", "claude-opus-4-6", "claude-haiku-4-5"]
-    if backend in ("local", "embedded"):
-        return ["embedded", "gpt-4o-mini", *(f"{name}/" for name in PROVIDERS)]
-    return []
 
 
 def chat(session_or_backend: Any = None) -> SessionWidget:

@@ -36,7 +36,7 @@ QUIET_SECONDS = 3.5
 def show(run: Run, shell: Any, live: str = "auto", *, background: bool = False) -> None:
     """Show the turn in the cell that runs now. `live`: "widget", "plain", or "auto" to decide here."""
     kind: type[KernelView] = KernelView
-    if live == "widget" or (live == "auto" and _has_widgets(shell)):
+    if live == "widget" or (live == "auto" and has_widgets(shell)):
         from .live import LiveView
 
         kind = LiveView
@@ -50,7 +50,7 @@ def show(run: Run, shell: Any, live: str = "auto", *, background: bool = False) 
     asyncio.run_coroutine_threadsafe(catch_up(), loop.get()).result()
 
 
-def _has_widgets(shell: Any) -> bool:
+def has_widgets(shell: Any) -> bool:
     """Whether the front end shows widgets for certain. jupyter_server names the session to the kernels that
     it starts, and JupyterLab, Notebook 7 and VS Code name the cell; nbclient, papermill and nbconvert do
     neither, and a widget there would end up in the saved file. A kernel that a notebook's cell starts with

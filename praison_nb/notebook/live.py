@@ -66,7 +66,7 @@ class LiveView(KernelView):
         items, room = [], render.SHOWN_CHARACTERS
         for index, item in enumerate(self._turn.items):
             if isinstance(item, Message):
-                items.append(_text_item(item, index, room))
+                items.append(text_item(item, index, room))
                 room = max(0, room - len(item.text))
             else:
                 items.append(tool_item(item))
@@ -76,8 +76,8 @@ class LiveView(KernelView):
     def _update(self) -> None:
         self._sent, (_, before, panel_before) = self._described(self._sent[0] + 1), self._sent
         number, items, panel_now = self._sent
-        message: dict[str, Any] = {"number": number, "items": _patches(before, items), "count": len(items)}
-        if _without_clock(panel_now) != _without_clock(panel_before):
+        message: dict[str, Any] = {"number": number, "items": patches(before, items), "count": len(items)}
+        if without_clock(panel_now) != without_clock(panel_before):
             message["panel"] = panel_now
         self._widget.send(message)
 
@@ -134,12 +134,12 @@ def panel(turn: Turn, *, stoppable: bool, hint: str = "") -> dict[str, Any]:
     }
 
 
-def _without_clock(panel: dict[str, Any]) -> dict[str, Any]:
+def without_clock(panel: dict[str, Any]) -> dict[str, Any]:
     facts = [fact for index, fact in enumerate(panel["facts"]) if index != panel["clock"]]
     return {**panel, "facts": facts, "elapsed": 0}
 
 
-def _text_item(message: Message, index: int, room: int) -> dict[str, Any]:
+def text_item(message: Message, index: int, room: int) -> dict[str, Any]:
     text = message.text
     more = max(0, len(text) - room)
     return {"kind": "text", "id": message.id or str(index), "text": render.clean(text[:room]), "more": more}
@@ -174,7 +174,7 @@ def _readable(call: ToolCall) -> str:
     return json.dumps(values, ensure_ascii=False, indent=2)
 
 
-def _patches(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[list[Any]]:
+def patches(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[list[Any]]:
     """What makes `now` of `before`: [index, whole item or its changed fields]."""
     patches = []
     for index, item in enumerate(now):

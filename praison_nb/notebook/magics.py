@@ -114,6 +114,7 @@ class AgentMagics(Magics):
         %agent forget [SESSION]   delete what is stored of it here
         %agent use BACKEND|MODEL  the default from now on, such as embedded, ollama/llama3.2, or a variable
         %agent models             what this machine offers
+        %agent chat [-s SESSION]  a conversation to type into, in this cell
         %agent budget USD/SCOPE   stop at so much a day, session or notebook; `off` ends that
         %agent price MODEL …      --input USD --output USD per million tokens, or --free
         %agent help               this page and that of %%agent

@@ -19,7 +19,7 @@ from .live import StateWidget
 from .pace import Pace
 
 
-class _SessionWidget(StateWidget):
+class FollowingWidget(StateWidget):
     """Shows a session's panel, or its badge alone, and follows its turns until it is closed."""
 
     kind = "panel"
@@ -100,11 +100,11 @@ class _SessionWidget(StateWidget):
         }
 
 
-class UsagePanel(_SessionWidget):
+class UsagePanel(FollowingWidget):
     """Status, tokens and cost of a backend's (or an agent's) current session, or of one Session."""
 
 
-class StatusBadge(_SessionWidget):
+class StatusBadge(FollowingWidget):
     """The status of a backend's (or an agent's) current session, or of one Session, in words."""
 
     kind = "badge"

@@ -147,21 +147,24 @@ class NoInputError(EOFError):
 
 
 def _no_input(*args: Any, **kwargs: Any) -> str:
-    raise NoInputError("nobody answers input() here: put the value into the code")
+    raise NoInputError("nobody answers here, no input() and no debugger: put the value into the code")
 
 
 @contextmanager
 def _captured(output: Excerpt) -> Iterator[None]:
     """Record what is printed, and let nothing wait for input."""
-    before = sys.stdout, sys.stderr, sys.stdin, builtins.input, getpass.getpass
+    before = sys.stdout, sys.stderr, sys.stdin, builtins.input, getpass.getpass, sys.breakpointhook
+    trace = sys.gettrace()
     recorders = _Recorder(sys.stdout, output), _Recorder(sys.stderr, output)
     sys.stdout, sys.stderr = recorders
     sys.stdin = io.StringIO()
-    builtins.input = getpass.getpass = _no_input
+    builtins.input = getpass.getpass = sys.breakpointhook = _no_input
     try:
         yield
     finally:
-        sys.stdout, sys.stderr, sys.stdin, builtins.input, getpass.getpass = before
+        # A debugger that was begun would go on with what comes next.
+        sys.settrace(trace)
+        sys.stdout, sys.stderr, sys.stdin, builtins.input, getpass.getpass, sys.breakpointhook = before
         for recorder in recorders:
             recorder.is_over = True
         if "left out …]" in str(output):
