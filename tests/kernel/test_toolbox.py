@@ -154,7 +154,7 @@ arrived = started.wait()
 
 
 def test_an_interrupt_ends_it(kernel: Kernel, server: OpenAIServer) -> None:
-    spin = "print('spinning')\nimport sys\nsys.stdout.flush()\nwhile True: pass"
+    spin = "print('spin' + 'ning')\nimport sys\nsys.stdout.flush()\nwhile True: pass"
     call_python(server, spin, timeout=600, goes_on=False)
     cell = kernel.begin("%%agent -t run_python -s spun\nSpin.")
     kernel.read_until(lambda: "spinning" in cell.text)
@@ -198,7 +198,9 @@ def test_a_no_by_a_line(kernel: Kernel, server: OpenAIServer, tmp_path: Path) ->
 
 
 def test_an_interrupt_ends_what_a_background_turn_runs(kernel: Kernel, server: OpenAIServer) -> None:
-    call_python(server, "print('spinning')\nimport sys\nsys.stdout.flush()\nwhile True: pass", timeout=600)
+    call_python(
+        server, "print('spin' + 'ning')\nimport sys\nsys.stdout.flush()\nwhile True: pass", timeout=600
+    )
     cell = kernel.begin("%%agent --bg -o run -t run_python -s spun\nSpin.")
     kernel.read_until(lambda: "spinning" in cell.text)
     # The main thread is busy with the code: only an interrupt reaches the kernel now.
