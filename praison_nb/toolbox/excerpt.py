@@ -37,6 +37,11 @@ class Excerpt:
                     self._tail = self._tail[-self._half :]
             return first
 
+    @property
+    def is_long(self) -> bool:
+        """Whether more was added than the head holds."""
+        return self._total > self._half
+
     def __str__(self) -> str:
         with self._lock:
             head, tail = "".join(self._head), self._tail[-self._half :]

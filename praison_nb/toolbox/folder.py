@@ -8,6 +8,7 @@ no part may be a link: what is checked is what is opened, so that nothing can be
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import secrets
@@ -150,7 +151,9 @@ def _explained(path: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        # Where a link stands in the way, systems say ELOOP, ENOTDIR or EMLINK.
-        raise ToolError(f"{path!r:.200}: {error.strerror or error} (links are not followed).") from None
+        # So systems call a link that stands in the way.
+        is_link = error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EMLINK)
+        why = " (links are not followed)" if is_link else ""
+        raise ToolError(f"{path!r:.200}: {error.strerror or error}{why}.") from None
     except ValueError as error:
         raise ToolError(f"{path!r:.200}: {error}") from None

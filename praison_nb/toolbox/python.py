@@ -167,5 +167,5 @@ def _captured(output: Excerpt) -> Iterator[None]:
         sys.stdout, sys.stderr, sys.stdin, builtins.input, getpass.getpass, sys.breakpointhook = before
         for recorder in recorders:
             recorder.is_over = True
-        if "left out …]" in str(output):
+        if output.is_long:
             sys.stdout.write("\n[… more was printed than is shown here …]\n")
