@@ -1,0 +1,264 @@
+"""The built-in tools in a real kernel: whatever the code does, the kernel goes on."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from servers.kernel import PATIENCE, Cell, Kernel
+from servers.openai import OpenAIServer, reply
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[OpenAIServer]:
+    with OpenAIServer() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared(server: OpenAIServer) -> Iterator[Kernel]:
+    with Kernel(env={"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": "sk-test-1234567890"}) as kernel:
+        yield kernel
+
+
+@pytest.fixture
+def kernel(shared: Kernel) -> Kernel:
+    """The module's kernel, with no conversations and no policies left over."""
+    assert shared.run("%reload_ext praison_nb\n%agent use local\n%agent policy run_python allow").ok
+    return shared
+
+
+def call_python(server: OpenAIServer, code: str, *, goes_on: bool = True, **more: object) -> None:
+    """The model is going to run the code and, where the turn goes on after that, to say that it did."""
+    server.script(reply(calls=[("run_python", json.dumps({"code": code, **more}))]))
+    if goes_on:
+        server.script(reply("Done."))
+
+
+def sent_back(server: OpenAIServer) -> str:
+    """The tool's result as the model got it."""
+    return str(server.bodies[-1]["messages"][-1]["content"])
+
+
+def goes_on(kernel: Kernel) -> bool:
+    """Whether the kernel does what a kernel does."""
+    cell = kernel.run("print('here')\n6 * 7")
+    assert cell.ok and "here" in cell.text and "42" in cell.text, (cell.reply, cell.outputs)
+    return True
+
+
+def test_it_works_in_the_users_namespace(kernel: Kernel, server: OpenAIServer) -> None:
+    kernel.run("import pandas as pd\nframe = pd.DataFrame({'a': [1, 2, 3]})\nimport inspect")
+    call_python(server, "total = int(frame.a.sum())\nprint('summing')\nframe.describe()")
+    cell = kernel.run("%%agent -t run_python\nSum it.")
+    assert cell.ok and "summing" in cell.text
+    assert any("<table" in html and "mean" in html for html in cell.of("text/html"))
+    assert sent_back(server).startswith("summing\nDataFrame, 8 rows") and cell.of("text/markdown") == [
+        "Done."
+    ]
+    assert kernel.run("total").text.strip() == "6"
+    # The module of that name does not stand in the way of the tool.
+    server.script(reply(calls=[("inspect", '{"name": "frame"}')]), reply("Done."))
+    assert kernel.run("%%agent -t inspect\nLook.").ok
+    assert sent_back(server).startswith("frame: pandas.DataFrame, shape (3, 1)")
+
+
+def test_a_function_of_the_notebook_wins(kernel: Kernel, server: OpenAIServer) -> None:
+    kernel.run("def run_python(code: str) -> str:\n    return 'mine: ' + code")
+    call_python(server, "1 + 1")
+    assert kernel.run("%%agent -t run_python\nHi").ok
+    assert sent_back(server) == "mine: 1 + 1"
+    kernel.run("del run_python")
+
+
+def test_a_plot_lands_in_the_cell(kernel: Kernel, server: OpenAIServer) -> None:
+    kernel.run("%matplotlib inline\nimport matplotlib.pyplot as plt")
+    call_python(server, "plt.plot([1, 2]);")
+    cell = kernel.run("%%agent -t run_python\nPlot it.")
+    assert cell.ok and len(cell.of("image/png")) == 1
+    kinds = [list(output.get("data", {})) for output in cell.outputs]
+    assert goes_on(kernel) and kinds
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("print('begun')\nwhile True: pass", "begun\nStopped after 1 s, its limit."),
+        ("import time\ntime.sleep(600)", "Stopped after 1 s, its limit."),
+        ("while True: print('x' * 1000)", "Stopped after 1 s, its limit."),
+        ("while True:\n    try: input()\n    except: continue", "Stopped after 1 s, its limit."),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+        ("input('name? ')", "NoInputError: nobody answers here"),
+        ("import getpass; getpass.getpass()", "NoInputError"),
+        ("import sys; print(repr(sys.stdin.read()))", "''"),
+        ("breakpoint()", "NoInputError"),
+        ("import pdb; pdb.set_trace()\nx = 1", "BdbQuit"),
+        ("import sys; sys.exit(1)", "SystemExit: 1"),
+        ("raise KeyboardInterrupt", "interrupted by the user"),
+        ("import os; os.kill(os.getpid(), 2)", "interrupted by the user"),
+        ("def f(): f()\nf()", "RecursionError"),
+        ("import sys; sys.stdout = None", "(no output)"),
+        ("x = (", "was never closed"),
+        ("await x", "SyntaxError"),
+        ("!touch pwned", "SyntaxError"),
+        ("import threading; threading.Thread(target=lambda: 1 / 0).start()", ""),
+        ("class Bad(Exception):\n    def __str__(self): raise self\nraise Bad()", "Bad"),
+        ("class Bad:\n    def __repr__(self): return 'y' * 10**7\nBad()", "characters left out"),
+        ("'z' * 10**7", "characters left out"),
+    ],
+)
+def test_the_kernel_goes_on(kernel: Kernel, server: OpenAIServer, code: str, told: str) -> None:
+    call_python(server, code, timeout=1, goes_on="interrupted" not in told)
+    cell = kernel.run("%%agent -t run_python -s rough\nRun it.")
+    if "interrupted" in told:
+        # What looks like the user's interrupt is treated as one: the turn ends.
+        assert "KeyboardInterrupt: the turn was stopped" in cell.error
+    else:
+        assert cell.ok, cell.error
+        assert told in sent_back(server) and cell.of("text/markdown") == ["Done."]
+        assert len(sent_back(server)) < 25_000 and len(json.dumps(cell.outputs)) < 150_000
+    assert goes_on(kernel)
+
+
+def test_a_huge_print_is_cut_in_the_cell_too(kernel: Kernel, server: OpenAIServer) -> None:
+    call_python(server, "print('first')\nprint('x' * 20_000_000)\nprint('last')")
+    cell = kernel.run("%%agent -t run_python\nPrint.")
+    assert cell.ok and "first" in cell.text and "more was printed than is shown here" in cell.text
+    assert len(json.dumps(cell.outputs)) < 100_000
+    assert sent_back(server).startswith("first\nx") and sent_back(server).endswith("x\nlast\n")
+    call_python(server, "print('x' * 15_000)")
+    assert "more was printed than is shown here" in kernel.run("%%agent -t run_python\nPrint.").text
+    assert len(sent_back(server)) == 15_001
+
+
+def test_a_thread_that_goes_on_does_no_harm(kernel: Kernel, server: OpenAIServer) -> None:
+    code = """
+import sys, threading
+go_on, held = threading.Event(), sys.stdout
+def work():
+    print("from the thread")
+    started.set()
+    go_on.wait()
+    held.write("afterwards")
+    print("and without it")
+started = threading.Event()
+thread = threading.Thread(target=work)
+thread.start()
+arrived = started.wait()
+"""
+    call_python(server, code)
+    cell = kernel.run("%%agent -t run_python\nStart it.")
+    assert cell.ok and "from the thread" in cell.text and sent_back(server) == "from the thread\n"
+    assert goes_on(kernel)
+    assert kernel.run("go_on.set(); thread.join()").ok
+
+
+def test_an_interrupt_ends_it(kernel: Kernel, server: OpenAIServer) -> None:
+    spin = "print('spin' + 'ning')\nimport sys\nsys.stdout.flush()\nwhile True: pass"
+    call_python(server, spin, timeout=600, goes_on=False)
+    cell = kernel.begin("%%agent -t run_python -s spun\nSpin.")
+    kernel.read_until(lambda: "spinning" in cell.text)
+    kernel.interrupt()
+    assert "KeyboardInterrupt: the turn was stopped" in kernel.finish(cell).error
+    assert goes_on(kernel) and kernel.run("%%agent -s spun\nagain").ok
+
+
+def background(kernel: Kernel, options: str) -> Cell:
+    """A background turn, waited for until it asks."""
+    cell = kernel.run(f"%%agent --bg -o run {options}\nDo it.")
+    assert cell.ok, cell.error
+    kernel.read_until(lambda: "wants to run" in cell.text)
+    return cell
+
+
+def test_a_yes_by_a_line(kernel: Kernel, server: OpenAIServer) -> None:
+    kernel.run("%agent policy run_python ask\nimport threading")
+    code = "where = threading.current_thread() is threading.main_thread()\nprint('at work')"
+    call_python(server, code)
+    cell = background(kernel, "-t run_python -s asked")
+    assert json.dumps({"code": code}) in cell.text and "%agent allow asked" in cell.text
+    assert kernel.run("'where' in globals()").text.strip() == "False"
+    assert "Allowed: run_python" in kernel.run("%agent allow asked").text
+    kernel.read_until(lambda: "Done." in cell.text)
+    # On the main thread, between two cells; what it prints is in the cell that began the turn.
+    assert kernel.run("where").text.strip() == "True"
+    kernel.read_until(lambda: "at work" in cell.text)
+    assert sent_back(server) == "at work\n"
+
+
+def test_a_no_by_a_line(kernel: Kernel, server: OpenAIServer, tmp_path: Path) -> None:
+    kernel.run(f"%cd -q {tmp_path}")
+    server.script(
+        reply(calls=[("write_file", json.dumps({"path": "new.txt", "content": "x"}))]), reply("Pity.")
+    )
+    cell = background(kernel, "-t write_file,read_file")
+    assert "Denied: write_file" in kernel.run("%agent deny").text
+    kernel.read_until(lambda: "Pity." in cell.text)
+    assert sent_back(server) == "The user said no." and not (tmp_path / "new.txt").exists()
+
+
+def test_an_interrupt_ends_what_a_background_turn_runs(kernel: Kernel, server: OpenAIServer) -> None:
+    call_python(
+        server, "print('spin' + 'ning')\nimport sys\nsys.stdout.flush()\nwhile True: pass", timeout=600
+    )
+    cell = kernel.begin("%%agent --bg -o run -t run_python -s spun\nSpin.")
+    kernel.read_until(lambda: "spinning" in cell.text)
+    # The main thread is busy with the code: only an interrupt reaches the kernel now.
+    kernel.interrupt()
+    kernel.read_until(lambda: "Done." in cell.text)
+    assert sent_back(server) == "interrupted by the user" and goes_on(kernel)
+
+
+def test_stop_ends_what_a_background_turn_runs(kernel: Kernel, server: OpenAIServer) -> None:
+    """The main thread is busy with the code: a click arrives on another one."""
+    kernel.run(
+        "import threading\nbegun = threading.Event()\n"
+        "threading.Thread(target=lambda: (begun.wait(), run.stop())).start()"
+    )
+    call_python(server, "begun.set()\nwhile True: pass", goes_on=False, timeout=600)
+    cell = kernel.begin("%%agent --bg -o run -t run_python -s stopped\nSpin.")
+    kernel.read_until(lambda: "stopped by you" in cell.text)
+    assert goes_on(kernel)
+
+
+def test_a_command_in_the_cell(kernel: Kernel, server: OpenAIServer, tmp_path: Path) -> None:
+    kernel.run(f"%cd -q {tmp_path}\n%agent policy execute_command allow")
+    argv = json.dumps({"argv": ["touch", "one; touch two"]})
+    server.script(reply(calls=[("execute_command", argv)]), reply("Done."))
+    assert kernel.run("%%agent -t execute_command\nTouch.").ok
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ""] == ["one; touch two"]
+    assert sent_back(server) == "exit code 0"
+    # An interrupt ends it; one that comes while it starts may hit the program alone.
+    argv = json.dumps({"argv": ["sh", "-c", "touch running; exec sleep 600"]})
+    server.script(reply(calls=[("execute_command", argv)]))
+    cell = kernel.begin("%%agent -t execute_command -s slow\nSleep.")
+    deadline = time.monotonic() + PATIENCE
+    while not (tmp_path / "running").exists():
+        assert time.monotonic() < deadline, "it never started"
+        time.sleep(0.01)
+    kernel.interrupt()
+    assert "KeyboardInterrupt: the turn was stopped" in kernel.finish(cell).error, cell.text
+    assert goes_on(kernel)
+
+
+def test_policies(kernel: Kernel, server: OpenAIServer) -> None:
+    table = kernel.run("%agent policy").text
+    assert re.search(r"run_python +allow", table) and re.search(r"write_file +—", table)
+    assert "never runs" in kernel.run("%agent policy run_python deny").text
+    call_python(server, "1")
+    assert kernel.run("%%agent -t run_python\nHi").ok
+    assert sent_back(server) == "The user does not allow run_python."
+    assert "must be allow, ask or deny" in kernel.run("%agent policy run_python perhaps").error
+    assert "Say `%agent policy TOOL allow`" in kernel.run("%agent policy run_python").error
+    assert "Built in are run_python" in kernel.run("%%agent -t nosuch\nHi").error
+
+
+def test_completion(kernel: Kernel) -> None:
+    for line, offered in [("%%agent -t run", "run_python"), ("%agent pol", "policy")]:
+        answer = kernel.client.complete(line, len(line), reply=True, timeout=60)
+        assert offered in answer["content"]["matches"]
