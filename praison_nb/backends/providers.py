@@ -1,7 +1,7 @@
 """Which server a model's name means. One table; a `base_url` given by the user wins.
 
->>> resolve("ollama/llama3.2").base_url, resolve("ollama/llama3.2").model
-('http://127.0.0.1:11434/v1', 'llama3.2')
+>>> resolve("lmstudio/qwen3").base_url, resolve("lmstudio/qwen3").model
+('http://127.0.0.1:1234/v1', 'qwen3')
 """
 
 from __future__ import annotations

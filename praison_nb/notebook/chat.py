@@ -17,12 +17,13 @@ from typing import Any
 
 from .. import backends, loop, render
 from ..backends.base import Session
+from ..backends.catalog import backend_of, suggested
 from ..errors import ConfigError, PraisonError
 from ..events import new_id
 from ..run import Run
 from ..turn import Turn
-from .chat_items import earlier_items, still_turn, suggested_models, turn_items
-from .conversations import Conversation, Conversations, backend_of, update
+from .chat_items import earlier_items, still_turn, turn_items
+from .conversations import Conversation, Conversations, update
 from .display import NOTHING, has_widgets
 from .live import STATIC, panel, patches, without_clock
 from .widgets import FollowingWidget
@@ -142,7 +143,7 @@ class SessionWidget(FollowingWidget):
             shown = super()._panel()
             words = "".join(f" · {word}" for word in (backend.model, backend.name) if word)
             shown["facts"][0] = ["", render.clean(conversation.name), render.clean(words), ""]
-        return {**shown, "model": backend.model, "models": suggested_models(backend.name)}
+        return {**shown, "model": backend.model, "models": suggested(backend.name)}
 
     # What the page sends
 

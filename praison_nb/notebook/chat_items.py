@@ -7,7 +7,6 @@ from typing import Any
 
 from .. import render
 from ..backends.base import Session
-from ..backends.providers import PROVIDERS
 from ..turn import Message, Turn
 from .live import text_item, tool_item
 
@@ -60,12 +59,3 @@ def still_turn(turn: Turn) -> tuple[str, str]:
     style = "border-left: 3px solid var(--jp-brand-color1, #1976d2); padding: 4px 10px; white-space: pre-wrap"
     html = f'<div style="{style}"><b>You</b> {escape(asked)}</div>{render.html(turn)}'
     return html, f"You: {asked}\n\n{render.text(turn)}"
-
-
-def suggested_models(backend: str) -> list[str]:
-    """Models to suggest; none where a backend has but one."""
-    if backend == "hosted":
-        return ["claude-sonnet-4-6", "claude-opus-4-6", "claude-haiku-4-5"]
-    if backend in ("local", "embedded"):
-        return ["embedded", "gpt-4o-mini", *(f"{name}/" for name in PROVIDERS)]
-    return []

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from html import escape
 from typing import Any
 
 from .. import backends, render
-from ..backends.providers import PROVIDERS
+from ..backends.catalog import offers
 from ..errors import ConfigError
 from ..session import Status
 from .toolbox_magic import policy_command
@@ -55,7 +54,7 @@ def run_command(extension: Any, magics: Any, line: str) -> None:
         case "use":
             _use(extension, magics, rest)
         case "models":
-            _table(extension.shell, ["model", "where", "ready"], _models())
+            _table(extension.shell, ["model", "where", "ready"], [list(row) for row in offers()])
         case "price":
             price_command(extension.shell, rest)
         case "budget":
@@ -139,25 +138,6 @@ def _use(extension: Any, magics: Any, name: str) -> None:
     magics.backend, magics.model = (name, "") if holds_backend else ("", name)
     extension.conversations.forget("main")
     _say(extension.shell, f"%%agent uses {name} from now on, in a new conversation.")
-
-
-def _models() -> list[list[Any]]:
-    ollama = backends.running_ollama()
-    rows = [["embedded", "a small model in a process of this kernel", "yes"]]
-    rows += [["claude-sonnet-4-6 (-b hosted)", "Anthropic's Managed Agents", _key("ANTHROPIC_API_KEY")]]
-    for prefix, provider in PROVIDERS.items():
-        if prefix == "ollama":
-            rows.append([f"ollama/{ollama or '…'}", provider.name, "yes" if ollama else "not running"])
-        else:
-            shown = "gpt-4o-mini" if prefix == "openai" else f"{prefix}/…"
-            rows.append([shown, provider.name, _key(provider.key_variable)])
-    return [*rows, ["gguf:PATH", "your own GGUF file", "yes"]]
-
-
-def _key(variable: str) -> str:
-    if not variable:
-        return "if it runs"
-    return "yes" if os.environ.get(variable) else f"set {variable}"
 
 
 def _say(shell: Any, text: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import backends, toolbox
 from ..backends.base import Backend
-from ..backends.providers import PROVIDERS
+from ..backends.catalog import suggested
 
 OPTIONS = ["-b", "-m", "-s", "-t", "-o", "--new", "--system", "--max-turns", "--budget", "--bg", "--raw"]
 COMMANDS = [
@@ -40,7 +40,7 @@ def complete(extension: Any, shell: Any, event: Any) -> list[str]:
         case "-b" | "use":
             return [*backends.names(), *_names(variables, lambda v: isinstance(v, Backend) or _is_agent(v))]
         case "-m":
-            return ["embedded", "gpt-4o-mini", "claude-sonnet-4-6", *(f"{name}/" for name in PROVIDERS)]
+            return suggested()
         case "-s" | "resume" | "archive" | "delete" | "rename" | "forget":
             from . import session_commands
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import backends, loop, store
 from ..backends.base import Backend
-from ..backends.providers import PROVIDERS, is_embedded
+from ..backends.catalog import backend_of
 from ..errors import ConfigError
 from ..run import Run
 from ..session import Status
@@ -258,21 +258,6 @@ def update(backend: Backend, options: dict[str, Any]) -> None:
 def _option(config: Any, key: str) -> Any:
     value = getattr(config, key, None)
     return list(value) if isinstance(value, tuple) else value
-
-
-def backend_of(model: str | None) -> str | None:
-    """The backend that a model's name speaks of, None where it says nothing.
-
-    >>> backend_of("ollama/llama3.2"), backend_of("embedded"), backend_of("claude-sonnet-4-6")
-    ('local', 'embedded', None)
-    """
-    if not model:
-        return None
-    if is_embedded(model):
-        return "embedded"
-    return (
-        "local" if model.split("/")[0] in PROVIDERS or model.startswith(("gpt-", "o1", "o3", "o4")) else None
-    )
 
 
 def _same(asked_for: Any, backend: Any) -> bool:

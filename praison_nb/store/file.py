@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from ..errors import PraisonError
+from ..usage.schema import apply
 from ..usage.schema import default_path as ledger_path
 
 TIMEOUT_SECONDS = 5.0
@@ -66,16 +67,8 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             f"The store of sessions {path} was written by a newer praison_nb: update this one, or "
             "set PRAISON_NB_SESSIONS to another file. It is left as it is."
         )
-    if version == len(MIGRATIONS):
-        return
-    connection.execute("BEGIN IMMEDIATE")
-    # Another process may have been faster.
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    for script in MIGRATIONS[version:]:
-        for statement in filter(str.strip, script.split(";")):
-            connection.execute(statement)
-    connection.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
-    connection.execute("COMMIT")
+    if version < len(MIGRATIONS):
+        apply(connection, MIGRATIONS)
 
 
 def _explained(error: Exception, path: Path) -> StoreError:

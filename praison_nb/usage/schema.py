@@ -10,6 +10,7 @@ import os
 import sqlite3
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import PraisonError
@@ -124,16 +125,21 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             "to another file. It is left as it is."
         )
     _set_journal(connection, "delete" if network_of(path) else "wal")
-    if version == len(MIGRATIONS):
-        return
+    if version < len(MIGRATIONS):
+        apply(connection, MIGRATIONS)
+
+
+def apply(connection: sqlite3.Connection, migrations: Sequence[str]) -> None:
+    """Bring a file up to date: all of the numbered scripts that it lacks, or none. Its user_version counts
+    them."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         # Another process may have been faster.
         version = connection.execute("PRAGMA user_version").fetchone()[0]
-        for script in MIGRATIONS[version:]:
+        for script in migrations[version:]:
             for statement in filter(str.strip, script.split(";")):
                 connection.execute(statement)
-        connection.execute(f"PRAGMA user_version={len(MIGRATIONS)}")
+        connection.execute(f"PRAGMA user_version={len(migrations)}")
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")

@@ -267,12 +267,6 @@ def test_usage_that_comes_with_every_chunk_is_not_added_up(openai_server: OpenAI
 # The provider's loop
 
 
-@pytest.fixture
-def server() -> Iterator[HostedServer]:
-    with HostedServer() as server:
-        yield server
-
-
 def hosted(server: HostedServer, model: str = SONNET) -> HostedAgent:
     agent = HostedAgent(HostedAgentConfig(api_key=server.api_key, base_url=server.url, model=model))
     agent.backoff_seconds = (0.0, 0.01)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from praison_nb import Agent, HostedAgent, HostedAgentConfig
+from praison_nb import Agent
 from praison_nb.events import ApprovalAsked, Event
 from praison_nb.session import Status
 from praison_nb.turn import ToolCall
@@ -24,34 +24,8 @@ from servers.hosted import (
     request,
     text,
 )
+from servers.hosted_agent import hosted, sent
 from servers.waiting import until
-
-
-@pytest.fixture
-def server() -> Iterator[HostedServer]:
-    with HostedServer() as server:
-        yield server
-
-
-def hosted(
-    server: HostedServer, *, on_tool_confirmation: Any = None, on_custom_tool: Any = None, **fields: Any
-) -> HostedAgent:
-    agent = HostedAgent(
-        HostedAgentConfig(api_key=server.api_key, base_url=server.url, **fields),
-        on_tool_confirmation=on_tool_confirmation,
-        on_custom_tool=on_custom_tool,
-    )
-    agent.backoff_seconds = (0.0, 0.01)
-    return agent
-
-
-def sent(server: HostedServer, kind: str) -> list[dict[str, Any]]:
-    """What clients sent of this kind, and the server took."""
-    sessions = server.sessions.values()
-    events = [event for session in sessions for event in session.events if event["type"] == kind]
-    dropped = ("id", "type", "processed_at")
-    return [{key: value for key, value in event.items() if key not in dropped} for event in events]
-
 
 RM = builtin_tool("rm", {"path": "x"}, result="gone")
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from praison_nb import HostedAgent, HostedAgentConfig, Turn
 from praison_nb import errors as e
 from praison_nb.events import (
     Activity,
@@ -33,31 +31,15 @@ from servers.hosted import (
     text,
     thinking,
 )
+from servers.hosted_agent import hosted, messages, play
 from servers.waiting import until
 
 EVENTS = "/events"
 
 
-@pytest.fixture
-def server() -> Iterator[HostedServer]:
-    with HostedServer() as server:
-        yield server
-
-
 def add(a: int, b: int) -> int:
     """Add two numbers."""
     return a + b
-
-
-def hosted(server: HostedServer, **fields: Any) -> HostedAgent:
-    agent = HostedAgent(HostedAgentConfig(api_key=server.api_key, base_url=server.url, **fields))
-    agent.backoff_seconds = (0.0, 0.01)
-    return agent
-
-
-def play(agent: HostedAgent, prompt: str = "Hi") -> tuple[Turn, list[Event]]:
-    told: list[Event] = []
-    return agent.begin(prompt, subscribers=(lambda event, turn: told.append(event),)).wait(), told
 
 
 def lasting(told: list[Event]) -> list[Any]:
@@ -86,13 +68,6 @@ def assert_previews_are_prefixes(told: list[Event]) -> None:
 
 def activities(told: list[Event]) -> list[str]:
     return [event.text for event in told if isinstance(event, Activity)]
-
-
-def messages(server: HostedServer) -> list[str]:
-    """The texts of all user messages that reached the sessions."""
-    sessions = server.sessions.values()
-    events = [event for session in sessions for event in session.events if event["type"] == "user.message"]
-    return [event["content"][0]["text"] for event in events]
 
 
 SHORT = [request(text("Hé", "llo", deltas=2), usage=Tokens(7, 3, 2), cents=1)]

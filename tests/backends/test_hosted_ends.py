@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, get_args
 
 import pytest
 
-from praison_nb import HostedAgent, HostedAgentConfig, Turn
 from praison_nb import errors as e
 from praison_nb.events import (
     Activity,
-    Event,
 )
 from servers.hosted import (
     HostedServer,
@@ -23,34 +20,9 @@ from servers.hosted import (
     terminated,
     text,
 )
+from servers.hosted_agent import calls, hosted, of, play
 
 FRESH = {"id": "", "status": "unknown", "title": "", "usage": {"input_tokens": 0, "output_tokens": 0}}
-
-
-@pytest.fixture
-def server() -> Iterator[HostedServer]:
-    with HostedServer() as server:
-        yield server
-
-
-def hosted(server: HostedServer, **fields: Any) -> HostedAgent:
-    agent = HostedAgent(HostedAgentConfig(api_key=server.api_key, base_url=server.url, **fields))
-    agent.backoff_seconds = (0.0, 0.01)
-    return agent
-
-
-def play(agent: HostedAgent, prompt: str = "Hi") -> tuple[Turn, list[Event]]:
-    """The turn, and every event of it."""
-    told: list[Event] = []
-    return agent.begin(prompt, subscribers=(lambda event, turn: told.append(event),)).wait(), told
-
-
-def of(kind: type[Any], told: list[Event]) -> list[Any]:
-    return [event for event in told if isinstance(event, kind)]
-
-
-def calls(server: HostedServer, method: str, path: str) -> int:
-    return len(server.seen(method, path))
 
 
 @pytest.mark.parametrize(

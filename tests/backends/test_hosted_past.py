@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from praison_nb import HostedAgent, HostedAgentConfig, Turn
 from praison_nb import errors as e
-from praison_nb.events import (
-    Event,
-)
 from praison_nb.session import Usage
 from servers.hosted import (
     HostedServer,
@@ -21,38 +16,15 @@ from servers.hosted import (
     hold,
     text,
 )
+from servers.hosted_agent import hosted, messages, play
 from servers.waiting import until
 
 EVENTS = "/events"
 
 
-@pytest.fixture
-def server() -> Iterator[HostedServer]:
-    with HostedServer() as server:
-        yield server
-
-
 def add(a: int, b: int) -> int:
     """Add two numbers."""
     return a + b
-
-
-def hosted(server: HostedServer, **fields: Any) -> HostedAgent:
-    agent = HostedAgent(HostedAgentConfig(api_key=server.api_key, base_url=server.url, **fields))
-    agent.backoff_seconds = (0.0, 0.01)
-    return agent
-
-
-def play(agent: HostedAgent, prompt: str = "Hi") -> tuple[Turn, list[Event]]:
-    told: list[Event] = []
-    return agent.begin(prompt, subscribers=(lambda event, turn: told.append(event),)).wait(), told
-
-
-def messages(server: HostedServer) -> list[str]:
-    """The texts of all user messages that reached the sessions."""
-    sessions = server.sessions.values()
-    events = [event for session in sessions for event in session.events if event["type"] == "user.message"]
-    return [event["content"][0]["text"] for event in events]
 
 
 def test_an_old_idle_in_a_replay_ends_nothing(server: HostedServer) -> None:

@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from praison_nb import HostedAgent, HostedAgentConfig
+from praison_nb import HostedAgent
 from praison_nb import errors as e
 from servers.hosted import HostedServer, Tokens, hold, idle, request, text
+from servers.hosted_agent import KEY, hosted
 from servers.waiting import until
 
 FRESH = {"id": "", "status": "unknown", "title": "", "usage": {"input_tokens": 0, "output_tokens": 0}}
-KEY = "sk-ant-test-0123456789"
-
-
-@pytest.fixture
-def server() -> Iterator[HostedServer]:
-    with HostedServer() as server:
-        server.api_key = KEY
-        yield server
-
-
-def hosted(server: HostedServer, **fields: Any) -> HostedAgent:
-    agent = HostedAgent(HostedAgentConfig(**{"api_key": KEY, "base_url": server.url, **fields}))
-    agent.backoff_seconds = (0.0, 0.01)
-    return agent
-
-
-def created(server: HostedServer) -> list[int]:
-    """How many agents, environments and sessions were asked for."""
-    return [len(server.seen("POST", f"/v1/{kind}")) for kind in ("agents", "environments", "sessions")]
-
-
 # The session's status
 
 

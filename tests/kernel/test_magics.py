@@ -5,24 +5,11 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from servers.kernel import Kernel
 from servers.openai import DONE, CutHere, OpenAIServer, chunk, reply
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[OpenAIServer]:
-    with OpenAIServer() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def shared(server: OpenAIServer) -> Iterator[Kernel]:
-    with Kernel(env={"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": "sk-test-1234567890"}) as kernel:
-        yield kernel
 
 
 @pytest.fixture

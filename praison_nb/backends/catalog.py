@@ -1,0 +1,55 @@
+"""What models there are: which backend a name speaks of, what to suggest, what is ready here."""
+
+from __future__ import annotations
+
+import os
+
+from . import running_ollama
+from .providers import PROVIDERS, is_embedded
+
+HOSTED = ["claude-sonnet-4-6", "claude-opus-4-6", "claude-haiku-4-5"]
+LOCAL = ["embedded", "gpt-4o-mini", *(f"{prefix}/" for prefix in PROVIDERS)]
+
+
+def backend_of(model: str | None) -> str | None:
+    """The backend that a model's name speaks of, None where it says nothing.
+
+    >>> backend_of("ollama/llama3.2"), backend_of("embedded"), backend_of("claude-sonnet-4-6")
+    ('local', 'embedded', None)
+    """
+    if not model:
+        return None
+    if is_embedded(model):
+        return "embedded"
+    named = model.split("/")[0] in PROVIDERS or model.startswith(("gpt-", "o1", "o3", "o4"))
+    return "local" if named else None
+
+
+def suggested(backend: str = "") -> list[str]:
+    """Models to suggest for a backend, for all without one; none where a backend has but its own.
+
+    >>> suggested("hosted")[0], suggested("custom")
+    ('claude-sonnet-4-6', [])
+    """
+    known = {"": [*LOCAL, HOSTED[0]], "hosted": HOSTED, "local": LOCAL, "embedded": LOCAL}
+    return known.get(backend, [])
+
+
+def offers() -> list[tuple[str, str, str]]:
+    """Each model or family as (name, where it runs, whether it is ready here or what it lacks)."""
+    ollama = running_ollama()
+    rows = [("embedded", "a small model in a process of this kernel", "yes")]
+    rows.append((f"{HOSTED[0]} (-b hosted)", "Anthropic's Managed Agents", _key("ANTHROPIC_API_KEY")))
+    for prefix, provider in PROVIDERS.items():
+        if prefix == "ollama":
+            rows.append((f"ollama/{ollama or '…'}", provider.name, "yes" if ollama else "not running"))
+        else:
+            shown = "gpt-4o-mini" if prefix == "openai" else f"{prefix}/…"
+            rows.append((shown, provider.name, _key(provider.key_variable)))
+    return [*rows, ("gguf:PATH", "your own GGUF file", "yes")]
+
+
+def _key(variable: str) -> str:
+    if not variable:
+        return "if it runs"
+    return "yes" if os.environ.get(variable) else f"set {variable}"
