@@ -18,9 +18,9 @@ from browser.lab import PATIENCE_MS, Notebook, Server, launch
 PICTURES = Path(__file__).parents[2] / "docs" / "screenshots"
 PROMPT = "Which columns of {df} explain churn best? Check with a quick model."
 WIDGETS = (
-    "from praison_nb.notebook.widgets import StatusBadge, UsagePanel\n"
-    "from IPython.display import display\nimport ipywidgets\n"
-    "ipywidgets.VBox([StatusBadge(r), StatusBadge(u), StatusBadge(scripted()), UsagePanel(r)])"
+    "import ipywidgets\nfrom praison_nb import HostedAgent, StatusBadge, UsagePanel\n"
+    "badges = [StatusBadge(each) for each in (r, f, HostedAgent(), scripted())]\n"
+    "ipywidgets.VBox([*badges, UsagePanel(r)])"
 )
 CELLS = [
     "from collections import namedtuple\n"
@@ -85,7 +85,8 @@ def shoot(browser: Browser, theme: str, name: str) -> None:
         expect(notebook.cell(4)).to_contain_text("stopped by you")
         picture(4, "stopped")
         notebook.run(9)
-        expect(notebook.cell(9).locator(".pnb")).to_have_count(4)
+        expect(notebook.cell(9).locator(".pnb")).to_have_count(5)
+        expect(notebook.cell(9)).to_contain_text("unknown")
         picture(9, "widgets")
         page.close()
 

@@ -59,7 +59,7 @@ async def _run(socket: Any, session: str) -> tuple[list[dict[str, str]], str]:
         await socket.send_json(execute(session, cell))
     by_display: dict[str, dict[str, str]] = {}
     dropped = ""
-    while sum("[idle]" in data.get("text/plain", "") for data in by_display.values()) < CELLS:
+    while sum(_is_still_panel(data) for data in by_display.values()) < CELLS:
         told = json.loads((await asyncio.wait_for(socket.receive(), 60)).data)
         content = told["content"]
         assert told["msg_type"] != "error", content
@@ -68,3 +68,8 @@ async def _run(socket: Any, session: str) -> tuple[list[dict[str, str]], str]:
         if display := content.get("transient", {}).get("display_id"):
             by_display[display] = content["data"]
     return list(by_display.values()), dropped
+
+
+def _is_still_panel(data: dict[str, str]) -> bool:
+    """The last that a turn shows. A live view of a turn that is over already says idle too, in its text."""
+    return "text/html" in data and "[idle]" in data.get("text/plain", "")
