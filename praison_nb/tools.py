@@ -45,6 +45,14 @@ def check_policy(tool: str, policy: object) -> Policy:
     raise ConfigError(f"The policy of {tool} must be allow, ask or deny, not {policy!r:.60}.")
 
 
+def check_policies(policies: Mapping[str, str]) -> None:
+    """Raises ConfigError unless `policies` are policies by tools' names."""
+    if not isinstance(policies, Mapping):
+        raise ConfigError(f"policies must be a dict such as {{'run_python': 'ask'}}, not {policies!r:.60}.")
+    for tool, policy in policies.items():
+        check_policy(tool, policy)
+
+
 class ToolError(Exception):
     """A tool failed: the message goes to the model, its one `line` to the user."""
 

@@ -140,7 +140,8 @@ class Turn:
     @property
     def waiting(self) -> tuple[ToolCall, ...]:
         """The tool calls that wait for the user's yes or no."""
-        return () if self.ended else tuple(call for call in self.tools if call.approval == "asked")
+        asked = (call for call in self.tools if call.approval == "asked" and call.ended is None)
+        return () if self.ended else tuple(asked)
 
     @property
     def status(self) -> Status:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-import json
 import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
@@ -13,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 from ..errors import PraisonError
 from ..events import ApprovalAnswered, ApprovalAsked, Notice, ToolFinished, ToolStarted
 from ..lend import ToolInterrupted
-from ..tools import ToolArgumentError
+from ..render import short
 from ..turn import ToolCall
 from ..values import describe
+from .functions import NO, STOPPED, Functions
 from .hosted_events import Reader
 from .hosted_words import needs_approval, started
 
@@ -24,15 +24,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STOPPED = "The user stopped the turn."
-NO = "The user said no."
-
 
 class Answers:
     """Answers each tool use once; what is not for us stays open, for whoever it is for."""
 
     def __init__(self, turn: HostedTurn, reader: Reader) -> None:
         self._turn, self._reader = turn, reader
+        config = turn.agent.config
+        self._functions = Functions(
+            turn.run, config.local_tools, config.policies, config.working_dir, self._verdict
+        )
         self._waiting: dict[str, tuple[Any, asyncio.Task[None]]] = {}
         """The tool uses whose answer is not known yet, and who works on it."""
         self._mentioned: set[str] = set()
@@ -59,13 +60,14 @@ class Answers:
     def _is_ours(self, use: Any) -> bool:
         if use.type != "agent.custom_tool_use":
             return needs_approval(use)
-        return use.name in self._turn.functions or self._turn.agent.on_custom_tool is not None
+        return use.name in self._functions.tools or self._turn.agent.on_custom_tool is not None
 
     def _mention(self, use: Any) -> None:
         if use.id in self._reader.blocked and use.id not in self._mentioned:
             self._mentioned.add(use.id)
-            line = f"The agent waits for the tool {use.name}, which does not run here."
-            self._turn.put(Notice(text=f"{line} Answer from where it runs, or stop the turn."))
+            line = f"The agent waits for the tool {short(str(use.name), 60)}, which does not run here."
+            hint = "Answer from where it runs; or stop the turn, and name it with -t."
+            self._turn.put(Notice(text=f"{line} {hint}"))
 
     def give_up(self) -> list[dict[str, Any]]:
         """End what is waited for, since the turn was stopped: the answers that say so."""
@@ -81,22 +83,24 @@ class Answers:
         if needs_approval(use):
             self._turn.put(ApprovalAnswered(call_id=use.id, allowed=False))
             return _confirmation(use.id, STOPPED)
+        for event in self._functions.give_up(use.id):
+            self._turn.put(event)
         self._turn.put(ToolFinished(call_id=use.id, result=STOPPED, is_error=True))
         return _result(use.id, STOPPED, True)
 
     async def _approve(self, use: Any) -> None:
         self._turn.put(ApprovalAsked(call_id=use.id))
-        message = await self._verdict(use)
+        message = await self._verdict(use.id)
         self._settle(use.id)
         self._turn.put(ApprovalAnswered(call_id=use.id, allowed=message is None))
         await self._send(_confirmation(use.id, message))
 
-    async def _verdict(self, use: Any) -> str | None:
+    async def _verdict(self, call_id: str) -> str | None:
         """None for yes, else why not. Only a plain True of the callback is a yes."""
         callback = self._turn.agent.on_tool_confirmation
         if callback is None:
-            return await self._turn.run.verdict(use.id)
-        event: ToolStarted = started(use)
+            return await self._turn.run.verdict(call_id)
+        event: ToolStarted = started(self._reader.uses[call_id])
         call = ToolCall(event.call_id, event.name, event.arguments, event.runs, event.time, approval="asked")
         try:
             answer = await self._call(callback, call)
@@ -115,15 +119,12 @@ class Answers:
 
     async def _result_of(self, use: Any) -> tuple[str, bool]:
         """The result for the model, and whether it is an error. What a tool raises never ends the turn."""
-        tool, other = self._turn.functions.get(use.name), self._turn.agent.on_custom_tool
+        other = self._turn.agent.on_custom_tool
+        if use.name in self._functions.tools or other is None:
+            return await self._functions.call(use.id, use.name, started(use).arguments, self._turn.put)
         try:
-            if tool is not None:
-                value = await self._turn.run.call(tool.bind(json.dumps(use.input or {})), tool.is_async)
-            else:
-                assert other is not None
-                value = await self._call(other, use.name, dict(use.input or {}))
-            return describe(value), False
-        except (ToolArgumentError, ToolInterrupted) as error:
+            return describe(await self._call(other, use.name, dict(use.input or {}))), False
+        except ToolInterrupted as error:
             return str(error), True
         except Exception as error:
             return f"{type(error).__name__}: {error}", True

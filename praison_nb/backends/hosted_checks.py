@@ -8,7 +8,6 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from ..errors import ConfigError
-from ..tools import Tool
 
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _TOOLSET = re.compile(r"agent_toolset_\d{8}")
@@ -30,8 +29,8 @@ def text(name: str, value: Any, *, least: int = 1, most: int | None = None) -> N
 
 def mapping(name: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
-        kind = "a function or a dict as the API has it" if name == "tools" else "a dict as the API has it"
-        raise ConfigError(f"{name}: {value!r:.60} is not {kind}.")
+        kinds = "a function, a built-in tool's name or " if name == "tools" else ""
+        raise ConfigError(f"{name}: {value!r:.60} is not {kinds}a dict as the API has it.")
     return dict(value)
 
 
@@ -67,7 +66,7 @@ def model(value: Any) -> None:
         one_of("model['speed']", value["speed"], ("standard", "fast"))
 
 
-def tools(declared: list[dict[str, Any]], functions: dict[str, Tool]) -> None:
+def tools(declared: list[dict[str, Any]]) -> None:
     if len(declared) > 256:
         raise ConfigError(f"tools may be 256 at most; these are {len(declared)}.")
     names = []

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
-from ..tools import Tool, tools_of
+from ..toolbox import resolve
+from ..tools import Tool, check_policies
 from . import hosted_checks as check
 
 AGENT_TOOLSET = "agent_toolset_20260401"
@@ -64,9 +65,11 @@ class HostedAgentConfig:
     """How a HostedAgent works.
 
     `model` is a name, or the API's object `{"id": …, "effort": …, "speed": …}`. `tools` holds Python
-    functions, which run here, and the API's own dicts (`{"type": "agent_toolset_20260401"}`, an
-    `mcp_toolset`, a `custom` tool). `mcp_servers`, `skills`, `multiagent`, `resources` and `vault_ids` are
-    as the API has them. `metadata` is the agent's: strings to strings.
+    functions and names of `praison_nb.toolbox` ("run_python", "read_file", …), which run here, and the API's
+    own dicts (`{"type": "agent_toolset_20260401"}`, an `mcp_toolset`, a `custom` tool). For those that run
+    here `policies` says "allow", "ask" or "deny" by the tool's name, and `working_dir` is where file tools
+    and commands work. `mcp_servers`, `skills`, `multiagent`, `resources` and `vault_ids` are as the API has
+    them. `metadata` is the agent's: strings to strings.
 
     `packages` is a PackagesConfig or `{"pip": ["pandas"]}`. `networking` is a NetworkingConfig, the API's
     dict, or the word "unrestricted" or "limited". `budget` is the most that one session may cost at list
@@ -83,7 +86,9 @@ class HostedAgentConfig:
     model: str | Mapping[str, Any] = "claude-sonnet-4-6"
     system: str = "You are a helpful assistant."
     description: str = ""
-    tools: Sequence[Callable[..., Any] | Mapping[str, Any]] = ({"type": AGENT_TOOLSET},)
+    tools: Sequence[Callable[..., Any] | str | Mapping[str, Any]] = ({"type": AGENT_TOOLSET},)
+    policies: Mapping[str, str] = field(default_factory=dict)
+    working_dir: str = ""
     # What may hold somebody's token is kept out of the repr.
     mcp_servers: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
     skills: Sequence[Mapping[str, Any]] = ()
@@ -108,8 +113,8 @@ class HostedAgentConfig:
         check.text("description", self.description, least=0)
         check.text("session_title", self.session_title, least=0)
         check.model(self.model)
-        functions = self.functions
-        check.tools(self.api_tools, functions)
+        check.tools(self.api_tools)
+        check_policies(self.policies)
         check.mcp_servers(self.mcp_servers, self.api_tools)
         check.skills(self.skills)
         check.multiagent(self.multiagent)
@@ -126,17 +131,17 @@ class HostedAgentConfig:
         return self.model if isinstance(self.model, str) else str(self.model["id"])
 
     @property
-    def functions(self) -> dict[str, Tool]:
-        """The Python functions among the tools, by name."""
+    def local_tools(self) -> list[Callable[..., Any] | str]:
+        """Those of `tools` that run here."""
         check.sequence("tools", self.tools)
-        return tools_of(tool for tool in self.tools if callable(tool))
+        return [tool for tool in self.tools if _runs_here(tool)]
 
     @property
     def api_tools(self) -> list[dict[str, Any]]:
-        """All tools as the API has them, the functions as custom tools."""
-        functions = iter(self.functions.values())
+        """All tools as the API has them, those that run here as custom tools."""
+        ours = iter(resolve(self.local_tools).values())
         return [
-            custom_tool(next(functions)) if callable(tool) else check.mapping("tools", tool)
+            custom_tool(next(ours)) if _runs_here(tool) else check.mapping("tools", tool)
             for tool in self.tools
         ]
 
@@ -201,8 +206,12 @@ AGENT_FIELDS = frozenset(
 ENVIRONMENT_FIELDS = frozenset(("env_name", "packages", "networking"))
 
 
+def _runs_here(tool: Any) -> TypeGuard[Callable[..., Any] | str]:
+    return callable(tool) or isinstance(tool, str)
+
+
 def custom_tool(tool: Tool) -> dict[str, Any]:
-    """A Python function as the API's custom tool."""
+    """A tool that runs here as the API's custom tool."""
     return {
         "type": "custom",
         "name": tool.name,

@@ -49,7 +49,6 @@ class HostedTurn:
     ) -> None:
         self.agent, self.session, self.prompt, self.run = agent, session, prompt, run
         self.joins = joins
-        self.functions = agent.config.functions
         self.stopping = False
         self.connection: Connection
         self.reader: Reader | None = None

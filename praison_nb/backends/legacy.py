@@ -38,7 +38,7 @@ class ManagedConfig(HostedAgentConfig):
     name: str = "Agent"
     model: str | Mapping[str, Any] = "claude-haiku-4-5"
     system: str = "You are a helpful coding assistant."
-    tools: Sequence[Callable[..., Any] | Mapping[str, Any]] = ({"type": AGENT_TOOLSET},)
+    tools: Sequence[Callable[..., Any] | str | Mapping[str, Any]] = ({"type": AGENT_TOOLSET},)
     env_name: str = "praisonai-env"
     session_title: str = "PraisonAI session"
     callable_agents: Sequence[Any] = ()

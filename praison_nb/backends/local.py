@@ -31,6 +31,7 @@ from ..tools import Tool
 from ..turn import estimate_tokens
 from .base import Backend, Session
 from .chat import Reply, choice_schema, chosen_call, without_tools
+from .functions import Functions
 from .local_config import LocalAgentConfig
 from .local_tools import ToolCalls
 from .openai_client import client_of, open_stream
@@ -106,8 +107,8 @@ class _LocalTurn:
     ) -> None:
         self.session, self.config, self.server = session, config, server
         self.new: list[dict[str, Any]] = [{"role": "user", "content": prompt}]
-        self.calls = ToolCalls(run, config)
-        self.tools = self.calls.tools
+        functions = Functions(run, config.tools, config.policies, config.working_dir)
+        self.tools, self.calls = functions.tools, ToolCalls(functions)
         self.emulate = config.runs_embedded
 
     def keep(self) -> None:

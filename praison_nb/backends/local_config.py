@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..toolbox import resolve
-from ..tools import check_policy
+from ..tools import check_policies
 from .providers import is_embedded
 
 
@@ -73,8 +73,7 @@ class LocalAgentConfig:
             raise ConfigError(f"max_turns must be a whole number from 1, not {self.max_turns!r}.")
         if self.timeout is not None and not self.timeout > 0:
             raise ConfigError(f"timeout must be a number of seconds above 0, not {self.timeout!r}.")
-        for tool, policy in self.policies.items():
-            check_policy(tool, policy)
+        check_policies(self.policies)
         names = resolve(self.tools)
         if self.tool_choice not in ("auto", "required", "none", *names):
             known = ", ".join(["auto", "required", "none", *names])

@@ -153,6 +153,7 @@ class Conversations:
                 "variable with -b to go on, or start over with --new."
             )
         changes: dict[str, Any] = {}
+        known: dict[str, Any] = {}
         if backend is None or isinstance(backend, str):
             if stored.backend == "hosted":
                 # What its agent on the server was made with can be changed there only.
@@ -171,7 +172,11 @@ class Conversations:
             made.restore_ids({**stored.ids, "session_id": stored.id})
             made.session.messages[:] = messages
             made.session.title = stored.title
-            conversation.notes.append(f"goes on with the conversation of {moment(stored)}; --new starts over")
+            tools = known.get("tools", []) if "tools" not in options else []
+            words = f", with {', '.join(tools)}" if tools else ""
+            conversation.notes.append(
+                f"goes on with the conversation of {moment(stored)}{words}; --new starts over"
+            )
         else:
             conversation.notes.append("begins anew: what was said before was not kept")
         if stored.is_cut_off and stored.turn:

@@ -46,9 +46,22 @@ def policy_command(extension: Any, rest: str) -> None:
     if len(words) != 2:
         raise ConfigError("Say `%agent policy TOOL allow`, `ask` or `deny`.")
     name, policy = words[0], check_policy(words[0], words[1])
+    if not _runs_here(extension, name):
+        raise ConfigError(
+            f"No tool {name!r:.60} runs here: built in are {', '.join(toolbox.NAMES)}; others are your "
+            "functions. For what runs in a hosted agent's container its permission_policy decides."
+        )
     policies[name] = policy
     for conversation in extension.conversations:
         # A yes for the session was given before this.
         conversation.backend.session.allowed_tools.discard(name)
     said = {"allow": "runs without asking", "ask": "asks before each call", "deny": "never runs"}[policy]
     tables.show(extension.shell, f"{name} {said}, for all agents of this kernel.")
+
+
+def _runs_here(extension: Any, name: str) -> bool:
+    if name in toolbox.NAMES or callable(extension.shell.user_ns.get(name)):
+        return True
+    configs = [getattr(each.backend, "config", None) for each in extension.conversations]
+    tools = [tool for config in configs for tool in getattr(config, "tools", None) or ()]
+    return name in {getattr(tool, "__name__", "") for tool in tools}

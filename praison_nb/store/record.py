@@ -93,6 +93,10 @@ class Record:
         message = {"message_id": told} if (told := getattr(session, "message_id", "")) else {}
         config = getattr(backend, "config", None)
         options = {key: getattr(config, key, None) for key in ("model", "system", "max_turns")}
+        options = {key: value for key, value in options.items() if isinstance(value, str | int)}
+        # The notebook's functions end with it; the built-in tools are known by their names.
+        if names := [tool for tool in getattr(config, "tools", None) or () if isinstance(tool, str)]:
+            options["tools"] = names
         asked_for = backend.name if conversation.asked_for is None else conversation.asked_for
         return Stored(
             id=turn.session_id,
@@ -101,7 +105,7 @@ class Record:
             backend=backend.name,
             asked_for=asked_for if isinstance(asked_for, str) else "",
             model=turn.model or backend.model,
-            options={key: value for key, value in options.items() if isinstance(value, str | int)},
+            options=options,
             ids={**(backend.save_ids() if is_current else {}), **message},
             title=session.title,
             status=turn.status,

@@ -46,7 +46,7 @@ def policy(kind: Any, **more: Any) -> dict[str, Any]:
         ({"model": {"id": "m", "speed": "slow"}}, "speed.*standard, fast"),
         ({"tools": TOOLSET}, "tools must be a list"),
         ({"tools": "bash"}, "tools must be a list"),
-        ({"tools": ["bash"]}, "tools: 'bash' is not a function or a dict"),
+        ({"tools": ["bash"]}, "No tool 'bash'. There are run_python"),
         ({"tools": [{"type": "bash"}]}, "tools: the type 'bash' is none of"),
         ({"tools": [{"name": "x"}]}, "tools: the type None"),
         ({"tools": [lambda: 1]}, "define it with def"),

@@ -507,3 +507,44 @@ def test_hosted_commands(hosted: Kernel, server: HostedServer) -> None:
     assert len(server.sessions[ids["forgotten"]].messages()[1:]) == 4
     error = hosted.run("%agent delete sesn_nosuch").error
     assert "sesn_nosuch" in error and len(error.splitlines()) == 1
+
+
+def test_a_question_is_asked_again_after_the_kernel_was_killed(
+    hosted: Kernel, server: HostedServer, tmp_path: Path
+) -> None:
+    hosted.run(f"%cd -q {tmp_path}")
+    argv = ["sh", "-c", "echo ran >> log.txt"]
+    server.script([custom_tool("execute_command", {"argv": argv}), text("It ran.")], [text("next")])
+    cell = hosted.begin("%%agent -b hosted -t execute_command -s build\nBuild it.")
+    hosted.read_until(lambda: "wants to run" in cell.text)
+    kill(hosted)
+    assert list(tmp_path.glob("log.txt")) == []
+    hosted.run(f"%cd -q {tmp_path}")
+    # The tool is known by its name: nobody has to give it again.
+    resumed = hosted.run("%agent resume build")
+    hosted.read_until(lambda: "wants to run" in resumed.text)
+    assert list(tmp_path.glob("log.txt")) == [] and "execute_command" in resumed.text
+    assert hosted.run("%agent allow build").ok
+    hosted.read_until(lambda: "It ran." in resumed.text)
+    assert (tmp_path / "log.txt").read_text() == "ran\n"
+    assert hosted.run("%%agent -s build\nMore").of("text/markdown") == ["next"]
+    assert len(usage()) == 2 and len(usage(by="request")) == 3
+
+
+def test_built_in_tools_go_on_with_their_session(
+    kernel: Kernel, openai_server: OpenAIServer, tmp_path: Path
+) -> None:
+    kernel.run("def mine() -> str:\n    return 'x'\n%agent policy write_file allow")
+    kernel.run("%%agent -s research -t write_file,mine\none")
+    kernel.restart()
+    kernel.run(f"%cd -q {tmp_path}")
+    # What the user allowed ended with the kernel: it asks.
+    write = reply(calls=[("write_file", '{"path": "a.txt", "content": "x"}')])
+    openai_server.script(write, reply("I see."))
+    cell = kernel.run("%%agent -s research --bg\ntwo")
+    kernel.read_until(lambda: "wants to run" in cell.text)
+    assert kernel.run("%agent deny research").ok
+    told = ("I see.", ", with write_file; --new starts over")
+    kernel.read_until(lambda: all(words in cell.text for words in told))
+    assert list(tmp_path.glob("a.txt")) == []
+    assert [tool["function"]["name"] for tool in openai_server.bodies[-1]["tools"]] == ["write_file"]

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from servers.hosted import HostedServer, custom_tool, text
+from servers.hosted_agent import sent
 from servers.kernel import PATIENCE, Cell, Kernel
 from servers.openai import OpenAIServer, reply
 
@@ -241,6 +244,9 @@ def test_policies(kernel: Kernel, server: OpenAIServer) -> None:
     assert kernel.run("%%agent -t run_python\nHi").ok
     assert sent_back(server) == "The user does not allow run_python."
     assert "must be allow, ask or deny" in kernel.run("%agent policy run_python perhaps").error
+    assert "No tool 'wriet_file' runs here" in kernel.run("%agent policy wriet_file allow").error
+    kernel.run("def pay() -> str:\n    return 'paid'")
+    assert "pay asks before each call" in kernel.run("%agent policy pay ask").text
     assert "Say `%agent policy TOOL allow`" in kernel.run("%agent policy run_python").error
     assert "Built in are run_python" in kernel.run("%%agent -t nosuch\nHi").error
 
@@ -249,3 +255,36 @@ def test_completion(kernel: Kernel) -> None:
     for line, offered in [("%%agent -t run", "run_python"), ("%agent pol", "policy")]:
         answer = kernel.client.complete(line, len(line), reply=True, timeout=60)
         assert offered in answer["content"]["matches"]
+
+
+@pytest.fixture
+def hosted() -> Iterator[tuple[Kernel, HostedServer]]:
+    with HostedServer() as server:
+        env = {"ANTHROPIC_API_KEY": server.api_key, "ANTHROPIC_BASE_URL": server.url}
+        with Kernel(env=env) as kernel:
+            yield kernel, server
+
+
+def test_a_hosted_agent_works_in_the_notebook(hosted: tuple[Kernel, HostedServer]) -> None:
+    kernel, server = hosted
+    code = "import threading\ntotal = sum(numbers)\nprint('summing')\nthreading.current_thread().name"
+    server.script([custom_tool("run_python", {"code": code}), text("It is six.")])
+    kernel.run("numbers = [1, 2, 3]\n%agent policy run_python allow")
+    cell = kernel.run("%%agent -b hosted -t run_python\nSum the numbers.")
+    assert cell.ok and "summing" in cell.text and cell.of("text/markdown") == ["It is six."]
+    ((told,),) = [each["content"] for each in sent(server, "user.custom_tool_result")]
+    assert told["text"] == "summing\nMainThread" and kernel.run("total").text.strip() == "6"
+    server.script([custom_tool("run_python", {"code": "while True: pass", "timeout": 1}), text("Too long.")])
+    cell = kernel.run("%%agent -b hosted\nSpin.")
+    assert cell.ok and "run_python failed: Stopped after 1 s" in cell.text and goes_on(kernel)
+
+
+def test_a_hosted_agent_asks_in_the_background(hosted: tuple[Kernel, HostedServer], tmp_path: Path) -> None:
+    kernel, server = hosted
+    kernel.run(f"%cd -q {tmp_path}")
+    server.script([custom_tool("write_file", {"path": "a.txt", "content": "x"}), text("Written.")])
+    cell = background(kernel, "-b hosted -t write_file,read_file")
+    assert not (tmp_path / "a.txt").exists()
+    assert "Allowed: write_file" in kernel.run("%agent allow").text
+    kernel.read_until(lambda: "Written." in cell.text)
+    assert (tmp_path / "a.txt").read_text() == "x"

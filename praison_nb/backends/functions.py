@@ -1,0 +1,91 @@
+"""The functions and built-in tools that run here, whichever backend's agent calls them: asked about where
+the policy says so, run, and told to model and user."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+from .. import toolbox
+from ..events import ApprovalAnswered, ApprovalAsked, Event, Notice
+from ..lend import ToolInterrupted
+from ..render import SHOWN_CHARACTERS, short
+from ..run import Run
+from ..tools import Tool, ToolError, policy_of
+from ..values import describe
+
+STOPPED = "The user stopped the turn."
+NO = "The user said no."
+Tell = Callable[[Event], None]
+
+
+class Functions:
+    """The tools of one turn. `verdict(call_id)` is the answer to a call that asks: None for yes, else the
+    message of the no."""
+
+    def __init__(
+        self,
+        run: Run,
+        tools: Iterable[Callable[..., object] | str],
+        policies: Mapping[str, str],
+        working_dir: str,
+        verdict: Callable[[str], Awaitable[str | None]] | None = None,
+    ) -> None:
+        self._run, self._policies = run, policies
+        self._verdict = verdict or run.verdict
+        self.tools: dict[str, Tool] = toolbox.resolve(tools, working_dir, run.call)
+        self._asking: set[str] = set()
+
+    def give_up(self, call_id: str) -> list[Event]:
+        """What a call that ends without an answer leaves to be told: a question that was not answered is
+        a no."""
+        asked = call_id in self._asking
+        self._asking.discard(call_id)
+        return [ApprovalAnswered(call_id=call_id, allowed=False)] if asked else []
+
+    async def call(self, call_id: str, name: str, arguments: str, tell: Tell) -> tuple[str, bool]:
+        """The result for the model, and whether it is an error, of which the user hears one line. What a
+        tool raises never ends the turn."""
+        result, problem = await self._call(call_id, name, arguments, tell)
+        if problem:
+            tell(Notice(text=f"{short(name, 60)} failed: {short(problem, 200)}"))
+        return result, problem is not None
+
+    async def _call(self, call_id: str, name: str, arguments: str, tell: Tell) -> tuple[str, str | None]:
+        """The result for the model; for the user the line that says what went wrong, "" where the user knows,
+        None where nothing did."""
+        tool = self.tools.get(name)
+        if tool is None:
+            known = ", ".join(self.tools) or "none"
+            return f"There is no tool {name!r}. There are: {known}.", "there is no such tool"
+        try:
+            function = tool.bind(arguments)
+            if refusal := await self._refusal(call_id, tool, arguments, tell):
+                return refusal, ""
+            if tool.on_loop:
+                return toolbox.hide(describe(await function())), None
+            return describe(await self._run.call(function, tool.is_async)), None
+        except ToolInterrupted as error:
+            return str(error), ""
+        except ToolError as error:
+            text, line = (toolbox.hide(part) for part in (str(error), error.line))
+            return text, line
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+            return text, text
+
+    async def _refusal(self, call_id: str, tool: Tool, arguments: str, tell: Tell) -> str:
+        """Why the call may not run, "" where it may. Where the policy says so, the user is asked."""
+        match policy_of(tool, self._policies):
+            case "allow":
+                return ""
+            case "ask":
+                if len(arguments) > SHOWN_CHARACTERS:
+                    return "The arguments are too long to be shown to the user, who would have to allow them."
+                tell(ApprovalAsked(call_id=call_id))
+                self._asking.add(call_id)
+                message = await self._verdict(call_id)
+                self._asking.discard(call_id)
+                tell(ApprovalAnswered(call_id=call_id, allowed=message is None))
+                return "" if message is None else message or NO
+            case _:
+                return f"The user does not allow {tool.name}."
