@@ -220,6 +220,12 @@ class Backend(Followed, ABC):
         """Go on with the session of another process. Raises ConfigError: a backend that can, does its own."""
         raise ConfigError(f"{self.model} cannot go on with a session of another process.")
 
+    async def read_messages(self, session: Session) -> list[dict[str, Any]]:
+        """What was said in a session whose messages are kept elsewhere and not in `session.messages`:
+        `{"id": str, "role": "user" | "assistant", "content": str}` each, oldest first. On the background
+        loop. Raises PraisonError. Here there are none."""
+        return []
+
     def retrieve_session(self) -> dict[str, Any]:
         """The session as it is: `{"id": str, "status": str, "title": str, "usage": {"input_tokens": int,
         "output_tokens": int, …}}`. Never raises, never lacks a key."""

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .. import loop
 from ..errors import ConfigError, RequestRejectedError, SessionError
 from ..session import SessionInfo, Status
-from .base import Backend
+from .base import Backend, Session
 from .hosted_client import all_pages, client_of, explain, is_stale, load
 from .hosted_config import AGENT_FIELDS, ENVIRONMENT_FIELDS, HostedAgentConfig, budget_dict
+from .hosted_past import read_messages
 from .hosted_session import HostedSession
 
 if TYPE_CHECKING:
@@ -100,6 +101,11 @@ class Life(Backend):
             known = session.known()
             status = known.status if known.status is Status.RUNNING else Status.UNKNOWN
             return SessionInfo(known.id, status, known.title, known.usage)
+
+    async def read_messages(self, session: Session) -> list[dict[str, Any]]:
+        """The messages of `session` on the server. Asks nobody while it has no id."""
+        what = f"the session {session.id}"
+        return await self._asked(read_messages(self, session.id), what) if session.id else []
 
     def list_sessions(self, limit: int | None = None, **options: Any) -> list[dict[str, Any]]:
         """The agent's sessions on the server, newest first, each as `retrieve_session()` has it; all of

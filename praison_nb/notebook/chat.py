@@ -2,7 +2,8 @@
 
 The widget speaks to its page as the live view does, with a flat list of items for all turns; a turn that is
 over is described once and never again. The page sends {"kind": "send" | "new" | "model", "id": …} besides
-what it sends for a turn, and gets {"reply": {"to": id, "taken": bool, "words": …}}.
+what it sends for a turn, and gets {"reply": {"to": id, "taken": bool, "words": …}}. {"kind": "shown"} is its
+first message: what was said before is not asked for until somebody looks.
 
 Behind the widget's output lies a second one with the transcript as plain HTML and text: that is what a
 saved notebook shows where no widget lives.
@@ -12,20 +13,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from html import escape
+from collections.abc import Coroutine
 from typing import Any
 
-from .. import backends, loop, render
+from .. import loop, render
 from ..backends.base import Session
 from ..backends.catalog import backend_of, suggested
 from ..errors import ConfigError, PraisonError
-from ..events import new_id
 from ..run import Run
-from ..turn import Turn
-from .chat_items import earlier_items, still_turn, turn_items
-from .conversations import Conversation, Conversations, update
-from .display import NOTHING, has_widgets
+from .chat_items import turn_items
+from .chat_past import Past
+from .chat_still import Transcript
+from .chat_target import conversation_of
+from .conversations import Conversation, update
 from .live import STATIC, panel, patches, without_clock
+from .still_copy import StillCopy
 from .widgets import FollowingWidget
 
 log = logging.getLogger(__name__)
@@ -33,12 +35,6 @@ log = logging.getLogger(__name__)
 QUIET_SECONDS = 0.5
 """The transcript to save is whole each time: it waits until nothing has happened for so long."""
 BUSY = "A turn is under way: wait until it is over, or press Stop. Your text stays where it is."
-# The transcript shows where no live chat stands before it, and the place of a widget that is gone does not.
-STYLE = (
-    "<style>.jp-OutputArea-child:has(.pnb-chat) + .jp-OutputArea-child:has(.pnb-behind),"
-    ".jp-OutputArea-child:not(:has(.pnb-chat)):has(+ .jp-OutputArea-child .pnb-behind)"
-    "{display: none}</style>"
-)
 
 
 class SessionWidget(FollowingWidget):
@@ -50,23 +46,18 @@ class SessionWidget(FollowingWidget):
 
     def __init__(self, conversation: Conversation, extension: Any) -> None:
         self._conversation, self._conversations = conversation, extension.conversations
-        self._shell, self._magics = extension.shell, extension.magics
-        self._session = session = conversation.backend.session
-        runs = conversation.runs
+        self._magics = extension.magics
+        session, runs = conversation.backend.session, conversation.runs
         others = [i for i, run in enumerate(runs) if run.turn.session_id not in ("", session.id)]
-        # Which of the conversation's turns is the session's first; the page has been told of `_start`.
-        self._first = self._start = others[-1] + 1 if others else 0
-        self._earlier = earlier_items(session, len(runs) - self._first)
-        self._sealed: list[dict[str, Any]] = [*self._earlier]
-        self._seen = 0
+        self._is_open = False
+        self._enter(session, others[-1] + 1 if others else 0)
+        self._seal()
         self._sent: tuple[int, list[dict[str, Any]], dict[str, Any]] = (0, [], {})
         self._acting = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._taken = ""
-        self._still_id = new_id()
-        self._shown = False
         self._timer: asyncio.TimerHandle | None = None
-        self._stills: dict[str, tuple[Turn, str, str]] = {}
+        self._transcript, self._copy = Transcript(), StillCopy(extension.shell)
         super().__init__(conversation.backend)
         self.on_msg(lambda _, content, buffers: self._hear(content))
 
@@ -80,21 +71,28 @@ class SessionWidget(FollowingWidget):
 
     def _ipython_display_(self) -> None:
         """Two outputs: the widget, and behind it the transcript that stays."""
-        live = self._magics.live
-        publish = self._shell.display_pub.publish
-        self._shown = live == "widget" or (live == "auto" and has_widgets(self._shell))
-        if self._shown:
-            bundle = self._repr_mimebundle_()
-            publish({**(bundle[0] if isinstance(bundle, tuple) else bundle), **NOTHING})
-        publish(self._still(), transient={"display_id": self._still_id})
+        self._copy.publish(self, self._magics.live, *self._still())
+        self._hear({"kind": "shown"})
 
     # What the page shows
 
     def _changed(self) -> None:
         session = self._conversation.backend.session
         if session is not self._session:
-            self._session, self._first = session, len(self._conversation.runs)
+            self._enter(session, len(self._conversation.runs))
         super()._changed()
+
+    def _enter(self, session: Session, first: int) -> None:
+        """Show this session from now on; `first` is the first of the conversation's turns that is in it."""
+        self._session, self._first = session, first
+        self._past = Past(self._conversation.backend, session, lambda: self.runs)
+        if self._is_open:
+            self._hear({"kind": "shown"})
+
+    def _seal(self) -> None:
+        """Begin the items anew: what was said before, and no turn that is over yet."""
+        self._before = self._past.items
+        self._sealed, self._seen = [*self._before], 0
 
     def _state(self) -> dict[str, Any]:
         if not self._sent[2]:
@@ -117,8 +115,9 @@ class SessionWidget(FollowingWidget):
     def _show(self) -> None:
         if self.comm is None:
             return
-        if self._start != self._first:
-            self._start, self._seen, self._sealed, self._earlier = self._first, 0, [], []
+        self._past.look()
+        if self._before is not self._past.items:
+            self._seal()
             self._sent = (self._sent[0] + 1, self._items(), self._panel())
             self.send({"state": self._state()})
         else:
@@ -167,10 +166,21 @@ class SessionWidget(FollowingWidget):
                     run.deny(call_id)
             case "ready":
                 self.send({"state": self._state()})
+            case "shown":
+                self._is_open = True
+                self._spawn(self._recall(self._past))
             case "send" | "new" | "model":
-                task = asyncio.get_running_loop().create_task(self._act(message))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                self._spawn(self._act(message))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _recall(self, past: Past) -> None:
+        await past.read()
+        if self._before is not past.items:
+            self._changed()
 
     async def _act(self, message: dict[str, Any]) -> None:
         """Do what may take a while, one after the other, and say how it went."""
@@ -238,7 +248,7 @@ class SessionWidget(FollowingWidget):
         self._end()
         self._conversation = conversation
         self._backend = self._source = conversation.backend
-        self._session, self._first, self._start = conversation.backend.session, 0, -1
+        self._enter(conversation.backend.session, 0)
         self._end = conversation.backend.listen(self._changed)
 
     # What stays
@@ -250,28 +260,11 @@ class SessionWidget(FollowingWidget):
 
     def _save(self) -> None:
         """Put the transcript of now into the outputs behind the widget."""
-        self._shell.display_pub.publish(self._still(), transient={"display_id": self._still_id}, update=True)
+        self._copy.update(*self._still())
 
-    def _still(self) -> dict[str, str]:
-        """The transcript as HTML and as text; each turn is rendered once."""
-        known, self._stills = self._stills, {}
-        for turn in [run.turn for run in self.runs]:
-            old = known.get(turn.id)
-            self._stills[turn.id] = old if old and old[0] is turn else (turn, *still_turn(turn))
-        earlier = [(_SPEAKERS[item["kind"]], item["text"]) for item in self._earlier]
-        html = "".join(f"<p><b>{who}</b></p>{render.markdown(text)}" for who, text in earlier)
-        html += "".join(html for _, html, _ in self._stills.values())
-        text = "\n\n".join(
-            [f"{who}: {text}" for who, text in earlier] + [t for _, _, t in self._stills.values()]
-        )
-        name = self._conversation.name
-        if not html:
-            html = text = escape(f"Chat {name}: nothing said yet.")
-        behind = f'{STYLE}<div class="pnb-behind">{html}</div>' if self._shown else f"<div>{html}</div>"
-        return {"text/html": behind, "text/plain": render.clean(text)}
-
-
-_SPEAKERS = {"prompt": "You", "text": "Agent"}
+    def _still(self) -> tuple[str, str]:
+        turns = [run.turn for run in self.runs]
+        return self._transcript.render(self._conversation.name, self._past.items, turns)
 
 
 def chat(session_or_backend: Any = None) -> SessionWidget:
@@ -294,36 +287,6 @@ def chat(session_or_backend: Any = None) -> SessionWidget:
         )
     load(shell)
     extension = _loaded[id(shell)]
-    conversations = extension.conversations
-    conversation = _conversation(session_or_backend, conversations, extension.magics, shell)
-    conversations.attach(conversation)
+    conversation = conversation_of(session_or_backend, extension)
+    extension.conversations.attach(conversation)
     return SessionWidget(conversation, extension)
-
-
-def _conversation(value: Any, conversations: Conversations, magics: Any, shell: Any) -> Conversation:
-    if isinstance(value, Session):
-        found = next((each for each in conversations if each.backend.session is value), None)
-        if found is None:
-            raise ConfigError(
-                "This session belongs to no conversation of the notebook: give chat() its backend."
-            )
-        return found
-    if value is None or isinstance(value, str):
-        name = value or "main"
-        existing = next((each for each in conversations if each.name == name), None)
-        if existing is not None:
-            return existing
-        backend: Any = magics.backend or None
-        if backend and backend not in backends.names():
-            backend = shell.user_ns.get(backend, backend)
-        options = {"model": magics.model, "system": magics.system, "max_turns": magics.max_turns}
-        kept = {key: option for key, option in options.items() if option}
-        made: Conversation = conversations.get(name, backend, is_named=bool(value), **kept)
-        return made
-    backend = backends.as_backend(value)
-    existing = next((each for each in conversations if each.backend is backend), None)
-    if existing is not None:
-        return existing
-    taken = {each.name for each in conversations}
-    names = (f"chat-{i}" if i > 1 else "chat" for i in range(1, len(taken) + 2))
-    return conversations.get(next(name for name in names if name not in taken), backend, is_named=False)

@@ -1,30 +1,28 @@
-"""A conversation as a chat shows it: items for the page, and the still transcript."""
+"""A conversation as a chat's page shows it."""
 
 from __future__ import annotations
 
-from html import escape
+from collections.abc import Iterable
 from typing import Any
 
 from .. import render
-from ..backends.base import Session
 from ..turn import Message, Turn
 from .live import text_item, tool_item
 
 
-def earlier_items(session: Session, count: int) -> list[dict[str, Any]]:
-    """What was said before the last `count` prompts, where the session's messages are kept here."""
-    said = [message for message in session.messages if isinstance(message, dict)]
-    prompts = [index for index, message in enumerate(said) if message.get("role") == "user"]
-    if len(prompts) < count:
-        return []
-    end = prompts[len(prompts) - count] if count else len(said)
+def message_items(said: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Messages of user and agent, each with a `role` and a `content`; what is neither is left out."""
     items = []
-    for index, message in enumerate(said[:end]):
+    for index, message in enumerate(said):
         kind = {"user": "prompt", "assistant": "text"}.get(str(message.get("role")))
         if kind and isinstance(text := message.get("content"), str) and text:
-            shown = render.clean(render.shown(text))
-            items.append({"kind": kind, "id": f"earlier-{index}", "text": shown, "more": 0})
+            items.append({**line_item(kind, f"earlier-{index}", render.shown(text)), "more": 0})
     return items
+
+
+def line_item(kind: str, item_id: str, text: str) -> dict[str, Any]:
+    """A text of one of the kinds prompt, text, note and error."""
+    return {"kind": kind, "id": item_id, "text": render.clean(text)}
 
 
 def turn_items(turn: Turn) -> list[dict[str, Any]]:
@@ -45,17 +43,6 @@ def turn_items(turn: Turn) -> list[dict[str, Any]]:
         notes.append(("error", render.error_text(turn)))
 
     def lines(told: list[tuple[str, str]]) -> list[dict[str, Any]]:
-        return [
-            {"kind": kind, "id": f"{turn.id}-{kind}-{i}", "text": render.clean(text)}
-            for i, (kind, text) in enumerate(told)
-        ]
+        return [line_item(kind, f"{turn.id}-{kind}-{i}", text) for i, (kind, text) in enumerate(told)]
 
     return [*lines(said), *items, *lines(notes)]
-
-
-def still_turn(turn: Turn) -> tuple[str, str]:
-    """A turn as still HTML and as text."""
-    asked = render.clean(render.shown(turn.prompt))
-    style = "border-left: 3px solid var(--jp-brand-color1, #1976d2); padding: 4px 10px; white-space: pre-wrap"
-    html = f'<div style="{style}"><b>You</b> {escape(asked)}</div>{render.html(turn)}'
-    return html, f"You: {asked}\n\n{render.text(turn)}"

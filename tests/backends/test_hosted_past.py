@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from praison_nb import HostedAgent, LocalAgent, loop
 from praison_nb import errors as e
+from praison_nb.backends.base import Backend
 from praison_nb.session import Usage
+from praison_nb.turn import Message
 from servers.hosted import (
     HostedServer,
     Session,
@@ -15,8 +19,9 @@ from servers.hosted import (
     builtin_tool,
     hold,
     text,
+    thinking,
 )
-from servers.hosted_agent import hosted, messages, play
+from servers.hosted_agent import KEY, hosted, messages, play
 from servers.waiting import until
 
 EVENTS = "/events"
@@ -158,3 +163,68 @@ def test_a_server_that_never_says_when_it_deals_with_a_message(
         turn, _ = play(agent, prompt)
         assert turn.text == prompt and turn.stop_reason == "end_turn"
         assert turn.usage == Usage(uncached_input_tokens=10, output_tokens=5)
+
+
+# What was said
+
+
+def said(agent: Backend) -> list[dict[str, Any]]:
+    reading = agent.read_messages(agent.session)
+    return asyncio.run_coroutine_threadsafe(reading, loop.get()).result(60)
+
+
+def test_what_was_said_is_read(server: HostedServer) -> None:
+    server.page_size = 2
+    server.script([thinking(), builtin_tool("ls", result="a"), text("one ", "more"), text("two")], [text("")])
+    first = hosted(server)
+    turns = [play(first, prompt)[0] for prompt in ("Hi", "Silence", "Hi again")]
+    second = hosted(server)
+    assert said(second) == [] and first.session_id is not None
+    second.resume_session(first.session_id)
+    told = said(second)
+    assert [(each["role"], each["content"]) for each in told] == [
+        ("user", "Hi"),
+        ("assistant", "one more"),
+        ("assistant", "two"),
+        ("user", "Silence"),
+        ("user", "Hi again"),
+        ("assistant", "Hi again"),
+    ]
+    # A turn knows its messages by the same ids.
+    known = [item.id for turn in turns for item in turn.items if isinstance(item, Message) and item.text]
+    assert [each["id"] for each in told if each["role"] == "assistant"] == known
+    assert second.session.messages == [] and second.retrieve_session()["id"] == first.session_id
+
+
+def test_what_is_no_text_is_named(server: HostedServer) -> None:
+    first = hosted(server)
+    play(first)
+    image = {"type": "image", "source": {"type": "url", "url": "https://example.org/a.png"}}
+    content = [{"type": "text", "text": "Look: "}, image]
+
+    async def send() -> None:
+        event: Any = {"type": "user.message", "content": content}
+        await first.client().beta.sessions.events.send(str(first.session_id), events=[event])
+
+    asyncio.run_coroutine_threadsafe(send(), loop.get()).result(60)
+    server.wait_for(lambda: len(messages(server)) == 2)
+    assert [each["content"] for each in said(first) if each["role"] == "user"] == ["Hi", "Look: [image]"]
+
+
+def test_what_was_said_cannot_be_read(server: HostedServer) -> None:
+    agent = hosted(server)
+    agent.resume_session("sesn_nowhere")
+    with pytest.raises(e.ModelNotFoundError, match="sesn_nowhere"):
+        said(agent)
+    server.refuse(2, status=401, message=f"bad key {KEY}")
+    with pytest.raises(e.AuthenticationError) as caught:
+        said(agent)
+    assert KEY not in str(caught.value)
+    agent = hosted(server, api_key=None)
+    agent.resume_session("sesn_nowhere")
+    with pytest.raises(e.MissingKeyError):
+        said(agent)
+
+
+def test_without_a_server_of_its_own_a_session_is_all_here() -> None:
+    assert said(LocalAgent()) == [] and said(HostedAgent()) == []

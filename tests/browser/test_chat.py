@@ -11,6 +11,9 @@ from playwright.sync_api import Locator, Page, expect
 
 from browser.lab import PATIENCE_MS, Notebook, Server
 from browser.test_hostile import Listener, corpus
+from servers.hosted import HostedServer
+from servers.hosted_agent import hosted as an_agent
+from servers.hosted_agent import play
 
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=PATIENCE_MS)
@@ -165,8 +168,45 @@ def test_saved_it_is_a_still_transcript(lab: Server, page: Page) -> None:
     assert "<td>contract_type</td>" in html
 
 
+@pytest.mark.parametrize("show", ["w", "import ipywidgets\nipywidgets.VBox([w])"])
+def test_what_was_said_before_is_there_once_somebody_looks(lab: Server, page: Page, show: str) -> None:
+    with HostedServer() as server:
+        agent = an_agent(server)
+        for prompt in ("one", "**two**<img src=x onerror=window.ran=1>"):
+            play(agent, prompt)
+        address = {"ANTHROPIC_API_KEY": server.api_key, "ANTHROPIC_BASE_URL": server.url}
+        cells = [
+            f"import os, praison_nb\nos.environ.update({address!r})",
+            f"b = praison_nb.HostedAgent()\nb.resume_session({agent.session_id!r})\nw = praison_nb.chat(b)",
+            show,
+        ]
+        notebook = Notebook(page, lab, cells)
+        notebook.run(2)
+        notebook.run(3)
+        notebook.wait_idle(3)
+        before = len(server.requests)
+        notebook.run(4)
+        view = notebook.view(4)
+        expect(view.locator(".pnb-prompt")).to_have_count(2)
+        expect(view.locator(".pnb-prompt").nth(1)).to_contain_text("**two**<img src=x onerror=window.ran=1>")
+        expect(view.locator(".pnb-text strong")).to_have_text("two")
+        assert [(each.method, each.path) for each in server.requests[before:]] == [
+            ("GET", f"/v1/sessions/{agent.session_id}/events")
+        ]
+        say(view, "three")
+        expect(view.locator(".pnb-prompt")).to_have_count(3)
+        expect(view.locator(".pnb-text")).to_have_count(3)
+        expect(view.locator(".pnb-status")).to_have_text("idle")
+        notebook.save()
+        notebook.open()
+        expect(view.locator(".pnb-prompt")).to_have_count(3)
+        say(view, "four")
+        expect(view.locator(".pnb-text")).to_have_count(4)
+        assert page.evaluate("window.ran") is None
+
+
 MANY = """
-from praison_nb.events import TextDelta
+from praison_nb.events import SessionAttached, TextDelta
 class Many(type(scripted())):
     async def events(self, prompt, run):
         yield SessionAttached(session_id="many")

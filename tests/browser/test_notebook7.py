@@ -46,6 +46,55 @@ def test_runs_streams_asks_and_stops(notebook7: Server, page: Page) -> None:
         ]
 
 
+def test_a_chat_streams_stops_and_stays_as_a_transcript(notebook7: Server, page: Page) -> None:
+    cells = ["import praison_nb\nb = counting('chat', words=5)", "praison_nb.chat(b)", "'the last cell'"]
+    notebook = Notebook(page, notebook7, cells)
+    notebook.run(2)
+    notebook.run(3)
+    view = notebook.view(3)
+    field = view.get_by_role("textbox", name="Message")
+    field.click()
+    page.keyboard.type("Count, please.")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("Slowly <b>!")
+    # It began a new line, and ran no cell: neither this one, nor one below that would have been selected.
+    expect(field).to_have_value("Count, please.\nSlowly <b>!")
+    expect(field).to_be_focused()
+    expect(view.locator(".pnb-prompt")).to_have_count(0)
+    expect(notebook.cell(3).locator(".jp-InputArea-prompt")).to_have_text("[4]:")
+    assert not notebook.ended(4) and notebook.cell(5).count() == 0
+    page.keyboard.press("Enter")
+    expect(view.locator(".pnb-prompt")).to_have_text("YouCount, please.\nSlowly <b>!", use_inner_text=True)
+    # It streams: the answer is there and the turn is not over.
+    expect(view.locator(".pnb-text")).to_have_text("0 1 2 3 4")
+    expect(view.locator(".pnb-status")).to_have_text("running")
+    expect(field).to_have_value("")
+    view.get_by_role("button", name="Stop").click()
+    expect(view).to_contain_text("stopped by you after")
+    expect(view.locator(".pnb-status")).to_have_text("idle")
+    notebook7.open_gate("chat")
+    field.fill("To the end.")
+    field.press("Enter")
+    expect(view.locator(".pnb-text").nth(1)).to_have_text("0 1 2 3 4 end")
+    expect(view.locator(".pnb-status")).to_have_text("idle")
+
+    still = notebook.cell(3).locator(".pnb-behind")
+    expect(still).to_contain_text("0 1 2 3 4 end")
+    expect(still).to_be_hidden()
+    saved = notebook.save()
+    assert "widgets" not in saved.metadata
+    transcript = saved.cells[3].outputs[-1]["data"]
+    assert set(transcript) == {"text/html", "text/plain"}
+    assert "You: Count, please.\nSlowly <b>!\n\n0 1 2 3 4" in transcript["text/plain"]
+    notebook7.end_kernels()
+    page.goto("about:blank")
+    page.goto(notebook7.address(notebook.name))
+    expect(still).to_be_visible()
+    for words in ("Slowly <b>!", "stopped by you after", "To the end.", "0 1 2 3 4 end"):
+        expect(still).to_contain_text(words)
+    expect(notebook.cell(3).locator(".jp-OutputArea").get_by_text("widget", exact=False)).to_be_hidden()
+
+
 def test_an_untrusted_notebook_shows_the_same_words(notebook7: Server, page: Page) -> None:
     notebook = Notebook(page, notebook7, ["b = asking()", "%%agent -b b -s ask\nGo"])
     notebook.run(2)

@@ -19,7 +19,7 @@ class SaidView {
 class ChatView extends TurnView {
   constructor(send) {
     super(send);
-    this.element.className = "pnb-chat";
+    this.element.className = "pnb-chat pnb-alive";
     this.list.className = "pnb-list";
     this.list.tabIndex = 0; // scrollable by keyboard
     this.list.setAttribute("role", "log");
@@ -28,6 +28,7 @@ class ChatView extends TurnView {
     this.hint.setAttribute("role", "status");
     this.element.append(this.form(), this.hint);
     this.sent = null;
+    send({ kind: "shown" });
   }
 
   form() {
