@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
-from ..events import Event, SessionAttached
+from ..events import Event, SessionAttached, new_id
 from ..run import Run
 from .base import Backend
 
@@ -34,7 +34,7 @@ class ScriptedBackend(Backend):
 
     async def events(self, prompt: str, run: Run) -> AsyncIterator[Event]:
         """Play the steps."""
-        self.session.id = self.session.id or "scripted-1"
+        self.session.id = self.session.id or f"scripted-{new_id()[:12]}"
         yield SessionAttached(session_id=self.session.id, model=self._model)
         for step in self.steps:
             if isinstance(step, Exception):

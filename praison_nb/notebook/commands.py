@@ -12,6 +12,8 @@ from ..session import Status
 from .toolbox_magic import policy_command
 from .usage_settings import budget_command, price_command
 
+NONE_YET = "No sessions yet: ask something with %%agent."
+
 
 def run_command(extension: Any, magics: Any, line: str) -> None:
     """Do what the line of `%agent` says."""
@@ -39,10 +41,7 @@ def run_command(extension: Any, magics: Any, line: str) -> None:
             # `-s NAME`, as %%agent has it, or the name alone.
             chat(rest.removeprefix("-s").strip() or None)._ipython_display_()
         case "sessions":
-            archived = rest == "all"
-            _table(
-                extension.shell, stored.HEADS, stored.session_rows(extension.conversations, archived=archived)
-            )
+            _stored(extension, archived=rest == "all")
         case "resume":
             _resume(extension, rest)
         case "archive" | "delete" | "forget":
@@ -77,6 +76,16 @@ def _sessions(extension: Any) -> list[list[Any]]:
             [conversation.name, status, model, backend, f"{about}{tokens_in:,}", f"{about}{tokens_out:,}"]
         )
     return rows
+
+
+def _stored(extension: Any, *, archived: bool) -> None:
+    from .session_rows import rows, table_html, table_text
+
+    if not (found := rows(extension.conversations, archived=archived)):
+        _say(extension.shell, NONE_YET)
+        return
+    data = {"text/plain": table_text(found), "text/html": table_html(found)}
+    extension.shell.display_pub.publish(data)
 
 
 def _running(extension: Any, name: str) -> list[Any]:
@@ -146,7 +155,7 @@ def _say(shell: Any, text: str) -> None:
 
 def _table(shell: Any, heads: list[str], rows: list[list[Any]]) -> None:
     if not rows:
-        _say(shell, "No sessions yet: ask something with %%agent.")
+        _say(shell, NONE_YET)
         return
     cells = [[str(value) for value in row] for row in rows]
     widths = [max(len(row[i]) for row in [heads, *cells]) for i in range(len(heads))]

@@ -7,48 +7,9 @@ from typing import Any
 
 from .. import backends, store
 from ..errors import ConfigError
-from ..session import Status
 from ..store import Stored, StoreError
-from ..usage import writer
 from ..usage.place import here
-from ..usage.schema import LedgerError
-from .conversations import Conversation, Conversations, moment, status_of
-
-HEADS = ["session", "status", "model", "backend", "in", "out", "last used", "notebook", "id"]
-
-
-def session_rows(conversations: Conversations, *, archived: bool = False) -> list[list[Any]]:
-    """A row for each stored session, in the order of HEADS, the one used last first. Raises StoreError."""
-    known = [each for each in store.current().all() if archived or not each.is_archived]
-    tokens = _tokens()
-    return [_row(conversations, each, *tokens.get(each.id, (0, 0))) for each in known]
-
-
-def _row(conversations: Conversations, stored: Stored, tokens_in: int, tokens_out: int) -> list[Any]:
-    # Another kernel may have it too, and have used it last.
-    live = conversations.of(stored.id) if stored.process == store.this_process() else None
-    status = live.backend.session.status(Status.UNKNOWN) if live else status_of(stored)
-    name = f"{stored.name} (archived)" if stored.is_archived else stored.name
-    notebook = stored.notebook.replace("\\", "/").rpartition("/")[2]
-    counts = [f"{tokens_in:,}", f"{tokens_out:,}"]
-    return [name, status, stored.model, stored.backend, *counts, moment(stored), notebook, stored.id]
-
-
-def _tokens() -> dict[str, tuple[int, int]]:
-    """Tokens in and out of each session, by the ledger; {} where it cannot be read."""
-    book = writer.current()
-    if not book.ledger.path.exists():
-        return {}
-    query = (
-        "SELECT l.session_id, sum(t.uncached_input_tokens + t.cache_read_input_tokens + "
-        "t.cache_write_5m_input_tokens + t.cache_write_1h_input_tokens), sum(t.output_tokens) "
-        "FROM turns t JOIN labels l ON l.n = t.label WHERE l.session_id != '' GROUP BY l.session_id"
-    )
-    try:
-        with book.lock:
-            return {key: (tokens_in, tokens_out) for key, tokens_in, tokens_out in book.ledger.read(query)}
-    except LedgerError:
-        return {}
+from .conversations import Conversation, Conversations
 
 
 def resume(conversations: Conversations, key: str) -> Conversation:

@@ -67,6 +67,8 @@ _PUT = (
 )
 _LEAVE = "UPDATE sessions SET is_current=0 WHERE notebook=? AND name=?"
 
+_MOVED = "id != :id AND json_extract(turn, '$.id') = :turn"
+
 Change = Callable[[sqlite3.Connection], object]
 
 
@@ -194,9 +196,14 @@ class Store:
 
 
 def putting(session: Stored) -> Change:
-    """The change that keeps `session`; of the sessions of its name at most one is the current one."""
+    """The change that keeps `session`; of the sessions of its name at most one is the current one. A turn
+    whose session got its true id in the middle is no longer another session's."""
 
     def change(connection: sqlite3.Connection) -> None:
+        if {"id", "started"} <= session.turn.keys():
+            here = {"id": session.id, "turn": session.turn["id"], "started": session.turn["started"]}
+            connection.execute(f"DELETE FROM sessions WHERE {_MOVED} AND created >= :started", here)
+            connection.execute(f"UPDATE sessions SET status='idle', turn='{{}}' WHERE {_MOVED}", here)
         if session.is_current:
             connection.execute(_LEAVE, (_text(session.notebook), _text(session.name)))
         connection.execute(_PUT, _values(session))

@@ -190,6 +190,13 @@ class Notebook:
         """Run one of the page's commands, as a menu does."""
         self.page.evaluate("c => jupyterapp.commands.execute(c)", command)
 
+    def restart(self) -> None:
+        """Begin a new kernel in place of the old one; the outputs stay."""
+        self.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+        self.page.wait_for_function(
+            "jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'"
+        )
+
     def ended(self, index: int) -> bool:
         return bool(
             self.page.evaluate(

@@ -22,13 +22,11 @@ from praison_nb.events import (
     Event,
     RequestFinished,
     RequestStarted,
-    SessionAttached,
     Spent,
     TextDelta,
     ToolFinished,
     ToolStarted,
     TurnFinished,
-    new_id,
 )
 from praison_nb.run import Run
 from praison_nb.session import Usage
@@ -119,8 +117,7 @@ def ask(call_id: str, name: str, arguments: str, result: str = "done") -> list[A
 
 
 def scripted(*steps: Any, name: str = "hosted", model: str = MODEL) -> ScriptedBackend:
-    # The ledger counts by the session's id: each backend has its own.
-    backend = ScriptedBackend([SessionAttached(session_id=f"scripted-{new_id()}"), *steps], model=model)
+    backend = ScriptedBackend(steps, model=model)
     backend.name = name
     return backend
 

@@ -33,6 +33,8 @@ CELLS = [
     "%%agent -b u -s local --bg\nHello",
     "%%agent -b m -s formats --bg\nShow me",
     WIDGETS,
+    "import praison_nb\npraison_nb.chat('research')",
+    "praison_nb.sessions()",
 ]
 
 
@@ -88,6 +90,20 @@ def shoot(browser: Browser, theme: str, name: str) -> None:
         expect(notebook.cell(9).locator(".pnb")).to_have_count(5)
         expect(notebook.cell(9)).to_contain_text("unknown")
         picture(9, "widgets")
+        notebook.run(10)
+        field = notebook.view(10).get_by_role("textbox", name="Message")
+        field.fill("And without the tenure?")
+        field.press("Enter")
+        expect(notebook.view(10).locator(".pnb-prompt")).to_have_count(2)
+        expect(notebook.view(10).locator(".pnb-status")).to_have_text("idle")
+        field.fill("Then plot the two of them")
+        picture(10, "chat")
+        notebook.run(11)
+        expect(notebook.cell(11).locator(".pnb-alive tbody tr")).to_have_count(6)
+        # The rows' places depend on how long each took.
+        notebook.cell(11).get_by_label("Sort by").select_option("session")
+        expect(notebook.cell(11).locator(".pnb-alive tbody tr").first).to_contain_text("build")
+        picture(11, "sessions")
         page.close()
 
 

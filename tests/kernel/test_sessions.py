@@ -241,7 +241,9 @@ def test_commands(kernel: Kernel, openai_server: OpenAIServer) -> None:
     kernel.run("%%agent -s other\ntwo")
     kernel.restart()
     table = kernel.run("%agent sessions")
-    assert re.search(r"research +idle +scripted-1 +local +10 +5 +\d{4}-.* churn.ipynb +local-", table.text)
+    assert re.search(
+        r"research +idle +scripted-1 · local +1 +10 +5 +— +\d{4}-.* churn.ipynb +local-", table.text
+    )
     assert table.of("text/html")[0].count("● idle") == 2
     assert "goes on with %%agent -s research" in kernel.run("%agent resume research").text
     kernel.run("%%agent -s research\nagain")

@@ -82,7 +82,7 @@ def test_one_row_for_the_turn_and_one_for_each_request(path: Path) -> None:
         "notebook": "",
         "cell": "",
         "session": "churn",
-        "session_id": "scripted-1",
+        "session_id": turn.session_id,
         "backend": "scripted",
         "provider": "openai",
         "model": "gpt-4o-mini",

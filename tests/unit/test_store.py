@@ -194,3 +194,16 @@ def test_where_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert store.default_path() == tmp_path / "sessions.sqlite"
     monkeypatch.setenv("PRAISON_NB_SESSIONS", str(tmp_path / "other.sqlite"))
     assert store.current().path == tmp_path / "other.sqlite"
+
+
+def test_a_session_that_learns_its_id_late_is_there_once(kept: Store) -> None:
+    turn = {"id": "t", "started": 100.0}
+    running = {"name": "main", "status": Status.RUNNING, "turn": turn}
+    # Begun with this turn, under an id that was never the true one; and one with turns before this one.
+    kept.put(Stored(id="for the time being", created=101.0, **running))
+    kept.put(Stored(id="true", created=102.0, **running))
+    assert [each.id for each in kept.all()] == ["true"]
+    kept.put(Stored(id="true", name="main"))
+    kept.put(Stored(id="true", name="main", status=Status.RUNNING, turn={"id": "u", "started": 200.0}))
+    kept.put(Stored(id="another", name="main", status=Status.RUNNING, turn={"id": "u", "started": 200.0}))
+    assert {each.id: each.status for each in kept.all()} == {"true": Status.IDLE, "another": Status.RUNNING}
