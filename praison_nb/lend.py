@@ -4,9 +4,11 @@ user's function, to be done there."""
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import queue
 import signal
 import threading
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -45,7 +47,7 @@ class Job:
                 asyncio.run_coroutine_threadsafe(self.work_async(), loop.get())
                 return
             with self._interruptible():
-                result = self._function()
+                result = _contained(self._function)
             self._deliver(result, None)
         except KeyboardInterrupt:
             self._deliver(None, ToolInterrupted("interrupted by the user"))
@@ -53,14 +55,11 @@ class Job:
                 raise
         except Exception as error:
             self._deliver(None, error)
-        except BaseException as error:
-            # SystemExit and its like in a tool end the tool, not the kernel.
-            self._deliver(None, RuntimeError(f"{type(error).__name__}: {error}"))
 
     async def work_async(self) -> None:
         """Do an async function here, beside whatever else this loop does."""
         try:
-            self._deliver(await self._function(), None)
+            self._deliver(await _contained_async(self._function), None)
         except asyncio.CancelledError:
             self._deliver(None, ToolInterrupted("the turn was stopped"))
         except Exception as error:
@@ -101,6 +100,76 @@ class Job:
         finally:
             self._thread = None
             signal.signal(signal.SIGINT, before)
+
+
+async def apart(function: Callable[[], Any], is_async: bool) -> Any:
+    """What `function` returns, where nobody lends a thread: it runs on one of a pool."""
+    if is_async:
+        return await _contained_async(function)
+    context = contextvars.copy_context()
+
+    def work() -> Any:
+        try:
+            return context.run(_contained, function)
+        except KeyboardInterrupt:
+            raise ToolInterrupted("interrupted by the user") from None
+
+    return await asyncio.get_running_loop().run_in_executor(loop.pool(), work)
+
+
+def _contained(function: Callable[[], Any]) -> Any:
+    """`function()`. SystemExit and its like end the function, not the kernel or the loop; and a future takes
+    no StopIteration."""
+    try:
+        return function()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if isinstance(error, Exception) and not isinstance(error, StopIteration):
+            raise
+        raise RuntimeError(f"{type(error).__name__}: {error}") from error
+
+
+async def _contained_async(function: Callable[[], Any]) -> Any:
+    try:
+        return await function()
+    except asyncio.CancelledError:
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            raise
+        raise ToolInterrupted("the function was cancelled") from None
+    except Exception:
+        raise
+    except BaseException as error:
+        raise RuntimeError(f"{type(error).__name__}: {error}") from error
+
+
+_for_main: deque[Callable[[], object]] = deque()
+_main_is_at_work = False
+
+
+def give_to_main(work: Callable[[], object]) -> None:
+    """Have `work` done by the main thread as soon as that waits for a turn, whichever that is. `work` raises
+    nothing."""
+    _for_main.append(work)
+
+
+def work_for_main() -> None:
+    """Do what is there for the main thread, where this is the main thread."""
+    global _main_is_at_work
+    if threading.current_thread() is not threading.main_thread():
+        return
+    while _for_main:
+        work, before = _for_main.popleft(), _main_is_at_work
+        _main_is_at_work = True
+        try:
+            work()
+        finally:
+            _main_is_at_work = before
+
+
+def main_is_at_work() -> bool:
+    """Whether the main thread does something of what it was given."""
+    return _main_is_at_work
 
 
 class Inbox:
@@ -145,6 +214,7 @@ class Inbox:
     def _next(self) -> Job | str | None:
         while True:
             closed = self._closed
+            work_for_main()
             try:
                 return self._items.get(timeout=SLICE_SECONDS)
             except queue.Empty:
@@ -161,6 +231,7 @@ class Inbox:
         try:
             while True:
                 closed = self._closed
+                work_for_main()
                 try:
                     item = self._items.get_nowait()
                 except queue.Empty:

@@ -1,21 +1,30 @@
 """The one background event loop. All network I/O and all state of turns live on its thread; nothing else
-in the package makes a thread or a loop."""
+in the package makes a thread or a loop. A pool beside it is for functions of the user's, which may take
+long: the loop's own pool, which the ledger and the store need, is not kept busy by them."""
 
 from __future__ import annotations
 
 import asyncio
 import atexit
+import logging
 import os
 import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
 _thread: threading.Thread | None = None
+_pool: ThreadPoolExecutor | None = None
+_here = threading.local()
 _closers: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
+FUNCTIONS = 32
+"""So many functions of the user's at once; more wait."""
 SHUTDOWN_SECONDS = 2.0
 """How long the process waits at its end for turns to stop and for providers to be told."""
 
@@ -26,10 +35,21 @@ def get() -> asyncio.AbstractEventLoop:
     with _lock:
         if _loop is None:
             _loop = asyncio.new_event_loop()
-            _thread = threading.Thread(target=_loop.run_forever, name="praison_nb", daemon=True)
+            _thread = threading.Thread(target=_work, args=(_loop,), name="praison_nb", daemon=True)
             _thread.start()
             atexit.register(_shutdown)
         return _loop
+
+
+def _work(own: asyncio.AbstractEventLoop) -> None:
+    """Run the loop until it is told to stop: asyncio leaves it when a task raises SystemExit or its like, and
+    then all other turns would stand still."""
+    while True:
+        try:
+            own.run_forever()
+            return
+        except BaseException:
+            log.exception("a task raised what should end the process; the other turns go on")
 
 
 def submit(coroutine: Coroutine[Any, Any, Any], context: Context | None = None) -> asyncio.Future[Any]:
@@ -53,6 +73,24 @@ def submit(coroutine: Coroutine[Any, Any, Any], context: Context | None = None) 
 def on_loop_thread() -> bool:
     """Whether the caller runs on the loop's thread."""
     return threading.current_thread() is _thread
+
+
+def pool() -> ThreadPoolExecutor:
+    """The threads for functions of the user's, started on first use."""
+    global _pool
+    with _lock:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(FUNCTIONS, "praison_nb-function", initializer=_enter_pool)
+        return _pool
+
+
+def _enter_pool() -> None:
+    _here.is_pool = True
+
+
+def in_pool() -> bool:
+    """Whether the caller runs on a thread of the pool."""
+    return getattr(_here, "is_pool", False)
 
 
 def at_exit(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -79,8 +117,8 @@ async def _close() -> None:
 
 def _forget_after_fork() -> None:
     # Threads do not survive a fork: the child gets a loop of its own when it needs one.
-    global _loop, _thread, _lock
-    _loop, _thread, _lock = None, None, threading.Lock()
+    global _loop, _thread, _pool, _lock
+    _loop, _thread, _pool, _lock = None, None, None, threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):

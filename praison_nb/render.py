@@ -12,6 +12,7 @@ from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
 from .session import Status, Usage
+from .text import whole
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -191,8 +192,17 @@ _DANGEROUS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u
 
 
 def clean(text: str) -> str:
-    """`text` without what could drive a terminal or turn its reading direction."""
-    return _DANGEROUS.sub("", text)
+    """`text` as every page takes it, without what could drive a terminal or turn its reading direction."""
+    return _DANGEROUS.sub("", whole(text))
+
+
+def exact(text: str) -> str:
+    """`text` for somebody who decides about it: what `clean` leaves out is written as an escape.
+
+    >>> exact("# only look\\rimport os")
+    '# only look\\\\rimport os'
+    """
+    return _DANGEROUS.sub(lambda match: repr(match[0])[1:-1], whole(text))
 
 
 def shown(text: str, where: str = "the Turn's text") -> str:

@@ -13,6 +13,7 @@ import contextvars
 import inspect
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
+from dataclasses import fields, replace
 from decimal import Decimal
 from typing import Any
 
@@ -30,7 +31,8 @@ from .events import (
     TurnFailed,
     TurnFinished,
 )
-from .lend import Inbox, Job
+from .lend import Inbox, Job, apart
+from .text import whole
 from .turn import Turn, fold
 from .usage import writer
 from .usage.budget import reached
@@ -150,7 +152,7 @@ class Run:
             self._jobs.append(job)
             self._put(job)
             return await job.result()
-        return await (function() if is_async else asyncio.to_thread(function))
+        return await apart(function, is_async)
 
     def verdict(self, call_id: str) -> asyncio.Future[str | None]:
         """The user's answer to a tool call that asks: None for yes, else the message of the no."""
@@ -177,7 +179,10 @@ class Run:
                 self._take(TurnFinished())
             except PraisonError as error:
                 self._take(TurnFailed(error=error))
-            except Exception as error:
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:
+                # SystemExit and its like end the turn, and not the loop that all turns run on.
                 log.debug("a backend raised", exc_info=True)
                 failure = BackendError(f"{self.turn.backend} raised {type(error).__name__}: {error}")
                 failure.__cause__ = error
@@ -233,7 +238,7 @@ class Run:
             # The user said yes to this tool before: nobody is asked.
             self._answer(event.call_id, None)
             return
-        event = self._meter.priced(event, self.turn)
+        event = self._meter.priced(_whole(event), self.turn)
         self.turn = turn = fold(self.turn, event)
         if turn.error:
             turn.error.turn = turn
@@ -302,6 +307,15 @@ class Run:
             self._take(TurnFinished(stop_reason="interrupted"))
         if not task.cancelled() and (error := task.exception()):
             log.error("a turn's task failed", exc_info=error)
+
+
+def _whole(event: Event) -> Event:
+    """`event` with texts that can be shown and stored anywhere."""
+    texts = {f.name: value for f in fields(event) if isinstance(value := getattr(event, f.name), str)}
+    changed: dict[str, Any] = {
+        name: made for name, text in texts.items() if (made := whole(text)) is not text
+    }
+    return replace(event, **changed) if changed else event
 
 
 loop.at_exit(writer.flush)

@@ -23,6 +23,7 @@ from ..errors import ConfigError, TurnStopped
 from ..events import Event, SessionUsage
 from ..run import Run, Source, Subscriber
 from ..session import SessionInfo, Status, Usage
+from ..text import whole
 from ..turn import Turn
 from ..usage.session_cost import Before
 
@@ -147,6 +148,7 @@ class Backend(Followed, ABC):
         come after it is spent. Turns of one session run one after the other."""
         if not isinstance(prompt, str) or not prompt.strip():
             raise ConfigError("The prompt is empty: write what the agent should do.")
+        prompt = whole(prompt)
         turn = Turn(prompt=prompt, session=session, backend=self.name, model=self.model, notices=notices)
         return self._run(
             turn, lambda run: self.events(prompt, run), subscribers, lend=lend, stream=stream, budget=budget

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..events import Event, TextDelta, Thinking, new_id
 from ..session import Usage
+from ..text import split_half
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionChunk
@@ -35,6 +36,7 @@ class Reply:
     model: str = ""
     finish_reason: str = ""
     _texts: list[str] = field(default_factory=list)
+    _half: str = ""
     _by_index: dict[int, CallParts] = field(default_factory=dict)
 
     def take(self, chunk: ChatCompletionChunk) -> Iterator[Event]:
@@ -52,7 +54,8 @@ class Reply:
             thought = getattr(delta, "reasoning_content", None) or getattr(delta, "reasoning", None)
             if thought:
                 yield Thinking(text=str(thought))
-            if text := (delta.content or "") + (delta.refusal or ""):
+            text, self._half = split_half(self._half + (delta.content or "") + (delta.refusal or ""))
+            if text:
                 self._texts.append(text)
                 yield TextDelta(text=text, message_id=self.message_id)
             for part in delta.tool_calls or []:

@@ -27,6 +27,7 @@ from ..events import (
 )
 from ..run import Run
 from ..session import Usage
+from ..text import whole
 from ..tools import Tool
 from ..turn import estimate_tokens
 from .base import Backend, Session
@@ -189,7 +190,7 @@ class _LocalTurn:
         system = [{"role": "system", "content": config.system}] if config.system else []
         body: dict[str, Any] = {
             "model": self.server.model,
-            "messages": [*system, *self.session.messages, *self.new],
+            "messages": whole([*system, *self.session.messages, *self.new]),
             "stream_options": {"include_usage": True},
             **config.options,
         }

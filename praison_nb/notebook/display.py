@@ -153,7 +153,9 @@ class KernelView:
         if self._background and turn.error:
             text = f"{render.error_text(turn)}\n{text}"
         if turn.waiting:
-            asked = "\n".join(f"{call.name} wants to run: {call.arguments}" for call in turn.waiting)
+            asked = "\n".join(
+                render.exact(f"{call.name} wants to run: {call.arguments}") for call in turn.waiting
+            )
             text += f"\n{asked}\n{self._how_to_answer()}"
             html += f"<pre>{escape(render.clean(asked))}</pre>{escape(self._how_to_answer())}"
         return {"text/html": html, "text/plain": render.clean(text)}

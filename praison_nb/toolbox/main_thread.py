@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import signal
 import sys
 import threading
@@ -14,16 +15,19 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..lend import ToolInterrupted
+from .. import loop
+from ..lend import ToolInterrupted, give_to_main, main_is_at_work, work_for_main
 from ..tools import ToolError
+from .seconds import limited
 
 if TYPE_CHECKING:
     from . import Call
 
-LONGEST_SECONDS = 3600.0
 AGAIN_SECONDS = 0.5
 """Code that catches the interrupt gets it again."""
 POLL_SECONDS = 0.2
+PATIENCE_SECONDS = 5.0
+"""So long a main thread may be busy of which nobody knows that it will wait for a turn."""
 
 _insisting: set[asyncio.Task[None]] = set()
 
@@ -40,7 +44,7 @@ def shell() -> Any:
 
 async def supervise(call: Call, function: Callable[[], Any], seconds: float) -> Any:
     """`function()` on the main thread, at most so many seconds from its start. Raises Halted."""
-    seconds = min(max(seconds, 0.1), LONGEST_SECONDS)
+    seconds = limited(seconds)
     own = asyncio.get_running_loop()
     started = asyncio.Event()
     supervised = _Supervised(function, lambda: own.call_soon_threadsafe(started.set))
@@ -104,21 +108,27 @@ class _Supervised:
         if threading.current_thread() is threading.main_thread():
             return self._run()
         kernel = getattr(shell(), "kernel", None)
-        if kernel is None:
-            raise ToolError("Python runs on the main thread only, and nothing there waits for this turn.")
         future: Future[Any] = Future()
-        context = contextvars.copy_context()
         with self._lock:
             self._handed_over = future
-        kernel.io_loop.add_callback(context.run, self._work, future)
+        give_to_main(functools.partial(contextvars.copy_context().run, self._work, future))
+        if kernel is not None:
+            kernel.io_loop.add_callback(work_for_main)
+        # Between two cells a kernel's main thread is free again. Elsewhere it may be waiting for this one.
+        will_be_free = kernel is not None and loop.in_pool()
+        waited_since = time.monotonic()
         while True:
             try:
                 return future.result(timeout=POLL_SECONDS)
             except TimeoutError:
                 if future.done():
                     raise
-                if not kernel.io_loop.asyncio_loop.is_running():
+                if kernel is not None and not kernel.io_loop.asyncio_loop.is_running():
                     raise ToolInterrupted("the kernel has ended") from None
+            if main_is_at_work():
+                waited_since = time.monotonic()
+            if not will_be_free and time.monotonic() > waited_since + PATIENCE_SECONDS and future.cancel():
+                raise ToolError("Python runs on the main thread only, and nothing there waits for this turn.")
 
     def _work(self, future: Future[Any]) -> None:
         if not future.set_running_or_notify_cancel():

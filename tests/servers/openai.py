@@ -20,6 +20,7 @@ from typing import Any
 from aiohttp import web
 from openai.types.chat import ChatCompletionChunk
 
+from praison_nb.text import whole
 from servers.base import Gate, LoopbackServer
 
 
@@ -131,5 +132,7 @@ class OpenAIServer(LoopbackServer):
             elif isinstance(step, bytes):
                 await stream.write(step)
             else:
-                await stream.write(b"data: " + json.dumps(step, ensure_ascii=False).encode() + b"\n\n")
+                # Half a character can be sent as an escape only.
+                data = json.dumps(step, ensure_ascii=whole(step) != step)
+                await stream.write(f"data: {data}\n\n".encode())
         return stream.response

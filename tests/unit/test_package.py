@@ -16,6 +16,7 @@ PACKAGE = Path(praison_nb.__file__).parent
 
 # Imports go from right to left only.
 ROOMS = [
+    ["text"],
     ["errors", "session", "events"],
     ["turn", "render", "managed", "tools", "values"],
     ["usage", "store"],

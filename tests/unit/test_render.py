@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from decimal import Decimal
 from html.parser import HTMLParser
@@ -25,8 +26,9 @@ from praison_nb.events import (
     TurnFinished,
 )
 from praison_nb.notebook.display import NOTHING
+from praison_nb.notebook.live import tool_item
 from praison_nb.session import Usage
-from praison_nb.turn import Turn, fold
+from praison_nb.turn import ToolCall, Turn, fold
 
 USAGE = Usage(uncached_input_tokens=3660, cache_read_input_tokens=10342, output_tokens=1460)
 
@@ -180,3 +182,11 @@ def test_nbconvert_shows_answer_tools_and_panel() -> None:
 def test_a_session_without_any_price_shows_no_sum() -> None:
     told = Spent(per="session", usd=Decimal(0), turns=3, unpriced=3)
     assert "session" not in render.panel_text(Turn(session="main", spent=(told,)))
+
+
+def test_who_decides_about_a_call_sees_what_will_run() -> None:
+    code = "# only look\rimport os\x0c; a = '\u202egniht'; b = '\ud83d'\n\tpass"
+    call = ToolCall("c", "run_python", json.dumps({"code": code}), "function", 0.0, approval="asked")
+    item = tool_item(call)
+    assert item["arguments"] == "# only look\\rimport os\\x0c; a = '\\u202egniht'; b = '�'\n\tpass"
+    assert item["line"].startswith("# only look import os")
