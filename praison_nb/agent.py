@@ -23,6 +23,7 @@ from .backends import as_backend, choose
 from .backends.base import Backend, raise_for
 from .run import Run
 from .turn import Turn
+from .verdicts import ask_by_input
 
 
 class Agent:
@@ -47,23 +48,24 @@ class Agent:
         """Send `prompt` and return the answer, or with `stream` an iterator over its pieces.
 
         Works in scripts, notebooks and threads. Ctrl-C stops the turn and is raised again; `turn` keeps
-        what there was. Raises the errors of `praison_nb.errors`, each with `.turn`.
+        what there was. A tool that asks is asked about by `input()`, and not run where nobody can answer.
+        Raises the errors of `praison_nb.errors`, each with `.turn`.
         """
         if stream:
             return self._stream(prompt)
-        self._run = self.backend.begin(prompt, session=self.name)
+        self._run = self.backend.begin(prompt, session=self.name, asker=ask_by_input)
         turn = self._run.wait()
         raise_for(turn)
         return turn.text
 
     def _stream(self, prompt: str) -> Iterator[str]:
-        self._run = run = self.backend.begin(prompt, session=self.name, stream=True)
+        self._run = run = self.backend.begin(prompt, session=self.name, stream=True, asker=ask_by_input)
         yield from run.text()
         raise_for(run.turn)
 
     async def astart(self, prompt: str) -> str:
         """`start` for code that awaits."""
-        self._run = self.backend.begin(prompt, session=self.name)
+        self._run = self.backend.begin(prompt, session=self.name, asker=ask_by_input)
         turn = await self._run
         raise_for(turn)
         return turn.text

@@ -181,6 +181,17 @@ def arguments(call: ToolCall) -> str:
     return "" if values == {} else json.dumps(values, ensure_ascii=False)
 
 
+def readable(call: ToolCall) -> str:
+    """The arguments in full: the bare text when that is all there is, else JSON in lines."""
+    try:
+        values = json.loads(call.arguments)
+    except ValueError:
+        return call.arguments
+    if isinstance(values, dict) and [type(value) for value in values.values()] == [str]:
+        return str(*values.values())
+    return json.dumps(values, ensure_ascii=False, indent=2)
+
+
 def short(text: str, width: int) -> str:
     """One line of at most `width` characters."""
     line = " ".join(text.split())

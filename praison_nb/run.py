@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import inspect
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
@@ -23,6 +24,7 @@ from .events import (
     Activity,
     ApprovalAsked,
     Event,
+    Notice,
     RequestFinished,
     RequestStarted,
     Spent,
@@ -38,6 +40,7 @@ from .usage import writer
 from .usage.budget import reached
 from .usage.meter import Meter
 from .usage.session_cost import BeforeTurn
+from .verdicts import NO, Asker, Verdicts
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +59,7 @@ class Run:
     With `lend`, somebody will wait for the run and lend their thread; without, functions run on a thread
     of the pool. `budget` in USD is the turn's own; the others that count are in the ledger. `before` says
     what the session had used before the turn. `allowed` is the session's set of tools that the user said
-    yes to once and for all.
+    yes to once and for all; `asker` asks the user about the others, where nobody else does.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class Run:
         budget: Decimal | None = None,
         before: BeforeTurn = lambda turn: None,
         allowed: set[str] | None = None,
+        asker: Asker | None = None,
     ) -> None:
         self.turn = turn
         self.stopping = False
@@ -78,12 +82,15 @@ class Run:
         self._meter = Meter(budget, before)
         self._subscribers: list[Subscriber] = [self._meter, *subscribers]
         self._lend = lend
-        self._allowed = set() if allowed is None else allowed
         self._streams = False
         self._said: dict[str, int] = {}
         self._jobs: list[Job] = []
         self._inbox = Inbox()
-        self._verdicts: dict[str, asyncio.Future[str | None]] = {}
+        self._verdicts = Verdicts(
+            set() if allowed is None else allowed,
+            None if asker is None else lambda call: self.call(functools.partial(asker, call), False),
+            lambda line: self._take(Notice(text=line)),
+        )
         self._task: asyncio.Future[Any] | None = None
 
     def begin(self, *, stream: bool = False) -> Run:
@@ -105,9 +112,9 @@ class Run:
         in this session too."""
         loop.get().call_soon_threadsafe(self._approve, call_id, for_session)
 
-    def deny(self, call_id: str, message: str = "The user said no.") -> None:
+    def deny(self, call_id: str, message: str = NO) -> None:
         """Refuse the tool call that waits; the model gets `message`."""
-        loop.get().call_soon_threadsafe(self._answer, call_id, message)
+        loop.get().call_soon_threadsafe(self._verdicts.answer, call_id, message)
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Call `subscriber(event, turn)` on the loop's thread after each event, and return what ends that."""
@@ -156,7 +163,7 @@ class Run:
 
     def verdict(self, call_id: str) -> asyncio.Future[str | None]:
         """The user's answer to a tool call that asks: None for yes, else the message of the no."""
-        return self._verdicts.setdefault(call_id, loop.get().create_future())
+        return self._verdicts.of(call_id)
 
     # On the loop's thread
 
@@ -234,9 +241,9 @@ class Run:
     def _take(self, event: Event) -> None:
         if self.stopping and isinstance(event, TurnFinished | TurnFailed):
             event = TurnFinished(stop_reason="interrupted", time=event.time)
-        if isinstance(event, ApprovalAsked) and self._tool(event.call_id) in self._allowed:
+        if isinstance(event, ApprovalAsked) and self._verdicts.always(self._tool(event.call_id)):
             # The user said yes to this tool before: nobody is asked.
-            self._answer(event.call_id, None)
+            self._verdicts.answer(event.call_id, None)
             return
         event = self._meter.priced(_whole(event), self.turn)
         self.turn = turn = fold(self.turn, event)
@@ -244,6 +251,9 @@ class Run:
             turn.error.turn = turn
         if self._streams:
             self._say(event)
+        if isinstance(event, ApprovalAsked):
+            for call in turn.waiting:
+                self._verdicts.asked(call)
         for subscriber in tuple(self._subscribers):
             try:
                 subscriber(event, turn)
@@ -285,21 +295,16 @@ class Run:
 
     def _approve(self, call_id: str, for_session: bool) -> None:
         if not for_session:
-            self._answer(call_id, None)
+            self._verdicts.answer(call_id, None)
             return
         name = self._tool(call_id)
-        self._allowed.add(name)
+        self._verdicts.allow_always(name)
         for call in self.turn.waiting:
             if call.name == name:
-                self._answer(call.id, None)
+                self._verdicts.answer(call.id, None)
 
     def _tool(self, call_id: str) -> str:
         return next((call.name for call in self.turn.tools if call.id == call_id), "")
-
-    def _answer(self, call_id: str, message: str | None) -> None:
-        verdict = self.verdict(call_id)
-        if not verdict.done():
-            verdict.set_result(message)
 
     def _close(self, task: asyncio.Future[Any]) -> None:
         if self.turn.ended is None:

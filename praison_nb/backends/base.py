@@ -26,6 +26,7 @@ from ..session import SessionInfo, Status, Usage
 from ..text import whole
 from ..turn import Turn
 from ..usage.session_cost import Before
+from ..verdicts import Asker, ask_by_input
 
 
 class Followed:
@@ -142,16 +143,24 @@ class Backend(Followed, ABC):
         lend: bool = True,
         stream: bool = False,
         budget: Decimal | None = None,
+        asker: Asker | None = None,
     ) -> Run:
         """Start a turn and return it under way. `session` is the conversation's name for people; with
         `lend` the caller is going to wait for it; `budget` in USD ends it before the request that would
-        come after it is spent. Turns of one session run one after the other."""
+        come after it is spent. Tool calls that ask wait for the Run's `approve` or `deny`, or are asked
+        about by `asker`. Turns of one session run one after the other."""
         if not isinstance(prompt, str) or not prompt.strip():
             raise ConfigError("The prompt is empty: write what the agent should do.")
         prompt = whole(prompt)
         turn = Turn(prompt=prompt, session=session, backend=self.name, model=self.model, notices=notices)
         return self._run(
-            turn, lambda run: self.events(prompt, run), subscribers, lend=lend, stream=stream, budget=budget
+            turn,
+            lambda run: self.events(prompt, run),
+            subscribers,
+            lend=lend,
+            stream=stream,
+            budget=budget,
+            asker=asker,
         )
 
     def _run(
@@ -163,6 +172,7 @@ class Backend(Followed, ABC):
         lend: bool,
         stream: bool = False,
         budget: Decimal | None = None,
+        asker: Asker | None = None,
     ) -> Run:
         record = self.session
         record.is_resumed = record.is_resumed or (bool(record.id) and record.run is None)
@@ -175,18 +185,19 @@ class Backend(Followed, ABC):
             budget=budget,
             before=record.before,
             allowed=record.allowed_tools,
+            asker=asker,
         )
         return record.run.begin(stream=stream)
 
     async def execute(self, prompt: str, **kwargs: Any) -> str:
         """Send `prompt` and return the whole answer. Raises the turn's error (see praison_nb.errors)."""
-        turn = await self.begin(prompt)
+        turn = await self.begin(prompt, asker=ask_by_input)
         raise_for(turn)
         return turn.text
 
     async def stream(self, prompt: str, **kwargs: Any) -> AsyncIterator[str]:
         """Send `prompt` and yield the answer in pieces. Leaving early stops the turn."""
-        run = self.begin(prompt, stream=True)
+        run = self.begin(prompt, stream=True, asker=ask_by_input)
         async with aclosing(run.atext()) as pieces:
             async for text in pieces:
                 yield text

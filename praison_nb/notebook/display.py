@@ -50,6 +50,15 @@ def show(run: Run, shell: Any, live: str = "auto", *, background: bool = False) 
     asyncio.run_coroutine_threadsafe(catch_up(), loop.get()).result()
 
 
+def takes_clicks(shell: Any, live: str) -> bool:
+    """Whether the user can answer in the page while the cell runs."""
+    if not hasattr(shell, "kernel") or live == "plain" or not (live == "widget" or has_widgets(shell)):
+        return False
+    from .live import LISTENS
+
+    return LISTENS
+
+
 def has_widgets(shell: Any) -> bool:
     """Whether the front end shows widgets for certain. jupyter_server names the session to the kernels that
     it starts, and JupyterLab, Notebook 7 and VS Code name the cell; nbclient, papermill and nbconvert do
@@ -163,7 +172,7 @@ class KernelView:
     def _how_to_answer(self) -> str:
         if self._background:
             return f"Answer with `%agent allow {self._turn.session}` or `%agent deny {self._turn.session}`."
-        return "Interrupt the kernel to stop; a turn of `%%agent --bg` can be answered with `%agent allow`."
+        return ""
 
     def _publish(self, data: dict[str, Any], display_id: str, *, update: bool = True) -> None:
         self._shell.display_pub.publish(data, transient={"display_id": display_id}, update=update)

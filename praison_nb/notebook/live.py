@@ -10,7 +10,6 @@ and the page sends {"kind": "stop" | "allow" | "allow_session" | "deny" | "ready
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -156,22 +155,11 @@ def tool_item(call: ToolCall) -> dict[str, Any]:
         "id": call.id,
         "name": render.clean(call.name),
         "line": render.exact(render.short(render.arguments(call), 80)),
-        "arguments": render.shown(render.exact(_readable(call)), render.RESULTS),
+        "arguments": render.shown(render.exact(render.readable(call)), render.RESULTS),
         "result": render.clean(render.shown(call.result, render.RESULTS)),
         "state": state,
         "seconds": "" if call.seconds is None else f"{call.seconds:.1f} s",
     }
-
-
-def _readable(call: ToolCall) -> str:
-    """The arguments in full: the bare text when that is all there is, else JSON in lines."""
-    try:
-        values = json.loads(call.arguments)
-    except ValueError:
-        return call.arguments
-    if isinstance(values, dict) and [type(value) for value in values.values()] == [str]:
-        return str(*values.values())
-    return json.dumps(values, ensure_ascii=False, indent=2)
 
 
 def patches(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[list[Any]]:

@@ -172,18 +172,21 @@ class Extension:
     def begin(self, arguments: Any, cell: str, defaults: AgentMagics) -> Run:
         """Start the turn that a cell asks for and show it."""
         from ..usage.price_file import amount
+        from ..verdicts import ask_by_input
+        from .display import takes_clicks
         from .fill import fill
         from .toolbox_magic import tools_named
         from .usage_settings import give_budget
 
         backend = self._backend(arguments.backend or (None if arguments.model else defaults.backend))
+        session = unquoted(arguments.session)
         conversation = self.conversations.get(
-            arguments.session or arguments.backend or "main",
+            session or arguments.backend or "main",
             backend,
             new=arguments.new,
-            is_named=bool(arguments.session),
+            is_named=bool(session),
             model=arguments.model or (None if arguments.backend else defaults.model) or None,
-            system=_unquoted(arguments.system) or defaults.system or None,
+            system=unquoted(arguments.system) or defaults.system or None,
             max_turns=arguments.max_turns or defaults.max_turns or None,
             tools=tools_named(arguments.tools, self.shell.user_ns),
         )
@@ -199,6 +202,7 @@ class Extension:
             lend=not arguments.bg,
             stream=in_terminal and not arguments.bg,
             budget=arguments.budget and amount(arguments.budget, "--budget"),
+            asker=None if arguments.bg or takes_clicks(self.shell, defaults.live) else ask_by_input,
         )
         if not in_terminal:
             from .display import show
@@ -272,7 +276,7 @@ async def _nothing() -> None:
     """For the `await` that stands before our cells."""
 
 
-def _unquoted(text: str | None) -> str | None:
+def unquoted(text: str | None) -> str | None:
     """IPython's argument splitting keeps the quotes."""
     if text and len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
         return text[1:-1]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from servers.kernel import Kernel
+from servers.kernel import PATIENCE, Kernel
 from servers.openai import OpenAIServer, reply
 
 
@@ -46,3 +48,46 @@ def test_half_a_character_reaches_the_page_whole(kernel: Kernel, server: OpenAIS
     assert kernel.run("%agent allow half\nawait run").ok
     kernel.read_until(lambda: "Half �." in cell.text)
     assert kernel.run("1 + 1").text.strip() == "2"
+
+
+WRITE = reply(calls=[("write_file", '{"path": "a.txt", "content": "x"}')])
+
+
+@pytest.mark.parametrize(("answer", "is_written"), [("y", True), ("", False)])
+def test_without_widgets_the_front_end_is_asked(
+    kernel: Kernel, server: OpenAIServer, tmp_path: Path, answer: str, is_written: bool
+) -> None:
+    kernel.run(f"%cd -q {tmp_path}")
+    server.script(WRITE, reply("Then."))
+    cell = kernel.begin("%%agent -t write_file -s asked\nWrite.")
+    question = kernel.client.get_stdin_msg(timeout=PATIENCE)["content"]["prompt"]
+    assert "write_file wants to run" in question and '"content": "x"' in question
+    kernel.client.input(answer)
+    assert kernel.finish(cell).ok and cell.of("text/markdown") == ["Then."]
+    assert (tmp_path / "a.txt").exists() == is_written
+
+
+def test_where_nobody_can_answer_it_is_a_no(kernel: Kernel, server: OpenAIServer, tmp_path: Path) -> None:
+    """nbclient, papermill and the like: nothing waits for ever."""
+    kernel.run(f"%cd -q {tmp_path}")
+    server.script(WRITE, reply("Then."))
+    kernel.client.allow_stdin = False
+    try:
+        cell = kernel.run("%%agent -t write_file -s alone\nWrite.")
+    finally:
+        kernel.client.allow_stdin = True
+    assert cell.ok and "write_file was not run: nobody can be asked here." in cell.text
+    assert not (tmp_path / "a.txt").exists() and cell.of("text/markdown") == ["Then."]
+    assert server.bodies[-1]["messages"][-1]["content"] == "Nobody can be asked here."
+
+
+def test_an_interrupt_at_the_question_stops_the_turn(
+    kernel: Kernel, server: OpenAIServer, tmp_path: Path
+) -> None:
+    kernel.run(f"%cd -q {tmp_path}")
+    server.script(WRITE)
+    cell = kernel.begin("%%agent -t write_file -s stopped -o turn\nWrite.")
+    kernel.client.get_stdin_msg(timeout=PATIENCE)
+    kernel.interrupt()
+    assert "KeyboardInterrupt: the turn was stopped" in kernel.finish(cell).error
+    assert "('interrupted', 'denied')" in kernel.run("turn.stop_reason, turn.tools[-1].approval").text

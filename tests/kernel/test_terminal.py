@@ -60,3 +60,30 @@ def test_an_error_is_one_line(terminal: pexpect.spawn[str], openai_server: OpenA
     terminal.expect_exact("RequestRejectedError:")
     terminal.expect_exact("In [2]:")
     assert "Traceback" not in (terminal.before or "")
+
+
+def test_a_tool_asks(terminal: pexpect.spawn[str], openai_server: OpenAIServer, tmp_path: Path) -> None:
+    write = reply(calls=[("write_file", '{"path": "a.txt", "content": "x"}')])
+    terminal.sendline(f"%cd -q {tmp_path}")
+    ask_with = "get_ipython().run_cell_magic('agent', '-o turn -t write_file', 'Hi')"
+    openai_server.script(write, reply("A pity."))
+    terminal.sendline(ask_with)
+    terminal.expect_exact('"path": "a.txt"')
+    terminal.expect_exact("Allow it? [y/N]")
+    terminal.sendline("")
+    terminal.expect_exact("A pity.")
+    assert not (tmp_path / "a.txt").exists()
+    openai_server.script(write, reply("Thanks."))
+    terminal.sendline(ask_with)
+    terminal.expect_exact("Allow it? [y/N]")
+    terminal.sendline("y")
+    terminal.expect_exact("Thanks.")
+    assert (tmp_path / "a.txt").read_text() == "x"
+    # Ctrl-C at the question stops the turn.
+    openai_server.script(write, reply("never"))
+    terminal.sendline(ask_with)
+    terminal.expect_exact("Allow it? [y/N]")
+    terminal.sendintr()
+    terminal.expect_exact("KeyboardInterrupt: the turn was stopped")
+    terminal.sendline("turn.stop_reason, turn.tools[-1].approval")
+    terminal.expect_exact("('interrupted', 'denied')")

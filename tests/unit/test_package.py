@@ -22,7 +22,7 @@ ROOMS = [
     ["usage", "store"],
     ["store"],
     ["loop"],
-    ["lend", "run"],
+    ["lend", "verdicts", "run"],
     ["toolbox"],
     ["backends"],
     ["agent"],
