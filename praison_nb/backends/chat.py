@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -80,7 +81,7 @@ class Reply:
                 {
                     "id": call.id,
                     "type": "function",
-                    "function": {"name": call.name, "arguments": call.arguments or "{}"},
+                    "function": {"name": _sendable_name(call.name), "arguments": _sendable(call.arguments)},
                 }
                 for call in self.calls
             ]
@@ -95,6 +96,21 @@ class Reply:
     def said(self) -> bool:
         """Whether anything came at all."""
         return bool(self._texts or self.calls)
+
+
+# What a model calls is not always what it may: a history that a server refuses would end the conversation.
+
+
+def _sendable_name(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "_", name)[:64] or "unnamed"
+
+
+def _sendable(arguments: str) -> str:
+    try:
+        values = json.loads(arguments or "{}")
+    except ValueError:
+        values = None
+    return (arguments or "{}") if isinstance(values, dict) else json.dumps({"not_an_object": arguments})
 
 
 def usage_of(usage: Any) -> Usage | None:

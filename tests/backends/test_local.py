@@ -467,3 +467,20 @@ def test_a_proxy_is_not_for_servers_on_this_machine(
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     assert ask(local(openai_server), "echo me").text == "echo me"
+
+
+@pytest.mark.parametrize("arguments", ['{"path": "a', "[1]", "null", "", '{"half": "\\ud83d"}'])
+def test_a_call_that_is_none_ends_no_conversation(openai_server: OpenAIServer, arguments: str) -> None:
+    """Servers that read the history's calls would refuse every later request."""
+    openai_server.script(reply(calls=[("no such/tool", arguments)]), reply("I see."), reply("Next."))
+    agent = local(openai_server, tools=[add])
+    turn = agent.begin("Hi").wait()
+    assert turn.text == "I see." and turn.tools[0].name == "no such/tool"
+    assert agent.begin("more").wait().text == "Next."
+    (call,) = (c["function"] for m in openai_server.bodies[-1]["messages"] for c in m.get("tool_calls", ()))
+    assert call["name"] == "no_such_tool" and isinstance(json.loads(call["arguments"]), dict)
+    assert not arguments or json.loads(call["arguments"]) in (
+        {"not_an_object": arguments},
+        {"half": "�"},
+        {"half": "\ud83d"},
+    )
