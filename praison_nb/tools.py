@@ -156,7 +156,7 @@ async def _call_async(function: Callable[..., Any], values: dict[str, Any]) -> A
 
 
 def _explained(error: Any, function: Callable[..., Any]) -> Exception:
-    if error.title != getattr(function, "__name__", ""):
+    if error.title not in (getattr(function, "__name__", ""), getattr(function, "__qualname__", "")):
         # The function itself validates something with pydantic: its own error.
         return RuntimeError(str(error))
     problems = "; ".join(

@@ -3,6 +3,7 @@ the policy says so, run, and told to model and user."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from .. import toolbox
@@ -12,9 +13,9 @@ from ..render import SHOWN_CHARACTERS, short
 from ..run import Run
 from ..tools import Tool, ToolError, policy_of
 from ..values import describe
+from ..verdicts import NO
 
 STOPPED = "The user stopped the turn."
-NO = "The user said no."
 Tell = Callable[[Event], None]
 
 
@@ -62,7 +63,8 @@ class Functions:
             if refusal := await self._refusal(call_id, tool, arguments, tell):
                 return refusal, ""
             if tool.on_loop:
-                return toolbox.hide(describe(await function())), None
+                # Ours say themselves what of a long result is left out.
+                return toolbox.hide(await function()), None
             return describe(await self._run.call(function, tool.is_async)), None
         except ToolInterrupted as error:
             return str(error), ""
@@ -75,17 +77,27 @@ class Functions:
 
     async def _refusal(self, call_id: str, tool: Tool, arguments: str, tell: Tell) -> str:
         """Why the call may not run, "" where it may. Where the policy says so, the user is asked."""
+        never = f"The user does not allow {tool.name}."
         match policy_of(tool, self._policies):
             case "allow":
                 return ""
             case "ask":
-                if len(arguments) > SHOWN_CHARACTERS:
+                if _shown_length(arguments) > SHOWN_CHARACTERS:
                     return "The arguments are too long to be shown to the user, who would have to allow them."
                 tell(ApprovalAsked(call_id=call_id))
                 self._asking.add(call_id)
                 message = await self._verdict(call_id)
                 self._asking.discard(call_id)
+                if message is None and policy_of(tool, self._policies) == "deny":
+                    # Said while the question stood.
+                    message = never
                 tell(ApprovalAnswered(call_id=call_id, allowed=message is None))
                 return "" if message is None else message or NO
             case _:
-                return f"The user does not allow {tool.name}."
+                return never
+
+
+def _shown_length(arguments: str) -> int:
+    """Characters of the longest form in which the user may be shown the arguments: as they came, or in lines
+    with escapes."""
+    return max(len(arguments), len(json.dumps(json.loads(arguments or "{}"), indent=2)))

@@ -15,7 +15,8 @@ from ..lend import ToolInterrupted
 from ..render import short
 from ..turn import ToolCall
 from ..values import describe
-from .functions import NO, STOPPED, Functions
+from ..verdicts import NO
+from .functions import STOPPED, Functions
 from .hosted_events import Reader
 from .hosted_words import needs_approval, started
 

@@ -113,6 +113,7 @@ class HostedAgentConfig:
         check.text("description", self.description, least=0)
         check.text("session_title", self.session_title, least=0)
         check.model(self.model)
+        resolve(self.local_tools, self.working_dir)
         check.tools(self.api_tools)
         check_policies(self.policies)
         check.mcp_servers(self.mcp_servers, self.api_tools)

@@ -74,7 +74,7 @@ class LocalAgentConfig:
         if self.timeout is not None and not self.timeout > 0:
             raise ConfigError(f"timeout must be a number of seconds above 0, not {self.timeout!r}.")
         check_policies(self.policies)
-        names = resolve(self.tools)
+        names = resolve(self.tools, self.working_dir)
         if self.tool_choice not in ("auto", "required", "none", *names):
             known = ", ".join(["auto", "required", "none", *names])
             raise ConfigError(f"tool_choice={self.tool_choice!r} is none of: {known}.")

@@ -51,4 +51,4 @@ def _expression(source: str) -> Any:
         return None
     if not isinstance(tree.body, _EXPRESSIONS):
         return None
-    return compile(tree, "<prompt>", "eval")
+    return compile(tree, "<prompt>", "eval", dont_inherit=True)

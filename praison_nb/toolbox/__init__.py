@@ -28,11 +28,11 @@ async def _call_apart(function: Callable[[], Any], is_async: bool) -> Any:
 
 
 def make(name: str, working_dir: str = "", call: Call = _call_apart) -> Tool:
-    """The tool `name`. Files and commands stay in `working_dir`, by default the notebook's folder.
-    Raises ConfigError for a name that there is not."""
+    """The tool `name`. Files and commands stay in `working_dir`, by default the notebook's folder; both are
+    looked up now, and once. Raises ConfigError for a name or a folder that there is not."""
     from . import commands, files, python, variables
 
-    folder = os.path.realpath(os.path.expanduser(working_dir or "."))
+    folder = _folder(working_dir)
     makers: dict[str, tuple[Callable[..., Any], Policy]] = {
         "run_python": (functools.partial(python.tool, call), "ask"),
         "inspect": (functools.partial(variables.tool, call), "allow"),
@@ -48,6 +48,18 @@ def make(name: str, working_dir: str = "", call: Call = _call_apart) -> Tool:
     return Tool.of(maker(), policy=policy, on_loop=True)
 
 
+def _folder(working_dir: str) -> str:
+    from . import place
+
+    try:
+        folder = os.path.realpath(os.path.join(place.current(), os.path.expanduser(working_dir or ".")))
+    except FileNotFoundError:
+        raise ConfigError("The notebook's folder does not exist any more: %cd to another.") from None
+    if not os.path.isdir(folder):
+        raise ConfigError(f"working_dir={working_dir!r:.200}: there is no folder {folder!r:.200}.")
+    return folder
+
+
 def resolve(
     tools: Iterable[Callable[..., Any] | str], working_dir: str = "", call: Call = _call_apart
 ) -> Any:
@@ -57,6 +69,9 @@ def resolve(
     return tools_of(make(tool, working_dir, call) if isinstance(tool, str) else tool for tool in tools)
 
 
+HIDDEN = "[key]"
+"""What stands in a secret's place."""
+_SHORTEST_SECRET = 8
 _SECRET_NAME = re.compile("KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
 
 
@@ -71,7 +86,10 @@ def is_secret(variable: str) -> bool:
 
 def hide(text: str) -> str:
     """`text` without the secrets of this process's environment."""
+    if len(text) < _SHORTEST_SECRET:
+        # Most of what code prints: walking the environment takes far longer than printing.
+        return text
     for name, value in os.environ.items():
-        if len(value) >= 8 and value in text and is_secret(name):
-            text = text.replace(value, "[key]")
+        if len(value) >= _SHORTEST_SECRET and value in text and is_secret(name):
+            text = text.replace(value, HIDDEN)
     return text

@@ -12,8 +12,9 @@ from typing import Any
 from ..tools import ToolError
 from . import is_secret
 from .excerpt import Excerpt
+from .folder import check_root
+from .seconds import Seconds, limited
 
-LONGEST_SECONDS = 3600.0
 REST_SECONDS = 1.0
 """So long is waited for the end of the output of a program that has ended."""
 
@@ -21,7 +22,7 @@ REST_SECONDS = 1.0
 def tool(root: str) -> Callable[..., Any]:
     """execute_command as a function for Tool.of."""
 
-    async def execute_command(argv: list[str], timeout: float = 60) -> str:
+    async def execute_command(argv: list[str], timeout: Seconds = 60) -> str:
         """Run a program in the working directory, without a shell and without input. Returns its output and
         its exit code. When it ends, all that it started ends too.
 
@@ -29,7 +30,7 @@ def tool(root: str) -> Callable[..., Any]:
             argv: The program and its arguments, each by itself: ["git", "log", "-3"].
             timeout: Seconds after which it is ended.
         """
-        return await execute(root, argv, min(max(timeout, 0.1), LONGEST_SECONDS))
+        return await execute(root, argv, limited(timeout))
 
     return execute_command
 
@@ -60,6 +61,7 @@ async def execute(root: str, argv: list[str], seconds: float) -> str:
     if os.name == "nt" and argv[0].lower().endswith((".bat", ".cmd")):
         # Windows would hand their arguments to its shell.
         raise ToolError("Batch files are not run.")
+    check_root(root)
     try:
         transport, output = await asyncio.get_running_loop().subprocess_exec(
             _Output,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 
 from ..values import LIMIT
+from . import hide
 
 
 class Excerpt:
-    """Keeps the first and the last half of `limit` characters of what is added, from any thread.
+    """Keeps the first and the last half of `limit` characters of what is added, from any thread, without the
+    secrets of the environment.
 
     >>> text = Excerpt(limit=4)
     >>> text.add("abc"), text.add("defgh"), str(text)
@@ -18,34 +20,45 @@ class Excerpt:
     def __init__(self, limit: int = LIMIT) -> None:
         self._half = limit // 2
         self._head: list[str] = []
-        self._tail = ""
-        self._total = 0
+        self._room = self._half
+        self._tail: list[str] = []
+        self._tail_length = 0
+        self._dropped = 0
         self._lock = threading.Lock()
 
     def add(self, text: str) -> str:
         """Add `text`; returns what of it went into the head, "" once that is full."""
         with self._lock:
-            room = max(0, self._half - self._total)
-            self._total += len(text)
-            first, rest = text[:room], text[room:]
-            if first:
+            first = ""
+            if self._room:
+                text = hide(text)
+                first, text = text[: self._room], text[self._room :]
                 self._head.append(first)
-            if rest:
-                self._tail += rest[-self._half :]
+                self._room -= len(first)
+            if text:
+                self._tail.append(text)
+                self._tail_length += len(text)
                 # Cut seldom, so that many small pieces stay cheap.
-                if len(self._tail) > 8 * self._half:
-                    self._tail = self._tail[-self._half :]
+                if self._tail_length > 8 * self._half:
+                    self._cut()
             return first
+
+    def _cut(self) -> None:
+        # More than is shown: where that begins, no half of a secret must be left.
+        tail = "".join(self._tail)[-2 * self._half :]
+        self._dropped += self._tail_length - len(tail)
+        self._tail, self._tail_length = [tail], len(tail)
 
     @property
     def is_long(self) -> bool:
         """Whether more was added than the head holds."""
-        return self._total > self._half
+        return bool(self._tail)
 
     def __str__(self) -> str:
         with self._lock:
-            head, tail = "".join(self._head), self._tail[-self._half :]
-            left_out = self._total - len(head) - len(tail)
-        if not left_out:
-            return head + tail
-        return f"{head}\n[… {left_out:,} characters left out …]\n{tail}"
+            head, tail = "".join(self._head), hide("".join(self._tail))
+            left_out = self._dropped + max(0, len(tail) - self._half)
+        if left_out:
+            head, tail = f"{head}\n[… {left_out:,} characters left out …]\n", tail[-self._half :]
+        # Once more, for what came in pieces.
+        return hide(head + tail)

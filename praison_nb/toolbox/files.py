@@ -11,10 +11,12 @@ from typing import Any
 
 from ..tools import ToolError
 from ..values import LIMIT
+from . import HIDDEN, hide
 from .folder import Folder
 
 MOST_BYTES = 100_000_000
 MOST_ENTRIES = 500
+NOT_UTF_8 = "[… the file is not in UTF-8: where � stands it has something else, which writing this destroys]"
 
 
 def reader(root: str) -> Callable[..., Any]:
@@ -62,7 +64,8 @@ def lister(root: str) -> Callable[..., Any]:
 
 
 def read(root: str, path: str, first_line: int = 1) -> str:
-    """The file's text from a line on, at most LIMIT characters."""
+    """The file's text from a line on, at most LIMIT characters, and lines in brackets that say what of the
+    file is not there."""
     with Folder(root) as folder, folder.open(path) as file:
         if os.fstat(file.fileno()).st_size > MOST_BYTES:
             raise ToolError(f"{path} is larger than {MOST_BYTES // 1_000_000} MB.")
@@ -71,23 +74,46 @@ def read(root: str, path: str, first_line: int = 1) -> str:
         for _ in range(first_line - 1):
             if not file.readline():
                 raise ToolError(f"{path} has fewer than {first_line} lines.")
-        text, number = "", max(1, first_line)
-        while line := file.readline(4 * LIMIT):
+        text, number, is_exact, notes = "", max(1, first_line), True, []
+        while line := file.readline():
             decoded = line.decode("utf-8", errors="replace")
             if text and len(text) + len(decoded) > LIMIT:
-                return f"{text}[… the file goes on: first_line={number}]"
+                notes.append(f"[… the file goes on: first_line={number}]")
+                break
+            text, number, is_exact = text + decoded, number + 1, is_exact and decoded.encode() == line
             if len(decoded) > LIMIT:
-                return f"{decoded[:LIMIT]}\n[… line {number} is cut here]"
-            text, number = text + decoded, number + 1
-        return text or "(the file is empty)"
+                # The cut must not leave half a secret.
+                text = hide(decoded)[:LIMIT]
+                after = f", the file goes on: first_line={number}" if file.peek(1) else ""
+                notes.append(f"[… line {number - 1} of {len(decoded):,} characters is cut here{after}]")
+                break
+        if not is_exact:
+            notes.append(NOT_UTF_8)
+        if notes and not text.endswith("\n"):
+            text += "\n"
+        return text + "\n".join(notes) or "(the file is empty)"
 
 
 def write(root: str, path: str, content: str) -> str:
     """Put `content` in the file's place, all of it or nothing."""
     data = content.encode("utf-8", errors="surrogatepass")
     with Folder(root) as folder:
+        if HIDDEN in content and _holds_secret(folder, path):
+            raise ToolError(
+                f"{path} holds a secret that you are shown as {HIDDEN}: writing that back would destroy it. "
+                "Change the other lines with code that does not print this one, or ask the user to."
+            )
         existed = folder.replace(path, data)
     return f"{'Replaced' if existed else 'Wrote'} {path}: {len(data):,} bytes."
+
+
+def _holds_secret(folder: Folder, path: str) -> bool:
+    try:
+        text = folder.open(path).read(MOST_BYTES).decode("utf-8", errors="replace")
+    except ToolError:
+        # Then read_file has not shown it either.
+        return False
+    return hide(text) != text
 
 
 def listing(root: str, path: str = ".") -> str:

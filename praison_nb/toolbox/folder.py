@@ -49,6 +49,12 @@ def parts_of(path: str) -> list[str]:
     return parts
 
 
+def check_root(root: str) -> None:
+    """Raises ToolError where the working directory is gone, for which the system blames what is in it."""
+    if not os.path.isdir(root):
+        raise ToolError(f"The working directory {root!r:.200} does not exist any more.")
+
+
 class Folder:
     """The folder `root`, to be opened with `with`. All errors are ToolErrors that name the path as given."""
 
@@ -58,6 +64,7 @@ class Folder:
         self._open = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
+        check_root(self._root)
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -97,6 +104,8 @@ class Folder:
                 status = os.stat(at(name), dir_fd=folder, follow_symlinks=False)
                 if not stat.S_ISREG(status.st_mode):
                     raise ToolError(f"{path} is not a file but a link, a folder or a device.")
+                if not status.st_mode & stat.S_IWUSR:
+                    raise ToolError(f"{path} may only be read.")
                 mode = stat.S_IMODE(status.st_mode) & 0o777
             except FileNotFoundError:
                 existed = False

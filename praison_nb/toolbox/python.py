@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import ast
-import builtins
-import getpass
-import io
 import itertools
 import linecache
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TextIO
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from ..tools import ToolError
 from ..values import LIMIT, bounded, describe
+from . import place
+from .capture import captured
 from .excerpt import Excerpt
 from .main_thread import Halted, shell, supervise
+from .seconds import Seconds
 
 if TYPE_CHECKING:
     from . import Call
 
 FRAMES = 10
-SHOWN_CHARACTERS = 500_000
-"""A value that shows as more is shown as a short text."""
 
 _numbers = itertools.count(1)
 
@@ -32,9 +29,10 @@ _numbers = itertools.count(1)
 def tool(call: Call) -> Callable[..., Any]:
     """run_python as a function for Tool.of."""
 
-    async def run_python(code: str, timeout: float = 60) -> str:
-        """Run Python code in the user's notebook, with all its variables; what it defines stays. Returns what
-        it prints and the value of its last expression. It cannot ask for input.
+    async def run_python(code: str, timeout: Seconds = 60) -> str:
+        """Run Python code in the user's notebook, with all its variables; what it defines stays, another
+        working directory does not. Returns what it prints and the value of its last expression. It cannot
+        ask for input.
 
         Args:
             code: The code, one or several lines.
@@ -64,7 +62,7 @@ class _Code:
     def run(self) -> str:
         """Run it here and now; the text for the model. Raises ToolError with the traceback in it."""
         try:
-            with _captured(self._output):
+            with place.kept(), captured(self._output, shell()):
                 value = self._execute()
         except (KeyboardInterrupt, ToolError):
             raise
@@ -82,9 +80,9 @@ class _Code:
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
         text = ""
         try:
-            exec(compile(tree, self._name, "exec"), namespace)
+            exec(_compiled(tree, self._name, "exec"), namespace)
             if isinstance(last, ast.Expr):
-                value = eval(compile(ast.Expression(last.value), self._name, "eval"), namespace)
+                value = eval(_compiled(ast.Expression(last.value), self._name, "eval"), namespace)
                 if value is not None:
                     _show(ipython, value)
                     text = describe(value)
@@ -101,71 +99,15 @@ class _Code:
         return bounded("".join(lines).rstrip(), LIMIT // 2)
 
 
+def _compiled(tree: Any, name: str, mode: str) -> Any:
+    # What this file imports from __future__ is not for the user's code.
+    return compile(tree, name, mode, dont_inherit=True)
+
+
 def _show(ipython: Any, value: Any) -> None:
     """Show the value as a cell shows its last one."""
     if ipython is None:
         return
     data, metadata = ipython.display_formatter.format(value)
-    if sum(len(part) for part in data.values() if isinstance(part, str | bytes)) > SHOWN_CHARACTERS:
-        data, metadata = {"text/plain": bounded(data.get("text/plain", ""))}, {}
     if data:
         ipython.display_pub.publish(data, metadata)
-
-
-class _Recorder(io.TextIOBase):
-    """Hands on to `stream` what fits into the excerpt's head, and what is written after the call, by whoever
-    still holds it, in full."""
-
-    def __init__(self, stream: TextIO, excerpt: Excerpt) -> None:
-        self._stream: TextIO = stream
-        self._excerpt = excerpt
-        self.is_over = False
-
-    def write(self, text: str) -> int:
-        from . import hide
-
-        if self.is_over:
-            return self._stream.write(text)
-        if not isinstance(text, str):
-            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        if shown := self._excerpt.add(hide(text)):
-            self._stream.write(shown)
-        return len(text)
-
-    def flush(self) -> None:
-        self._stream.flush()
-
-    def fileno(self) -> int:
-        return self._stream.fileno()
-
-    def writable(self) -> bool:
-        return True
-
-
-class NoInputError(EOFError):
-    """Nobody answers."""
-
-
-def _no_input(*args: Any, **kwargs: Any) -> str:
-    raise NoInputError("nobody answers here, no input() and no debugger: put the value into the code")
-
-
-@contextmanager
-def _captured(output: Excerpt) -> Iterator[None]:
-    """Record what is printed, and let nothing wait for input."""
-    before = sys.stdout, sys.stderr, sys.stdin, builtins.input, getpass.getpass, sys.breakpointhook
-    trace = sys.gettrace()
-    recorders = _Recorder(sys.stdout, output), _Recorder(sys.stderr, output)
-    sys.stdout, sys.stderr = recorders
-    sys.stdin = io.StringIO()
-    builtins.input = getpass.getpass = sys.breakpointhook = _no_input
-    try:
-        yield
-    finally:
-        # A debugger that was begun would go on with what comes next.
-        sys.settrace(trace)
-        sys.stdout, sys.stderr, sys.stdin, builtins.input, getpass.getpass, sys.breakpointhook = before
-        for recorder in recorders:
-            recorder.is_over = True
-        if output.is_long:
-            sys.stdout.write("\n[… more was printed than is shown here …]\n")

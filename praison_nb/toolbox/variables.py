@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 import sys
 from collections.abc import Callable, Sized
 from typing import TYPE_CHECKING, Any
@@ -38,14 +39,23 @@ def look(name: str) -> str:
     """What `inspect` answers. Raises ToolError for a name that there is not."""
     variables = _variables()
     if not name:
-        lines = [f"{key}: {_kind(value)}" for key, value in sorted(variables.items())[:MOST_NAMES]]
+        named = sorted(variables.items(), key=operator.itemgetter(0))[:MOST_NAMES]
+        lines = [f"{key}: {_told(_kind, value)}" for key, value in named]
         if len(variables) > MOST_NAMES:
             lines.append(f"… and {len(variables) - MOST_NAMES} more")
         return "\n".join(lines) or "There are no variables."
     if name not in variables:
         raise ToolError(f"There is no variable {name!r:.60}. Call inspect without a name to list them.")
     value = variables[name]
-    return f"{name}: {_kind(value)}\n{bounded(_head(value), HEAD_CHARACTERS)}"
+    return f"{name}: {_told(_kind, value)}\n{bounded(_told(_head, value), HEAD_CHARACTERS)}"
+
+
+def _told(say: Callable[[Any], str], value: Any) -> str:
+    """What there is to say of a value. Looking at it runs code of its class, which may raise anything."""
+    try:
+        return say(value)
+    except (Exception, SystemExit) as error:
+        return f"{type(value).__name__}, which raised {type(error).__name__} when it was looked at"
 
 
 def _variables() -> dict[str, Any]:
@@ -58,7 +68,8 @@ def _variables() -> dict[str, Any]:
     return {
         key: value
         for key, value in list(names.items())
-        if not key.startswith("_")
+        if isinstance(key, str)  # globals() takes any
+        and not key.startswith("_")
         and not (key in hidden and hidden[key] is value)
         and type(value).__name__ != "module"
     }

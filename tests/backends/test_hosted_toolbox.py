@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from praison_nb import HostedAgentConfig
+from praison_nb.errors import ConfigError
 from praison_nb.events import ApprovalAnswered, Notice, ToolFinished
 from praison_nb.render import SHOWN_CHARACTERS
 from praison_nb.tools import policies
@@ -50,6 +51,11 @@ def test_they_are_declared_beside_the_others() -> None:
     read, theirs, own, python = config.agent_params()["tools"]
     assert (read["name"], own["name"], python["name"]) == ("read_file", "mine", "run_python")
     assert theirs == toolset and read["type"] == "custom" and read["input_schema"]["required"] == ["path"]
+
+
+def test_a_folder_that_is_not_there() -> None:
+    with pytest.raises(ConfigError, match="there is no folder '/no/such/place'"):
+        HostedAgentConfig(tools=["read_file"], working_dir="/no/such/place")
 
 
 def test_what_only_reads_runs_at_once_and_stays_in_its_folder(server: HostedServer, folder: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from praison_nb import LocalAgent, LocalAgentConfig, Turn
+from praison_nb import Agent, LocalAgent, LocalAgentConfig, Turn
 from praison_nb import errors as e
 from praison_nb.events import ApprovalAnswered, ApprovalAsked, Event, ToolFinished
 from praison_nb.render import SHOWN_CHARACTERS
@@ -212,6 +212,28 @@ def test_what_cannot_be_shown_is_not_asked(openai_server: OpenAIServer, tmp_path
     assert "too long to be shown" in turn.tools[0].result and list(tmp_path.glob("*.txt")) == []
 
 
+def test_what_is_long_once_it_is_shown_is_not_asked(openai_server: OpenAIServer, tmp_path: Path) -> None:
+    """A page shows each value on a line of its own: the last ones would be cut off the question."""
+    argv = ["env", *["A=1"] * 30_000, "touch", "pwned"]
+    arguments = json.dumps({"argv": argv}, separators=(",", ":"))
+    assert len(arguments) < SHOWN_CHARACTERS < len(json.dumps({"argv": argv}, indent=2))
+    steps = call("execute_command", arguments, size=50_000)
+    openai_server.script([*steps, chunk({}, finish_reason="tool_calls"), DONE], reply("ok"))
+    turn = local(openai_server, tools=["execute_command"], working_dir=str(tmp_path)).begin("Hi").wait()
+    assert "too long to be shown" in turn.tools[0].result and not (tmp_path / "pwned").exists()
+
+
+def test_a_deny_while_it_asks_wins_over_the_yes(openai_server: OpenAIServer, tmp_path: Path) -> None:
+    openai_server.script(reply(calls=[write()]), reply("I see."))
+    run = local(openai_server, tools=["write_file"], working_dir=str(tmp_path)).begin("Hi", lend=False)
+    (waiting,) = asked(run).waiting
+    policies["write_file"] = "deny"
+    run.approve(waiting.id)
+    (done,) = run.wait().tools
+    assert (done.result, done.approval) == ("The user does not allow write_file.", "denied")
+    assert list(tmp_path.glob("*.txt")) == []
+
+
 def test_bad_arguments_are_not_asked_about(openai_server: OpenAIServer) -> None:
     openai_server.script(reply(calls=[("run_python", "{")]), reply("ok"))
     turn = local(openai_server, tools=["run_python"]).begin("Hi").wait()
@@ -266,9 +288,20 @@ def test_every_tool_finishes_once(openai_server: OpenAIServer, tmp_path: Path) -
         ({"tools": ["shell"]}, "No tool 'shell'. There are run_python"),
         ({"tools": "run_python"}, "must be a list"),
         ({"tools": ["inspect", "inspect"]}, "Two tools"),
+        ({"tools": ["read_file"], "working_dir": "/no/such/place"}, "there is no folder '/no/such/place'"),
         ({"policies": {"run_python": "maybe"}}, "run_python must be allow, ask or deny"),
     ],
 )
 def test_a_config_that_cannot_work(fields: dict[str, Any], told: str) -> None:
     with pytest.raises(e.ConfigError, match=told):
         LocalAgentConfig(**fields)
+
+
+def test_a_script_without_a_terminal_asks_nobody(openai_server: OpenAIServer, tmp_path: Path) -> None:
+    openai_server.script(reply(calls=[write()]), reply("Then."))
+    agent = Agent(backend=local(openai_server, tools=["write_file"], working_dir=str(tmp_path)))
+    assert agent.start("Hi") == "Then." and list(tmp_path.glob("*.txt")) == []
+    assert agent.turn and "write_file was not run: nobody can be asked here." in agent.turn.notices[0]
+    assert agent.turn.tools[0].approval == "denied" and sent_back(openai_server) == [
+        "Nobody can be asked here."
+    ]

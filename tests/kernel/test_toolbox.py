@@ -115,14 +115,95 @@ def test_the_kernel_goes_on(kernel: Kernel, server: OpenAIServer, code: str, tol
     assert goes_on(kernel)
 
 
+@pytest.mark.parametrize("code", ["exit()", "quit()", "get_ipython().ask_exit()", "import sys; sys.exit(1)"])
+def test_what_ends_a_kernel_ends_the_code_only(kernel: Kernel, server: OpenAIServer, code: str) -> None:
+    call_python(server, f"print('before')\n{code}\nprint('after')")
+    cell = kernel.run("%%agent -t run_python -s rough\nRun it.")
+    assert cell.ok and "run_python failed: SystemExit" in cell.text, cell.error
+    told = sent_back(server)
+    assert told.startswith("before\nTraceback") and "SystemExit" in told and "after\n" not in told
+    # What would end it comes with the cell's reply, or a moment later.
+    assert cell.reply["payload"] == [] and kernel.run("get_ipython().exit_now").text.strip() == "False"
+    assert goes_on(kernel)
+
+
+def test_exit_without_a_call_is_a_value(kernel: Kernel, server: OpenAIServer) -> None:
+    call_python(server, "exit")
+    cell = kernel.run("%%agent -t run_python -s rough\nRun it.")
+    assert cell.ok and "autocall" in sent_back(server) and cell.reply["payload"] == []
+    assert kernel.run("get_ipython().exit_now").text.strip() == "False"
+
+
+def test_printing_costs_what_it_costs_in_a_cell(kernel: Kernel, server: OpenAIServer) -> None:
+    code = "import time\nbegin = time.process_time()\nfor i in range(20_000): print(i)\n"
+    assert kernel.run(f"{code}in_cell = time.process_time() - begin").ok
+    call_python(server, f"{code}in_tool = time.process_time() - begin")
+    assert kernel.run("%%agent -t run_python\nPrint.").ok
+    # A walk of the environment for each print was ten times a cell's.
+    assert kernel.run("in_tool < 3 * in_cell").text.strip() == "True", kernel.run("in_tool, in_cell").text
+
+
+def test_what_is_logged_is_printed(kernel: Kernel, server: OpenAIServer) -> None:
+    """By a handler that holds the stream of an earlier cell, or of an earlier call."""
+    handler = "import logging\n{0} = logging.getLogger('{0}')\n{0}.addHandler(logging.StreamHandler())"
+    kernel.run(handler.format("of_cell"))
+    call_python(server, handler.format("of_call"))
+    kernel.run("%%agent -t run_python\nLog.")
+    for logger in ("of_cell", "of_call"):
+        call_python(server, f"{logger}.warning('first')\nfor i in range(50): {logger}.warning('x' * 2000)")
+        cell = kernel.run("%%agent -t run_python\nLog.")
+        assert "first" in cell.text and "there was more than is shown here" in cell.text
+        assert sent_back(server).startswith("first\nxx") and "characters left out" in sent_back(server)
+        assert len(json.dumps(cell.outputs)) < 40_000
+        after = kernel.run(f"for i in range(50): {logger}.warning('x' * 2000)")
+        assert after.text.count("x") == 100_000
+
+
+def test_what_is_displayed_is_bounded(kernel: Kernel, server: OpenAIServer) -> None:
+    call_python(server, "display('x' * 30_000_000)\ndisplay('last')")
+    cell = kernel.run("%%agent -t run_python\nShow.")
+    assert cell.ok and len(json.dumps(cell.outputs)) < 100_000
+    assert "characters left out" in cell.text and "'last'" in cell.text
+    call_python(server, "for i in range(100): display('x' * 100_000)")
+    cell = kernel.run("%%agent -t run_python\nShow.")
+    assert "there was more than is shown here" in cell.text and len(json.dumps(cell.outputs)) < 3_000_000
+    # The user's own is shown whole.
+    assert len(kernel.run("display('x' * 3_000_000)").text) > 3_000_000
+
+
+def test_code_does_not_move_the_folder_that_files_are_read_in(
+    kernel: Kernel, server: OpenAIServer, tmp_path: Path
+) -> None:
+    (tmp_path / "outside.txt").write_text("outside")
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "a.txt").write_text("inside")
+    kernel.run(f"%cd -q {tmp_path / 'work'}")
+    for move in ("import os\nos.chdir('/')", "get_ipython().run_line_magic('cd', '/')"):
+        call_python(server, move)
+        assert kernel.run("%%agent -t read_file,run_python\nMove.").ok
+        read = [
+            ("read_file", json.dumps({"path": path})) for path in ("a.txt", str(tmp_path / "outside.txt")[1:])
+        ]
+        server.script(reply(calls=read), reply("Done."))
+        assert kernel.run("%%agent -t read_file,run_python\nRead.").ok
+        inside, outside = (message["content"] for message in server.bodies[-1]["messages"][-2:])
+        assert inside == "inside" and "No such file" in outside
+    # Where the user goes, the tools go.
+    kernel.run(f"%cd -q {tmp_path}")
+    server.script(reply(calls=[("read_file", '{"path": "outside.txt"}')]), reply("Done."))
+    assert kernel.run("%%agent -t read_file,run_python\nRead.").ok and sent_back(server) == "outside"
+
+
 def test_a_huge_print_is_cut_in_the_cell_too(kernel: Kernel, server: OpenAIServer) -> None:
     call_python(server, "print('first')\nprint('x' * 20_000_000)\nprint('last')")
     cell = kernel.run("%%agent -t run_python\nPrint.")
-    assert cell.ok and "first" in cell.text and "more was printed than is shown here" in cell.text
+    assert cell.ok and "first" in cell.text and "there was more than is shown here" in cell.text
     assert len(json.dumps(cell.outputs)) < 100_000
-    assert sent_back(server).startswith("first\nx") and sent_back(server).endswith("x\nlast\n")
+    told = sent_back(server)
+    assert told.startswith("first\nx") and told.endswith("x\nlast\n")
+    assert f"[… {20_000_000 + len('first') + len('last') + 3 - 20_000:,} characters left out …]" in told
     call_python(server, "print('x' * 15_000)")
-    assert "more was printed than is shown here" in kernel.run("%%agent -t run_python\nPrint.").text
+    assert "there was more than is shown here" in kernel.run("%%agent -t run_python\nPrint.").text
     assert len(sent_back(server)) == 15_001
 
 

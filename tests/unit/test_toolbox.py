@@ -243,6 +243,66 @@ def test_a_long_file_is_read_in_parts(inside: Path) -> None:
         read(path="huge")
 
 
+def test_a_long_line_is_one_line(inside: Path) -> None:
+    """However many bytes it has."""
+    (inside / "emoji.txt").write_text("🦜" * 30_000 + "\nsecond\n" + "x" * 90_000)
+    read = tool("read_file", inside)
+    first = read(path="emoji.txt")
+    assert first.startswith("🦜" * LIMIT + "\n[… line 1 of 30,001 characters is cut here")
+    assert first.endswith("the file goes on: first_line=2]")
+    assert read(path="emoji.txt", first_line=2) == "second\n[… the file goes on: first_line=3]"
+    assert (
+        read(path="emoji.txt", first_line=3) == "x" * LIMIT + "\n[… line 3 of 90,000 characters is cut here]"
+    )
+
+
+@pytest.mark.parametrize("data", ["Müller;Grün".encode("latin-1"), "你好".encode("utf-16")])
+def test_what_is_not_utf_8_is_said(inside: Path, data: bytes) -> None:
+    (inside / "other.txt").write_bytes(data)
+    told = tool("read_file", inside)(path="other.txt")
+    assert "�" in told and told.splitlines()[-1].startswith("[… the file is not in UTF-8")
+    (inside / "other.txt").write_text("Müller � Grün")
+    assert tool("read_file", inside)(path="other.txt") == "Müller � Grün"
+
+
+def test_a_hidden_secret_is_not_overwritten(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "abcdefgh12345678")
+    write = tool("write_file", inside)
+    before = "SOME_API_KEY=abcdefgh12345678\nDEBUG=0\n"
+    (inside / ".env").write_text(before)
+    with pytest.raises(ToolError, match="would destroy it"):
+        write(path=".env", content=toolbox.hide(before).replace("DEBUG=0", "DEBUG=1"))
+    assert (inside / ".env").read_text() == before
+    assert "Replaced" in write(path=".env", content="DEBUG=1\n")
+    # Where nothing is hidden, the word is a word like others.
+    assert "Replaced" in write(path=".env", content="[key]") and "Wrote" in write(path="n", content="[key]")
+    assert "Replaced" in write(path=".env", content="[key] 2")
+
+
+@pytest.mark.parametrize("walks", [WALKS, False])
+def test_a_file_that_may_only_be_read_is_not_replaced(inside: Path, walks: bool) -> None:
+    (inside / "data" / "a.txt").chmod(0o444)
+    with Folder(str(inside), walks=walks) as folder, pytest.raises(ToolError, match="may only be read"):
+        folder.replace("data/a.txt", b"gone")
+    assert (inside / "data" / "a.txt").read_text() == "inside\n"
+
+
+def test_a_folder_that_is_not_there_is_named(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match=r"no folder '.*/nowhere'"):
+        toolbox.make("read_file", str(inside / "nowhere"))
+    (inside / "short-lived").mkdir()
+    execute, entries = (tool(name, inside / "short-lived") for name in ("execute_command", "list_files"))
+    (inside / "short-lived").rmdir()
+    for call in (lambda: execute(argv=["ls"]), entries):
+        with pytest.raises(ToolError, match=r"The working directory .* does not exist any more"):
+            call()
+    (inside / "short-lived").mkdir()
+    monkeypatch.chdir(inside / "short-lived")
+    (inside / "short-lived").rmdir()
+    with pytest.raises(ConfigError, match="does not exist any more"):
+        toolbox.make("read_file")
+
+
 def test_a_folder_of_many_files_is_bounded(inside: Path) -> None:
     for number in range(600):
         (inside / "data" / f"{number}.txt").touch()
@@ -429,6 +489,38 @@ def test_run_python_in_a_script(main_namespace: dict[str, Any]) -> None:
     assert run(code="x") == "20"
 
 
+def test_run_python_is_as_a_cell(main_namespace: dict[str, Any]) -> None:
+    run = lent("run_python")
+    assert run(code="def f(x: int) -> float: ...\nf.__annotations__['x'] is int") == "True"
+    assert run(code="import sys\nsys.stdout.encoding") == sys.stdout.encoding
+
+
+def test_run_python_leaves_the_folder_as_it_was(
+    main_namespace: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the file tools, which ask nothing, would work wherever the code went."""
+    monkeypatch.chdir(tmp_path)
+    run = lent("run_python")
+    moves = "import os\nos.chdir('/')\n"
+    # Meanwhile another agent's turn may begin.
+    assert run(code=f"{moves}from praison_nb.toolbox import place\nplace.current(), os.getcwd()") == (
+        json.dumps([str(tmp_path), "/"])
+    )
+    for code in (f"{moves}1 / 0", f"{moves}while True: pass"):
+        with pytest.raises(ToolError):
+            run(code=code, timeout=0.2)
+    assert os.getcwd() == str(tmp_path)
+    assert run(code="os.mkdir('gone')\nos.chdir('gone')\nos.rmdir('../gone')") == "(no output)"
+    assert os.getcwd() == str(tmp_path)
+
+
+@pytest.mark.parametrize("limit", [float("nan"), float("inf"), "nan", "-inf", "1e999"])
+def test_a_limit_that_is_no_number_is_refused(limit: object) -> None:
+    for name, arguments in (("run_python", {"code": "1"}), ("execute_command", {"argv": ["ls"]})):
+        with pytest.raises(ToolError, match="timeout: Input should be a finite number"):
+            tool(name, ".")(**arguments, timeout=limit)
+
+
 def test_run_python_on_another_thread_is_refused_where_no_kernel_is() -> None:
     with pytest.raises(ToolError, match="main thread only"):
         tool("run_python", ".")(code="1")
@@ -457,6 +549,29 @@ def test_what_inspect_says(main_namespace: dict[str, Any]) -> None:
             inspect(name=name)
 
 
+def test_one_variable_that_cannot_be_looked_at(main_namespace: dict[str, Any]) -> None:
+    class Closed:
+        def __len__(self) -> int:
+            raise RuntimeError("closed")
+
+    class Exits:
+        shape = property(lambda self: sys.exit(3))
+        dtype = property(lambda self: 1 / 0)
+
+        def __repr__(self) -> str:
+            sys.exit(3)
+
+    inspect = lent("inspect")
+    main_namespace |= {"closed": Closed(), "exits": Exits(), "plain": 1}
+    numbered: dict[Any, Any] = main_namespace
+    numbered[5] = 3
+    told = inspect().splitlines()
+    assert "plain: int" in told
+    for line in ("closed: Closed, which raised RuntimeError", "exits: Exits, which raised SystemExit"):
+        assert any(each.startswith(line) for each in told)
+    assert inspect(name="exits").count("raised SystemExit when it was looked at") == 2
+
+
 def test_the_tools_as_a_model_sees_them() -> None:
     for name in toolbox.NAMES:
         made = toolbox.make(name)
@@ -470,6 +585,18 @@ def test_the_tools_as_a_model_sees_them() -> None:
 def test_secrets_are_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_API_KEY", "abcdefgh12345678")
     assert toolbox.hide("it is abcdefgh12345678.") == "it is [key]."
+
+
+def test_an_excerpt_leaves_no_secret_nor_half_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = "abcdefgh12345678"
+    monkeypatch.setenv("SOME_API_KEY", secret)
+    for text in (secret, f"xx{secret}", "x" * 1000 + secret + "y" * 40, ("y" * 20 + secret) * 100):
+        for size in (1, 7, 5000):
+            excerpt = Excerpt(100)
+            for begin in range(0, len(text), size):
+                excerpt.add(text[begin : begin + size])
+            told = str(excerpt)
+            assert "[key]" in told and "12345678" not in told, (text, size, told)
 
 
 def test_an_excerpt_keeps_head_and_tail() -> None:

@@ -56,6 +56,14 @@ def test_arguments_are_checked_and_text_becomes_numbers() -> None:
         Tool.of(plot).bind('{"kind": "pie"}')()
 
 
+def test_a_function_within_another_is_checked_too() -> None:
+    def inner(count: int) -> int:
+        return count
+
+    with pytest.raises(ToolArgumentError, match="count: Input should be a valid integer"):
+        Tool.of(inner).bind('{"count": "many"}')()
+
+
 def test_a_validation_error_of_the_functions_own_is_not_blamed_on_the_arguments() -> None:
     from pydantic import TypeAdapter
 
