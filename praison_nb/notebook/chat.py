@@ -201,8 +201,7 @@ class SessionWidget(FollowingWidget):
             case "send":
                 self._begin(str(message.get("text", "")), str(message.get("id", "")))
             case "new":
-                self._conversation.backend.reset_session()
-                self._conversations.put(self._conversation)
+                self._conversations.start_over(self._conversation)
             case "model":
                 self._need_idle()
                 self._use(str(message.get("model", "")).strip())

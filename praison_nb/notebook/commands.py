@@ -37,9 +37,10 @@ def run_command(extension: Any, magics: Any, line: str) -> None:
             _say(extension.shell, f"Session {conversation.name!r} starts over with the next prompt.")
         case "chat":
             from .chat import chat
+            from .magics import unquoted
 
             # `-s NAME`, as %%agent has it, or the name alone.
-            chat(rest.removeprefix("-s").strip() or None)._ipython_display_()
+            chat(unquoted(rest.removeprefix("-s").strip()) or None)._ipython_display_()
         case "sessions":
             _stored(extension, archived=rest == "all")
         case "resume":

@@ -71,10 +71,12 @@ class Conversations:
     ) -> Conversation:
         """The conversation `name`, made on `backend` (a name, an object, or None for what this machine
         offers) when it is new. `options` (model, system, tools, max_turns; None where not given) change
-        the agent of one that exists.
+        the agent of one that exists. Raises ConfigError.
 
         One of an earlier kernel goes on: by a name that the user gave (`is_named`) always, else in the same
         notebook."""
+        if len(name.split()) != 1:
+            raise ConfigError(f"A session's name is one word, without blanks: not {name!r}.")
         options = {key: value for key, value in options.items() if value is not None}
         if backend is None:
             backend = backend_of(options.get("model"))
@@ -90,8 +92,14 @@ class Conversations:
                 "another name with -s."
             )
         notes: list[str] = []
-        if not new and (stored := self._stored(name, backend, is_named)) is not None:
+        if not new and (stored := self._stored(name, backend, is_named, notes)) is not None:
             if backend is None or _fits(stored, backend):
+                if live := self.of(stored.id):
+                    # Another kernel gave it this name.
+                    live.name = name
+                    self.put(live)
+                    update(live.backend, options)
+                    return live
                 return self.restore(stored, backend, **options)
             if stored.backend != "custom":
                 notes.append(
@@ -167,7 +175,11 @@ class Conversations:
             made = _make(backend, options)
         asked_for = stored.asked_for if backend is None else backend
         conversation = self._by_name[name] = Conversation(name, asked_for, made)
-        messages = [] if made.name == "hosted" else store.current().history(stored.id)
+        messages, lost = [], "what was said before was not kept"
+        try:
+            messages = [] if made.name == "hosted" else store.current().history(stored.id)
+        except StoreError as error:
+            lost = str(error)
         if made.name == "hosted" or messages:
             made.restore_ids({**stored.ids, "session_id": stored.id})
             made.session.messages[:] = messages
@@ -178,7 +190,7 @@ class Conversations:
                 f"goes on with the conversation of {moment(stored)}{words}; --new starts over"
             )
         else:
-            conversation.notes.append("begins anew: what was said before was not kept")
+            conversation.notes.append(f"begins anew: {lost}")
         if stored.is_cut_off and stored.turn:
             if made.name == "hosted":
                 conversation.missed = stored
@@ -197,15 +209,27 @@ class Conversations:
     def reset(self, name: str) -> Conversation:
         """Start the conversation `name` over with the next prompt. Raises ConfigError."""
         conversation = self.find(name)
-        conversation.backend.reset_session()
-        self._leave(name)
+        self.start_over(conversation)
         return conversation
 
+    def start_over(self, conversation: Conversation) -> None:
+        """Have the conversation begin a new session with the next prompt, under its name here. The store
+        keeps the old one, and nothing goes on in the next kernel."""
+        conversation.backend.reset_session()
+        self.put(conversation)
+        store.current().leave(here().notebook, conversation.name)
+
     def forget(self, name: str) -> None:
-        """Forget the conversation `name` in this kernel; a turn under way is stopped. The store keeps it."""
-        if conversation := self._by_name.pop(name, None):
-            conversation.backend.reset_session()
-        self._leave(name)
+        """Forget the conversation `name` in this kernel; a turn under way is stopped. The store keeps it, and
+        nothing goes on in the next kernel."""
+        if name in self._by_name:
+            self.drop(self._by_name[name])
+        store.current().leave(here().notebook, name)
+
+    def drop(self, conversation: Conversation) -> None:
+        """Have the conversation no more in this kernel; a turn under way is stopped."""
+        self._by_name.pop(conversation.name, None)
+        conversation.backend.reset_session()
 
     def stop(self) -> None:
         """Stop all turns."""
@@ -214,25 +238,24 @@ class Conversations:
 
     async def settled(self) -> None:
         """Wait until what was said is on the disk, or cannot be, or takes too long."""
+        if store.current().problem:
+            # The turn's begin waited for it already.
+            return
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLE_SECONDS):
-                await asyncio.to_thread(store.current().flush)
+                await asyncio.to_thread(store.current().flush, SETTLE_SECONDS)
 
-    def _leave(self, name: str) -> None:
-        # The store's troubles are told with the next turn.
-        with suppress(StoreError):
-            store.current().leave(here().notebook, name)
-
-    def _stored(self, name: str, backend: Any, is_named: bool) -> Stored | None:
+    def _stored(self, name: str, backend: Any, is_named: bool, notes: list[str]) -> Stored | None:
         """The session of an earlier kernel that may go on. An object of the user's has a session of its
-        own, which only a name of theirs connects with another."""
+        own, which only a name of theirs connects with another. What the store cannot tell is noted."""
         notebook = here().notebook
         is_object = backend is not None and not isinstance(backend, str)
         if not is_named and (is_object or not notebook):
             return None
         try:
             return store.current().current(notebook, name)
-        except StoreError:
+        except StoreError as error:
+            notes += [line] if (line := store.current().news(str(error))) else []
             return None
 
 

@@ -160,37 +160,46 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         name, session_id = self.chosen.value
         return name, session_id
 
+    def _stored(self) -> tuple[str, str]:
+        """Name and id of the chosen session. A name alone says nothing about which one is meant."""
+        name, session_id = self._chosen()
+        if not session_id:
+            raise ConfigError(f"Nothing is stored of session {name!r} yet.")
+        return name, session_id
+
     def _open(self) -> str:
         """Show the session's chat below; one of an earlier kernel goes on here."""
         from .chat import SessionWidget
 
         name, session_id = self._chosen()
         conversation = self._conversations.of(session_id) if session_id else self._conversations.find(name)
+        words = ""
         if conversation is None:
             conversation = session_commands.resume(self._conversations, session_id)
+            words = f"Session {name!r} goes on here with %%agent -s {conversation.name}."
         self._conversations.attach(conversation)
         for old in self.place.children:
             old.close()
         self.place.children = (SessionWidget(conversation, self._extension),)
-        return ""
+        return words
 
     def _archive(self) -> str:
-        name, session_id = self._chosen()
-        done = session_commands.archive(self._conversations, session_id or name)
+        _, session_id = self._stored()
+        done = session_commands.archive(self._conversations, session_id)
         return f"Session {done.name!r} ({done.id}) is archived; it takes no more prompts."
 
     def _ask(self) -> str:
-        name, session_id = self._chosen()
+        name, session_id = self._stored()
         words = f"Delete session {name!r} ({session_id}), on its server too, with all that was said in it?"
         yes = ipywidgets.Button(description="Delete", button_style="danger")
         no = ipywidgets.Button(description="Keep")
-        yes.on_click(lambda _: self._try(lambda: self._delete(session_id or name)))
+        yes.on_click(lambda _: self._try(lambda: self._delete(session_id)))
         no.on_click(lambda _: self._try(lambda: ""))
         self.question.children = (ipywidgets.Label(render.clean(words)), yes, no)
         return ""
 
-    def _delete(self, key: str) -> str:
-        done = session_commands.delete(self._conversations, key)
+    def _delete(self, session_id: str) -> str:
+        done = session_commands.delete(self._conversations, session_id)
         return f"Session {done.name!r} ({done.id}) is deleted."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -13,23 +14,27 @@ from .conversations import Conversation, Conversations
 
 
 def resume(conversations: Conversations, key: str) -> Conversation:
-    """Have a stored session, or a hosted one by its id, go on in this kernel under its name. Raises
-    ConfigError, StoreError."""
+    """Have a stored session, or a hosted one by its id, go on in this kernel under its name; one of another
+    notebook under the next free name, main-2 say, where this notebook has that name. Raises ConfigError,
+    StoreError."""
     _need(key, "resume")
-    stored = _find(key, conversations, or_hosted=True)
+    stored = _find(key, conversations, elsewhere=True, or_hosted=True)
     if live := conversations.of(stored.id):
         return live
     if stored.is_archived and stored.backend == "hosted":
         raise ConfigError(f"Session {stored.name!r} is archived on its server and takes no more prompts.")
+    notebook = here().notebook
+    if stored.notebook != notebook:
+        stored = replace(stored, notebook=notebook, name=_free(conversations, notebook, stored.name))
     before = next((each for each in conversations if each.name == stored.name), None)
-    if before is not None:
-        if before.run is not None and before.run.turn.ended is None:
-            raise ConfigError(
-                f"Session {before.name!r} has a turn under way: wait for it, or `%agent stop {before.name}`."
-            )
-        before.backend.reset_session()
+    if before is not None and before.run is not None and before.run.turn.ended is None:
+        raise ConfigError(
+            f"Session {before.name!r} has a turn under way: wait for it, or `%agent stop {before.name}`."
+        )
     conversation = conversations.restore(stored)
-    store.current().put(replace(stored, notebook=here().notebook, is_current=True, is_archived=False))
+    if before is not None:
+        before.backend.reset_session()
+    store.current().resume(replace(stored, is_current=True, is_archived=False))
     return conversation
 
 
@@ -37,10 +42,13 @@ def archive(conversations: Conversations, key: str) -> Stored:
     """Keep the session and have it take no more prompts; a hosted one is archived on its server. Raises
     PraisonError."""
     _need(key, "archive")
-    stored = _find(key, conversations, with_archived=False, or_hosted=True)
+    stored = _find(key, conversations, or_hosted=True)
+    if stored.is_archived:
+        raise ConfigError(f"Session {stored.name!r} ({stored.id}) is archived already.")
     if stored.backend == "hosted":
         _hosted(conversations, stored).archive_session(stored.id)
-    _let_go(conversations, stored)
+    if live := conversations.of(stored.id):
+        conversations.drop(live)
     store.current().archive(stored.id)
     return stored
 
@@ -51,8 +59,7 @@ def delete(conversations: Conversations, key: str) -> Stored:
     stored = _find(key, conversations, or_hosted=True)
     if stored.backend == "hosted":
         _hosted(conversations, stored).delete_session(stored.id)
-    _let_go(conversations, stored)
-    store.current().forget(stored.id)
+    _forget(conversations, stored)
     return stored
 
 
@@ -60,8 +67,7 @@ def forget(conversations: Conversations, key: str) -> Stored:
     """Delete what the store has of a session; a hosted one stays on its server. Raises ConfigError,
     StoreError."""
     stored = _find(key or "main", conversations)
-    _let_go(conversations, stored)
-    store.current().forget(stored.id)
+    _forget(conversations, stored)
     return stored
 
 
@@ -72,8 +78,7 @@ def rename(conversations: Conversations, line: str) -> tuple[Stored, str]:
     if not new or len(new.split()) > 1:
         raise ConfigError("Say `%agent rename OLD NEW`; a name is one word.")
     stored = _find(old, conversations)
-    taken = store.current().current(stored.notebook, new)
-    if any(each.name == new for each in conversations) or (taken and taken.id != stored.id):
+    if _is_taken(conversations, stored.notebook, new):
         raise ConfigError(f"There is a session {new!r} already: take another name.")
     store.current().rename(stored, new)
     if live := conversations.of(stored.id):
@@ -99,30 +104,54 @@ def _need(key: str, command: str) -> None:
 
 
 def _find(
-    key: str, conversations: Conversations, *, with_archived: bool = True, or_hosted: bool = False
+    key: str, conversations: Conversations, *, elsewhere: bool = False, or_hosted: bool = False
 ) -> Stored:
-    """The session of that id or name: in this kernel, in this notebook, then elsewhere, where one is meant
-    for certain. Raises ConfigError, StoreError."""
-    opened = store.current()
-    opened.flush()
-    known = [each for each in opened.all() if with_archived or not each.is_archived]
-    notebook = here().notebook
-    live = next((each.backend.session.id for each in conversations if each.name == key), "")
-    choices = (
-        [each for each in known if each.id == (live or key)],
-        [each for each in known if each.name == key and each.notebook == notebook and each.is_current],
-        [each for each in known if each.name == key and each.is_current],
-        [each for each in known if each.name == key],
-    )
+    """The session of that id, or the one that has the name in this notebook; with `elsewhere` another
+    notebook's too, where one is meant for certain. Raises ConfigError, StoreError."""
+    opened, notebook = store.current(), here().notebook
+    if not opened.flush():
+        raise StoreError(opened.problem)
+    known = opened.all()
+    live = next((each for each in conversations if each.name == key), None)
+    named = [each for each in known if each.name == key]
+    ours = [each for each in named if each.notebook == notebook]
+    choices = [
+        [each for each in known if each.id == key],
+        [each for each in known if live and each.id == live.backend.session.id],
+    ]
+    if live is None or elsewhere:
+        # Otherwise it is the live one that is meant, of which there may be nothing yet.
+        choices += [each for each in ours if each.is_current], ours
+    if elsewhere:
+        choices += [each for each in named if each.is_current], named
     found = next((choice for choice in choices if choice), [])
-    if len({each.id for each in found}) > 1:
-        ids = ", ".join(each.id for each in found)
-        raise ConfigError(f"Several sessions are called {key!r}: give the id of one of {ids}.")
+    ids = list(dict.fromkeys(each.id for each in found))
+    if len(ids) > 1:
+        raise ConfigError(f"Several sessions are called {key!r}: give the id of one of {', '.join(ids)}.")
     if found:
-        return next((each for each in found if each.notebook == notebook), found[0])
+        return next((each for each in known if each.id == ids[0] and each.notebook == notebook), found[0])
+    if live is not None:
+        raise ConfigError(f"Nothing is stored of session {key!r} yet.")
     if or_hosted and key.startswith("sesn_"):
         return Stored(id=key, name=key, notebook=notebook, backend="hosted", asked_for="hosted")
+    if named:
+        raise ConfigError(
+            f"This notebook has no session {key!r}. One of another notebook is taken by its id, which "
+            "`%agent sessions` shows."
+        )
     raise ConfigError(f"No session {key!r}. `%agent sessions` lists them.")
+
+
+def _is_taken(conversations: Conversations, notebook: str, name: str) -> bool:
+    """Whether something goes on under the name, in this kernel or in the notebook."""
+    is_live = any(each.name == name for each in conversations)
+    return is_live or store.current().current(notebook, name) is not None
+
+
+def _free(conversations: Conversations, notebook: str, name: str) -> str:
+    """The name, or the first of name-2, name-3, … that is not taken."""
+    names = (f"{name}-{n}" if n > 1 else name for n in itertools.count(1))
+    return next(each for each in names if not _is_taken(conversations, notebook, each))
 
 
 def _hosted(conversations: Conversations, stored: Stored) -> Any:
@@ -134,8 +163,9 @@ def _hosted(conversations: Conversations, stored: Stored) -> Any:
     return made
 
 
-def _let_go(conversations: Conversations, stored: Stored) -> None:
-    """Have no conversation of this kernel write about the session any more."""
+def _forget(conversations: Conversations, stored: Stored) -> None:
+    """Delete what the store has of the session, and have no conversation here write about it any more."""
     if live := conversations.of(stored.id):
         live.record.end()
-        conversations.forget(live.name)
+        conversations.drop(live)
+    store.current().forget(stored.id)

@@ -9,7 +9,8 @@ kernel; of local ones also what was said. SQLite beside the ledger, for its user
 from .file import StoreError, default_path
 from .process import is_alive, this_process
 from .record import Record
-from .sessions import Store, Stored, adding, current, flush, putting
+from .sessions import Store, adding, current, flush, putting
+from .stored import Stored
 
 __all__ = [
     "Record",

@@ -9,11 +9,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from ..errors import PraisonError
-from ..usage.schema import apply
+from ..usage.schema import absolute, apply
 from ..usage.schema import default_path as ledger_path
 
-TIMEOUT_SECONDS = 5.0
-"""Another process may hold the file so long."""
+PATIENCE_SECONDS = 5.0
+"""A change waits so long for another process that holds the file."""
+GLANCE_SECONDS = 0.5
+"""What a cell waits for waits no longer than this."""
 
 # Only ever append: a store in the world has run those before.
 MIGRATIONS = [
@@ -30,6 +32,21 @@ MIGRATIONS = [
     );
     CREATE INDEX history_of_a_session ON history (id);
     """,
+    # A session has one name in a notebook; and which ones were deleted is known, so that no kernel that still
+    # has one writes it again.
+    """
+    CREATE TABLE deleted (id TEXT PRIMARY KEY);
+    CREATE TABLE named (
+        id TEXT NOT NULL, notebook TEXT NOT NULL, name TEXT NOT NULL, backend TEXT NOT NULL,
+        asked_for TEXT NOT NULL, model TEXT NOT NULL, options TEXT NOT NULL, ids TEXT NOT NULL,
+        title TEXT NOT NULL, created REAL NOT NULL, last_used REAL NOT NULL, status TEXT NOT NULL,
+        process TEXT NOT NULL, turn TEXT NOT NULL, is_current INTEGER NOT NULL, is_archived INTEGER NOT NULL,
+        PRIMARY KEY (id, notebook)
+    );
+    INSERT OR REPLACE INTO named SELECT * FROM sessions ORDER BY last_used;
+    DROP TABLE sessions;
+    ALTER TABLE named RENAME TO sessions;
+    """,
 ]
 
 
@@ -40,18 +57,19 @@ class StoreError(PraisonError):
 def default_path() -> Path:
     """The store that counts now: `PRAISON_NB_SESSIONS`, or a file beside the ledger."""
     named = os.environ.get("PRAISON_NB_SESSIONS")
-    return Path(named).expanduser() if named else ledger_path().parent / "sessions.sqlite"
+    return absolute(Path(named).expanduser()) if named else ledger_path().parent / "sessions.sqlite"
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[sqlite3.Connection]:
+def opened(path: Path, patience: float = GLANCE_SECONDS) -> Iterator[sqlite3.Connection]:
     """The store at `path`, made where there is none, brought up to date where it is older, closed at the
-    end. Whatever goes wrong meanwhile is raised as StoreError."""
+    end. Whatever goes wrong meanwhile is raised as StoreError; another process may hold the file for
+    `patience` seconds."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # SQLite's side files take the same mode.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        with closing(sqlite3.connect(path, timeout=TIMEOUT_SECONDS, isolation_level=None)) as connection:
+        with closing(sqlite3.connect(path, timeout=patience, isolation_level=None)) as connection:
             # What is deleted shall be gone from the file as well.
             connection.execute("PRAGMA secure_delete=ON").fetchone()
             _migrate(connection, path)
@@ -71,13 +89,22 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         apply(connection, MIGRATIONS)
 
 
+def locked(path: Path) -> StoreError:
+    """The error of a store that somebody else does not let go of."""
+    return _error(path, "is locked by another process")
+
+
 def _explained(error: Exception, path: Path) -> StoreError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or isinstance(error, ValueError):
-        why = "is damaged, or no store: move it away and a new one is begun"
-    elif code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        why = f"was locked by another process for {TIMEOUT_SECONDS:.0f} s"
-    else:
-        reason = getattr(error, "strerror", None) or str(error)
-        why = f"cannot be used ({reason}): make it writable, or set PRAISON_NB_SESSIONS to another file"
+        return _error(path, "is damaged, or no store: move it away and a new one is begun")
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return locked(path)
+    reason = getattr(error, "strerror", None) or str(error)
+    return _error(
+        path, f"cannot be used ({reason}): make it writable, or set PRAISON_NB_SESSIONS to another file"
+    )
+
+
+def _error(path: Path, why: str) -> StoreError:
     return StoreError(f"The store of sessions {path} {why}. Until then sessions end with the kernel.")

@@ -10,7 +10,8 @@ from ..events import Event, SessionAttached, SessionUsage, TurnFailed, TurnFinis
 from ..turn import Turn
 from ..usage.place import here
 from .process import this_process
-from .sessions import Change, Stored, adding, current, putting
+from .sessions import Change, adding, current, putting
+from .stored import Stored
 
 if TYPE_CHECKING:
     from ..backends.base import Backend, Session
@@ -32,8 +33,8 @@ class Record:
     def __init__(self, conversation: Recorded) -> None:
         self._conversation = conversation
         self._lock = threading.Lock()
-        self._ended = False
         self._session: Session | None = None
+        self._left: set[Session] = set()
         self._unlisten: Callable[[], None] = lambda: None
         self._turn = ""
         self._kept = 0
@@ -45,9 +46,9 @@ class Record:
         return lambda event, turn: self._see(session, notebook, event, turn)
 
     def end(self) -> None:
-        """Write nothing any more."""
+        """Write nothing more about the session that the conversation has now."""
         with self._lock:
-            self._ended = True
+            self._left.add(self._conversation.backend.session)
 
     def _see(self, session: Session, notebook: str, event: Event, turn: Turn) -> None:
         match event:
@@ -63,7 +64,7 @@ class Record:
                 return
         # Without an id nothing could go on.
         if turn.session_id:
-            self._later(putting(self._stored(session, notebook, turn)))
+            self._later(session, putting(self._stored(session, notebook, turn)))
 
     def _watch(self, session: Session, turn_id: str) -> None:
         """Turns of a session come one after the other: what it has more from now on is this turn's."""
@@ -78,11 +79,11 @@ class Record:
             return
         said, self._kept = session.messages[self._kept :], len(session.messages)
         if self.keeps_history:
-            self._later(adding(session.id, self._turn, said))
+            self._later(session, adding(session.id, self._turn, said))
 
-    def _later(self, change: Change) -> None:
+    def _later(self, session: Session, change: Change) -> None:
         with self._lock:
-            if not self._ended:
+            if session not in self._left:
                 current().later(change)
 
     def _stored(self, session: Session, notebook: str, turn: Turn) -> Stored:

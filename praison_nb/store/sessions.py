@@ -7,127 +7,110 @@ import json
 import logging
 import sqlite3
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ..errors import redact
-from ..session import Status
-from .file import StoreError, default_path, opened
-from .process import is_alive
+from .file import GLANCE_SECONDS, PATIENCE_SECONDS, StoreError, default_path, locked, opened
+from .stored import COLUMNS, Stored, plain, row_of, stored_of, without_keys
 
 log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
-    """A session under the name that it has in a notebook ("" where no notebook is known). `id` is the
-    backend's own. `asked_for` names the backend that it was made on, "" for an object of the user's.
-    `created` and `last_used` are seconds since 1970.
-
-    `ids` is what the backend's `restore_ids` needs, `options` what its agent was made with. `turn` holds id,
-    start and prompt of the turn under way, {} without one; `process` is whose turn it is. A name's current
-    session is the one that goes on.
-    """
-
-    id: str
-    name: str
-    notebook: str = ""
-    backend: str = ""
-    asked_for: str = ""
-    model: str = ""
-    options: dict[str, Any] = field(default_factory=dict)
-    ids: dict[str, Any] = field(default_factory=dict)
-    title: str = ""
-    created: float = field(default_factory=time.time)
-    last_used: float = field(default_factory=time.time)
-    status: Status = Status.IDLE
-    process: str = ""
-    turn: dict[str, Any] = field(default_factory=dict)
-    is_current: bool = True
-    is_archived: bool = False
-
-    @property
-    def is_cut_off(self) -> bool:
-        """Whether the process that ran its turn ended before the turn did."""
-        return self.status is Status.RUNNING and not is_alive(self.process)
-
-
-COLUMNS = [f.name for f in fields(Stored)]
-_JSON = ("options", "ids", "turn")
-_KEYS = ("id", "notebook", "name")
+_SELECT = f"SELECT {', '.join(COLUMNS)} FROM sessions"
+# The user changes these later, perhaps in another kernel: a turn that goes on knows nothing of that.
+_FIXED = ("id", "notebook", "name", "created", "is_current", "is_archived")
 _PUT = (
     f"INSERT INTO sessions ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))}) "
-    f"ON CONFLICT ({', '.join(_KEYS)}) DO UPDATE SET "
-    + ", ".join(f"{name}=excluded.{name}" for name in COLUMNS if name not in (*_KEYS, "created"))
+    "ON CONFLICT (id, notebook) DO UPDATE SET is_current=excluded.is_current AND NOT is_archived, "
+    + ", ".join(f"{name}=excluded.{name}" for name in COLUMNS if name not in _FIXED)
 )
 _LEAVE = "UPDATE sessions SET is_current=0 WHERE notebook=? AND name=?"
-
-_MOVED = "id != :id AND json_extract(turn, '$.id') = :turn"
+_LEAVE_OTHERS = (
+    "UPDATE sessions SET is_current=0 WHERE notebook=:notebook AND id!=:id AND name="
+    "(SELECT name FROM sessions WHERE notebook=:notebook AND id=:id AND is_current)"
+)
+_MOVED = "id != :id AND CASE WHEN json_valid(turn) THEN json_extract(turn, '$.id') END = :turn"
 
 Change = Callable[[sqlite3.Connection], object]
 
 
 class Store:
-    """A store's file. Each use opens it anew, so any thread or process may use it at any time.
+    """A store's file. Each use opens it anew, so any thread or process may use it at any time. `problem` says
+    why it could not be written when that was tried last, "" where it could.
 
-    Methods raise StoreError; `later` and `flush` never do, what they cannot write waits in memory.
+    Methods raise StoreError; `leave`, `later` and `flush` never do, what they cannot write waits in memory.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.problem = ""
         self._waiting: deque[Change] = deque()
         self._lock = threading.Lock()
+        self._queue = threading.Lock()
+        self._is_flushing = False
         self._told = ""
-        self._problem = ""
 
-    # Reading
+    # Reading. Rows are fetched before they are looked at: one that is damaged must leave no lock behind.
 
     def all(self) -> list[Stored]:
         """All sessions, the one used last first."""
         with opened(self.path) as connection:
-            rows = connection.execute(f"SELECT {', '.join(COLUMNS)} FROM sessions ORDER BY last_used DESC")
-            return [_stored(row) for row in rows]
+            rows = connection.execute(f"{_SELECT} ORDER BY last_used DESC").fetchall()
+            return [stored_of(row) for row in rows]
 
     def current(self, notebook: str, name: str) -> Stored | None:
         """The session that goes on under the name, None without one."""
         with opened(self.path) as connection:
-            row = connection.execute(
-                f"SELECT {', '.join(COLUMNS)} FROM sessions WHERE notebook=? AND name=? AND is_current "
-                "AND NOT is_archived ORDER BY last_used DESC LIMIT 1",
-                (_text(notebook), _text(name)),
-            ).fetchone()
-            return _stored(row) if row else None
+            rows = connection.execute(
+                f"{_SELECT} WHERE notebook=? AND name=? AND is_current AND NOT is_archived "
+                "ORDER BY last_used DESC LIMIT 1",
+                (plain(notebook), plain(name)),
+            ).fetchall()
+            return stored_of(rows[0]) if rows else None
 
     def history(self, session_id: str) -> list[Any]:
         """What was said in a local session, as the messages that its server gets."""
         with opened(self.path) as connection:
-            rows = connection.execute("SELECT messages FROM history WHERE id=? ORDER BY n", (session_id,))
-            return [message for (messages,) in rows for message in json.loads(messages)]
+            select = "SELECT messages FROM history WHERE id=? ORDER BY n"
+            rows = connection.execute(select, (session_id,)).fetchall()
+        try:
+            turns = [json.loads(messages) for (messages,) in rows]
+        except ValueError:
+            turns = [None]
+        if not all(isinstance(turn, list) for turn in turns):
+            raise StoreError(f"What was said in {session_id} is damaged in the store {self.path}.")
+        return [message for turn in turns for message in turn]
 
     # Writing
 
     def put(self, session: Stored) -> None:
-        """Keep the session; one that has its id, notebook and name is replaced."""
+        """Keep the session, or how it stands now; see `putting`."""
         self.change(putting(session))
+
+    def resume(self, session: Stored) -> None:
+        """Have the session go on under its name, though it was archived or deleted."""
+
+        def change(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM deleted WHERE id=?", (session.id,))
+            connection.execute("UPDATE sessions SET is_archived=0 WHERE id=?", (session.id,))
+            putting(session)(connection)
+
+        self.change(change)
 
     def leave(self, notebook: str, name: str) -> None:
         """Have nothing go on under the name; what was there is kept."""
-        self.change(lambda connection: connection.execute(_LEAVE, (_text(notebook), _text(name))))
+        self._waiting.append(lambda connection: connection.execute(_LEAVE, (plain(notebook), plain(name))))
+        self.flush()
 
     def rename(self, session: Stored, name: str) -> None:
         """Give the session another name; one that has the name is not the current one any more."""
 
         def change(connection: sqlite3.Connection) -> None:
-            connection.execute(_LEAVE, (_text(session.notebook), _text(name)))
-            connection.execute(
-                "UPDATE OR REPLACE sessions SET name=? WHERE id=? AND notebook=? AND name=?",
-                (_text(name), session.id, _text(session.notebook), _text(session.name)),
-            )
+            notebook = plain(session.notebook)
+            connection.execute(_LEAVE, (notebook, plain(name)))
+            update = "UPDATE sessions SET name=? WHERE id=? AND notebook=?"
+            connection.execute(update, (plain(name), session.id, notebook))
 
         self.change(change)
 
@@ -137,59 +120,83 @@ class Store:
         self.change(lambda connection: connection.execute(update, (session_id,)))
 
     def forget(self, session_id: str) -> None:
-        """Delete the session under each of its names, and what was said in it."""
+        """Delete the session under each of its names, and what was said in it; no kernel writes it again."""
 
         def change(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT OR IGNORE INTO deleted VALUES (?)", (session_id,))
             for table in ("sessions", "history"):
                 connection.execute(f"DELETE FROM {table} WHERE id=?", (session_id,))
 
         self.change(change)
 
-    def change(self, change: Change) -> None:
-        """Make the change here and now, after those that wait."""
-        with self._lock:
-            self._catch_up()
-            self._apply(change)
+    def change(self, change: Change, patience: float = PATIENCE_SECONDS) -> None:
+        """Make the change here and now, after those that wait. Others may hold the file for `patience`
+        seconds."""
+        try:
+            if not self._lock.acquire(timeout=patience):
+                raise locked(self.path)
+            try:
+                while self._waiting:
+                    self._catch_up(patience)
+                self._apply(change, patience)
+            finally:
+                self._lock.release()
+        except StoreError as error:
+            self.problem = str(error)
+            raise
+        self.problem = ""
 
     def later(self, change: Change) -> None:
         """Make the change soon, on a thread of the pool. Belongs to the event loop's thread."""
-        self._waiting.append(change)
-        with suppress(RuntimeError):  # no more threads: the process ends, and `flush` at its end writes it
-            asyncio.get_running_loop().run_in_executor(None, self.flush)
+        with self._queue:
+            self._waiting.append(change)
+            if self._is_flushing:
+                return
+            self._is_flushing = True
+        try:
+            asyncio.get_running_loop().run_in_executor(None, self._flush_all)
+        except RuntimeError:  # no more threads: the process ends, and `flush` at its end writes it
+            self._is_flushing = False
 
-    def flush(self) -> None:
-        """Make the changes that wait, here and now."""
-        with self._lock:
-            try:
-                self._catch_up()
-            except StoreError as error:
-                self._problem = str(error)
-            else:
-                self._problem = ""
+    def flush(self, patience: float = GLANCE_SECONDS) -> bool:
+        """Make the changes that wait, here and now, and say whether the file can be written."""
+        try:
+            self.change(lambda connection: None, patience)
+        except StoreError:
+            return False
+        return True
 
     def check(self) -> str:
         """Why nothing can be kept at the moment, as a line for the user; "" where it can, and once said."""
+        self.flush()
+        return self.news(self.problem)
+
+    def news(self, problem: str) -> str:
+        """The problem, "" where it was told just before."""
+        told, self._told = self._told, problem
+        return problem if problem != told else ""
+
+    def _flush_all(self) -> None:
+        """One thread for all that comes meanwhile: others would queue up where the file is locked."""
+        while True:
+            is_done = self.flush(PATIENCE_SECONDS)
+            with self._queue:
+                if not is_done or not self._waiting:
+                    self._is_flushing = False
+                    return
+
+    def _catch_up(self, patience: float) -> None:
         try:
-            self.change(lambda connection: None)
-            self._problem = ""
-        except StoreError as error:
-            self._problem = str(error)
-        told, self._told = self._told, self._problem
-        return self._problem if self._problem != told else ""
+            self._apply(self._waiting[0], patience)
+        except StoreError:
+            raise
+        except Exception:
+            # What no store takes must not stop what is behind it.
+            log.exception("a change of the store of sessions could not be made")
+        self._waiting.popleft()
 
-    def _catch_up(self) -> None:
-        while self._waiting:
-            try:
-                self._apply(self._waiting[0])
-            except StoreError:
-                raise
-            except Exception:
-                # What no store takes must not stop what is behind it.
-                log.exception("a change of the store of sessions could not be made")
-            self._waiting.popleft()
-
-    def _apply(self, change: Change) -> None:
-        with opened(self.path) as connection:
+    def _apply(self, change: Change, patience: float) -> None:
+        with opened(self.path, patience) as connection:
             connection.execute("BEGIN IMMEDIATE")
             change(connection)
             connection.execute("COMMIT")
@@ -197,16 +204,19 @@ class Store:
 
 def putting(session: Stored) -> Change:
     """The change that keeps `session`; of the sessions of its name at most one is the current one. A turn
-    whose session got its true id in the middle is no longer another session's."""
+    whose session got its true id in the middle is no longer another session's.
+
+    One that is there keeps its name, and an archived one stays so; one that was deleted stays away."""
 
     def change(connection: sqlite3.Connection) -> None:
+        if _is_deleted(connection, session.id):
+            return
         if {"id", "started"} <= session.turn.keys():
             here = {"id": session.id, "turn": session.turn["id"], "started": session.turn["started"]}
             connection.execute(f"DELETE FROM sessions WHERE {_MOVED} AND created >= :started", here)
             connection.execute(f"UPDATE sessions SET status='idle', turn='{{}}' WHERE {_MOVED}", here)
-        if session.is_current:
-            connection.execute(_LEAVE, (_text(session.notebook), _text(session.name)))
-        connection.execute(_PUT, _values(session))
+        connection.execute(_PUT, row_of(session))
+        connection.execute(_LEAVE_OTHERS, {"id": session.id, "notebook": plain(session.notebook)})
 
     return change
 
@@ -214,46 +224,17 @@ def putting(session: Stored) -> Change:
 def adding(session_id: str, turn: str, messages: list[Any]) -> Change:
     """The change that adds what a turn said to the session's history; a turn that is there stays as it is."""
     row = (session_id, turn, json.dumps(without_keys(messages), default=str))
-    insert = "INSERT OR IGNORE INTO history (id, turn, messages) VALUES (?, ?, ?)"
-    return lambda connection: connection.execute(insert, row)
+
+    def change(connection: sqlite3.Connection) -> None:
+        if not _is_deleted(connection, session_id):
+            connection.execute("INSERT OR IGNORE INTO history (id, turn, messages) VALUES (?, ?, ?)", row)
+
+    return change
 
 
-def without_keys(value: Any) -> Any:
-    """A copy of what JSON holds, with everything that looks like a key replaced.
-
-    >>> without_keys([{"arguments": '{"header": "Bearer abc"}'}])
-    [{'arguments': '{"header": "Bearer [key]"}'}]
-    """
-    if isinstance(value, str):
-        if value.startswith("{") and (cleaned := redact(value)) != value:
-            # A tool call's arguments must stay JSON.
-            try:
-                return json.dumps(without_keys(json.loads(value)))
-            except ValueError:
-                return cleaned
-        return redact(value)
-    if isinstance(value, dict):
-        return {key: without_keys(inner) for key, inner in value.items()}
-    return [without_keys(inner) for inner in value] if isinstance(value, list | tuple) else value
-
-
-def _values(session: Stored) -> list[Any]:
-    values = {name: getattr(session, name) for name in COLUMNS}
-    values |= {name: json.dumps(without_keys(values[name]), default=str) for name in _JSON}
-    # What a server calls its things is not ours to trust.
-    values |= {name: redact(values[name]) for name in ("title", "model")}
-    return [_text(value) if isinstance(value, str) else value for value in values.values()]
-
-
-def _stored(row: tuple[Any, ...]) -> Stored:
-    values = dict(zip(COLUMNS, row, strict=True))
-    values |= {name: json.loads(values[name]) for name in _JSON}
-    values |= {name: bool(values[name]) for name in ("is_current", "is_archived")}
-    return Stored(**{**values, "status": Status(values["status"])})
-
-
-def _text(text: str) -> str:
-    return str(text).encode("utf-8", "replace").decode()
+def _is_deleted(connection: sqlite3.Connection, session_id: str) -> bool:
+    found = connection.execute("SELECT 1 FROM deleted WHERE id=?", (session_id,))
+    return found.fetchone() is not None
 
 
 _lock = threading.Lock()
@@ -272,5 +253,5 @@ def current() -> Store:
 
 async def flush() -> None:
     """Write what waits, when the process ends."""
-    if _current is not None:
-        _current.flush()
+    if _current is not None and _current._waiting:
+        _current.flush(PATIENCE_SECONDS)

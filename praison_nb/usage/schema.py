@@ -6,6 +6,7 @@ exactly. What repeats (user, notebook, cell, session, model, …) is kept once, 
 
 from __future__ import annotations
 
+import functools
 import os
 import sqlite3
 import sys
@@ -91,10 +92,16 @@ class LedgerError(PraisonError):
 def default_path() -> Path:
     """The ledger that counts now: `PRAISON_NB_LEDGER`, or a file in the user's data directory."""
     if named := os.environ.get("PRAISON_NB_LEDGER"):
-        return Path(named).expanduser()
+        return absolute(Path(named).expanduser())
     from platformdirs import user_data_dir
 
     return Path(user_data_dir("praison_nb", appauthor=False)) / "ledger.sqlite"
+
+
+@functools.cache
+def absolute(path: Path) -> Path:
+    """Where the path led when it was seen first: the notebook may change its working directory."""
+    return path.absolute()
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -373,3 +373,12 @@ def test_all_events_are_metered_and_none_fails(path: Path) -> None:
     events: list[Event] = [request(number) for number in range(30)]
     turn = play(*events)
     assert len(rows(path, "requests")) == 30 == rows(path)[0]["requests"] == len(turn.requests)
+
+
+def test_a_relative_path_stays_where_it_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "else").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PRAISON_NB_LEDGER", "relative-ledger.sqlite")
+    first = schema.default_path()
+    monkeypatch.chdir(tmp_path / "else")
+    assert schema.default_path() == first == tmp_path / "relative-ledger.sqlite"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import stat
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ import pytest
 from praison_nb import store
 from praison_nb.session import Status
 from praison_nb.store import Store, Stored, StoreError, adding, putting
+from praison_nb.store.file import MIGRATIONS
 
 
 @pytest.fixture
@@ -207,3 +210,121 @@ def test_a_session_that_learns_its_id_late_is_there_once(kept: Store) -> None:
     kept.put(Stored(id="true", name="main", status=Status.RUNNING, turn={"id": "u", "started": 200.0}))
     kept.put(Stored(id="another", name="main", status=Status.RUNNING, turn={"id": "u", "started": 200.0}))
     assert {each.id: each.status for each in kept.all()} == {"true": Status.IDLE, "another": Status.RUNNING}
+
+
+# What another kernel knows nothing of
+
+
+def test_what_was_deleted_stays_away(kept: Store) -> None:
+    session = Stored(id="1", name="w")
+    kept.put(session)
+    kept.forget("1")
+    # A turn in another kernel goes on, and ends.
+    kept.put(session)
+    kept.put(Stored(id="1", name="w", notebook="b.ipynb"))
+    kept.change(adding("1", "t", [{"role": "user", "content": "Hi"}]))
+    assert kept.all() == [] and kept.history("1") == []
+    kept.resume(session)
+    kept.change(adding("1", "t", [{"role": "user", "content": "Hi"}]))
+    assert kept.all() == [session] and len(kept.history("1")) == 1
+
+
+def test_what_was_archived_stays_so_until_it_is_resumed(kept: Store) -> None:
+    session = Stored(id="1", name="w")
+    kept.put(session)
+    kept.archive("1")
+    kept.put(Stored(id="2", name="w"))
+    kept.put(session)
+    current = kept.current("", "w")
+    assert current and current.id == "2"
+    assert {each.id: each.is_archived for each in kept.all()} == {"1": True, "2": False}
+    kept.resume(session)
+    assert kept.current("", "w") == session
+    assert {each.id: each.is_current for each in kept.all()} == {"1": True, "2": False}
+
+
+def test_a_name_is_changed_by_renaming_only(kept: Store) -> None:
+    session = Stored(id="1", name="old")
+    kept.put(session)
+    kept.rename(session, "new")
+    kept.put(Stored(id="2", name="old"))
+    # The next turn in a kernel that has it under the old name.
+    kept.put(session)
+    assert {each.id: (each.name, each.is_current) for each in kept.all()} == {
+        "1": ("new", True),
+        "2": ("old", True),
+    }
+
+
+def test_an_older_store_is_brought_up_to_date(kept: Store) -> None:
+    kept.path.parent.mkdir()
+    connection = sqlite3.connect(kept.path)
+    connection.executescript(f"{MIGRATIONS[0]}; PRAGMA user_version=1")
+    row = "('1', 'a.ipynb', ?, 'local', 'local', 'm', '{}', '{}', 'T', 1, ?, 'idle', '', '{}', 1, 0)"
+    for name, used in (("new", 3), ("old", 2)):
+        connection.execute(f"INSERT INTO sessions VALUES {row}", (name, used))
+    connection.execute("INSERT INTO history VALUES (1, '1', 't', '[\"said\"]')")
+    connection.commit()
+    connection.close()
+    assert [(each.name, each.last_used, each.title) for each in kept.all()] == [("new", 3, "T")]
+    assert kept.history("1") == ["said"]
+
+
+# A file that is damaged, or held by others
+
+
+@pytest.mark.parametrize("damage", ["{bad", "5", "null", '"text"'])
+def test_damaged_history_is_one_line_and_leaves_no_lock(kept: Store, damage: str) -> None:
+    for turn in ("t1", "t2", "t3"):
+        kept.change(adding("1", turn, [{"role": "user", "content": "Hi"}]))
+    kept.change(lambda connection: connection.execute("UPDATE history SET messages=? WHERE n=1", (damage,)))
+    with pytest.raises(StoreError, match="What was said in 1 is damaged") as caught:
+        kept.history("1")
+    # The error still holds on to where it was raised.
+    Store(kept.path).put(Stored(id="2", name="n"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("column", ["options", "ids", "turn"])
+def test_a_damaged_session_stops_no_other(kept: Store, column: str) -> None:
+    kept.put(Stored(id="1", name="n"))
+    other = Stored(id="2", name="m", status=Status.RUNNING, turn={"id": "t", "started": 1.0})
+    for damage in ("[]", "{bad"):
+        change = f"UPDATE sessions SET {column}='{damage}' WHERE id='1'"
+        kept.change(lambda connection, change=change: connection.execute(change))
+        with pytest.raises(StoreError, match="is damaged") as caught:
+            kept.current("", "n")
+        Store(kept.path).put(other)
+        assert kept.current("", "m") == other and "\n" not in str(caught.value)
+
+
+async def test_a_locked_file_is_waited_for_once_and_by_one_thread(
+    kept: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept.put(Stored(id="1", name="n"))
+    begun: list[asyncio.Future[None]] = []
+    loop = asyncio.get_running_loop()
+    pool = loop.run_in_executor
+    monkeypatch.setattr(loop, "run_in_executor", lambda *job: begun.append(pool(*job)))
+    other = sqlite3.connect(kept.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    for number in range(9):
+        kept.later(adding("1", str(number), [str(number)]))
+    started = time.monotonic()
+    assert "is locked by another process" in kept.check() and kept.check() == ""
+    kept.leave("", "n")
+    assert time.monotonic() - started < 3.5
+    other.execute("ROLLBACK")
+    other.close()
+    await asyncio.gather(*begun)
+    assert len(begun) == 1 and kept.history("1") == [str(number) for number in range(9)]
+    assert kept.check() == "" and kept.problem == "" and kept.current("", "n") is None
+
+
+def test_a_relative_path_stays_where_it_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PRAISON_NB_SESSIONS", "relative.sqlite")
+    before = store.current()
+    monkeypatch.chdir("sub")
+    assert store.current() is before and before.path == tmp_path / "relative.sqlite"

@@ -1,0 +1,93 @@
+"""A stored session, and what is written of it: never anything that looks like a key."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from ..errors import redact
+from ..session import Status
+from .process import is_alive
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """A session under the name that it has in a notebook ("" where no notebook is known). `id` is the
+    backend's own. `asked_for` names the backend that it was made on, "" for an object of the user's.
+    `created` and `last_used` are seconds since 1970.
+
+    `ids` is what the backend's `restore_ids` needs, `options` what its agent was made with. `turn` holds id,
+    start and prompt of the turn under way, {} without one; `process` is whose turn it is. A name's current
+    session is the one that goes on.
+    """
+
+    id: str
+    name: str
+    notebook: str = ""
+    backend: str = ""
+    asked_for: str = ""
+    model: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+    ids: dict[str, Any] = field(default_factory=dict)
+    title: str = ""
+    created: float = field(default_factory=time.time)
+    last_used: float = field(default_factory=time.time)
+    status: Status = Status.IDLE
+    process: str = ""
+    turn: dict[str, Any] = field(default_factory=dict)
+    is_current: bool = True
+    is_archived: bool = False
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the process that ran its turn ended before the turn did."""
+        return self.status is Status.RUNNING and not is_alive(self.process)
+
+
+COLUMNS = [f.name for f in fields(Stored)]
+_JSON = ("options", "ids", "turn")
+
+
+def row_of(session: Stored) -> list[Any]:
+    """The session as a row of the table, in the order of COLUMNS."""
+    values = {name: getattr(session, name) for name in COLUMNS}
+    values |= {name: json.dumps(without_keys(values[name]), default=str) for name in _JSON}
+    # What a server calls its things is not ours to trust.
+    values |= {name: redact(values[name]) for name in ("title", "model")}
+    return [plain(value) if isinstance(value, str) else value for value in values.values()]
+
+
+def stored_of(row: tuple[Any, ...]) -> Stored:
+    """The session of a row. Raises ValueError where it is none that `row_of` wrote."""
+    values = dict(zip(COLUMNS, row, strict=True))
+    values |= {name: json.loads(values[name]) for name in _JSON}
+    if not all(isinstance(values[name], dict) for name in _JSON):
+        raise ValueError(f"the row of {values['id']} is damaged")
+    values |= {name: bool(values[name]) for name in ("is_current", "is_archived")}
+    return Stored(**{**values, "status": Status(values["status"])})
+
+
+def plain(text: str) -> str:
+    """The text without what no file can hold."""
+    return str(text).encode("utf-8", "replace").decode()
+
+
+def without_keys(value: Any) -> Any:
+    """A copy of what JSON holds, with everything that looks like a key replaced.
+
+    >>> without_keys([{"arguments": '{"header": "Bearer a1b2c3"}'}])
+    [{'arguments': '{"header": "Bearer [key]"}'}]
+    """
+    if isinstance(value, str):
+        if value.startswith("{") and (cleaned := redact(value)) != value:
+            # A tool call's arguments must stay JSON.
+            try:
+                return json.dumps(without_keys(json.loads(value)))
+            except ValueError:
+                return cleaned
+        return redact(value)
+    if isinstance(value, dict):
+        return {key: without_keys(inner) for key, inner in value.items()}
+    return [without_keys(inner) for inner in value] if isinstance(value, list | tuple) else value
