@@ -6,17 +6,14 @@ Everything that a model or a tool wrote is escaped here, or rendered from Markdo
 from __future__ import annotations
 
 import json
-import re
 from decimal import Decimal
 from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
+from . import markdown, plain
 from .session import Status, Usage
-from .text import whole
 
 if TYPE_CHECKING:
-    from markdown_it import MarkdownIt
-
     from .turn import ToolCall, Turn
 
 # JupyterLab's theme variables, with what other pages show instead.
@@ -27,8 +24,6 @@ COLOURS = {
     Status.UNKNOWN: "var(--jp-ui-font-color2, #757575)",
     Status.NONE: "var(--jp-ui-font-color2, #757575)",
 }
-SHOWN_CHARACTERS = 200_000
-"""So much of one text is shown; far more would make the page and the saved file unusable."""
 WAITING = "var(--jp-warn-color1, #e65100)"
 TEXT = "var(--jp-ui-font-color1, #212121)"
 RESULTS = "the Turn's tools"
@@ -143,19 +138,21 @@ def _cut_short(turn: Turn) -> bool:
 def panel_text(turn: Turn) -> str:
     """The panel as one line: badge, session, model, seconds, tokens, cost."""
     words = badge(turn.status, bool(turn.waiting), turn.activity)
-    return clean(f"[{words}] " + "  ".join(map(str, facts(turn))))
+    return plain.clean(f"[{words}] " + "  ".join(map(str, facts(turn))))
 
 
 def below_text(turn: Turn) -> str:
     """All that stands under the answer as text: tool calls, notices, the panel."""
     lines = [tool_line(call) for call in turn.tools]
     lines += [f"note: {notice}" for notice in turn.notices]
-    return "\n".join([clean(line) for line in lines] + [panel_text(turn)])
+    return "\n".join([plain.clean(line) for line in lines] + [panel_text(turn)])
 
 
 def text(turn: Turn) -> str:
     """The whole turn as plain text."""
-    return "\n\n".join(filter(None, [shown(clean(turn.text)), error_text(turn), below_text(turn)]))
+    return "\n\n".join(
+        filter(None, [plain.shown(plain.clean(turn.text)), error_text(turn), below_text(turn)])
+    )
 
 
 def error_text(turn: Turn) -> str:
@@ -167,7 +164,7 @@ def tool_line(call: ToolCall) -> str:
     """A tool call in one line."""
     mark = "…" if call.ended is None else "✗" if call.is_error or call.approval == "denied" else "✓"
     seconds = "" if call.seconds is None else f" {call.seconds:.1f} s"
-    return f"▸ {call.name} {short(arguments(call), 80)} {mark}{seconds}"
+    return f"▸ {call.name} {plain.short(arguments(call), 80)} {mark}{seconds}"
 
 
 def arguments(call: ToolCall) -> str:
@@ -192,103 +189,9 @@ def readable(call: ToolCall) -> str:
     return json.dumps(values, ensure_ascii=False, indent=2)
 
 
-def short(text: str, width: int) -> str:
-    """One line of at most `width` characters."""
-    line = " ".join(text.split())
-    return line if len(line) <= width else line[: width - 1] + "…"
-
-
-# Control characters but tab and newline, and what turns the reading direction.
-_DANGEROUS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-
-
-def clean(text: str) -> str:
-    """`text` as every page takes it, without what could drive a terminal or turn its reading direction."""
-    return _DANGEROUS.sub("", whole(text))
-
-
-def exact(text: str) -> str:
-    """`text` for somebody who decides about it: what `clean` leaves out is written as an escape.
-
-    >>> exact("# only look\\rimport os")
-    '# only look\\\\rimport os'
-    """
-    return _DANGEROUS.sub(lambda match: repr(match[0])[1:-1], whole(text))
-
-
-def shown(text: str, where: str = "the Turn's text") -> str:
-    """`text`, or its first SHOWN_CHARACTERS and a line that says where the rest is.
-
-    >>> shown("short")
-    'short'
-    """
-    if len(text) <= SHOWN_CHARACTERS:
-        return text
-    return f"{text[:SHOWN_CHARACTERS]}\n\n… {len(text) - SHOWN_CHARACTERS:,} more characters are in {where}."
-
-
 def html(turn: Turn) -> str:
     """The whole turn as still HTML."""
-    return markdown(shown(turn.text)) + below_html(turn, error=True)
-
-
-def markdown(source: str) -> str:
-    """Markdown as HTML: no raw HTML, no `javascript:` links, and pictures only as links, since merely
-    showing a picture would tell its server what the address says."""
-    return str(_parser().disable("image").render(clean(source)))
-
-
-def _parser() -> MarkdownIt:
-    from markdown_it import MarkdownIt
-
-    return MarkdownIt("commonmark", {"html": False}).enable("table")
-
-
-def safe_markdown(source: str) -> str:
-    """Markdown for a page's own renderer, which would load pictures and take HTML: here pictures are links
-    and HTML is text. Code stays as it is.
-
-    >>> safe_markdown("![x](http://a.example/?secret) <img src=y> `<b>`")
-    '&#33;[x](http://a.example/?secret) &lt;img src=y> `<b>`'
-    """
-    source = clean(source)
-    # JupyterLab draws Mermaid's diagrams, and loads the pictures in their labels: they are shown as code.
-    source = _DIAGRAM.sub(r"\1text \2", source)
-    if "![" not in source and "<" not in source:
-        return source
-    # Within a formula an entity would be an error, a space is none.
-    less_than = "< " if re.search(r"\$|\\\(|\\\[", source) else "&lt;"
-    code: set[int] = set()
-    for token in _parser().parse(source):
-        if token.type in ("fence", "code_block") and token.map:
-            code.update(range(*token.map))
-    lines = source.split("\n")
-    return "\n".join(
-        line if number in code else _safe_line(line, less_than) for number, line in enumerate(lines)
-    )
-
-
-_DIAGRAM = re.compile(r"(`{3,}|~{3,})[ \t]*(mermaid)", re.IGNORECASE)
-# An escaped character; code (no further than a table's cell goes); a picture; HTML, but no <https://…>;
-# backticks that close nothing.
-_MARKUP = re.compile(
-    r"\\[!-/:-@\[-`{-~]|(?P<ticks>(?<!`)`+)(?!`)[^|]+?(?<!`)(?P=ticks)(?!`)"
-    r"|(?P<picture>!\[)|(?P<tag><(?!https?://[^\s<>]*>)(?=[A-Za-z/!?]))|`+"
-)
-_LONG_LINE = 20_000
-"""A line so long is no prose: looking for code in it could take long."""
-
-
-def _safe_line(line: str, less_than: str) -> str:
-    if len(line) > _LONG_LINE:
-        return line.replace("![", "&#33;[").replace("<", less_than)
-
-    def safe(match: re.Match[str]) -> str:
-        if match["picture"]:
-            return "&#33;["
-        return less_than if match["tag"] else match[0]
-
-    return _MARKUP.sub(safe, line)
+    return markdown.to_html(plain.shown(turn.text)) + below_html(turn, error=True)
 
 
 def below_html(turn: Turn, *, error: bool = False) -> str:
@@ -335,10 +238,10 @@ def _fact_html(fact: Fact) -> str:
 def _tool_html(call: ToolCall) -> str:
     box = "margin: 2px 0 6px 16px; max-height: 20em; overflow: auto; white-space: pre-wrap"
     parts = [call.arguments, call.result]
-    boxes = [f'<pre style="{box}">{_safe(shown(part, RESULTS))}</pre>' for part in parts if part]
+    boxes = [f'<pre style="{box}">{_safe(plain.shown(part, RESULTS))}</pre>' for part in parts if part]
     summary = f'<summary style="font-size: 12px; color: {MUTED}">{_safe(tool_line(call)[2:])}</summary>'
     return f"<details>{summary}{''.join(boxes)}</details>"
 
 
 def _safe(text: str) -> str:
-    return escape(clean(text))
+    return escape(plain.clean(text))

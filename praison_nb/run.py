@@ -34,7 +34,7 @@ from .events import (
     TurnFinished,
 )
 from .lend import Inbox, Job, apart
-from .text import whole
+from .plain import whole
 from .turn import Turn, fold
 from .usage import writer
 from .usage.budget import reached

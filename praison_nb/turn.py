@@ -202,9 +202,9 @@ class Turn:
         return render.text(self)
 
     def _repr_markdown_(self) -> str:
-        from . import render
+        from . import markdown
 
-        return render.safe_markdown(self.text)
+        return markdown.safe(self.text)
 
     def _repr_html_(self) -> str:
         from . import render

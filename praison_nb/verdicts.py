@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 
-from . import loop, render
+from . import loop, plain, render
 from .lend import ToolInterrupted
 from .turn import ToolCall
 
@@ -74,7 +74,7 @@ class Verdicts:
         try:
             self.answer(call.id, None if await ask(call) else NO)
         except NobodyToAskError:
-            name = render.short(call.name, 60)
+            name = plain.short(call.name, 60)
             self._tell(f"{name} was not run: nobody can be asked here. Allow it by its policy.")
             self.answer(call.id, NOBODY)
         except ToolInterrupted:
@@ -89,7 +89,7 @@ def ask_by_input(call: ToolCall) -> bool:
     in_terminal = sys.stdin is not None and sys.stdin.isatty()
     if threading.current_thread() is not threading.main_thread() or not (in_kernel or in_terminal):
         raise NobodyToAskError
-    question = render.exact(f"{call.name} wants to run: {render.readable(call)}")
+    question = plain.exact(f"{call.name} wants to run: {render.readable(call)}")
     try:
         answer = input(f"{question}\nAllow it? [y/N] ")
     except (EOFError, NotImplementedError, OSError):

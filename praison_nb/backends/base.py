@@ -21,9 +21,9 @@ from typing import Any
 
 from ..errors import ConfigError, TurnStopped
 from ..events import Event, SessionUsage
+from ..plain import whole
 from ..run import Run, Source, Subscriber
 from ..session import SessionInfo, Status, Usage
-from ..text import whole
 from ..turn import Turn
 from ..usage.session_cost import Before
 from ..verdicts import Asker, ask_by_input

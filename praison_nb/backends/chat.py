@@ -10,8 +10,8 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from ..events import Event, TextDelta, Thinking, new_id
+from ..plain import split_half
 from ..session import Usage
-from ..text import split_half
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionChunk

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from .. import toolbox
 from ..events import ApprovalAnswered, ApprovalAsked, Event, Notice
 from ..lend import ToolInterrupted
-from ..render import SHOWN_CHARACTERS, short
+from ..plain import SHOWN_CHARACTERS, short
 from ..run import Run
 from ..tools import Tool, ToolError, policy_of
 from ..values import describe

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import PraisonError
 from ..events import ApprovalAnswered, ApprovalAsked, Notice, ToolFinished, ToolStarted
 from ..lend import ToolInterrupted
-from ..render import short
+from ..plain import short
 from ..turn import ToolCall
 from ..values import describe
 from ..verdicts import NO

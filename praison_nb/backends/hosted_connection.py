@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import PraisonError, UnreachableError
 from ..events import Activity, Event
-from ..text import whole
+from ..plain import whole
 from .hosted_client import (
     all_pages,
     at_budget,

@@ -25,9 +25,9 @@ from ..events import (
     TurnFinished,
     new_id,
 )
+from ..plain import whole
 from ..run import Run
 from ..session import Usage
-from ..text import whole
 from ..tools import Tool
 from ..turn import estimate_tokens
 from .base import Backend, Session

@@ -16,7 +16,7 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
-from .. import loop, render
+from .. import loop, plain
 from ..backends.base import Session
 from ..backends.catalog import backend_of, suggested
 from ..errors import ConfigError, PraisonError
@@ -141,7 +141,7 @@ class SessionWidget(FollowingWidget):
         else:
             shown = super()._panel()
             words = "".join(f" · {word}" for word in (backend.model, backend.name) if word)
-            shown["facts"][0] = ["", render.clean(conversation.name), render.clean(words), ""]
+            shown["facts"][0] = ["", plain.clean(conversation.name), plain.clean(words), ""]
         return {**shown, "model": backend.model, "models": suggested(backend.name)}
 
     # What the page sends
@@ -194,7 +194,7 @@ class SessionWidget(FollowingWidget):
                 log.debug("a message of the chat failed", exc_info=True)
                 words, taken = f"{type(error).__name__}: {error}", False
         self._changed()
-        self.send({"reply": {"to": message.get("id"), "taken": taken, "words": render.clean(words)}})
+        self.send({"reply": {"to": message.get("id"), "taken": taken, "words": plain.clean(words)}})
 
     def _do(self, message: dict[str, Any]) -> None:
         match message["kind"]:

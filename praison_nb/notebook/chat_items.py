@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from .. import render
+from .. import plain, render
 from ..turn import Message, Turn
 from .live import text_item, tool_item
 
@@ -16,20 +16,20 @@ def message_items(said: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     for index, message in enumerate(said):
         kind = {"user": "prompt", "assistant": "text"}.get(str(message.get("role")))
         if kind and isinstance(text := message.get("content"), str) and text:
-            items.append({**line_item(kind, f"earlier-{index}", render.shown(text)), "more": 0})
+            items.append({**line_item(kind, f"earlier-{index}", plain.shown(text)), "more": 0})
     return items
 
 
 def line_item(kind: str, item_id: str, text: str) -> dict[str, Any]:
     """A text of one of the kinds prompt, text, note and error."""
-    return {"kind": kind, "id": item_id, "text": render.clean(text)}
+    return {"kind": kind, "id": item_id, "text": plain.clean(text)}
 
 
 def turn_items(turn: Turn) -> list[dict[str, Any]]:
     """A turn as the page shows it: what was asked, what came, what is to be said about it."""
-    said = [("prompt", render.shown(turn.prompt))]
+    said = [("prompt", plain.shown(turn.prompt))]
     items: list[dict[str, Any]] = []
-    room = render.SHOWN_CHARACTERS
+    room = plain.SHOWN_CHARACTERS
     for index, item in enumerate(turn.items):
         if isinstance(item, Message):
             items.append({**text_item(item, index, room), "id": f"{turn.id}-{item.id or index}"})

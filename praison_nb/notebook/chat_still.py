@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import Any
 
-from .. import render
+from .. import markdown, plain, render
 from ..turn import Turn
 
 
@@ -27,11 +27,11 @@ class Transcript:
         if not parts:
             words = f"Chat {name}: nothing said yet."
             parts = [(escape(words), words)]
-        return "".join(html for html, _ in parts), render.clean("\n\n".join(text for _, text in parts))
+        return "".join(html for html, _ in parts), plain.clean("\n\n".join(text for _, text in parts))
 
 
 def _still_turn(turn: Turn) -> tuple[str, str]:
-    asked = render.clean(render.shown(turn.prompt))
+    asked = plain.clean(plain.shown(turn.prompt))
     return f"{_asked(asked)}{render.html(turn)}", f"You: {asked}\n\n{render.text(turn)}"
 
 
@@ -41,7 +41,7 @@ def _still_item(item: dict[str, Any]) -> tuple[str, str]:
         case "prompt":
             return _asked(text), f"You: {text}"
         case "text":
-            return render.markdown(text), f"Agent: {text}"
+            return markdown.to_html(text), f"Agent: {text}"
         case _:
             return f"<p>{escape(text)}</p>", text
 

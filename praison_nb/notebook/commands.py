@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from .. import backends, render
+from .. import backends, plain, render
 from ..backends.catalog import offers
 from ..errors import ConfigError
 from ..session import Status
@@ -47,10 +47,10 @@ def run_command(extension: Any, magics: Any, line: str) -> None:
             _resume(extension, rest)
         case "archive" | "delete" | "forget":
             done = getattr(stored, command)(extension.conversations, rest)
-            _say(extension.shell, render.clean(f"Session {done.name!r} ({done.id}): {_DONE[command]}."))
+            _say(extension.shell, plain.clean(f"Session {done.name!r} ({done.id}): {_DONE[command]}."))
         case "rename":
             done, new = stored.rename(extension.conversations, rest)
-            _say(extension.shell, render.clean(f"Session {done.name!r} is called {new!r} now."))
+            _say(extension.shell, plain.clean(f"Session {done.name!r} is called {new!r} now."))
         case "use":
             _use(extension, magics, rest)
         case "models":
@@ -110,7 +110,7 @@ def _resume(extension: Any, key: str) -> None:
     if count := len(conversation.backend.session.messages):
         about += f" · {count} messages"
     name = conversation.name
-    _say(extension.shell, render.clean(f"Session {name!r} ({about}) goes on with %%agent -s {name}."))
+    _say(extension.shell, plain.clean(f"Session {name!r} ({about}) goes on with %%agent -s {name}."))
     if missed := extension.conversations.attach(conversation):
         extension.show_missed(missed)
 
@@ -133,8 +133,8 @@ def _answer(extension: Any, name: str, *, allow: bool) -> None:
         for call in run.turn.waiting:
             (run.approve if allow else run.deny)(call.id)
             said = "Allowed" if allow else "Denied"
-            lines.append(f"{said}: {call.name} {render.short(render.arguments(call), 80)}")
-    _say(extension.shell, render.clean("\n".join(lines) or "No tool waits for you."))
+            lines.append(f"{said}: {call.name} {plain.short(render.arguments(call), 80)}")
+    _say(extension.shell, plain.clean("\n".join(lines) or "No tool waits for you."))
 
 
 def _use(extension: Any, magics: Any, name: str) -> None:
@@ -171,5 +171,5 @@ def _table(shell: Any, heads: list[str], rows: list[list[Any]]) -> None:
 
 
 def _cell(value: Any) -> str:
-    inner = render.badge_html(value) if isinstance(value, Status) else escape(render.clean(str(value)))
+    inner = render.badge_html(value) if isinstance(value, Status) else escape(plain.clean(str(value)))
     return f'<td style="text-align: left">{inner}</td>'

@@ -14,7 +14,7 @@ import os
 from html import escape
 from typing import Any
 
-from .. import loop, render
+from .. import loop, markdown, plain, render
 from ..events import Event, new_id
 from ..run import Run
 from ..turn import Turn
@@ -150,10 +150,10 @@ class KernelView:
             self._publish(panel, self._below)
 
     def _answer(self) -> dict[str, str]:
-        text = render.shown(self._turn.text)
+        text = plain.shown(self._turn.text)
         if not text:
             return NOTHING
-        return {"text/markdown": render.safe_markdown(text), "text/plain": render.clean(text)}
+        return {"text/markdown": markdown.safe(text), "text/plain": plain.clean(text)}
 
     def _panel(self) -> dict[str, str]:
         """Tools and panel. The error of a turn that its cell waits for is shown by the cell itself."""
@@ -163,11 +163,11 @@ class KernelView:
             text = f"{render.error_text(turn)}\n{text}"
         if turn.waiting:
             asked = "\n".join(
-                render.exact(f"{call.name} wants to run: {call.arguments}") for call in turn.waiting
+                plain.exact(f"{call.name} wants to run: {call.arguments}") for call in turn.waiting
             )
             text += f"\n{asked}\n{self._how_to_answer()}"
-            html += f"<pre>{escape(render.clean(asked))}</pre>{escape(self._how_to_answer())}"
-        return {"text/html": html, "text/plain": render.clean(text)}
+            html += f"<pre>{escape(plain.clean(asked))}</pre>{escape(self._how_to_answer())}"
+        return {"text/html": html, "text/plain": plain.clean(text)}
 
     def _how_to_answer(self) -> str:
         if self._background:

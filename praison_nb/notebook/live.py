@@ -17,7 +17,7 @@ import anywidget
 import ipykernel
 import traitlets
 
-from .. import loop, render
+from .. import loop, plain, render
 from ..session import Status
 from ..turn import Message, ToolCall, Turn
 from .display import KernelView
@@ -62,7 +62,7 @@ class LiveView(KernelView):
 
     def _described(self, number: int) -> tuple[int, list[dict[str, Any]], dict[str, Any]]:
         """Everything that the page shows. Made anew each time and never changed: other threads read it."""
-        items, room = [], render.SHOWN_CHARACTERS
+        items, room = [], plain.SHOWN_CHARACTERS
         for index, item in enumerate(self._turn.items):
             if isinstance(item, Message):
                 items.append(text_item(item, index, room))
@@ -120,15 +120,15 @@ def panel(turn: Turn, *, stoppable: bool, hint: str = "") -> dict[str, Any]:
     return {
         "status": turn.status.value,
         "waiting": bool(turn.waiting),
-        "words": render.clean(render.badge(turn.status, bool(turn.waiting), turn.activity)),
-        "facts": [[render.clean(part) for part in fact] for fact in render.facts(turn)],
+        "words": plain.clean(render.badge(turn.status, bool(turn.waiting), turn.activity)),
+        "facts": [[plain.clean(part) for part in fact] for fact in render.facts(turn)],
         "clock": render.CLOCK,
         "elapsed": turn.seconds,
         "tools": render.tool_count(turn),
         "running": running,
         "stoppable": stoppable,
         "hint": hint if running else "",
-        "notices": [render.clean(notice) for notice in turn.notices],
+        "notices": [plain.clean(notice) for notice in turn.notices],
         "budget": {"spent": spent[0], "title": spent[1]} if spent else None,
     }
 
@@ -141,7 +141,7 @@ def without_clock(panel: dict[str, Any]) -> dict[str, Any]:
 def text_item(message: Message, index: int, room: int) -> dict[str, Any]:
     text = message.text
     more = max(0, len(text) - room)
-    return {"kind": "text", "id": message.id or str(index), "text": render.clean(text[:room]), "more": more}
+    return {"kind": "text", "id": message.id or str(index), "text": plain.clean(text[:room]), "more": more}
 
 
 def tool_item(call: ToolCall) -> dict[str, Any]:
@@ -153,10 +153,10 @@ def tool_item(call: ToolCall) -> dict[str, Any]:
     return {
         "kind": "tool",
         "id": call.id,
-        "name": render.clean(call.name),
-        "line": render.exact(render.short(render.arguments(call), 80)),
-        "arguments": render.shown(render.exact(render.readable(call)), render.RESULTS),
-        "result": render.clean(render.shown(call.result, render.RESULTS)),
+        "name": plain.clean(call.name),
+        "line": plain.exact(plain.short(render.arguments(call), 80)),
+        "arguments": plain.shown(plain.exact(render.readable(call)), render.RESULTS),
+        "result": plain.clean(plain.shown(call.result, render.RESULTS)),
         "state": state,
         "seconds": "" if call.seconds is None else f"{call.seconds:.1f} s",
     }

@@ -11,7 +11,7 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 from traitlets import Bool, Enum, Int, Unicode
 
-from .. import tools
+from .. import plain, tools
 from ..errors import ConfigError
 from .usage_magic import UsageMagics
 
@@ -240,7 +240,7 @@ class Extension:
 
         try:
             for text in run.text():
-                sys.stdout.write(render.clean(text))
+                sys.stdout.write(plain.clean(text))
                 sys.stdout.flush()
         except KeyboardInterrupt:
             self._keep(run.turn, name)

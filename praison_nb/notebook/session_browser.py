@@ -9,7 +9,7 @@ from typing import Any
 
 import ipywidgets
 
-from .. import loop, render
+from .. import loop, plain
 from ..errors import ConfigError, PraisonError
 from ..session import Status
 from . import session_commands
@@ -83,7 +83,7 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         try:
             found = rows(self._conversations, archived=self.archived.value)
         except PraisonError as error:
-            self.said.value = render.clean(str(error))
+            self.said.value = plain.clean(str(error))
             return
         self._show(found)
 
@@ -112,7 +112,7 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
             self.table.value = self._html = html
             self._text = text
             self._context.copy().run(self._copy.update, html, text)
-        options = [(render.clean(f"{row.name} · {row.id or 'new'}"), (row.name, row.id)) for row in shown]
+        options = [(plain.clean(f"{row.name} · {row.id or 'new'}"), (row.name, row.id)) for row in shown]
         if list(self.chosen.options) != options:
             before = self.chosen.value
             self.chosen.options = options
@@ -152,7 +152,7 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         except PraisonError as error:
             words = str(error)
         self.update()
-        self.said.value = render.clean(words)
+        self.said.value = plain.clean(words)
 
     def _chosen(self) -> tuple[str, str]:
         if self.chosen.value is None:
@@ -195,7 +195,7 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         no = ipywidgets.Button(description="Keep")
         yes.on_click(lambda _: self._try(lambda: self._delete(session_id)))
         no.on_click(lambda _: self._try(lambda: ""))
-        self.question.children = (ipywidgets.Label(render.clean(words)), yes, no)
+        self.question.children = (ipywidgets.Label(plain.clean(words)), yes, no)
         return ""
 
     def _delete(self, session_id: str) -> str:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from html import escape
 from typing import Any
 
-from .. import render, store
+from .. import plain, render, store
 from ..session import Status
 from ..usage import writer
 from ..usage.ledger import usd
@@ -57,7 +57,7 @@ class Row:
         name = f"{self.name} (archived)" if self.is_archived else self.name
         counts = [f"{count:,}" for count in (self.turns, self.tokens_in, self.tokens_out)]
         cells = [name, words, f"{self.model} · {self.backend}", *counts, cost, when, self.notebook, self.id]
-        return [render.clean(cell) for cell in cells]
+        return [plain.clean(cell) for cell in cells]
 
 
 def rows(conversations: Conversations, *, archived: bool = False) -> list[Row]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from .. import render
+from .. import plain, render
 
 LEFT = 'style="text-align: left"'
 
 
 def show(shell: Any, text: str) -> None:
     """A line of text as a cell's output."""
-    shell.display_pub.publish({"text/plain": render.clean(text)})
+    shell.display_pub.publish({"text/plain": plain.clean(text)})
 
 
 def table(
@@ -33,16 +33,16 @@ def table(
     head = "".join(f"<th{' ' + LEFT if not i else ''}>{escape(name)}</th>" for i, name in enumerate(heads))
     body = ""
     for index, row in enumerate(rows):
-        cells = [f"<td {LEFT}>{escape(render.clean(row[0]))}</td>"]
-        cells += [f"<td>{escape(render.clean(text))}</td>" for text in row[1:]]
+        cells = [f"<td {LEFT}>{escape(plain.clean(row[0]))}</td>"]
+        cells += [f"<td>{escape(plain.clean(text))}</td>" for text in row[1:]]
         if bars is not None:
             cells.append(_bar(bars[index] / most))
         body += f"<tr>{''.join(cells)}</tr>"
     small = f'style="font-size: 12px; color: {render.MUTED}; white-space: pre-wrap"'
-    said = "".join(f"<div {small}>{escape(render.clean(note))}</div>" for note in notes)
+    said = "".join(f"<div {small}>{escape(plain.clean(note))}</div>" for note in notes)
     head += "<th></th>" if bars is not None else ""
     html = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    text = render.clean("\n".join([*lines, *notes]))
+    text = plain.clean("\n".join([*lines, *notes]))
     shell.display_pub.publish({"text/plain": text, "text/html": html + said})
 
 

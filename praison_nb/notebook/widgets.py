@@ -12,7 +12,7 @@ import contextvars
 from collections.abc import Callable
 from typing import Any
 
-from .. import loop, render
+from .. import loop, plain, render
 from ..backends.base import Backend, Session
 from ..session import Status
 from .live import StateWidget
@@ -87,8 +87,8 @@ class FollowingWidget(StateWidget):
         return {
             "status": status.value,
             "waiting": waiting,
-            "words": render.clean(render.badge(status, waiting, turn.activity if turn else "")),
-            "facts": [[render.clean(part) for part in fact] for fact in facts],
+            "words": plain.clean(render.badge(status, waiting, turn.activity if turn else "")),
+            "facts": [[plain.clean(part) for part in fact] for fact in facts],
             "clock": -1,
             "elapsed": 0,
             "tools": "",

@@ -13,7 +13,7 @@ import pytest
 from praison_nb import Agent, LocalAgent, LocalAgentConfig, Turn
 from praison_nb import errors as e
 from praison_nb.events import ApprovalAnswered, ApprovalAsked, Event, ToolFinished
-from praison_nb.render import SHOWN_CHARACTERS
+from praison_nb.plain import SHOWN_CHARACTERS
 from praison_nb.run import Run
 from praison_nb.tools import policies
 from servers.openai import DONE, OpenAIServer, call, chunk, reply

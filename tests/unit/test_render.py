@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from nbconvert import HTMLExporter
 
-from praison_nb import render
+from praison_nb import markdown, plain, render
 from praison_nb.errors import RateLimitError
 from praison_nb.events import (
     ApprovalAsked,
@@ -113,10 +113,10 @@ def test_what_was_written_is_escaped_and_cleaned() -> None:
         ToolFinished(call_id="1", result=evil),
         Notice(text=evil),
     )
-    for shown in (render.html(hostile), render.text(hostile), render.safe_markdown(hostile.text)):
+    for shown in (render.html(hostile), render.text(hostile), markdown.safe(hostile.text)):
         assert not set(shown) & set("\x1b\x07\u202e")
     assert "script" not in Tags(render.html(hostile)).tags
-    assert "<script" not in render.safe_markdown(hostile.text)
+    assert "<script" not in markdown.safe(hostile.text)
     assert hostile.text == evil, "the Turn keeps what was written"
 
 
@@ -139,13 +139,13 @@ def test_what_was_written_is_escaped_and_cleaned() -> None:
     ],
 )
 def test_pictures_and_html_never_reach_the_pages_renderer(source: str, safe: str) -> None:
-    assert render.safe_markdown(source) == safe
+    assert markdown.safe(source) == safe
 
 
 def test_long_and_odd_texts_cost_no_more_than_their_length() -> None:
     def seconds(text: str) -> float:
         started = time.process_time()
-        render.safe_markdown(text)
+        markdown.safe(text)
         return time.process_time() - started
 
     for piece in ("` `` ", "![", "<a ", "\\", "`a\n", "> "):
@@ -155,9 +155,9 @@ def test_long_and_odd_texts_cost_no_more_than_their_length() -> None:
 
 
 def test_a_huge_text_is_cut_with_a_word_about_the_rest() -> None:
-    huge = done(TextDelta(text="x" * (render.SHOWN_CHARACTERS + 5)))
+    huge = done(TextDelta(text="x" * (plain.SHOWN_CHARACTERS + 5)))
     assert "… 5 more characters are in the Turn's text." in render.text(huge)
-    assert len(huge.text) == render.SHOWN_CHARACTERS + 5
+    assert len(huge.text) == plain.SHOWN_CHARACTERS + 5
 
 
 def test_nbconvert_shows_answer_tools_and_panel() -> None:
@@ -168,7 +168,7 @@ def test_nbconvert_shows_answer_tools_and_panel() -> None:
     )
     cell = nbformat.v4.new_code_cell("%%agent\nHi")
     bundles = [
-        {"text/markdown": render.safe_markdown(finished.text), "text/plain": finished.text},
+        {"text/markdown": markdown.safe(finished.text), "text/plain": finished.text},
         {"text/html": render.below_html(finished), "text/plain": render.below_text(finished)},
     ]
     cell.outputs = [nbformat.v4.new_output("display_data", data=bundle) for bundle in [*bundles, NOTHING]]

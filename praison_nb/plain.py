@@ -1,0 +1,79 @@
+"""Text as every file, socket, page and terminal takes it."""
+
+from __future__ import annotations
+
+import re
+from typing import TypeVar
+
+T = TypeVar("T")
+
+SHOWN_CHARACTERS = 200_000
+"""So much of one text is shown; far more would make the page and the saved file unusable."""
+
+
+def whole(value: T) -> T:
+    """`value`, text or what JSON holds, without halves of characters (lone surrogates, from a name on the
+    disk or an emoji that was cut in two), which UTF-8 does not have: two that belong together are joined,
+    others replaced.
+
+    >>> whole("caf\\udce9"), whole({"say": ["\\ud83d\\ude00"]})
+    ('caf�', {'say': ['😀']})
+    """
+    made: object = value
+    if isinstance(value, str):
+        made = _joined(value)
+    elif isinstance(value, dict):
+        made = {whole(key): whole(inner) for key, inner in value.items()}
+    elif isinstance(value, list):
+        made = [whole(inner) for inner in value]
+    return made  # type: ignore[return-value]
+
+
+def split_half(text: str) -> tuple[str, str]:
+    """`text` in two: what can be shown, and half a character at its end whose other half may follow."""
+    return (text[:-1], text[-1]) if text and "\ud800" <= text[-1] <= "\udbff" else (text, "")
+
+
+def _joined(text: str) -> str:
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def short(text: str, width: int) -> str:
+    """One line of at most `width` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+# Control characters but tab and newline, and what turns the reading direction.
+_DANGEROUS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def clean(text: str) -> str:
+    """`text` as every page takes it, without what could drive a terminal or turn its reading direction."""
+    return _DANGEROUS.sub("", whole(text))
+
+
+def exact(text: str) -> str:
+    """`text` for somebody who decides about it: what `clean` leaves out is written as an escape.
+
+    >>> exact("# only look\\rimport os")
+    '# only look\\\\rimport os'
+    """
+    return _DANGEROUS.sub(lambda match: repr(match[0])[1:-1], whole(text))
+
+
+def shown(text: str, where: str = "the Turn's text") -> str:
+    """`text`, or its first SHOWN_CHARACTERS and a line that says where the rest is.
+
+    >>> shown("short")
+    'short'
+    """
+    if len(text) <= SHOWN_CHARACTERS:
+        return text
+    return f"{text[:SHOWN_CHARACTERS]}\n\n… {len(text) - SHOWN_CHARACTERS:,} more characters are in {where}."
