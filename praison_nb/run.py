@@ -186,7 +186,7 @@ class Run:
                 self._take(TurnFinished())
             except PraisonError as error:
                 self._take(TurnFailed(error=error))
-            except asyncio.CancelledError:
+            except (asyncio.CancelledError, GeneratorExit):
                 raise
             except BaseException as error:
                 # SystemExit and its like end the turn, and not the loop that all turns run on.
