@@ -192,7 +192,7 @@ class _LocalTurn:
             "model": self.server.model,
             "messages": whole([*system, *self.session.messages, *self.new]),
             "stream_options": {"include_usage": True},
-            **config.options,
+            **config.request_options,
         }
         if not self.tools:
             return body

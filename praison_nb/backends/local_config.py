@@ -12,6 +12,10 @@ from ..toolbox import resolve
 from ..tools import check_policies
 from .providers import is_embedded
 
+SMALL_MODELS_TOKENS = 1000
+"""So long an answer of the small embedded model may be, unless `options` has another `max_tokens`: it may
+repeat itself until its context is full, which takes minutes."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LocalAgentConfig:
@@ -57,6 +61,12 @@ class LocalAgentConfig:
     def runs_embedded(self) -> bool:
         """Whether the model runs in a process of ours."""
         return is_embedded(self.model) and not self.address
+
+    @property
+    def request_options(self) -> dict[str, Any]:
+        """What goes into each request: `options`, and for the small model a limit on its repetitions."""
+        is_small = self.runs_embedded and not self.model.startswith("gguf:")
+        return {**({"max_tokens": SMALL_MODELS_TOKENS} if is_small else {}), **self.options}
 
     @property
     def model_file(self) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from praison_nb import Agent, LocalAgent, LocalAgentConfig
 from praison_nb import errors as e
+from praison_nb.backends.local_config import SMALL_MODELS_TOKENS
 from praison_nb.session import Status
 from servers.waiting import until
 
@@ -82,3 +83,11 @@ def test_stopped_in_mid_sentence() -> None:
 def test_a_model_that_is_not_there(model: str, told: str) -> None:
     with pytest.raises(e.EmbeddedModelError, match=told):
         Agent(name="a", backend=agent(model=model)).start("Hi")
+
+
+def test_a_small_model_does_not_repeat_itself_for_minutes() -> None:
+    assert LocalAgentConfig(model="embedded").request_options == {"max_tokens": SMALL_MODELS_TOKENS}
+    assert LocalAgentConfig(model="smollm2", options={"max_tokens": 9}).request_options == {"max_tokens": 9}
+    # Whoever brings a model knows it.
+    assert LocalAgentConfig(model="gguf:mine.gguf").request_options == {}
+    assert LocalAgentConfig(model="embedded", base_url="http://127.0.0.1:1/v1").request_options == {}
