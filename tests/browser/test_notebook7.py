@@ -101,6 +101,9 @@ def test_an_untrusted_notebook_shows_the_same_words(notebook7: Server, page: Pag
     notebook.run(3)
     notebook.view(3).get_by_role("button", name="Deny").click()
     still = notebook.cell(3).locator(".jp-OutputArea")
+    # The live view is gone, and both parts of the still output are there.
+    expect(notebook.view(3)).to_have_count(0)
+    expect(still).to_contain_text("It is built.")
     expect(still).to_contain_text("● idle")
     words = still.inner_text()
     saved = notebook.save()
