@@ -81,7 +81,7 @@ class Conversations:
         if backend is None:
             backend = backend_of(options.get("model"))
         existing = self._by_name.get(name)
-        if existing is not None and (backend is None or _same(existing.asked_for, backend)):
+        if existing is not None and (backend is None or _same(_asked_for(existing), backend)):
             if new:
                 existing.backend.reset_session()
             update(existing.backend, options)
@@ -286,6 +286,11 @@ def update(backend: Backend, options: dict[str, Any]) -> None:
 def _option(config: Any, key: str) -> Any:
     value = getattr(config, key, None)
     return list(value) if isinstance(value, tuple) else value
+
+
+def _asked_for(conversation: Conversation) -> Any:
+    """What the conversation was made on; where that was left to this machine, what it came to."""
+    return conversation.backend.name if conversation.asked_for is None else conversation.asked_for
 
 
 def _same(asked_for: Any, backend: Any) -> bool:

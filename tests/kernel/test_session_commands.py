@@ -240,3 +240,12 @@ def test_a_relative_store_stays_where_it_is(openai_server: OpenAIServer, tmp_pat
         kernel.run("%cd -q sub")
         kernel.run("%%agent -s two\ntwo")
     assert [path.relative_to(tmp_path).name for path in tmp_path.rglob("mine.sqlite")] == ["mine.sqlite"]
+
+
+def test_a_conversation_goes_on_when_its_backend_becomes_the_default(
+    a: Kernel, openai_server: OpenAIServer
+) -> None:
+    assert a.run("%%agent -s research\none").ok
+    a.run("%agent use local")
+    assert a.run("%%agent -s research\ntwo").ok
+    assert said(openai_server) == ["one", "one", "two"]
