@@ -86,7 +86,7 @@ def ask_by_input(call: ToolCall) -> bool:
     NobodyToAskError."""
     ipython = sys.modules.get("IPython")
     in_kernel = ipython is not None and hasattr(ipython.get_ipython(), "kernel")
-    in_terminal = sys.stdin is not None and sys.stdin.isatty()
+    in_terminal = sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
     if threading.current_thread() is not threading.main_thread() or not (in_kernel or in_terminal):
         raise NobodyToAskError
     question = plain.exact(f"{call.name} wants to run: {render.readable(call)}")
