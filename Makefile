@@ -14,9 +14,11 @@ lab: .venv/ready
 demo: .venv/ready
 	$(BIN)/python notebooks/demo.py
 
-# Every check and every test.
+# Every check and every test. Kernels and servers mostly wait, so there are two at a time; a page in a browser has
+# the machine for itself.
 test: .venv/ready-test check
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not browser"
+	$(BIN)/python -m pytest -q -m browser
 	node --test tests/js/
 
 check: .venv/ready-test
