@@ -316,11 +316,18 @@ class Run:
 
 def _whole(event: Event) -> Event:
     """`event` with texts that can be shown and stored anywhere."""
-    texts = {f.name: value for f in fields(event) if isinstance(value := getattr(event, f.name), str)}
-    changed: dict[str, Any] = {
-        name: made for name, text in texts.items() if (made := whole(text)) is not text
-    }
+    changed: dict[str, Any] = {}
+    for name in _texts(type(event)):
+        text = getattr(event, name)
+        if not text.isascii() and (made := whole(text)) is not text:
+            changed[name] = made
     return replace(event, **changed) if changed else event
+
+
+@functools.cache
+def _texts(kind: Any) -> tuple[str, ...]:
+    """The names of an event's texts."""
+    return tuple(f.name for f in fields(kind) if f.type == "str")
 
 
 loop.at_exit(writer.flush)
