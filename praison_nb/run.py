@@ -317,7 +317,8 @@ class Run:
 def _whole(event: Event) -> Event:
     """`event` with texts that can be shown and stored anywhere."""
     changed: dict[str, Any] = {}
-    for name in _texts(type(event)):
+    kind: Any = type(event)
+    for name in _texts(kind):
         text = getattr(event, name)
         if not text.isascii() and (made := whole(text)) is not text:
             changed[name] = made
@@ -326,7 +327,7 @@ def _whole(event: Event) -> Event:
 
 @functools.cache
 def _texts(kind: Any) -> tuple[str, ...]:
-    """The names of an event's texts."""
+    # events.py leaves its annotations as text.
     return tuple(f.name for f in fields(kind) if f.type == "str")
 
 
