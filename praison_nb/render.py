@@ -167,26 +167,15 @@ def tool_line(call: ToolCall) -> str:
     return f"▸ {call.name} {plain.short(arguments(call), 80)} {mark}{seconds}"
 
 
-def arguments(call: ToolCall) -> str:
-    """The arguments for reading: the bare value when there is just one, else JSON."""
+def arguments(call: ToolCall, indent: int | None = None) -> str:
+    """The arguments for reading: the bare text when that is all, else JSON, in lines with `indent`."""
     try:
         values = json.loads(call.arguments)
     except ValueError:
         return call.arguments
     if isinstance(values, dict) and [type(value) for value in values.values()] == [str]:
         return str(*values.values())
-    return "" if values == {} else json.dumps(values, ensure_ascii=False)
-
-
-def readable(call: ToolCall) -> str:
-    """The arguments in full: the bare text when that is all there is, else JSON in lines."""
-    try:
-        values = json.loads(call.arguments)
-    except ValueError:
-        return call.arguments
-    if isinstance(values, dict) and [type(value) for value in values.values()] == [str]:
-        return str(*values.values())
-    return json.dumps(values, ensure_ascii=False, indent=2)
+    return "" if values == {} else json.dumps(values, ensure_ascii=False, indent=indent)
 
 
 def html(turn: Turn) -> str:

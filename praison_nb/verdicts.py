@@ -89,7 +89,7 @@ def ask_by_input(call: ToolCall) -> bool:
     in_terminal = sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
     if threading.current_thread() is not threading.main_thread() or not (in_kernel or in_terminal):
         raise NobodyToAskError
-    question = plain.exact(f"{call.name} wants to run: {render.readable(call)}")
+    question = plain.exact(f"{call.name} wants to run: {render.arguments(call, indent=2)}")
     try:
         answer = input(f"{question}\nAllow it? [y/N] ")
     except (EOFError, NotImplementedError, OSError):

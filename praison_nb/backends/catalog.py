@@ -25,6 +25,11 @@ def backend_of(model: str | None) -> str | None:
     return "local" if named else None
 
 
+def is_hosted(model: str) -> bool:
+    """Whether the bare name is one that the hosted runtime has."""
+    return model.startswith("claude")
+
+
 def suggested(backend: str = "") -> list[str]:
     """Models to suggest for a backend, for all without one; none where a backend has but its own.
 

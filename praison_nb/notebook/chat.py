@@ -18,7 +18,7 @@ from typing import Any
 
 from .. import loop, plain
 from ..backends.base import Session
-from ..backends.catalog import backend_of, suggested
+from ..backends.catalog import backend_of, is_hosted, suggested
 from ..errors import ConfigError, PraisonError
 from ..run import Run
 from .chat_items import turn_items
@@ -230,7 +230,7 @@ class SessionWidget(FollowingWidget):
 
     def _use(self, model: str) -> None:
         backend = self._conversation.backend
-        wanted = "hosted" if model.startswith("claude") else backend_of(model)
+        wanted = "hosted" if is_hosted(model) else backend_of(model)
         if not model:
             raise ConfigError("Name a model, such as gpt-4o-mini or ollama/llama3.2.")
         if wanted and (wanted == "hosted") != (backend.name == "hosted"):

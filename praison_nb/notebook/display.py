@@ -161,18 +161,15 @@ class KernelView:
         text, html = render.below_text(turn), render.below_html(turn, error=self._background)
         if self._background and turn.error:
             text = f"{render.error_text(turn)}\n{text}"
-        if turn.waiting:
+        # In the foreground the question is asked by input().
+        if turn.waiting and self._background:
             asked = "\n".join(
                 plain.exact(f"{call.name} wants to run: {call.arguments}") for call in turn.waiting
             )
-            text += f"\n{asked}\n{self._how_to_answer()}"
-            html += f"<pre>{escape(plain.clean(asked))}</pre>{escape(self._how_to_answer())}"
+            how = f"Answer with `%agent allow {turn.session}` or `%agent deny {turn.session}`."
+            text += f"\n{asked}\n{how}"
+            html += f"<pre>{escape(plain.clean(asked))}</pre>{escape(plain.clean(how))}"
         return {"text/html": html, "text/plain": plain.clean(text)}
-
-    def _how_to_answer(self) -> str:
-        if self._background:
-            return f"Answer with `%agent allow {self._turn.session}` or `%agent deny {self._turn.session}`."
-        return ""
 
     def _publish(self, data: dict[str, Any], display_id: str, *, update: bool = True) -> None:
         self._shell.display_pub.publish(data, transient={"display_id": display_id}, update=update)

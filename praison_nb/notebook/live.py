@@ -155,7 +155,7 @@ def tool_item(call: ToolCall) -> dict[str, Any]:
         "id": call.id,
         "name": plain.clean(call.name),
         "line": plain.exact(plain.short(render.arguments(call), 80)),
-        "arguments": plain.shown(plain.exact(render.readable(call)), render.RESULTS),
+        "arguments": plain.shown(plain.exact(render.arguments(call, indent=2)), render.RESULTS),
         "result": plain.clean(plain.shown(call.result, render.RESULTS)),
         "state": state,
         "seconds": "" if call.seconds is None else f"{call.seconds:.1f} s",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Callable
+from html import escape
 from typing import Any
 
 import ipywidgets
@@ -46,7 +47,7 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         self._pace = Pace(self._look, INTERVAL_SECONDS)
         self._told: list[str] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        wide = ipywidgets.Layout(width="auto")
+        wide, wraps = ipywidgets.Layout(width="auto"), ipywidgets.Layout(flex_flow="row wrap")
         self.filter = ipywidgets.Text(placeholder="Filter", description="Filter", layout=wide)
         self.sort = ipywidgets.Dropdown(options=list(SORTS), description="Sort by", layout=wide)
         self.archived = ipywidgets.Checkbox(description="Archived too", indent=False, layout=wide)
@@ -56,14 +57,14 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         self.go = ipywidgets.Button(description="Open", layout=wide)
         self.archive = ipywidgets.Button(description="Archive", layout=wide)
         self.delete = ipywidgets.Button(description="Delete …", layout=wide)
-        self.said = ipywidgets.Label()
-        self.question = ipywidgets.HBox()
+        self.said = ipywidgets.HTML()
+        self.question = ipywidgets.VBox()
         self.place = ipywidgets.VBox()
         super().__init__(
             [
-                ipywidgets.HBox([self.filter, self.sort, self.archived, self.refresh]),
+                ipywidgets.HBox([self.filter, self.sort, self.archived, self.refresh], layout=wraps),
                 self.table,
-                ipywidgets.HBox([self.chosen, self.go, self.archive, self.delete]),
+                ipywidgets.HBox([self.chosen, self.go, self.archive, self.delete], layout=wraps),
                 self.question,
                 self.said,
                 self.place,
@@ -83,7 +84,7 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         try:
             found = rows(self._conversations, archived=self.archived.value)
         except PraisonError as error:
-            self.said.value = plain.clean(str(error))
+            self.said.value = escape(plain.clean(str(error)), quote=False)
             return
         self._show(found)
 
@@ -152,7 +153,7 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         except PraisonError as error:
             words = str(error)
         self.update()
-        self.said.value = plain.clean(words)
+        self.said.value = escape(plain.clean(words), quote=False)
 
     def _chosen(self) -> tuple[str, str]:
         if self.chosen.value is None:
@@ -195,7 +196,10 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         no = ipywidgets.Button(description="Keep")
         yes.on_click(lambda _: self._try(lambda: self._delete(session_id)))
         no.on_click(lambda _: self._try(lambda: ""))
-        self.question.children = (ipywidgets.Label(plain.clean(words)), yes, no)
+        self.question.children = (
+            ipywidgets.HTML(escape(plain.clean(words), quote=False)),
+            ipywidgets.HBox((yes, no)),
+        )
         return ""
 
     def _delete(self, session_id: str) -> str:
