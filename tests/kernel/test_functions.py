@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from servers.kernel import PATIENCE, Kernel
+from servers.kernel import Kernel
 from servers.openai import OpenAIServer, reply
 
 
@@ -60,7 +60,7 @@ def test_without_widgets_the_front_end_is_asked(
     kernel.run(f"%cd -q {tmp_path}")
     server.script(WRITE, reply("Then."))
     cell = kernel.begin("%%agent -t write_file -s asked\nWrite.")
-    question = kernel.client.get_stdin_msg(timeout=PATIENCE)["content"]["prompt"]
+    question = kernel.question()
     assert "write_file wants to run" in question and '"content": "x"' in question
     kernel.client.input(answer)
     assert kernel.finish(cell).ok and cell.of("text/markdown") == ["Then."]
@@ -87,7 +87,7 @@ def test_an_interrupt_at_the_question_stops_the_turn(
     kernel.run(f"%cd -q {tmp_path}")
     server.script(WRITE)
     cell = kernel.begin("%%agent -t write_file -s stopped -o turn\nWrite.")
-    kernel.client.get_stdin_msg(timeout=PATIENCE)
+    assert "write_file wants to run" in kernel.question()
     kernel.interrupt()
     assert "KeyboardInterrupt: the turn was stopped" in kernel.finish(cell).error
     assert "('interrupted', 'denied')" in kernel.run("turn.stop_reason, turn.tools[-1].approval").text

@@ -517,8 +517,8 @@ def test_a_question_is_asked_again_after_the_kernel_was_killed(
     hosted.run(f"%cd -q {tmp_path}")
     argv = ["sh", "-c", "echo ran >> log.txt"]
     server.script([custom_tool("execute_command", {"argv": argv}), text("It ran.")], [text("next")])
-    cell = hosted.begin("%%agent -b hosted -t execute_command -s build\nBuild it.")
-    hosted.read_until(lambda: "wants to run" in cell.text)
+    hosted.begin("%%agent -b hosted -t execute_command -s build\nBuild it.")
+    assert "execute_command wants to run" in hosted.question()
     kill(hosted)
     assert list(tmp_path.glob("log.txt")) == []
     hosted.run(f"%cd -q {tmp_path}")

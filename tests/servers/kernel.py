@@ -110,6 +110,10 @@ class Kernel:
             assert time.monotonic() < deadline, "it never came true"
             self._take(self.client.get_iopub_msg(timeout=PATIENCE))
 
+    def question(self) -> str:
+        """Wait for what the kernel asks by `input()`, and give its words; `client.input(answer)` answers."""
+        return str(self.client.get_stdin_msg(timeout=PATIENCE)["content"]["prompt"])
+
     def interrupt(self) -> None:
         self.manager.interrupt_kernel()
 
