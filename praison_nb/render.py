@@ -185,7 +185,7 @@ def html(turn: Turn) -> str:
 
 def below_html(turn: Turn, *, error: bool = False) -> str:
     """Tool calls, notices and the panel as still HTML; with `error`, the error's line too."""
-    parts = [_tool_html(call) for call in turn.tools]
+    parts = [folded(tool_line(call)[2:], call.arguments, call.result) for call in turn.tools]
     parts += [
         f'<div style="font-size: 12px; color: {MUTED}">{_safe(notice)}</div>' for notice in turn.notices
     ]
@@ -224,12 +224,12 @@ def _fact_html(fact: Fact) -> str:
     return f'<span style="{style}"{title}>{_safe(fact.before)}{strong}{_safe(fact.after)}</span>'
 
 
-def _tool_html(call: ToolCall) -> str:
-    box = "margin: 2px 0 6px 16px; max-height: 20em; overflow: auto; white-space: pre-wrap"
-    parts = [call.arguments, call.result]
-    boxes = [f'<pre style="{box}">{_safe(plain.shown(part, RESULTS))}</pre>' for part in parts if part]
-    summary = f'<summary style="font-size: 12px; color: {MUTED}">{_safe(tool_line(call)[2:])}</summary>'
-    return f"<details>{summary}{''.join(boxes)}</details>"
+def folded(line: str, *boxes: str) -> str:
+    """A tool call as still HTML: its line, and behind a click what it got and gave."""
+    style = "margin: 2px 0 6px 16px; max-height: 20em; overflow: auto; white-space: pre-wrap"
+    inner = [f'<pre style="{style}">{_safe(plain.shown(box, RESULTS))}</pre>' for box in boxes if box]
+    summary = f'<summary style="font-size: 12px; color: {MUTED}">{_safe(line)}</summary>'
+    return f"<details>{summary}{''.join(inner)}</details>"
 
 
 def _safe(text: str) -> str:

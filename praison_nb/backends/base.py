@@ -234,9 +234,9 @@ class Backend(Followed, ABC):
         raise ConfigError(f"{self.model} cannot go on with a session of another process.")
 
     async def read_messages(self, session: Session) -> list[dict[str, Any]]:
-        """What was said in a session whose messages are kept elsewhere and not in `session.messages`:
-        `{"id": str, "role": "user" | "assistant", "content": str}` each, oldest first. On the background
-        loop. Raises PraisonError. Here there are none."""
+        """What was said in a session whose messages are kept elsewhere and not in `session.messages`, oldest
+        first: messages as chat completions have them (role, content, tool_calls, tool_call_id), each with
+        the `id` that a Turn knows it by. On the background loop. Raises PraisonError. Here there are none."""
         return []
 
     def retrieve_session(self) -> dict[str, Any]:

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .. import plain, render
-from ..turn import Message, Turn
+from ..turn import Message, ToolCall, Turn
 from .live import text_item, tool_item
 
 
-def message_items(said: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Messages of user and agent, each with a `role` and a `content`; what is neither is left out."""
+def message_items(said: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Messages as chat completions have them: what user and agent said, and the tools that were called. What
+    is none of these is left out."""
+    results = {str(each.get("tool_call_id")): each.get("content") for each in said if _role(each) == "tool"}
     items = []
     for index, message in enumerate(said):
-        kind = {"user": "prompt", "assistant": "text"}.get(str(message.get("role")))
+        kind = {"user": "prompt", "assistant": "text"}.get(_role(message))
         if kind and isinstance(text := message.get("content"), str) and text:
             items.append({**line_item(kind, f"earlier-{index}", plain.shown(text)), "more": 0})
+        for call in _calls(message, results):
+            # A message tells neither how a call went nor how long it took.
+            told = {"id": f"earlier-{index}-{call.id}", "state": "past", "seconds": ""}
+            items.append({**tool_item(call), **told})
     return items
+
+
+def _role(message: dict[str, Any]) -> str:
+    return str(message.get("role"))
+
+
+def _calls(message: dict[str, Any], results: dict[str, Any]) -> Iterator[ToolCall]:
+    """The message's tool calls. It may be the user's own, so nothing is taken for granted."""
+    calls = message.get("tool_calls")
+    for call in calls if isinstance(calls, list) else ():
+        match call:
+            case {"id": str(key), "function": {"name": str(name), "arguments": str(arguments)}}:
+                yield ToolCall(key, name, arguments, "function", 0.0, result=str(results.get(key) or ""))
 
 
 def line_item(kind: str, item_id: str, text: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from ..backends.base import Backend, Session
 from ..errors import PraisonError
 from ..run import Run
-from ..turn import Message, Turn
+from ..turn import Turn
 from .chat_items import line_item, message_items
 
 
@@ -59,7 +59,7 @@ def count_before(said: Sequence[dict[str, Any]], turns: Sequence[Turn]) -> int:
     places = {message["id"]: place for place, message in enumerate(said) if "id" in message}
     count = len(said)
     for turn in reversed(turns):
-        own = [places[item.id] for item in turn.items if isinstance(item, Message) and item.id in places]
+        own = [places[item.id] for item in turn.items if item.id in places]
         count = min([count, *own])
         prompt = next((place for place in reversed(range(count)) if said[place].get("role") == "user"), None)
         if prompt is None or said[prompt].get("content") != turn.prompt:

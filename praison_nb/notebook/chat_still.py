@@ -36,6 +36,9 @@ def _still_turn(turn: Turn) -> tuple[str, str]:
 
 
 def _still_item(item: dict[str, Any]) -> tuple[str, str]:
+    if item["kind"] == "tool":
+        line = f"{item['name']} {item['line']}"
+        return render.folded(line, item["arguments"], item["result"]), f"▸ {line}"
     text = item["text"]
     match item["kind"]:
         case "prompt":

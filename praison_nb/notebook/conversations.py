@@ -118,7 +118,7 @@ class Conversations:
         """Start a turn that the store hears of; `options` are those of `Backend.begin`."""
         record = conversation.record
         record.keeps_history = self._keeps_history()
-        problem = [line] if (line := store.current().check()) else []
+        problem = [line] if (line := store.current().check(conversation.backend.session.id)) else []
         notes = (*conversation.notes, *problem, *notices)
         run = conversation.backend.begin(
             prompt, session=conversation.name, notices=notes, subscribers=(record.follow(),), **options
@@ -176,6 +176,8 @@ class Conversations:
         asked_for = stored.asked_for if backend is None else backend
         conversation = self._by_name[name] = Conversation(name, asked_for, made)
         messages, lost = [], "what was said before was not kept"
+        if stored.status is Status.RUNNING and not stored.is_cut_off:
+            lost = "a turn of it is under way in another kernel, and nothing else was kept"
         try:
             messages = [] if made.name == "hosted" else store.current().history(stored.id)
         except StoreError as error:

@@ -9,6 +9,7 @@ import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -166,10 +167,18 @@ class Store:
             return False
         return True
 
-    def check(self) -> str:
-        """Why nothing can be kept at the moment, as a line for the user; "" where it can, and once said."""
-        self.flush()
-        return self.news(self.problem)
+    def check(self, session_id: str = "") -> str:
+        """Why nothing can be kept at the moment, of this session at least, as a line for the user; "" where
+        it can, and once said."""
+        problem: list[str] = []
+
+        def look(connection: sqlite3.Connection) -> None:
+            if _is_deleted(connection, session_id):
+                problem.append("This session was deleted: what is said in it is not kept. --new starts over.")
+
+        with suppress(StoreError):
+            self.change(look, GLANCE_SECONDS)
+        return self.news(self.problem or "".join(problem))
 
     def news(self, problem: str) -> str:
         """The problem, "" where it was told just before."""

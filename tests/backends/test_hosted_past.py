@@ -11,7 +11,7 @@ from praison_nb import HostedAgent, LocalAgent, loop
 from praison_nb import errors as e
 from praison_nb.backends.base import Backend
 from praison_nb.session import Usage
-from praison_nb.turn import Message
+from praison_nb.turn import ToolCall
 from servers.hosted import (
     HostedServer,
     Session,
@@ -182,16 +182,21 @@ def test_what_was_said_is_read(server: HostedServer) -> None:
     assert said(second) == [] and first.session_id is not None
     second.resume_session(first.session_id)
     told = said(second)
+    use, result = told[1:3]
     assert [(each["role"], each["content"]) for each in told] == [
         ("user", "Hi"),
+        ("assistant", ""),
+        ("tool", "a"),
         ("assistant", "one more"),
         ("assistant", "two"),
         ("user", "Silence"),
         ("user", "Hi again"),
         ("assistant", "Hi again"),
     ]
-    # A turn knows its messages by the same ids.
-    known = [item.id for turn in turns for item in turn.items if isinstance(item, Message) and item.text]
+    (call,) = use["tool_calls"]
+    assert call["function"] == {"name": "ls", "arguments": "{}"} and call["id"] == result["tool_call_id"]
+    # A turn knows its messages and calls by the same ids.
+    known = [item.id for turn in turns for item in turn.items if isinstance(item, ToolCall) or item.text]
     assert [each["id"] for each in told if each["role"] == "assistant"] == known
     assert second.session.messages == [] and second.retrieve_session()["id"] == first.session_id
 

@@ -12,11 +12,12 @@ import pytest
 from aiohttp import web
 
 from praison_nb import store
+from praison_nb.notebook.chat_items import message_items
 from praison_nb.notebook.chat_past import count_before
 from praison_nb.turn import Message, Turn
 from praison_nb.usage import usage
 from servers.base import Gate
-from servers.hosted import HostedServer, Tokens, hold, request, text
+from servers.hosted import HostedServer, Tokens, builtin_tool, custom_tool, hold, request, text
 from servers.hosted_agent import hosted as an_agent
 from servers.hosted_agent import play
 from servers.kernel import Cell, Kernel
@@ -271,6 +272,24 @@ def test_a_turn_that_is_taken_up_again_is_there_once(hosted: Kernel, server: Lat
     assert server.asked() == 1 and len(usage()) == 3
 
 
+def test_the_tools_that_were_called_are_there(hosted: Kernel, server: LateServer) -> None:
+    server.script([builtin_tool("bash", {"command": "make <all>"}, result="made"), text("Done.")])
+    hosted.run("%%agent -b hosted -s research\nBuild")
+    hosted.run("def add(a: int, b: int) -> int:\n    return a + b")
+    server.script([custom_tool("add", {"a": 1, "b": 2}), text("Three.")])
+    hosted.run("%%agent -b hosted -s sums -t add\nAdd")
+    hosted.restart()
+    for name, line, result, answer in (
+        ("research", "bash make <all>", "made", "Done."),
+        ("sums", 'add {"a": 1, "b": 2}', "3", "Three."),
+    ):
+        cell = hosted.run(f"%agent chat -s {name}")
+        hosted.read_until(lambda cell=cell, line=line: line in transcript(cell))
+        assert transcript(cell).endswith(f"▸ {line}\n\nAgent: {answer}")
+        html = cell.outputs[-1]["data"]["text/html"]
+        assert "<summary" in html and f">{result}</pre>" in html and "<all>" not in html
+
+
 def test_a_server_that_is_away_costs_one_line(hosted: Kernel, server: LateServer) -> None:
     hosted.run(f"b.resume_session({elsewhere(hosted, server)!r})")
     server.refuse(2, status=503, method="GET", path="/events", message="away\n\u202enow")
@@ -332,3 +351,20 @@ THERE = [{**each, "id": str(index)} for index, each in enumerate(HERE)]
 )
 def test_how_much_came_before(said: list[dict[str, str]], turns: list[Turn], count: int) -> None:
     assert count_before(said, turns) == count
+
+
+def test_messages_of_the_users_own_are_shown_as_far_as_they_are_messages() -> None:
+    call = {"id": "a", "type": "function", "function": {"name": "f\x1b", "arguments": '{"x": "1"}'}}
+    said = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": [{"type": "text", "text": "parts"}]},
+        {"role": "assistant", "content": None, "tool_calls": [call, {"id": 3}, "nonsense"]},
+        {"role": "assistant", "tool_calls": "nonsense"},
+        {"role": "tool", "tool_call_id": "a", "content": "one"},
+        {"role": "tool"},
+        {"role": "assistant", "content": "Done."},
+    ]
+    call_item, text_item = message_items(said)
+    assert (call_item["name"], call_item["line"], call_item["result"]) == ("f", "1", "one")
+    assert (call_item["state"], call_item["seconds"]) == ("past", "")
+    assert text_item["text"] == "Done."

@@ -232,6 +232,40 @@ def test_two_kernels_at_once(openai_server: OpenAIServer) -> None:
     assert len(usage()) == 6 and len(usage(by="request")) == 6
 
 
+def test_what_one_kernel_does_to_a_session_the_other_hears_of(openai_server: OpenAIServer) -> None:
+    with local(openai_server) as one, local(openai_server) as two:
+        one.run("%%agent -s shared\nopening")
+        gate = openai_server.gate()
+        openai_server.script([chunk({"content": "held"}), gate, *reply("")])
+        cell = one.begin("%%agent -s shared\none")
+        openai_server.wait_for(lambda: gate.reached and stored("shared").status == "running")
+        # Opened there while it runs here.
+        assert two.run("%agent resume shared").ok
+        assert re.search(r"shared +running", two.run("%agent sessions").text)
+        gate.open()
+        assert one.finish(cell).ok
+        assert re.search(r"shared +idle", two.run("%agent sessions").text)
+        assert two.run("%agent delete shared").ok
+        note = "This session was deleted: what is said in it is not kept."
+        assert note in one.run("%%agent -s shared\ntwo").text
+        assert note not in one.run("%%agent -s shared\nthree").text, "once is enough"
+        assert note not in one.run("%%agent -s shared --new\nfour").text
+        assert [each.name for each in store.current().all()] == ["shared"]
+
+
+def test_a_first_turn_in_another_kernel_is_not_called_lost(openai_server: OpenAIServer) -> None:
+    with local(openai_server) as one, local(openai_server) as two:
+        gate = openai_server.gate()
+        openai_server.script([chunk({"content": "held"}), gate, *reply("")])
+        cell = one.begin("%%agent -s shared\none")
+        openai_server.wait_for(lambda: gate.reached and stored("shared").status == "running")
+        told = two.run("%%agent -s shared\ntwo").text
+        assert "begins anew: a turn of it is under way in another kernel" in told
+        gate.open()
+        assert one.finish(cell).ok
+    assert len(store.current().all()) == 2 and len(usage()) == 2
+
+
 # The commands
 
 
@@ -550,3 +584,9 @@ def test_built_in_tools_go_on_with_their_session(
     kernel.read_until(lambda: all(words in cell.text for words in told))
     assert list(tmp_path.glob("a.txt")) == []
     assert [tool["function"]["name"] for tool in openai_server.bodies[-1]["tools"]] == ["write_file"]
+    # The transcript of the next kernel has the call too.
+    assert kernel.run("%%agent -s research\nthree").ok
+    kernel.restart()
+    (output,) = kernel.run("%agent chat -s research").outputs
+    assert '▸ write_file {"path": "a.txt", "content": "x"}' in output["data"]["text/plain"]
+    assert "The user said no." in output["data"]["text/html"]

@@ -406,7 +406,7 @@ class ToolView {
     if (asks) return;
     setText(this.name, item.name);
     setText(this.line, item.line);
-    setText(this.mark, { running: "…", done: "✓", failed: "✗ failed", denied: "✗ denied" }[item.state] ?? "…");
+    setText(this.mark, { running: "…", done: "✓", failed: "✗ failed", denied: "✗ denied", past: "" }[item.state] ?? "…");
     this.mark.className = { done: "pnb-ok", failed: "pnb-bad", denied: "pnb-bad" }[item.state] ?? "pnb-muted";
     setText(this.seconds, item.seconds);
     setText(this.input, item.arguments);
