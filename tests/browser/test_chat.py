@@ -11,7 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from browser.lab import PATIENCE_MS, Notebook, Server
 from browser.test_hostile import Listener, corpus
-from servers.hosted import HostedServer
+from servers.hosted import HostedServer, builtin_tool, text
 from servers.hosted_agent import hosted as an_agent
 from servers.hosted_agent import play
 
@@ -172,6 +172,8 @@ def test_saved_it_is_a_still_transcript(lab: Server, page: Page) -> None:
 def test_what_was_said_before_is_there_once_somebody_looks(lab: Server, page: Page, show: str) -> None:
     with HostedServer() as server:
         agent = an_agent(server)
+        harm = "<img src=x onerror=window.ran=1>"
+        server.script([builtin_tool("bash", {"command": f"ls {harm}"}, result=harm), text("one")])
         for prompt in ("one", "**two**<img src=x onerror=window.ran=1>"):
             play(agent, prompt)
         address = {"ANTHROPIC_API_KEY": server.api_key, "ANTHROPIC_BASE_URL": server.url}
@@ -190,6 +192,9 @@ def test_what_was_said_before_is_there_once_somebody_looks(lab: Server, page: Pa
         expect(view.locator(".pnb-prompt")).to_have_count(2)
         expect(view.locator(".pnb-prompt").nth(1)).to_contain_text("**two**<img src=x onerror=window.ran=1>")
         expect(view.locator(".pnb-text strong")).to_have_text("two")
+        expect(view.locator(".pnb-tool summary")).to_have_text(f"bashls {harm}")
+        view.locator(".pnb-tool summary").click()
+        expect(view.get_by_label("result")).to_have_text(harm)
         assert [(each.method, each.path) for each in server.requests[before:]] == [
             ("GET", f"/v1/sessions/{agent.session_id}/events")
         ]
