@@ -25,7 +25,7 @@ from .chat_items import turn_items
 from .chat_past import Past
 from .chat_still import Transcript
 from .chat_target import conversation_of
-from .conversations import Conversation, update
+from .conversation import Conversation, update
 from .live import STATIC, panel, patches, without_clock
 from .still_copy import StillCopy
 from .widgets import FollowingWidget

@@ -7,7 +7,8 @@ from typing import Any
 from .. import backends
 from ..backends.base import Session
 from ..errors import ConfigError
-from .conversations import Conversation, Conversations
+from .conversation import Conversation
+from .conversations import Conversations
 
 
 def conversation_of(value: Any, extension: Any) -> Conversation:

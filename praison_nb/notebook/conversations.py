@@ -6,43 +6,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from .. import backends, loop, store
-from ..backends.base import Backend
 from ..backends.catalog import backend_of
 from ..errors import ConfigError
 from ..run import Run
-from ..session import Status
-from ..store import Record, Stored, StoreError
+from ..store import Stored, StoreError
 from ..turn import Turn
 from ..usage.place import here
+from .conversation import Conversation, make, update
+from .restored import moment, restored
 
 SETTLE_SECONDS = 1.0
 """A cell waits at most so long until what was said is on the disk."""
-
-
-@dataclass
-class Conversation:
-    """One name's conversation. `asked_for` is the backend that it was made for. `notes` are lines for the
-    user, shown with the next turn; `missed` is the session's turn that its kernel did not see the end of."""
-
-    name: str
-    asked_for: Any
-    backend: Backend
-    runs: list[Run] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    missed: Stored | None = None
-
-    def __post_init__(self) -> None:
-        self.record = Record(self)
-
-    @property
-    def run(self) -> Run | None:
-        """The last turn, None before the first."""
-        return self.runs[-1] if self.runs else None
 
 
 class Conversations:
@@ -106,7 +83,7 @@ class Conversations:
                     f"begins anew; the conversation of {moment(stored)} on {stored.backend} is kept: "
                     f"`%agent resume {stored.id}`"
                 )
-        made = _make(backend, options)
+        made = make(backend, options)
         if existing is not None:
             existing.backend.reset_session()
         conversation = self._by_name[name] = Conversation(name, backend, made, notes=notes)
@@ -152,55 +129,8 @@ class Conversations:
         return run
 
     def restore(self, stored: Stored, backend: Any = None, **options: Any) -> Conversation:
-        """The conversation of an earlier kernel, on `backend` or what it ran on. Raises ConfigError where
-        that was an object of the user's."""
-        name = stored.name
-        if backend is None and not stored.asked_for:
-            raise ConfigError(
-                f"Session {name!r} ran on a {stored.backend} backend of the notebook's own: name the "
-                "variable with -b to go on, or start over with --new."
-            )
-        changes: dict[str, Any] = {}
-        known: dict[str, Any] = {}
-        if backend is None or isinstance(backend, str):
-            if stored.backend == "hosted":
-                # What its agent on the server was made with can be changed there only.
-                changes = {k: v for k, v in options.items() if k != "tools" and stored.options.get(k) != v}
-            known = {
-                k: v for k, v in stored.options.items() if stored.backend != "hosted" or k != "max_turns"
-            }
-            kept = {k: v for k, v in options.items() if k not in changes}
-            made = backends.create(backend or stored.asked_for, **{**known, **kept})
-        else:
-            made = _make(backend, options)
-        asked_for = stored.asked_for if backend is None else backend
-        conversation = self._by_name[name] = Conversation(name, asked_for, made)
-        messages, lost = [], "what was said before was not kept"
-        if stored.status is Status.RUNNING and not stored.is_cut_off:
-            lost = "a turn of it is under way in another kernel, and nothing else was kept"
-        try:
-            messages = [] if made.name == "hosted" else store.current().history(stored.id)
-        except StoreError as error:
-            lost = str(error)
-        if made.name == "hosted" or messages:
-            made.restore_ids({**stored.ids, "session_id": stored.id})
-            made.session.messages[:] = messages
-            made.session.title = stored.title
-            tools = known.get("tools", []) if "tools" not in options else []
-            words = f", with {', '.join(tools)}" if tools else ""
-            conversation.notes.append(
-                f"goes on with the conversation of {moment(stored)}{words}; --new starts over"
-            )
-        else:
-            conversation.notes.append(f"begins anew: {lost}")
-        if stored.is_cut_off and stored.turn:
-            if made.name == "hosted":
-                conversation.missed = stored
-            elif messages:
-                conversation.notes.append("its last turn ended with the kernel and is not part of it")
-        if changes:
-            made.update_agent(**changes)
-            conversation.notes, conversation.missed = ["begins a new session: the agent was changed"], None
+        """Have the conversation of an earlier kernel under its name here; see `restored`."""
+        conversation = self._by_name[stored.name] = restored(stored, backend, **options)
         return conversation
 
     def put(self, conversation: Conversation) -> None:
@@ -264,32 +194,6 @@ class Conversations:
 loop.at_exit(store.flush)
 
 
-def moment(stored: Stored) -> str:
-    """When a session was used last, for people."""
-    return datetime.fromtimestamp(stored.last_used).strftime("%Y-%m-%d %H:%M")
-
-
-def status_of(stored: Stored) -> Status:
-    """The status of a stored session as it must be now: a local turn ends with its kernel, and what became of
-    a hosted one only the server knows."""
-    if not stored.is_cut_off:
-        return stored.status
-    return Status.UNKNOWN if stored.backend == "hosted" else Status.IDLE
-
-
-def update(backend: Backend, options: dict[str, Any]) -> None:
-    """Change the agent where `options` are not what it has already."""
-    config = getattr(backend, "config", None)
-    changes = {key: value for key, value in options.items() if _option(config, key) != value}
-    if changes:
-        backend.update_agent(**changes)
-
-
-def _option(config: Any, key: str) -> Any:
-    value = getattr(config, key, None)
-    return list(value) if isinstance(value, tuple) else value
-
-
 def _asked_for(conversation: Conversation) -> Any:
     """What the conversation was made on; where that was left to this machine, what it came to."""
     return conversation.backend.name if conversation.asked_for is None else conversation.asked_for
@@ -307,14 +211,3 @@ def _fits(stored: Stored, backend: Any) -> bool:
         return _same(stored.asked_for, backend)
     made = backends.as_backend(backend)
     return made.name == stored.backend and made.name != "custom" and not made.session.id
-
-
-def _make(backend: Any, options: dict[str, Any]) -> Backend:
-    if backend is None:
-        return backends.choose(**options)
-    if isinstance(backend, str):
-        return backends.create(backend, **options)
-    made = backends.as_backend(backend)
-    if options:
-        made.update_agent(**options)
-    return made

@@ -10,7 +10,8 @@ from .. import backends, store
 from ..errors import ConfigError
 from ..store import Stored, StoreError
 from ..usage.place import here
-from .conversations import Conversation, Conversations
+from .conversation import Conversation
+from .conversations import Conversations
 
 
 def resume(conversations: Conversations, key: str) -> Conversation:

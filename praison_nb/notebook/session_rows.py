@@ -14,7 +14,9 @@ from ..session import Status
 from ..usage import writer
 from ..usage.ledger import usd
 from ..usage.schema import LedgerError
-from .conversations import Conversation, Conversations, status_of
+from .conversation import Conversation
+from .conversations import Conversations
+from .restored import status_of
 
 HEADS = ["session", "status", "model", "turns", "in", "out", "cost", "last used", "notebook", "id"]
 NUMBERS = ("turns", "in", "out", "cost")
