@@ -16,6 +16,8 @@
     ├── EmbeddedModelError         the embedded model cannot be had, or its process ended
     ├── BackendError               a user's own backend raised
     ├── SessionError               the session ended, or refuses to go on (refusal, budget, terminated)
+    ├── LedgerError                the ledger cannot be used (praison_nb.usage)
+    ├── StoreError                 the store of sessions cannot be used (praison_nb.store)
     └── TurnStopped                somebody stopped the turn that a script was waiting for
 
 The message is one line that says what to do next. `turn` is the Turn as it was, with its text and usage,
@@ -31,6 +33,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from . import plain
+
 if TYPE_CHECKING:
     from .turn import Turn
 
@@ -41,7 +45,8 @@ class PraisonError(Exception):
     turn: Turn | None = None
 
     def __init__(self, message: str) -> None:
-        super().__init__(redact(" ".join(message.split())))
+        # What a server says of itself may drive a terminal as well as what a model says.
+        super().__init__(redact(plain.clean(" ".join(message.split()))))
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows: the one line. Our frames would tell a user nothing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .plain import clean
@@ -17,10 +18,10 @@ def to_html(source: str) -> str:
     return str(_parser().disable("image").render(clean(source)))
 
 
-def _parser() -> MarkdownIt:
+def _parser(*, html: bool = False) -> MarkdownIt:
     from markdown_it import MarkdownIt
 
-    return MarkdownIt("commonmark", {"html": False}).enable("table")
+    return MarkdownIt("commonmark", {"html": html}).enable("table")
 
 
 def safe(source: str) -> str:
@@ -42,17 +43,29 @@ def safe(source: str) -> str:
         if token.type in ("fence", "code_block") and token.map:
             code.update(range(*token.map))
     lines = source.split("\n")
-    return "\n".join(
-        line if number in code else _safe_line(line, less_than) for number, line in enumerate(lines)
-    )
+
+    def rewritten(safe_line: Callable[[str, str], str]) -> str:
+        return "\n".join(
+            line if number in code else safe_line(line, less_than) for number, line in enumerate(lines)
+        )
+
+    made = rewritten(_safe_line)
+    # Code may begin in one line and end in another, so that what looked like code is none.
+    return made if _is_harmless(made) else rewritten(_bare_line)
+
+
+def _is_harmless(source: str) -> bool:
+    tokens = _parser(html=True).parse(source)
+    harm = {"image", "html_inline", "html_block"}
+    return not any(each.type in harm for token in tokens for each in (token, *(token.children or ())))
 
 
 _DIAGRAM = re.compile(r"(`{3,}|~{3,})[ \t]*(mermaid)", re.IGNORECASE)
-# An escaped character; code (no further than a table's cell goes); a picture; HTML, but no <https://…>;
+# An escaped character; code (no further than a table's cell goes); a picture; an address, or else HTML;
 # backticks that close nothing.
 _MARKUP = re.compile(
     r"\\[!-/:-@\[-`{-~]|(?P<ticks>(?<!`)`+)(?!`)[^|]+?(?<!`)(?P=ticks)(?!`)"
-    r"|(?P<picture>!\[)|(?P<tag><(?!https?://[^\s<>]*>)(?=[A-Za-z/!?]))|`+"
+    r"|(?P<picture>!\[)|<https?://[^\s<>]*>|(?P<tag><(?=[A-Za-z/!?]))|`+"
 )
 _LONG_LINE = 20_000
 """A line so long is no prose: looking for code in it could take long."""
@@ -60,7 +73,7 @@ _LONG_LINE = 20_000
 
 def _safe_line(line: str, less_than: str) -> str:
     if len(line) > _LONG_LINE:
-        return line.replace("![", "&#33;[").replace("<", less_than)
+        return _bare_line(line, less_than)
 
     def escaped(match: re.Match[str]) -> str:
         if match["picture"]:
@@ -68,3 +81,7 @@ def _safe_line(line: str, less_than: str) -> str:
         return less_than if match["tag"] else match[0]
 
     return _MARKUP.sub(escaped, line)
+
+
+def _bare_line(line: str, less_than: str) -> str:
+    return line.replace("![", "&#33;[").replace("<", less_than)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,6 @@ from ..errors import (
     PraisonError,
     RequestRejectedError,
     SessionError,
-    redact,
 )
 from .hosted_config import HostedAgentConfig
 from .sdk_errors import Where, retry_after, translate
@@ -65,10 +63,11 @@ async def _close_clients() -> None:
 def where_of(config: HostedAgentConfig) -> Where:
     """What error messages need to know."""
     address = config.base_url or os.environ.get("ANTHROPIC_BASE_URL", "")
-    address = re.sub(r"//[^/@]*@", "//", address)
-    host = address.split("//")[-1].split("/")[0] or "Anthropic"
-    key = config.api_key or os.environ.get(KEY_VARIABLE, "")
-    return Where(host, address or "its address", config.model_name, KEY_VARIABLE, key)
+    host = address.split("//")[-1].split("/")[0].split("@")[-1] or "Anthropic"
+    # The SDK's own text may quote what was sent, a repository's token too.
+    sent = (os.environ.get(KEY_VARIABLE, ""), os.environ.get("ANTHROPIC_AUTH_TOKEN", ""))
+    secrets = (*config.secrets, *sent)
+    return Where(host, address or "its address", config.model_name, KEY_VARIABLE, secrets)
 
 
 def explain(error: BaseException, config: HostedAgentConfig, what: str = "") -> PraisonError:
@@ -78,12 +77,9 @@ def explain(error: BaseException, config: HostedAgentConfig, what: str = "") -> 
     where = where_of(config)
     status = getattr(error, "status_code", None)
     if status == 404 and what:
-        text = redact(str(getattr(error, "api_message", "") or ""), where.api_key)
+        text = where.told(str(getattr(error, "api_message", "") or ""))
         return ModelNotFoundError(f"{where.server} does not know {what} (404). {text}", status_code=404)
-    known = translate(error, where)
-    # The SDK's own text may quote what was sent, a repository's token too.
-    known.args = (redact(str(known), *config.secrets),)
-    return known
+    return translate(error, where)
 
 
 def is_stale(error: BaseException) -> bool:

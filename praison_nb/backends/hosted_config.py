@@ -102,7 +102,7 @@ class HostedAgentConfig:
     vault_ids: Sequence[str] = ()
     budget: float | Decimal | Mapping[str, Any] | None = None
     api_key: str | None = field(default=None, repr=False)
-    base_url: str | None = None
+    base_url: str | None = field(default=None, repr=False)
     timeout: float | None = None
     reconnect_seconds: float = 300.0
 

@@ -24,7 +24,8 @@ class LocalAgentConfig:
     `model` names the server too: "gpt-4o-mini" is OpenAI's; "ollama/…", "lmstudio/…", "gemini/…",
     "anthropic/…", "openrouter/…", "groq/…", "mistral/…", "deepseek/…" are theirs; "embedded" is a small
     model in a process of ours, "gguf:PATH" your own GGUF file. `base_url` (or `api_base`) wins over all.
-    Keys come from the provider's variable or `api_key`, and are never shown.
+    Keys come from the provider's variable or `api_key`; they and addresses, which may hold a password, are
+    never shown.
 
     `tools` are Python functions, and names of `praison_nb.toolbox`: "run_python", "inspect", "read_file",
     "write_file", "list_files", "execute_command". `policies` says of a tool, by its name, whether it is to
@@ -47,8 +48,8 @@ class LocalAgentConfig:
     working_dir: str = ""
     session_title: str = ""
     api_key: str | None = field(default=None, repr=False)
-    base_url: str | None = None
-    api_base: str | None = None
+    base_url: str | None = field(default=None, repr=False)
+    api_base: str | None = field(default=None, repr=False)
     timeout: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 

@@ -48,7 +48,7 @@ class Server:
     """Where the requests of an agent go. `model` is the name that the server knows."""
 
     name: str
-    base_url: str
+    base_url: str = field(repr=False)
     model: str
     key_variable: str = ""
     prices: str = ""
@@ -58,7 +58,7 @@ class Server:
     def where(self) -> Where:
         """For error messages."""
         variable = self.key_variable or "api_key="
-        return Where(self.name, self.base_url, self.model, variable, self.api_key)
+        return Where(self.name, self.base_url, self.model, variable, (self.api_key,))
 
 
 def is_embedded(model: str) -> bool:

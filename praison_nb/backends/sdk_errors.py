@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import (
@@ -23,6 +23,7 @@ from ..errors import (
     UnreachableError,
     redact,
 )
+from ..plain import short
 
 _CONTEXT = re.compile(
     r"context[_ ](length|window|size)|maximum context|prompt is too long|exceed_context|too many tokens", re.I
@@ -32,13 +33,26 @@ _CONTEXT = re.compile(
 @dataclass(frozen=True, slots=True)
 class Where:
     """What the messages need to know of the server that was asked: its name, address and key variable, and
-    the key itself so that it can be kept out of every text."""
+    the `secrets` that are to be kept out of every text."""
 
     server: str
-    base_url: str
+    base_url: str = field(repr=False)
     model: str
     key_variable: str
-    api_key: str = ""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def address(self) -> str:
+        """`base_url` without a user's name and password."""
+        return _USER.sub("//", self.base_url)
+
+    def told(self, text: str) -> str:
+        """What the server or the SDK said, in one short line and without the secrets."""
+        users = [user for found in _USER.findall(self.base_url) for user in (found, found.partition(":")[2])]
+        return short(redact(text, *self.secrets, *users), 300)
+
+
+_USER = re.compile(r"//([^/@\s]*)@")
 
 
 def translate(error: BaseException, where: Where) -> PraisonError:
@@ -46,7 +60,7 @@ def translate(error: BaseException, where: Where) -> PraisonError:
     if isinstance(error, PraisonError):
         return error
     names = {kind.__name__ for kind in type(error).__mro__}
-    told = redact(_told(error), where.api_key)
+    told = where.told(_told(error))
     status = getattr(error, "status_code", None)
     # An error that a stream tells after it began carries the response's own status, which is 200.
     if isinstance(status, int) and status >= 400:
@@ -116,7 +130,7 @@ def _by_text(told: str, where: Where) -> PraisonError | None:
 def _malformed(where: Where, told: str) -> MalformedStreamError:
     return MalformedStreamError(
         f"{where.server} sent an answer that cannot be understood ({told}). Ask again; if it stays, check "
-        f"that {where.base_url or 'the address'} is an API of the right kind."
+        f"that {where.address or 'the address'} is an API of the right kind."
     )
 
 
@@ -124,11 +138,11 @@ def _unreachable(error: BaseException, where: Where) -> str:
     cause = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
-    reason = redact(str(cause), where.api_key) or type(cause).__name__
+    reason = where.told(str(cause)) or type(cause).__name__
     names = {kind.__name__ for kind in type(cause).__mro__}
     if names & {"RemoteProtocolError", "ReadError", "IncompleteRead"}:
         return f"The connection to {where.server} was cut in mid-answer; the text so far is kept. Ask again."
-    return f"Cannot reach {where.server} at {where.base_url} ({reason}). Is it running, is the address right?"
+    return f"Cannot reach {where.server} at {where.address} ({reason}). Is it running, is the address right?"
 
 
 def retry_after(error: BaseException) -> float | None:
@@ -143,7 +157,7 @@ def retry_after(error: BaseException) -> float | None:
 
 
 def _told(error: BaseException) -> str:
-    """What the server said, in one short line."""
+    """What the server said."""
     body: Any = getattr(error, "body", None)
     for _ in range(2):
         if isinstance(body, dict):
@@ -153,5 +167,4 @@ def _told(error: BaseException) -> str:
         text = message if kind in message else f"{message} ({kind})"
     else:
         text = body if isinstance(body, str) else str(error)
-    line = " ".join(text.split()) or type(error).__name__
-    return line if len(line) <= 300 else line[:299] + "…"
+    return text.strip() or type(error).__name__

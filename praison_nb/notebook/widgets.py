@@ -14,6 +14,7 @@ from typing import Any
 
 from .. import loop, plain, render
 from ..backends.base import Backend, Session
+from ..errors import ConfigError
 from ..session import Status
 from .live import StateWidget
 from .pace import Pace
@@ -28,7 +29,7 @@ class FollowingWidget(StateWidget):
         # An Agent is shown by its backend.
         source = getattr(session_or_backend, "backend", session_or_backend)
         if not isinstance(source, Backend | Session):
-            raise TypeError(f"{type(self).__name__} needs a backend, an agent or a session, not {source!r}.")
+            raise ConfigError(f"{type(self).__name__} needs a backend, an agent or a session, not {source!r}.")
         self._backend = source if isinstance(source, Backend) else None
         self._source: Backend | Session = source
         self._number = 0

@@ -133,6 +133,10 @@ def test_what_was_written_is_escaped_and_cleaned() -> None:
         ("$x <y$", "$x < y$"),
         (r"\![a](b) \\![a](b)", r"\![a](b) \\&#33;[a](b)"),
         ("` \n![a](b)`", "` \n&#33;[a](b)`"),
+        # Code from one line to the next, or a backtick in an address: what looks like code is none.
+        ("text `\nx` ![p](http://e/?s) `y`", "text `\nx` &#33;[p](http://e/?s) `y`"),
+        ("a `\nb` <img src=e> `c`", "a `\nb` &lt;img src=e> `c`"),
+        ("<https://a/`> <img src=//e> `d`", "<https://a/`> &lt;img src=//e> `d`"),
         ("| ` | ![a](b) ` |", "| ` | &#33;[a](b) ` |"),
         ("```mermaid\nA\n```", "```text mermaid\nA\n```"),
         ("~~~  Mermaid\nA\n~~~", "~~~text Mermaid\nA\n~~~"),
