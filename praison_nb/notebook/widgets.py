@@ -29,7 +29,8 @@ class FollowingWidget(StateWidget):
         # An Agent is shown by its backend.
         source = getattr(session_or_backend, "backend", session_or_backend)
         if not isinstance(source, Backend | Session):
-            raise ConfigError(f"{type(self).__name__} needs a backend, an agent or a session, not {source!r}.")
+            kind = type(self).__name__
+            raise ConfigError(f"{kind} needs a backend, an agent or a session, not {source!r}.")
         self._backend = source if isinstance(source, Backend) else None
         self._source: Backend | Session = source
         self._number = 0

@@ -54,7 +54,7 @@ def corpus(url: str) -> dict[str, str]:
         "picture after a list's fence": f"- a\n  ```\n![secret]({url}fence.png)\n",
         "picture in a table": f"| a | b |\n|---|---|\n| ` | ![secret]({url}cell.png) ` |",
         "picture behind a formula": f"$`$ \n![secret]({url}math.png)`",
-        "picture behind code over two lines": f"a `\\nb` ![secret]({url}code.png) `c`",
+        "picture behind code over two lines": f"a `\nb` ![secret]({url}code.png) `c`",
         "picture behind an address": f"<https://a/`> ![secret]({url}address.png) `d`",
         "picture in a quote": f"> ```\n![secret]({url}quote.png)",
         "template": "{{constructor.constructor('" + run + "')()}} ${" + run + "} <%= " + run + " %>",
