@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import render
 from ..errors import ConfigError
-from ..usage import writer
+from ..usage import totals, writer
 from .tables import show, table
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PERIODS = ("today", "week", "month", "all")
 ROWS = 20
-"""Rows of a table at most; what follows is added up in one."""
+"""Rows of a table at most: the dearest, or of days the newest; the others are added up in one."""
 CHART_DAYS = 14
 BARS = "▁▂▃▄▅▆▇█"
 
@@ -66,10 +66,12 @@ def _by(shell: Any, key: str, period: str, wanted: dict[str, Any]) -> None:
     from ..usage import usage
 
     table = usage.by(key, **wanted)
-    rows: list[tuple[str, Any]] = [(_name(name), row) for name, row in table.head(ROWS).iterrows()]
-    rest = table.iloc[ROWS:]
+    are_periods = key in totals.PERIODS
+    shown, rest = (table[-ROWS:], table[:-ROWS]) if are_periods else (table[:ROWS], table[ROWS:])
+    rows: list[tuple[str, Any]] = [(_name(name), row) for name, row in shown.iterrows()]
     if len(rest):
-        rows.append((f"{len(rest):,} others", _sum(rest)))
+        word = "earlier" if are_periods else "others"
+        rows.insert(0 if are_periods else ROWS, (f"{len(rest):,} {word}", _sum(rest)))
     if len(table) != 1:
         rows.append((period if period in ("today", "all") else f"this {period}", _sum(table)))
     _show(shell, key, rows, "")

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterable
 from decimal import ROUND_UP, Decimal
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from ..errors import ConfigError
 from ..usage import budget, price_file, writer
@@ -87,8 +88,37 @@ def give_budget(backend: Any) -> None:
             limit = budget.limits(writer.current(), here()).get("session")
         except LedgerError:
             return
-        if limit is not None:
-            backend.set_budget(_cents(limit))
+        _mind(backend, limit)
+
+
+_given: WeakKeyDictionary[Any, tuple[Any, Any]] = WeakKeyDictionary()
+"""By backend: the budget that its user gave it, and the one that stands in its place."""
+
+
+def _mind(backend: Any, limit: Decimal | None) -> None:
+    """Have the provider mind `limit` in USD, or the backend's own budget where there is none or that is
+    less."""
+    told = _budget_of(backend)
+    own, given = _given.get(backend, (None, None))
+    if told is not given:
+        own = told
+    least = _least(own, limit)
+    if least != told:
+        backend.set_budget(least)
+        _given[backend] = own, least
+
+
+def _budget_of(backend: Any) -> Any:
+    return getattr(getattr(backend, "config", None), "budget", None)
+
+
+def _least(own: Any, limit: Decimal | None) -> Any:
+    from ..backends.hosted_config import budget_dict
+
+    told = budget_dict(own)
+    if limit is None or (told and Decimal(told["max_list_cost"]["amount"]) <= limit * 100):
+        return own
+    return _cents(limit)
 
 
 def _cents(limit: Decimal) -> Decimal:
@@ -104,8 +134,8 @@ def budget_command(shell: Any, conversations: Iterable[Any], line: str) -> None:
         if scope in ("session", ""):
             for conversation in conversations:
                 # A session that was made without a budget cannot get one; ours holds for it all the same.
-                if getattr(getattr(conversation.backend, "config", None), "budget", None) is not None:
-                    conversation.backend.set_budget(None if limit is None else _cents(limit))
+                if _budget_of(conversation.backend) is not None:
+                    _mind(conversation.backend, limit)
         if limit is None:
             show(shell, f"No budget for the {scope} any more." if scope else "No budgets any more.")
             return

@@ -19,18 +19,15 @@ from ..turn import Turn
 from .ledger import TurnRow, pico, usd
 from .place import Place
 from .price_file import amount
-from .schema import LedgerError
+from .schema import LABELS, LedgerError
 from .writer import Writer
 
 SCOPES = tuple(scope for scope in get_args(Scope) if scope != "turn")
 WARN_AT = Decimal("0.8")
 LOCK_SECONDS = 1.0
 
-_WHERE = {
-    "day": "t.time >= :since AND l.user = :user",
-    "notebook": "l.user = :user AND l.notebook = :notebook",
-    "session": "l.session_id = :session_id",
-}
+_SAME = {"day": ("user",), "notebook": ("user", "notebook"), "session": ("session_id",)}
+"""The labels that the turns of a scope have in common."""
 
 
 def parse(text: str) -> tuple[Decimal | None, str]:
@@ -42,7 +39,7 @@ def parse(text: str) -> tuple[Decimal | None, str]:
     if told == "off":
         return None, scope
     limit = amount(told, "The budget")
-    if not limit:
+    if not pico(limit):
         raise ConfigError("A budget must be more than $0. `off` takes it away: `%agent budget off/day`.")
     return limit, scope
 
@@ -113,23 +110,25 @@ def today() -> int:
 
 
 def _total(book: Writer, scope: str, session_id: str, place: Place) -> tuple[Decimal, int, int]:
-    query = (
-        "SELECT coalesce(sum(t.priced), 0), count(*), coalesce(sum(t.unpriced > 0), 0) "
-        f"FROM turns t JOIN labels l ON l.n = t.label WHERE {_WHERE[scope]}"
-    )
-    values = {
-        "since": today(),
-        "user": place.user,
-        "notebook": place.notebook,
-        "session_id": session_id,
-    }
+    told = {"user": place.user, "notebook": place.notebook, "session_id": session_id}
+    same = {name: told[name] for name in _SAME[scope]}
+    since = today() if scope == "day" else 0
     with _locked(book):
-        total, turns, unpriced = book.ledger.read(query, values)[0]
-        # What could not be written yet counts too.
-        late = {row.id: pico(row.priced) or 0 for row in tuple(book.waiting) if isinstance(row, TurnRow)}
-    if book.problem and scope != "session":
-        total += sum(late.values())
-    return usd(total) or Decimal(0), turns, unpriced
+        # What could not be written yet counts too, in place of the turn's row in the file.
+        late = {row.id: row for row in tuple(book.waiting) if isinstance(row, TurnRow)}
+        query = (
+            "SELECT coalesce(sum(t.priced), 0), count(*), coalesce(sum(t.unpriced > 0), 0) FROM turns t "
+            f"JOIN labels l ON l.n = t.label WHERE {' AND '.join(f'l.{name} = ?' for name in same)} "
+            f"AND t.time >= ? AND t.id NOT IN ({', '.join('?' * len(late))})"
+        )
+        total, turns, unpriced = book.ledger.read(query, [*same.values(), since, *late])[0]
+    ours = [row for row in late.values() if row.time * 1_000_000 >= since and _has(row, same)]
+    total += sum(pico(row.priced) or 0 for row in ours)
+    return usd(total) or Decimal(0), turns + len(ours), unpriced + sum(row.unpriced > 0 for row in ours)
+
+
+def _has(row: TurnRow, labels: dict[str, str]) -> bool:
+    return labels.items() <= dict(zip(LABELS, row.labels, strict=True)).items()
 
 
 def warning(told: Spent) -> str:

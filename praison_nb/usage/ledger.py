@@ -4,8 +4,10 @@ times and names; never a prompt, an answer, a tool's argument or a key.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -16,11 +18,21 @@ from ..session import Usage
 from .schema import LABELS, TOKENS, connect, explain
 
 PICO = Decimal(10) ** 12
+MOST = 2**53
+"""The largest number of a row; in picodollars it is 9,007 USD. A server may say what it wants; a column holds
+64 bits, and so does the sum of a thousand rows."""
+SETTLED_SECONDS = 86_400
+"""A turn that began so long ago is rarely written again."""
+
+
+def old_turns(path: Path) -> Path:
+    """The file beside the ledger `path` in which `read` keeps settled turns once more."""
+    return path.with_name(f"{path.name}.old-turns.npy")
 
 
 def pico(cost: Decimal | None) -> int | None:
-    """USD as the ledger keeps it, None for None."""
-    return None if cost is None else int((cost * PICO).to_integral_value())
+    """USD in picodollars, None for None."""
+    return None if cost is None else round(cost * PICO)
 
 
 def usd(value: int | None) -> Decimal | None:
@@ -33,13 +45,21 @@ def usd(value: int | None) -> Decimal | None:
 
 
 def micro(seconds: float | None) -> int | None:
-    """Seconds in microseconds, None for None."""
-    return None if seconds is None else round(seconds * 1_000_000)
+    """Seconds in microseconds, None for None, MOST at most."""
+    return None if seconds is None else _fitting(seconds * 1_000_000)
+
+
+def _money(cost: Decimal | None) -> int | None:
+    return None if cost is None else _fitting(cost * PICO)
 
 
 def _tokens(usage: Usage) -> tuple[int, ...]:
-    # A server may say what it wants; a column holds 64 bits.
-    return (*(min(getattr(usage, name), 2**53) for name in TOKENS), int(usage.estimated))
+    return (*(_fitting(getattr(usage, name)) for name in TOKENS), int(usage.estimated))
+
+
+def _fitting(number: float | Decimal) -> int:
+    # In this order, so that what is no number stays an error.
+    return round(min(max(number, -MOST), MOST))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +89,9 @@ class TurnRow:
             self.requests,
             self.unpriced,
             *_tokens(self.usage),
-            pico(self.cost),
-            pico(self.priced),
-            pico(self.list_cost),
+            _money(self.cost),
+            _money(self.priced),
+            _money(self.list_cost),
             micro(self.active),
         )
 
@@ -96,7 +116,7 @@ class RequestRow:
             micro(self.duration),
             micro(self.first_text),
             *_tokens(self.usage),
-            pico(self.cost),
+            _money(self.cost),
         )
 
 
@@ -155,16 +175,22 @@ class Ledger:
         """Put all rows in, or none. A turn replaces its earlier row; a request that is there stays as it is.
         Raises LedgerError."""
         connection = self.connection
+        settled, are_old = time.time() - SETTLED_SECONDS, False
         try:
             connection.execute("BEGIN IMMEDIATE")
             for row in rows:
                 self._put(connection, row)
+                are_old = are_old or row.time < settled
             connection.execute("COMMIT")
         except Exception as error:
             self.close()
             if isinstance(error, sqlite3.Error):
                 raise explain(error, self.path) from error
             raise
+        if are_old:
+            # A turn may run for days, or be taken up again: what was kept of it is no longer true.
+            with contextlib.suppress(OSError):
+                old_turns(self.path).unlink(missing_ok=True)
 
     def _put(self, connection: sqlite3.Connection, row: Row) -> None:
         label = self._label(connection, row.labels)

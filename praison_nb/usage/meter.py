@@ -189,4 +189,5 @@ def _once(line: str, key: str, said: set[str]) -> list[str]:
 
 
 def _clean(label: str) -> str:
-    return redact(label[:LONGEST_LABEL]).encode("utf-8", "replace").decode()
+    # A key that is cut in two would not be known for one.
+    return redact(label)[:LONGEST_LABEL].encode("utf-8", "replace").decode()

@@ -27,6 +27,8 @@ from ..session import Usage
 _DATE = re.compile(r"[-@](\d{8}|\d{4}-\d{2}-\d{2})$|[-:]latest$")
 _FIELDS = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
 _MILLION = 1_000_000
+MOST = 1_000_000
+"""USD: of a budget, and of a price of a million tokens. The ledger holds no more than nine times that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ def save(model: str, price: Price | None) -> None:
 
 
 def amount(text: Any, of: str) -> Decimal:
-    """`text` as USD. Raises ConfigError where it is no number from 0.
+    """`text` as USD. Raises ConfigError where it is no number from 0 to MOST.
 
     >>> amount("0.50", "--budget")
     Decimal('0.50')
@@ -143,8 +145,8 @@ def amount(text: Any, of: str) -> Decimal:
         value = Decimal(str(text).strip().lstrip("$"))
     except InvalidOperation:
         value = Decimal("NaN")
-    if not value.is_finite() or value < 0 or isinstance(text, bool):
-        raise ConfigError(f"{of} must be a number of USD from 0, not {str(text)!r}.")
+    if not value.is_finite() or not 0 <= value <= MOST or isinstance(text, bool):
+        raise ConfigError(f"{of} must be a number of USD from 0 to {MOST:,}, not {str(text)!r:.40}.")
     return value
 
 

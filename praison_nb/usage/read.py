@@ -1,5 +1,5 @@
 """Reads the ledger's rows as NumPy arrays, fast: with adbc-driver-sqlite where it is installed, and of a big
-ledger the old turns, which change no more, from a file beside it.
+ledger the old turns from a file beside it, which is there as long as none of them changes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
-from .ledger import REQUEST_COLUMNS, TURN_COLUMNS
+from .ledger import REQUEST_COLUMNS, SETTLED_SECONDS, TURN_COLUMNS, old_turns
 from .schema import LABELS, LedgerError, connect, explain
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ NULL = -(2**62)
 """How a missing number comes out of SQLite, so that every column is whole numbers."""
 WORTH_KEEPING = 100_000
 """Turns from which on old ones are kept in a file of their own."""
-SETTLED_SECONDS = 86_400
-"""A turn changes no more when it began so long ago and is over."""
 
 COLUMNS = {
     "turns": ("n", *TURN_COLUMNS, "label"),
@@ -175,10 +173,6 @@ def _by_adbc(path: Path, query: str, values: list[Any]) -> np.ndarray[Any, Any] 
 # The file of old turns
 
 
-def _place(path: Path) -> Path:
-    return path.with_name(f"{path.name}.old-turns.npy")
-
-
 def _stamp(path: Path, last: int) -> tuple[int, int]:
     """How many turns there are up to `last`, and a number made of that one's id: no two ledgers agree in
     both, nor does one from which turns were taken out."""
@@ -198,7 +192,7 @@ def _kept(path: Path) -> np.ndarray[Any, Any]:
     nothing = np.empty((width, 0), np.int64)
     try:
         # Each column of the file ends with its stamp.
-        kept = np.load(_place(path), mmap_mode="r", allow_pickle=False)
+        kept = np.load(old_turns(path), mmap_mode="r", allow_pickle=False)
         if kept.dtype != np.int64 or kept.ndim != 2 or kept.shape[0] != width or kept.shape[1] < 2:
             return nothing
         count, mark = _stamp(path, int(kept[0, -2]))
@@ -210,7 +204,8 @@ def _kept(path: Path) -> np.ndarray[Any, Any]:
 
 
 def _keep(path: Path, columns: np.ndarray[Any, Any]) -> None:
-    """Keep the turns up to the first one that may still change. A failure costs only time."""
+    """Keep the turns up to the first young one. `Ledger.write` takes the file away when it writes an old one
+    again. A failure costs only time."""
     import numpy as np
 
     now = time.time() * 1_000_000
@@ -228,7 +223,7 @@ def _keep(path: Path, columns: np.ndarray[Any, Any]) -> None:
     try:
         with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             np.save(file, kept, allow_pickle=False)
-        part.replace(_place(path))
+        part.replace(old_turns(path))
     except OSError:
         part.unlink(missing_ok=True)
 

@@ -92,17 +92,28 @@ class Writer:
         while self.waiting:
             rows = [self.waiting.popleft() for _ in range(len(self.waiting))]
             try:
-                self.ledger.write(rows)
+                self._put(rows)
             except LedgerError as error:
                 self.waiting.extendleft(reversed(rows))
                 self.problem = str(error)
                 self.fail(error)
                 return
-            except Exception:
-                # Rows that no ledger takes must not stop those behind them.
-                log.exception("%d rows could not be written to the ledger", len(rows))
             self.problem, self.slow = "", False
             self._told = {line for line in self._told if line.endswith("local disk.")}
+
+    def _put(self, rows: list[Row]) -> None:
+        """Write the rows. One that no ledger takes is left out; it must not cost the others. Raises
+        LedgerError."""
+        try:
+            self.ledger.write(rows)
+        except LedgerError:
+            raise
+        except Exception:
+            if len(rows) > 1:
+                for row in rows:
+                    self._put([row])
+            else:
+                log.exception("a row could not be written to the ledger")
 
     def fail(self, error: LedgerError) -> None:
         """Have the user read why the ledger does not work."""

@@ -6,12 +6,13 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from praison_nb.usage import usage
+from praison_nb.usage import example, usage
 from servers.hosted import HostedServer
 from servers.hosted import request as hosted_request
 from servers.hosted import text as hosted_text
@@ -104,6 +105,20 @@ def test_usage_says_what_was_used(kernel: Kernel, openai_server: OpenAIServer, t
     assert kernel.run("print(df.shape[0], df.agent.by('session').shape[0])").text.strip() == "2 2"
 
 
+def test_of_many_days_the_newest_are_shown(kernel: Kernel) -> None:
+    path = Path(os.environ["PRAISON_NB_LEDGER"])
+    example.write(path, turns=400, days=60, until=datetime(2026, 3, 20, 12, tzinfo=UTC))
+    days = [f"{day:%Y-%m-%d}" for day in usage.by("day").index]
+    _, *shown, total = kernel.run("%usage all --by day").text.splitlines()[:23]
+    assert [line.split()[0] for line in shown[1:]] == days[-20:]
+    turns = usage.by("day")["turns"]
+    assert shown[0].startswith(f"{len(days) - 20} earlier ") and total.startswith("all ")
+    assert shown[0].split()[2] == str(turns[:-20].sum())
+    # Names come the dearest first, and the others last.
+    cells = kernel.run("%usage all --by session_id").text.splitlines()
+    assert re.match(r"\d+ others ", cells[21]) and cells[22].startswith("all ")
+
+
 def test_turns_without_a_price_are_counted(kernel: Kernel) -> None:
     ask(kernel)
     said = kernel.run("%usage").text
@@ -148,6 +163,34 @@ def test_a_hosted_session_gets_the_providers_own_budget_too(kernel: Kernel) -> N
         assert kernel.run("%agent budget 5/session").ok
         raised = server.seen("POST", f"/sessions/{next(iter(server.sessions))}")
         assert raised[0].json["budget"]["max_list_cost"]["amount"] == "500"
+        assert kernel.run("%agent budget off").ok
+        lifted = server.seen("POST", f"/sessions/{next(iter(server.sessions))}")
+        assert lifted[1].json["budget"] is None and len(lifted) == 2
+
+
+def test_a_hosted_sessions_own_budget_stays(kernel: Kernel) -> None:
+    with HostedServer() as server:
+        server.script([hosted_request(hosted_text("one"), cents=10)])
+        kernel.run(
+            "from praison_nb import HostedAgent, HostedAgentConfig\n"
+            f"far = HostedAgent(HostedAgentConfig(api_key={server.api_key!r}, base_url={server.url!r}, "
+            "budget=1.00))"
+        )
+        kernel.run("%agent budget 5/session")
+        cell = kernel.run("%%agent -b far\nHi")
+        assert cell.ok, cell.error
+        (made,) = server.seen("POST", "/sessions")
+        assert made.json["budget"]["max_list_cost"]["amount"] == "100"
+        for line in ("5/session", "0.50/session", "off", "0.60/session", "7/session"):
+            assert kernel.run(f"%agent budget {line}").ok
+        changes = server.seen("POST", f"/sessions/{next(iter(server.sessions))}")
+        assert [each.json["budget"]["max_list_cost"]["amount"] for each in changes] == [
+            "50",
+            "100",
+            "60",
+            "100",
+        ]
+        assert kernel.run("print(far.config.budget)").text.strip() == "1.0"
 
 
 @pytest.mark.parametrize(
@@ -157,12 +200,19 @@ def test_a_hosted_session_gets_the_providers_own_budget_too(kernel: Kernel) -> N
         ("%usage --by colour", "There are no totals by 'colour'. There are by hour, day, week, month, user"),
         ("%agent price", "No prices of yours."),
         ("%agent price m --input 3", "A price needs --input and --output"),
-        ("%agent price m --input three --output 4", "--input must be a number of USD from 0, not 'three'."),
+        (
+            "%agent price m --input three --output 4",
+            "--input must be a number of USD from 0 to 1,000,000, not 'three'",
+        ),
         ("%agent price m --intput 3", "%agent price has no '--intput'."),
         ("%agent price --free", "Name the model"),
-        ("%agent budget lots", "The budget must be a number of USD from 0, not 'lots'."),
+        ("%agent budget lots", "The budget must be a number of USD from 0 to 1,000,000, not 'lots'."),
+        ("%agent budget 10000000/day", "The budget must be a number of USD from 0 to 1,000,000, not"),
         ("%agent budget 5/year", "A budget is for a session, notebook, day, not 'year'"),
-        ("%%agent -b agent --budget much\nHi", "--budget must be a number of USD from 0, not 'much'."),
+        (
+            "%%agent -b agent --budget much\nHi",
+            "--budget must be a number of USD from 0 to",
+        ),
         ("%usage all --csv /no/such/dir/x.csv", "/no/such/dir/x.csv cannot be written"),
     ],
 )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 
@@ -17,7 +20,8 @@ from praison_nb.errors import ConfigError
 from praison_nb.events import Event, RequestFinished, RequestStarted, TextDelta
 from praison_nb.run import Run
 from praison_nb.session import Usage
-from praison_nb.usage import budget, meter, price_file, writer
+from praison_nb.usage import budget, meter, price_file, schema, writer
+from praison_nb.usage.ledger import TurnRow
 from praison_nb.usage.place import Place, here
 from servers.openai import OpenAIServer, reply
 
@@ -190,6 +194,61 @@ def test_without_a_ledger_the_turns_own_budget_still_holds(
     assert turn.stop_reason == "budget_reached" and turn.text == "0 1 "
 
 
+# What waits in memory
+
+
+@contextmanager
+def written_by_another(path: Path) -> Iterator[None]:
+    """While another process writes, the ledger can be read only."""
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+    finally:
+        other.close()
+
+
+def row(number: int, cents: int, place: Place, session_id: str = "s", ago: float = 0.0) -> TurnRow:
+    labels = {"user": place.user, "notebook": place.notebook, "session_id": session_id}
+    return TurnRow(
+        id=f"turn-{number}",
+        labels=tuple(labels.get(name, "") for name in schema.LABELS),
+        time=time.time() - ago,
+        duration=1.0,
+        first_text=None,
+        requests=1,
+        unpriced=cents % 2,
+        usage=CENT,
+        cost=None,
+        priced=Decimal(cents) / 100,
+    )
+
+
+def test_what_waits_counts_once_and_where_it_belongs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "TIMEOUT_SECONDS", 0.01)
+    ours, beside, anothers = Place("ann", "/a.ipynb"), Place("ann", "/b.ipynb"), Place("ben", "/a.ipynb")
+    for scope in budget.SCOPES:
+        limit(f"100/{scope}", ours)
+    book = writer.current()
+    book.put(row(1, 1, ours), row(2, 2, ours, "another session"))
+    book.flush()
+    with written_by_another(book.ledger.path):
+        book.put(row(1, 4, ours))
+        book.put(row(3, 8, beside), row(4, 16, ours, ago=86_400), row(5, 33, anothers))
+        book.flush()
+        assert "locked by another process" in book.problem
+        told = {each.per: each for each in budget.shared(book, Turn(session_id="s"), ours)}
+    counted = {per: (each.usd, each.turns, each.unpriced) for per, each in told.items()}
+    assert counted == {
+        "day": (Decimal("0.14"), 3, 0),
+        "notebook": (Decimal("0.22"), 3, 0),
+        "session": (Decimal("0.61"), 4, 1),
+    }
+    book.flush()
+    told = {each.per: each for each in budget.shared(book, Turn(session_id="s"), ours)}
+    assert counted == {per: (each.usd, each.turns, each.unpriced) for per, each in told.items()}
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
@@ -197,9 +256,14 @@ def test_without_a_ledger_the_turns_own_budget_still_holds(
         ("much/day", "must be a number of USD"),
         ("-1/day", "must be a number of USD"),
         ("0", "more than \\$0"),
+        ("0.0000000000001", "more than \\$0"),
+        ("10000000/day", "from 0 to 1,000,000, not '10000000'"),
+        ("1e999999/day", "from 0 to 1,000,000, not '1e999999'"),
     ],
 )
 def test_a_budget_that_cannot_be(text: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         budget.parse(text)
     assert budget.parse("$5") == (Decimal(5), "day")
+    limit("1000000/day")
+    assert budget.limits(writer.current(), here()) == {"day": Decimal(1_000_000)}

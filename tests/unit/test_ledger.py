@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import getpass
 import json
+import logging
+import math
 import os
 import sqlite3
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -168,6 +171,38 @@ def test_what_a_hostile_server_tells_fits(path: Path) -> None:
     play(request(1, model="x" * 10_000 + "\ud800", usage=Usage(output_tokens=10**40), provider=""))
     (row,) = rows(path)
     assert row["model"] == "x" * 300 and row["output_tokens"] == 2**53
+
+
+@pytest.mark.parametrize("cost", ["100000000", "-100000000", "1e300"])
+def test_a_hostile_price_costs_no_other_row(path: Path, cost: str) -> None:
+    before = play(RequestStarted(), request(1))
+    absurd = request(2, cost=Decimal(cost), cost_source="provider")
+    turn = play(RequestStarted(), absurd, RequestStarted(), request(3))
+    assert {row["id"]: row["output_tokens"] for row in rows(path)} == {before.id: 100, turn.id: 200}
+    first, second, third = rows(path, "requests")
+    held = 2**53 if Decimal(cost) > 0 else -(2**53)
+    assert (first["cost"], second["cost"], third["cost"]) == (247_500_000, held, 247_500_000)
+
+
+@pytest.mark.parametrize("broken", [{"priced": Decimal("NaN")}, {"active": math.nan}])
+def test_only_the_row_that_no_ledger_takes_is_lost(
+    path: Path, caplog: pytest.LogCaptureFixture, broken: dict[str, Any]
+) -> None:
+    book = writer.current()
+    turn, asked = _rows(1)
+    with caplog.at_level(logging.ERROR, logger="praison_nb"):
+        book.put(*_rows(0), turn, replace(turn, id="broken", **broken), asked, *_rows(2))
+        book.flush()
+    assert [row["id"] for row in rows(path)] == ["turn-0", "turn-1", "turn-2"]
+    assert [row["id"] for row in rows(path, "requests")] == ["request-0", "request-1", "request-2"]
+    assert [record.message for record in caplog.records] == ["a row could not be written to the ledger"]
+    assert not book.waiting and not book.problem
+
+
+def test_a_key_across_the_end_of_a_label_leaves_no_part(path: Path) -> None:
+    play(request(1, model=f"{'x' * 280} {SECRET}"))
+    (row,) = rows(path)
+    assert row["model"] == f"{'x' * 280} [key]"
 
 
 def test_only_the_user_may_read_it_and_nothing_is_lost_on_a_power_cut(path: Path) -> None:

@@ -19,7 +19,7 @@ import praison_nb
 from praison_nb.errors import ConfigError
 from praison_nb.session import Usage
 from praison_nb.usage import example, export, read, usage
-from praison_nb.usage.ledger import Ledger, TurnRow
+from praison_nb.usage.ledger import Ledger, TurnRow, old_turns
 from praison_nb.usage.schema import LABELS, LedgerError
 
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
@@ -245,8 +245,9 @@ def test_old_turns_are_kept_and_new_ones_seen(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(read, "WORTH_KEEPING", 50)
     path = example.write(tmp_path / "l.sqlite", turns=100, until=NOW)
     plain = usage(ledger=path)
-    assert read._place(path).exists()
-    turn(path, 9999, time=NOW.timestamp() + 5)
+    assert old_turns(path).exists()
+    turn(path, 9999, time=datetime.now(UTC).timestamp())
+    assert old_turns(path).exists()
     again = usage(ledger=path)
     assert len(again) == 101
     pd.testing.assert_frame_equal(
@@ -258,6 +259,20 @@ def test_old_turns_are_kept_and_new_ones_seen(tmp_path: Path, monkeypatch: pytes
     )
     again.loc[0, "output_tokens"] = -1
     assert usage(ledger=path)["output_tokens"].iloc[0] >= 0
+
+
+def test_an_old_turn_that_goes_on_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(read, "WORTH_KEEPING", 50)
+    path = example.write(tmp_path / "l.sqlite", turns=100, until=NOW)
+    turn(path, 1, labels={"status": "running"}, duration=60.0)
+    for seconds in (90_000.0, 100_000.0):
+        usage(ledger=path)
+        assert old_turns(path).exists()
+        # Taken up again, it still began when it began.
+        turn(path, 1, duration=seconds)
+        frame = usage(ledger=path)
+        last = frame[frame["turn"] == frame["turn"].max()].iloc[0]
+        assert (last["seconds"], last["status"]) == (seconds, "idle") and len(frame) == 101
 
 
 def test_a_file_of_old_turns_that_is_another_ledgers_is_not_believed(
@@ -273,9 +288,9 @@ def test_a_file_of_old_turns_that_is_another_ledgers_is_not_believed(
     connection.commit()
     connection.close()
     assert len(usage(ledger=path)) == 99
-    read._place(path).write_bytes(b"\x93NUMPY")
+    old_turns(path).write_bytes(b"\x93NUMPY")
     assert len(usage(ledger=path)) == 99
-    np.save(read._place(path), np.ones((3, 3)))
+    np.save(old_turns(path), np.ones((3, 3)))
     assert len(usage(ledger=path)) == 99
     path.unlink()
     example.write(path, turns=60, until=NOW, seed=2)
