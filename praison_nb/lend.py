@@ -6,14 +6,16 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import queue
-import signal
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import Future
+from contextlib import nullcontext
 from typing import Any
 
 from . import loop
+from .interrupts import Interrupts
+from .plain import of_error
 
 SLICE_SECONDS = 0.2
 """A waiting thread looks up this often, so that an interrupt reaches it on every system."""
@@ -30,7 +32,8 @@ class Job:
         self.is_async = is_async
         self._function = function
         self._future: asyncio.Future[Any] = loop.get().create_future()
-        self._thread: int | None = None
+        self._interrupts = Interrupts()
+        self._on_the_loop: Future[None] | None = None
         self._told_to_end = False
 
     async def result(self) -> Any:
@@ -44,9 +47,14 @@ class Job:
         try:
             if self.is_async:
                 # Nobody's loop is free here (a script's thread waits): the background loop takes it.
-                asyncio.run_coroutine_threadsafe(self.work_async(), loop.get())
+                self._on_the_loop = asyncio.run_coroutine_threadsafe(self.work_async(), loop.get())
+                if self._told_to_end:
+                    self._on_the_loop.cancel()
                 return
-            with self._interruptible():
+            is_main = threading.current_thread() is threading.main_thread()
+            with self._interrupts.reach() if is_main else nullcontext():
+                if self._told_to_end:
+                    raise KeyboardInterrupt
                 result = _contained(self._function)
             self._deliver(result, None)
         except KeyboardInterrupt:
@@ -70,10 +78,12 @@ class Job:
         self._deliver(None, ToolInterrupted("nobody waits for the turn any more"))
 
     def interrupt(self) -> None:
-        """Raise KeyboardInterrupt in the function, where it runs on the main thread."""
+        """Raise KeyboardInterrupt in the function where it runs on the main thread, and end one that runs on
+        the loop."""
         self._told_to_end = True
-        if self._thread is not None and hasattr(signal, "pthread_kill"):
-            signal.pthread_kill(self._thread, signal.SIGINT)
+        self._interrupts.send()
+        if self._on_the_loop is not None:
+            self._on_the_loop.cancel()
 
     def _deliver(self, result: Any, error: Exception | None) -> None:
         loop.get().call_soon_threadsafe(self._set, result, error)
@@ -85,21 +95,6 @@ class Job:
             self._future.set_result(result)
         else:
             self._future.set_exception(error)
-
-    @contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """On the main thread, let an interrupt reach the function: while a cell awaits, ipykernel's own
-        handler only cancels the cell, which a running function would not notice."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)
-        self._thread = threading.get_ident()
-        try:
-            yield
-        finally:
-            self._thread = None
-            signal.signal(signal.SIGINT, before)
 
 
 async def apart(function: Callable[[], Any], is_async: bool) -> Any:
@@ -127,7 +122,7 @@ def _contained(function: Callable[[], Any]) -> Any:
     except BaseException as error:
         if isinstance(error, Exception) and not isinstance(error, StopIteration):
             raise
-        raise RuntimeError(f"{type(error).__name__}: {error}") from error
+        raise RuntimeError(of_error(error)) from error
 
 
 async def _contained_async(function: Callable[[], Any]) -> Any:
@@ -140,7 +135,7 @@ async def _contained_async(function: Callable[[], Any]) -> Any:
     except Exception:
         raise
     except BaseException as error:
-        raise RuntimeError(f"{type(error).__name__}: {error}") from error
+        raise RuntimeError(of_error(error)) from error
 
 
 _for_main: deque[Callable[[], object]] = deque()
@@ -216,9 +211,9 @@ class Inbox:
             closed = self._closed
             work_for_main()
             try:
-                return self._items.get(timeout=SLICE_SECONDS)
-            except queue.Empty:
                 # Of several waiters only one finds the mark of the end.
+                return self._items.get(timeout=0 if closed else SLICE_SECONDS)
+            except queue.Empty:
                 if closed:
                     return None
 

@@ -50,6 +50,21 @@ def short(text: str, width: int) -> str:
     return line if len(line) <= width else line[: width - 1] + "…"
 
 
+def of_error(error: BaseException) -> str:
+    """An exception's type and message, whatever its own `__str__` does.
+
+    >>> of_error(KeyError("a"))
+    "KeyError: 'a'"
+    """
+    try:
+        message = str(error)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as failure:
+        message = f"(its message cannot be had: {type(failure).__name__})"
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
 # Control characters but tab and newline, and what turns the reading direction.
 _DANGEROUS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 

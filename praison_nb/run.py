@@ -34,7 +34,7 @@ from .events import (
     TurnFinished,
 )
 from .lend import Inbox, Job, apart
-from .plain import whole
+from .plain import of_error, whole
 from .turn import Turn, fold
 from .usage import writer
 from .usage.budget import reached
@@ -158,7 +158,10 @@ class Run:
             job = Job(function, is_async)
             self._jobs.append(job)
             self._put(job)
-            return await job.result()
+            try:
+                return await job.result()
+            finally:
+                self._jobs.remove(job)
         return await apart(function, is_async)
 
     def verdict(self, call_id: str) -> asyncio.Future[str | None]:
@@ -191,7 +194,7 @@ class Run:
             except BaseException as error:
                 # SystemExit and its like end the turn, and not the loop that all turns run on.
                 log.debug("a backend raised", exc_info=True)
-                failure = BackendError(f"{self.turn.backend} raised {type(error).__name__}: {error}")
+                failure = BackendError(f"{self.turn.backend} raised {of_error(error)}")
                 failure.__cause__ = error
                 self._take(TurnFailed(error=failure))
             finally:

@@ -79,6 +79,10 @@ class Verdicts:
             self.answer(call.id, NOBODY)
         except ToolInterrupted:
             self.answer(call.id, NO)
+        except Exception as error:
+            name = plain.short(call.name, 60)
+            self._tell(f"{name} was not run: asking failed ({type(error).__name__}).")
+            self.answer(call.id, NOBODY)
 
 
 def ask_by_input(call: ToolCall) -> bool:

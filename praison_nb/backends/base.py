@@ -56,7 +56,7 @@ class Session(Followed):
         self.title = ""
         self.messages: list[Any] = []
         self.lock = asyncio.Lock()
-        self.run: Run | None = None
+        self._runs: list[Run] = []
         self.allowed_tools: set[str] = set()
         """Tools that the user allowed for the whole session."""
         self.is_resumed = False
@@ -66,6 +66,24 @@ class Session(Followed):
         self._turns: dict[str, Usage] = {}
         self._costs: dict[str, Decimal] = {}
         self._cost_before: Decimal | None = None
+
+    @property
+    def run(self) -> Run | None:
+        """The turn under way, else the last one; None before the first."""
+        last = self._runs[-1] if self._runs else None
+        return next((run for run in self._runs if run.turn.ended is None), last)
+
+    def add(self, run: Run) -> None:
+        """A turn begins, behind those that have not ended."""
+        self._runs = [*(each for each in self._runs if each.turn.ended is None), run]
+
+    def stop(self) -> bool:
+        """Stop all turns that have not ended, and say whether there were any."""
+        under_way = [run for run in self._runs if run.turn.ended is None]
+        # The last one first: otherwise it would begin where the one before it ends.
+        for run in reversed(under_way):
+            run.stop()
+        return bool(under_way)
 
     def observe(self, event: Event, turn: Turn) -> None:
         """Note the turn's usage. Stopped turns settle late, so each turn has an entry of its own."""
@@ -93,9 +111,10 @@ class Session(Followed):
         return sum(self._turns.values(), Usage())
 
     def status(self, without: Status) -> Status:
-        """The status by the last turn; `without` where there is no session yet."""
-        if self.run is not None and self.run.turn.status is not Status.IDLE:
-            return self.run.turn.status
+        """The status by the turn under way or the last one; `without` where there is no session yet."""
+        run = self.run
+        if run is not None and run.turn.status is not Status.IDLE:
+            return run.turn.status
         return Status.IDLE if self.id else without
 
 
@@ -176,7 +195,7 @@ class Backend(Followed, ABC):
     ) -> Run:
         record = self.session
         record.is_resumed = record.is_resumed or (bool(record.id) and record.run is None)
-        record.run = Run(
+        run = Run(
             turn,
             source,
             lock=record.lock,
@@ -187,7 +206,8 @@ class Backend(Followed, ABC):
             allowed=record.allowed_tools,
             asker=asker,
         )
-        return record.run.begin(stream=stream)
+        record.add(run)
+        return run.begin(stream=stream)
 
     async def execute(self, prompt: str, **kwargs: Any) -> str:
         """Send `prompt` and return the whole answer. Raises the turn's error (see praison_nb.errors)."""
@@ -209,9 +229,8 @@ class Backend(Followed, ABC):
         raise ConfigError(f"{names} cannot be changed: {self.model} has no update_agent().")
 
     def interrupt(self) -> None:
-        """Stop the turn that is under way; nothing happens when there is none."""
-        if self.session.run is not None:
-            self.session.run.stop()
+        """Stop the turn that is under way, and those that wait for it; nothing happens when there is none."""
+        self.session.stop()
 
     def reset_session(self) -> None:
         """Forget the conversation: the next prompt begins a new one. A turn under way is stopped."""

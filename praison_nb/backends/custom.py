@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import loop
 from ..events import Event, RequestFinished, RequestStarted, SessionAttached, TextDelta, new_id
+from ..lend import apart
 from ..run import Run
 from ..session import SessionInfo, Status, Usage
 from ..turn import estimate_tokens
@@ -54,7 +55,7 @@ class CustomBackend(Backend):
                     yield TextDelta(text=text, message_id="answer")
         except asyncio.CancelledError:
             if hasattr(self.user, "interrupt"):
-                await _awaited(await asyncio.to_thread(self.user.interrupt))
+                await _awaited(await apart(self.user.interrupt, False))
             yield RequestFinished(model=self.model, usage=None)
             raise
         after = await self._ask()
@@ -77,13 +78,13 @@ class CustomBackend(Backend):
                 yield _text(piece)
         else:
             iterator: Iterator[Any] = iter(pieces)
-            while (piece := await asyncio.to_thread(next, iterator, _END)) is not _END:
+            while (piece := await apart(lambda: next(iterator, _END), False)) is not _END:
                 yield _text(piece)
 
     async def _ask(self) -> SessionInfo:
         """The user's own `retrieve_session`, or what was last known where it raises."""
         try:
-            self._known = _normal(await _awaited(await asyncio.to_thread(self.user.retrieve_session)))
+            self._known = _normal(await _awaited(await apart(self.user.retrieve_session, False)))
         except Exception:
             log.warning("%s.retrieve_session() failed", type(self.user).__name__, exc_info=True)
         return self._known
@@ -142,7 +143,7 @@ async def _called(function: Any, prompt: str) -> Any:
         or inspect.isasyncgenfunction(function)
         or inspect.isgeneratorfunction(function)
     )
-    return function(prompt) if makes_at_once else await asyncio.to_thread(function, prompt)
+    return function(prompt) if makes_at_once else await apart(lambda: function(prompt), False)
 
 
 async def _awaited(value: Any) -> Any:
@@ -150,7 +151,7 @@ async def _awaited(value: Any) -> Any:
 
 
 def _text(piece: Any) -> str:
-    return piece if isinstance(piece, str) else str(piece)
+    return piece if isinstance(piece, str) else "" if piece is None else str(piece)
 
 
 def _normal(told: Any) -> SessionInfo:

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
 
 from .. import toolbox
 from ..events import ApprovalAnswered, ApprovalAsked, Event, Notice
 from ..lend import ToolInterrupted
-from ..plain import SHOWN_CHARACTERS, short
+from ..plain import SHOWN_CHARACTERS, of_error, short
 from ..run import Run
 from ..tools import Tool, ToolError, policy_of
 from ..values import describe
@@ -65,14 +66,14 @@ class Functions:
             if tool.on_loop:
                 # Ours say themselves what of a long result is left out.
                 return toolbox.hide(await function()), None
-            return describe(await self._run.call(function, tool.is_async)), None
+            return await told(self._run, function, tool.is_async), None
         except ToolInterrupted as error:
             return str(error), ""
         except ToolError as error:
             text, line = (toolbox.hide(part) for part in (str(error), error.line))
             return text, line
         except Exception as error:
-            text = f"{type(error).__name__}: {error}"
+            text = toolbox.hide(of_error(error))
             return text, text
 
     async def _refusal(self, call_id: str, tool: Tool, arguments: str, tell: Tell) -> str:
@@ -95,6 +96,16 @@ class Functions:
                 return "" if message is None else message or NO
             case _:
                 return never
+
+
+async def told(run: Run, function: Callable[[], Any], is_async: bool) -> str:
+    """What the user's function returns, as the model is told it. Making text of a value is the user's code
+    too: it runs where the function does."""
+
+    async def later() -> str:
+        return describe(await function())
+
+    return toolbox.hide(await run.call(later if is_async else lambda: describe(function()), is_async))
 
 
 def _shown_length(arguments: str) -> int:

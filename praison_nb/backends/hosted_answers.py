@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 from ..errors import PraisonError
 from ..events import ApprovalAnswered, ApprovalAsked, Notice, ToolFinished, ToolStarted
 from ..lend import ToolInterrupted
-from ..plain import short
+from ..plain import of_error, short
+from ..toolbox import hide
 from ..turn import ToolCall
-from ..values import describe
 from ..verdicts import NO
-from .functions import STOPPED, Functions
+from .functions import STOPPED, Functions, told
 from .hosted_events import Reader
 from .hosted_words import needs_approval, started
 
@@ -124,11 +124,12 @@ class Answers:
         if use.name in self._functions.tools or other is None:
             return await self._functions.call(use.id, use.name, started(use).arguments, self._turn.put)
         try:
-            return describe(await self._call(other, use.name, dict(use.input or {}))), False
+            value = await self._call(other, use.name, dict(use.input or {}))
+            return await told(self._turn.run, lambda: value, False), False
         except ToolInterrupted as error:
             return str(error), True
         except Exception as error:
-            return f"{type(error).__name__}: {error}", True
+            return hide(of_error(error)), True
 
     async def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """A callback of the user's, where the user's functions run."""

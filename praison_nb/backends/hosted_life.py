@@ -129,9 +129,7 @@ class Life(Backend):
         """Stop the turn under way; nothing happens when there is none. A session that works without a turn
         of ours, resumed perhaps, is told to stop."""
         session = self.session
-        if session.run is not None and session.run.turn.ended is None:
-            session.run.stop()
-        elif session.id and not session.over:
+        if not session.stop() and session.id and not session.over:
             self._wait(lambda: self._asked(self._interrupt(session.id), f"the session {session.id}"))
 
     async def _interrupt(self, session_id: str) -> None:
@@ -153,8 +151,8 @@ class Life(Backend):
             raise ConfigError("There is no session yet: nothing to archive or delete.")
 
         async def settle() -> None:
-            if key == ours.id and ours.run is not None:
-                ours.run.stop()
+            if key == ours.id:
+                ours.stop()
                 async with ours.lock:  # until the turn has told the server and read its usage
                     await self._stopped(key)
                     await end(key)
@@ -259,8 +257,7 @@ class Life(Backend):
 
     def _put_session(self, session: HostedSession) -> None:
         """Go on with `session`; a turn under way in the old one is stopped."""
-        if self.session.run is not None:
-            self.session.run.stop()
+        self.session.stop()
         if self.session.id:
             self._sessions.append(self.session)
         self.session = session

@@ -164,9 +164,9 @@ class Conversations:
         conversation.backend.reset_session()
 
     def stop(self) -> None:
-        """Stop all turns."""
+        """Stop all turns of this kernel; what others do in a hosted session goes on."""
         for conversation in self:
-            conversation.backend.interrupt()
+            conversation.backend.session.stop()
 
     async def settled(self) -> None:
         """Wait until what was said is on the disk, or cannot be, or takes too long."""

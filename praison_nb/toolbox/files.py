@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
+import functools
 import itertools
 import os
 import stat
 from collections.abc import Callable
 from typing import Any
 
+from ..lend import apart
 from ..tools import ToolError
 from ..values import LIMIT
 from . import HIDDEN, hide
@@ -29,7 +30,7 @@ def reader(root: str) -> Callable[..., Any]:
             path: The file's path, relative to the working directory.
             first_line: The line to begin with; a long file is read in several calls.
         """
-        return await asyncio.to_thread(read, root, path, first_line)
+        return str(await apart(functools.partial(read, root, path, first_line), False))
 
     return read_file
 
@@ -44,7 +45,7 @@ def writer(root: str) -> Callable[..., Any]:
             path: The file's path, relative to the working directory.
             content: All that the file is to hold.
         """
-        return await asyncio.to_thread(write, root, path, content)
+        return str(await apart(functools.partial(write, root, path, content), False))
 
     return write_file
 
@@ -58,7 +59,7 @@ def lister(root: str) -> Callable[..., Any]:
         Args:
             path: The folder's path, relative to the working directory.
         """
-        return await asyncio.to_thread(listing, root, path)
+        return str(await apart(functools.partial(listing, root, path), False))
 
     return list_files
 

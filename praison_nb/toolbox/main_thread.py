@@ -6,16 +6,15 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
-import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from .. import loop
+from ..interrupts import Interrupts
 from ..lend import ToolInterrupted, give_to_main, main_is_at_work, work_for_main
 from ..tools import ToolError
 from .seconds import limited
@@ -73,17 +72,15 @@ class _Supervised:
     def __init__(self, function: Callable[[], Any], on_start: Callable[[], object]) -> None:
         self._function = function
         self._on_start = on_start
+        self._interrupts = Interrupts()
         self._lock = threading.Lock()
         self._handed_over: Future[Any] | None = None
         self._why = ""
-        self._active = False
-        self._sent = False
-        self._late = False
 
     async def halt(self, why: str) -> None:
         """Interrupt it until it has ended."""
         self._interrupt(why)
-        while self._active:
+        while self._interrupts.active:
             await asyncio.sleep(AGAIN_SECONDS)
             self._interrupt(why)
 
@@ -92,16 +89,7 @@ class _Supervised:
             self._why = self._why or why
             if self._handed_over is not None:
                 self._handed_over.cancel()
-            if not self._active:
-                return
-            self._sent = True
-            main = threading.main_thread().ident
-            if hasattr(signal, "pthread_kill") and main is not None:
-                signal.pthread_kill(main, signal.SIGINT)
-            else:
-                import _thread
-
-                _thread.interrupt_main()
+        self._interrupts.send()
 
     def run(self) -> Any:
         """Run it on the main thread, and wait for it where this is another."""
@@ -142,38 +130,12 @@ class _Supervised:
 
     def _run(self) -> Any:
         try:
-            with self._interruptible():
+            with self._interrupts.reach():
+                if self._why:
+                    raise Halted(self._why)
                 self._on_start()
                 return self._function()
         except KeyboardInterrupt:
             if self._why:
                 raise Halted(self._why) from None
             raise
-
-    @contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """Interrupts of ours reach the function and nothing after it."""
-        before = signal.signal(signal.SIGINT, self._on_signal)
-        try:
-            with self._lock:
-                if self._why:
-                    raise Halted(self._why)
-                self._active = True
-            yield
-        finally:
-            self._active = False
-            # One that is on its way must not hit what comes next.
-            patience = time.monotonic() + 1
-            with self._lock:
-                pass
-            while self._sent and time.monotonic() < patience:
-                time.sleep(0.001)
-            signal.signal(signal.SIGINT, before or signal.default_int_handler)
-        if self._late:
-            raise KeyboardInterrupt
-
-    def _on_signal(self, number: int, frame: Any) -> None:
-        ours, self._sent = self._sent, False
-        if self._active:
-            raise KeyboardInterrupt
-        self._late = self._late or not ours

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -245,3 +246,38 @@ def test_an_empty_prompt() -> None:
 def test_an_option_that_a_backend_has_not(name: str) -> None:
     with pytest.raises(ConfigError, match=f"The {name} backend has no colour"):
         create(name, colour="red")
+
+
+class Gappy(Plain):
+    """`stream` has nothing to say now and then."""
+
+    def stream(self, prompt: str, **kwargs: Any) -> Any:
+        yield from ["a", None, "b"]
+
+
+def test_nothing_is_no_text() -> None:
+    assert CustomBackend(Gappy()).begin("Hi").wait().text == "ab"
+
+
+def test_backends_that_block_hold_up_no_other_turn() -> None:
+    """They have a pool of their own: the ledger's is free."""
+    gate, inside = threading.Event(), threading.Semaphore(0)
+
+    class Blocking(Plain):
+        def stream(self, prompt: str, **kwargs: Any) -> Any:
+            inside.release()
+            gate.wait(60)
+            return [prompt]
+
+    # As many as the loop's own pool has threads.
+    runs = [
+        CustomBackend(Blocking()).begin("Hi", lend=False) for _ in range(min(32, (os.cpu_count() or 1) + 4))
+    ]
+    try:
+        for _ in runs:
+            assert inside.acquire(timeout=60)
+        turn = until(CustomBackend(Plain()).begin("go", lend=False), lambda turn: turn.ended)
+        assert turn.text == "GO" and not any(run.turn.ended for run in runs)
+    finally:
+        gate.set()
+    assert [run.wait().text for run in runs] == ["Hi"] * len(runs)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -212,3 +214,134 @@ def test_a_script_that_ends_its_own_function(openai_server: OpenAIServer) -> Non
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.returncode) == ("Then.", 0), done.stderr
+
+
+class Speechless(Exception):
+    """Its message fails."""
+
+    def __str__(self) -> str:
+        return self.nothing  # type: ignore[attr-defined,no-any-return]
+
+
+class Unspeakable:
+    """A value that no text can be made of, in whichever way."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def __str__(self) -> str:
+        raise self.error
+
+
+def test_an_error_without_words_is_a_result(openai_server: OpenAIServer) -> None:
+    openai_server.script(reply(calls=[("fail", "{}")]), reply("Then."))
+    turn = until(local(openai_server, plain(Speechless())).begin("Hi", lend=False), lambda turn: turn.ended)
+    assert turn.text == "Then." and turn.tools[0].result == (
+        "Speechless: (its message cannot be had: AttributeError)"
+    )
+
+
+@pytest.mark.parametrize("lend", [True, False])
+@pytest.mark.parametrize(
+    "error", [e for e in ENDS if not isinstance(e, KeyboardInterrupt)], ids=lambda error: type(error).__name__
+)
+def test_a_value_without_words_is_a_result(
+    openai_server: OpenAIServer, error: BaseException, lend: bool
+) -> None:
+    def value() -> Any:
+        return Unspeakable(error)
+
+    openai_server.script(reply(calls=[("value", "{}")]), reply("Then."))
+    run = local(openai_server, value).begin("Hi", lend=lend)
+    turn = run.wait() if lend else until(run, lambda turn: turn.ended)
+    assert turn.text == "Then." and turn.tools[0].is_error
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+def test_text_is_made_of_a_value_where_the_function_runs(openai_server: OpenAIServer, is_async: bool) -> None:
+    threads: list[threading.Thread] = []
+
+    class Value:
+        def __str__(self) -> str:
+            threads.append(threading.current_thread())
+            return "text"
+
+    def value() -> Any:
+        return Value()
+
+    openai_server.script(reply(calls=[("value", "{}")]), reply("Then."))
+    agent = local(openai_server, value)
+
+    async def ask() -> Turn:
+        return await agent.begin("Hi")
+
+    turn = asyncio.run(ask()) if is_async else agent.begin("Hi").wait()
+    assert turn.tools[0].result == "text" and threads == [threading.main_thread()]
+
+
+def test_secrets_of_the_environment_stay_here(
+    openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_TOKEN", "hunter2hunter2")
+
+    def leak() -> str:
+        return f"it is {os.environ['MY_TOKEN']}"
+
+    error = plain(ValueError("it is hunter2hunter2"))
+    for tool in (leak, error):
+        openai_server.script(reply(calls=[(tool.__name__, "{}")]), reply("Then."))
+        turn = local(openai_server, tool).begin("Hi").wait()
+        assert turn.text == "Then." and "it is [key]" in turn.tools[0].result
+        assert "hunter2" not in repr(turn) + str(openai_server.bodies)
+
+
+def test_what_a_function_returned_is_not_kept(openai_server: OpenAIServer) -> None:
+    class Big:
+        pass
+
+    made: list[weakref.ref[Big]] = []
+
+    def value() -> Any:
+        made.append(weakref.ref(big := Big()))
+        return big
+
+    openai_server.script(reply(calls=[("value", "{}")]), reply("Then."))
+    run = local(openai_server, value).begin("Hi")
+    run.wait()
+    gc.collect()
+    assert made[0]() is None and run.turn.tools[0].result
+
+
+def test_a_stop_ends_a_coroutine_that_a_script_waits_for(openai_server: OpenAIServer) -> None:
+    ended = threading.Event()
+    begun = threading.Event()
+
+    async def forever() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    openai_server.script(reply(calls=[("forever", "{}")]))
+    run = local(openai_server, forever).begin("Hi")
+    stopper = threading.Thread(target=lambda: (begun.wait(60), run.stop()))
+    stopper.start()
+    assert run.wait().stop_reason == "interrupted"
+    stopper.join()
+    assert ended.wait(60)
+
+
+def test_a_question_that_cannot_be_asked_is_a_no(openai_server: OpenAIServer) -> None:
+    def asker(call: Any) -> bool:
+        return bool(b"\xff".decode())
+
+    openai_server.script(reply(calls=[("value", "{}")]), reply("Then."))
+
+    def value() -> str:
+        return "run"
+
+    agent = local(openai_server, value, policies={"value": "ask"})
+    turn = agent.begin("Hi", asker=asker).wait()
+    assert turn.text == "Then." and turn.tools[0].approval == "denied"
+    assert turn.notices == ("value was not run: asking failed (UnicodeDecodeError).",)

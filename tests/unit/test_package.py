@@ -21,7 +21,7 @@ ROOMS = [
     ["turn", "render", "managed", "tools", "values"],
     ["usage", "store"],
     ["store"],
-    ["loop"],
+    ["loop", "interrupts"],
     ["lend", "verdicts", "run"],
     ["toolbox"],
     ["backends"],
