@@ -158,12 +158,12 @@ def test_names_and_words_are_no_keys(text: str) -> None:
 @pytest.mark.parametrize("piece", ["sk-", "sk-a1", "sk-a-", "sk_a", "a", "Bearer ", "Bearer a-"])
 def test_no_text_takes_long_to_redact(piece: str) -> None:
     def seconds(count: int) -> float:
-        begun = time.process_time()
+        begun = time.thread_time()
         errors.redact("sk-" + piece * count)
-        return time.process_time() - begun
+        return time.thread_time() - begun
 
     # Eight times the text: far below the 64 of a square.
-    assert seconds(80_000) < 30 * max(seconds(10_000), 0.005)
+    assert min(seconds(80_000) for _ in range(3)) < 30 * max(seconds(10_000), 0.005)
 
 
 def test_an_error_is_one_line_for_ipython() -> None:

@@ -148,14 +148,15 @@ def test_pictures_and_html_never_reach_the_pages_renderer(source: str, safe: str
 
 def test_long_and_odd_texts_cost_no_more_than_their_length() -> None:
     def seconds(text: str) -> float:
-        started = time.process_time()
+        started = time.thread_time()
         markdown.safe(text)
-        return time.process_time() - started
+        return time.thread_time() - started
 
     for piece in ("` `` ", "![", "<a ", "\\", "`a\n", "> "):
         short, long = piece * 1000, piece * 8000
         # Eight times the text: far below the 64 of a square.
-        assert seconds(long) < 40 * max(seconds(short), 0.005)
+        # The best of three: a collection of garbage may fall into any.
+        assert min(seconds(long) for _ in range(3)) < 40 * max(seconds(short), 0.005)
 
 
 def test_a_huge_text_is_cut_with_a_word_about_the_rest() -> None:
