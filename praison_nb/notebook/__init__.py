@@ -8,7 +8,8 @@ _loaded: dict[int, Any] = {}
 
 
 def load(shell: Any) -> None:
-    """Add `%%agent` and `%agent` to the shell; a second time changes nothing."""
+    """Add `%%agent`, `%agent` and `%usage` to the shell, the completion of what the first two take, and the
+    input transformer that has `%%agent` awaited where cells can. A second time changes nothing."""
     from .magics import Extension
 
     if id(shell) not in _loaded:
@@ -16,6 +17,7 @@ def load(shell: Any) -> None:
 
 
 def unload(shell: Any) -> None:
-    """Undo exactly what `load` did; sessions' turns under way are stopped."""
+    """Undo exactly what `load` did: what had our magics' names before has them again. Turns under way are
+    stopped, and the tools' policies of `%agent policy` are gone."""
     if extension := _loaded.pop(id(shell), None):
         extension.remove()

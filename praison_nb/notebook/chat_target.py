@@ -33,11 +33,9 @@ def conversation_of(value: Any, extension: Any) -> Conversation:
 def _begin(name: str | None, extension: Any) -> Conversation:
     """A conversation as a plain `%%agent` would begin it, or one of an earlier kernel."""
     magics, conversations = extension.magics, extension.conversations
-    backend: Any = magics.backend or None
-    if backend and backend not in backends.names():
-        backend = extension.shell.user_ns.get(backend, backend)
     options = {"model": magics.model, "system": magics.system, "max_turns": magics.max_turns}
     kept = {key: option for key, option in options.items() if option}
+    backend = extension.backend(magics.backend)
     begun: Conversation = conversations.get(name or "main", backend, is_named=bool(name), **kept)
     return begun
 

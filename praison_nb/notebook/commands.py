@@ -2,117 +2,46 @@
 
 from __future__ import annotations
 
-from html import escape
+from collections.abc import Callable
 from typing import Any
 
 from .. import backends, plain, render
 from ..backends.catalog import offers
 from ..errors import ConfigError
 from ..session import Status
+from .tables import Badge, show, table
 from .toolbox_magic import policy_command
 from .usage_settings import budget_command, price_command
 
 NONE_YET = "No sessions yet: ask something with %%agent."
 
 
-def run_command(extension: Any, magics: Any, line: str) -> None:
-    """Do what the line of `%agent` says."""
-    from . import session_commands as stored
-
+def run_command(extension: Any, line: str) -> None:
+    """Do what the line of `%agent` says. Raises PraisonError."""
     command, _, rest = line.strip().partition(" ")
-    rest = rest.strip()
-    match command:
-        case "":
-            _table(
-                extension.shell, ["session", "status", "model", "backend", "in", "out"], _sessions(extension)
-            )
-        case "stop":
-            _stop(extension, rest)
-        case "allow" | "deny":
-            _answer(extension, rest, allow=command == "allow")
-        case "policy":
-            policy_command(extension, rest)
-        case "reset":
-            conversation = extension.conversations.reset(rest or "main")
-            _say(extension.shell, f"Session {conversation.name!r} starts over with the next prompt.")
-        case "chat":
-            from .chat import chat
-            from .magics import unquoted
-
-            # `-s NAME`, as %%agent has it, or the name alone.
-            chat(unquoted(rest.removeprefix("-s").strip()) or None)._ipython_display_()
-        case "sessions":
-            _stored(extension, archived=rest == "all")
-        case "resume":
-            _resume(extension, rest)
-        case "archive" | "delete" | "forget":
-            done = getattr(stored, command)(extension.conversations, rest)
-            _say(extension.shell, plain.clean(f"Session {done.name!r} ({done.id}): {_DONE[command]}."))
-        case "rename":
-            done, new = stored.rename(extension.conversations, rest)
-            _say(extension.shell, plain.clean(f"Session {done.name!r} is called {new!r} now."))
-        case "use":
-            _use(extension, magics, rest)
-        case "models":
-            _table(extension.shell, ["model", "where", "ready"], [list(row) for row in offers()])
-        case "price":
-            price_command(extension.shell, rest)
-        case "budget":
-            budget_command(extension.shell, extension.conversations, rest)
-        case "help":
-            _say(extension.shell, f"{magics.agent.__doc__}\n{magics.agent_line.__doc__}")
-        case _:
-            raise ConfigError(f"%agent has no command {command!r}. `%agent help` lists them.")
+    if not command:
+        _overview(extension)
+    elif command in COMMANDS:
+        COMMANDS[command](extension, rest.strip())
+    else:
+        raise ConfigError(
+            f"%agent has no command {command!r:.40}. It has {', '.join(COMMANDS)}: see `%agent help`."
+        )
 
 
-def _sessions(extension: Any) -> list[list[Any]]:
+def _overview(extension: Any) -> None:
     rows = []
     for conversation in extension.conversations:
         info = conversation.backend.retrieve_session()
-        tokens_in, tokens_out = info["usage"]["input_tokens"], info["usage"]["output_tokens"]
         about = "~" if info["usage"].get("estimated") else ""
+        tokens = [f"{about}{info['usage'][key]:,}" for key in ("input_tokens", "output_tokens")]
         model, backend = conversation.backend.model, conversation.backend.name
-        status = Status(info["status"])
-        rows.append(
-            [conversation.name, status, model, backend, f"{about}{tokens_in:,}", f"{about}{tokens_out:,}"]
-        )
-    return rows
-
-
-def _stored(extension: Any, *, archived: bool) -> None:
-    from .session_rows import rows, table_html, table_text
-
-    if not (found := rows(extension.conversations, archived=archived)):
-        _say(extension.shell, NONE_YET)
+        rows.append([conversation.name, Badge(Status(info["status"])), model, backend, *tokens])
+    if not rows:
+        show(extension.shell, NONE_YET)
         return
-    data = {"text/plain": table_text(found), "text/html": table_html(found)}
-    extension.shell.display_pub.publish(data)
-
-
-def _running(extension: Any, name: str) -> list[Any]:
-    """The turns under way, queued ones too, of one session or of all."""
-    conversations = [extension.conversations.find(name)] if name else list(extension.conversations)
-    return [run for c in conversations for run in c.runs if run.turn.ended is None]
-
-
-_DONE = {
-    "archive": "archived; it takes no more prompts",
-    "delete": "deleted",
-    "forget": "nothing is stored of it here any more",
-}
-
-
-def _resume(extension: Any, key: str) -> None:
-    from .session_commands import resume
-
-    conversation = resume(extension.conversations, key)
-    about = f"{conversation.backend.model} · {conversation.backend.name}"
-    if count := len(conversation.backend.session.messages):
-        about += f" · {count} messages"
-    name = conversation.name
-    _say(extension.shell, plain.clean(f"Session {name!r} ({about}) goes on with %%agent -s {name}."))
-    if missed := extension.conversations.attach(conversation):
-        extension.show_missed(missed)
+    heads = ["session", "status", "model", "backend", "in", "out"]
+    table(extension.shell, heads, rows, numbers=("in", "out"))
 
 
 def _stop(extension: Any, name: str) -> None:
@@ -120,7 +49,15 @@ def _stop(extension: Any, name: str) -> None:
     for run in running:
         run.stop()
     names = ", ".join(dict.fromkeys(run.turn.session for run in running))
-    _say(extension.shell, f"Stopped: {names}." if running else "No turn is under way.")
+    show(extension.shell, f"Stopped: {names}." if running else "No turn is under way.")
+
+
+def _allow(extension: Any, name: str) -> None:
+    _answer(extension, name, allow=True)
+
+
+def _deny(extension: Any, name: str) -> None:
+    _answer(extension, name, allow=False)
 
 
 def _answer(extension: Any, name: str, *, allow: bool) -> None:
@@ -134,42 +71,127 @@ def _answer(extension: Any, name: str, *, allow: bool) -> None:
             (run.approve if allow else run.deny)(call.id)
             said = "Allowed" if allow else "Denied"
             lines.append(f"{said}: {call.name} {plain.short(render.arguments(call), 80)}")
-    _say(extension.shell, plain.clean("\n".join(lines) or "No tool waits for you."))
+    show(extension.shell, "\n".join(lines) or "No tool waits for you.")
 
 
-def _use(extension: Any, magics: Any, name: str) -> None:
+def _running(extension: Any, name: str) -> list[Any]:
+    """The turns under way, queued ones too, of one session or of all."""
+    conversations = [extension.conversations.find(name)] if name else list(extension.conversations)
+    return [run for c in conversations for run in c.runs if run.turn.ended is None]
+
+
+def _reset(extension: Any, name: str) -> None:
+    conversation = extension.conversations.reset(name or "main")
+    show(extension.shell, f"Session {conversation.name!r} starts over with the next prompt.")
+
+
+def _chat(extension: Any, rest: str) -> None:
+    from .chat import chat
+    from .magics import unquoted
+
+    # `-s NAME`, as %%agent has it, or the name alone.
+    chat(unquoted(rest.removeprefix("-s").strip()) or None)._ipython_display_()
+
+
+def _stored(extension: Any, rest: str) -> None:
+    from .session_rows import rows, table_html, table_text
+
+    if not (found := rows(extension.conversations, archived=rest == "all")):
+        show(extension.shell, NONE_YET)
+        return
+    data = {"text/plain": table_text(found), "text/html": table_html(found)}
+    extension.shell.display_pub.publish(data)
+
+
+def _resume(extension: Any, key: str) -> None:
+    from .session_commands import resume
+
+    conversation = resume(extension.conversations, key)
+    about = f"{conversation.backend.model} · {conversation.backend.name}"
+    if count := len(conversation.backend.session.messages):
+        about += f" · {count} messages"
+    name = conversation.name
+    show(extension.shell, f"Session {name!r} ({about}) goes on with %%agent -s {name}.")
+    if missed := extension.conversations.attach(conversation):
+        extension.show_missed(missed)
+
+
+def _archive(extension: Any, key: str) -> None:
+    from .session_commands import archive
+
+    _done(extension, archive(extension.conversations, key), "archived; it takes no more prompts")
+
+
+def _delete(extension: Any, key: str) -> None:
+    from .session_commands import delete
+
+    _done(extension, delete(extension.conversations, key), "deleted")
+
+
+def _forget(extension: Any, key: str) -> None:
+    from .session_commands import forget
+
+    _done(extension, forget(extension.conversations, key), "nothing is stored of it here any more")
+
+
+def _done(extension: Any, stored: Any, said: str) -> None:
+    show(extension.shell, f"Session {stored.name!r} ({stored.id}): {said}.")
+
+
+def _rename(extension: Any, rest: str) -> None:
+    from .session_commands import rename
+
+    done, new = rename(extension.conversations, rest)
+    show(extension.shell, f"Session {done.name!r} is called {new!r} now.")
+
+
+def _use(extension: Any, name: str) -> None:
+    magics = extension.magics
     if not name:
         now = magics.model or magics.backend or " ".join(filter(None, backends.choice()))
-        _say(extension.shell, f"The default is {now}. `%agent use BACKEND` or `%agent use MODEL` changes it.")
+        show(extension.shell, f"The default is {now}. `%agent use BACKEND` or `%agent use MODEL` changes it.")
         return
-    holds_backend = name in backends.names() or name in extension.shell.user_ns
-    if holds_backend and name in extension.shell.user_ns:
-        backends.as_backend(extension.shell.user_ns[name])
-    magics.backend, magics.model = (name, "") if holds_backend else ("", name)
+    is_backend = extension.find_backend(name) is not None
+    magics.backend, magics.model = (name, "") if is_backend else ("", name)
     extension.conversations.forget("main")
-    _say(extension.shell, f"%%agent uses {name} from now on, in a new conversation.")
+    show(extension.shell, f"%%agent uses {name} from now on, in a new conversation.")
 
 
-def _say(shell: Any, text: str) -> None:
-    shell.display_pub.publish({"text/plain": text})
+def _models(extension: Any, rest: str) -> None:
+    table(extension.shell, ["model", "where", "ready"], offers(), numbers=())
 
 
-def _table(shell: Any, heads: list[str], rows: list[list[Any]]) -> None:
-    if not rows:
-        _say(shell, NONE_YET)
-        return
-    cells = [[str(value) for value in row] for row in rows]
-    widths = [max(len(row[i]) for row in [heads, *cells]) for i in range(len(heads))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in [heads, *cells]
-    ]
-    head = "".join(f'<th style="text-align: left">{escape(name)}</th>' for name in heads)
-    body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
-    html = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    shell.display_pub.publish({"text/plain": "\n".join(line.rstrip() for line in lines), "text/html": html})
+def _price(extension: Any, rest: str) -> None:
+    price_command(extension.shell, rest)
 
 
-def _cell(value: Any) -> str:
-    inner = render.badge_html(value) if isinstance(value, Status) else escape(plain.clean(str(value)))
-    return f'<td style="text-align: left">{inner}</td>'
+def _budget(extension: Any, rest: str) -> None:
+    budget_command(extension.shell, extension.conversations, rest)
+
+
+def _help(extension: Any, rest: str) -> None:
+    magics = extension.magics
+    show(extension.shell, f"{magics.agent.__doc__}\n{magics.agent_line.__doc__}")
+
+
+COMMANDS: dict[str, Callable[[Any, str], None]] = {
+    "stop": _stop,
+    "allow": _allow,
+    "deny": _deny,
+    "policy": policy_command,
+    "reset": _reset,
+    "sessions": _stored,
+    "resume": _resume,
+    "rename": _rename,
+    "archive": _archive,
+    "delete": _delete,
+    "forget": _forget,
+    "use": _use,
+    "models": _models,
+    "chat": _chat,
+    "budget": _budget,
+    "price": _price,
+    "help": _help,
+}
+"""Each gets the extension and what stands behind its name. Completion offers these; the docstring of `%agent`
+is their help page and has them in this order."""

@@ -8,54 +8,51 @@ from typing import Any
 from .. import backends, toolbox
 from ..backends.base import Backend
 from ..backends.catalog import suggested
-
-OPTIONS = ["-b", "-m", "-s", "-t", "-o", "--new", "--system", "--max-turns", "--budget", "--bg", "--raw"]
-COMMANDS = [
-    "stop",
-    "allow",
-    "deny",
-    "policy",
-    "reset",
-    "chat",
-    "sessions",
-    "resume",
-    "rename",
-    "archive",
-    "delete",
-    "forget",
-    "use",
-    "models",
-    "price",
-    "budget",
-    "help",
-]
+from . import session_commands
+from .commands import COMMANDS
 
 
 def complete(extension: Any, shell: Any, event: Any) -> list[str]:
     """What can stand at the cursor. `event.line` is the line so far, `event.symbol` the word begun."""
     words = event.line.split()
     before = words[-1] if event.line.endswith(" ") or len(words) < 2 else words[-2]
-    variables = shell.user_ns
+    if event.line.startswith("%%"):
+        options = extension.magics.agent.parser._option_string_actions
+        option = options.get(before)
+        if option is None or option.nargs == 0:
+            return list(options)
+        return _values(option.dest, extension, shell, event.symbol)
     match before:
-        case "-b" | "use":
-            return [*backends.names(), *_names(variables, lambda v: isinstance(v, Backend) or _is_agent(v))]
-        case "-m":
-            return suggested()
+        case "use":
+            return _backends(shell)
         case "-s" | "resume" | "archive" | "delete" | "rename" | "forget":
-            from . import session_commands
-
             return session_commands.names(extension.conversations)
         case "stop" | "allow" | "deny" | "reset":
             return [conversation.name for conversation in extension.conversations]
-        case "-t":
-            done, _, _ = event.symbol.rpartition(",")
-            names = [*_names(variables, inspect.isfunction), *toolbox.NAMES]
-            return [f"{done},{name}" if done else name for name in names]
         case "policy":
             return list(toolbox.NAMES)
-        case "-o" | "--system" | "--max-turns":
-            return []
-    return OPTIONS if event.line.startswith("%%") else COMMANDS
+    return list(COMMANDS) if before == words[0] else []
+
+
+def _values(option: str, extension: Any, shell: Any, begun: str) -> list[str]:
+    """What an option of `%%agent` can be given; [] where that is the user's own."""
+    match option:
+        case "backend":
+            return _backends(shell)
+        case "model":
+            return suggested()
+        case "session":
+            return session_commands.names(extension.conversations)
+        case "tools":
+            done, _, _ = begun.rpartition(",")
+            names = [*_names(shell.user_ns, inspect.isfunction), *toolbox.NAMES]
+            return [f"{done},{name}" if done else name for name in names]
+    return []
+
+
+def _backends(shell: Any) -> list[str]:
+    variables = _names(shell.user_ns, lambda value: isinstance(value, Backend) or _is_agent(value))
+    return [*backends.names(), *variables]
 
 
 def _names(variables: dict[str, Any], wanted: Any) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import sys
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ..turn import Turn
 
 _CELL = "get_ipython().run_cell_magic('agent',"
+_COMPLETED = ("%%agent", "%agent")
 
 
 class TurnInterrupted(KeyboardInterrupt):
@@ -121,7 +123,7 @@ class AgentMagics(Magics):
         """
         from .commands import run_command
 
-        run_command(self._extension, self, line)
+        run_command(self._extension, line)
 
 
 def _can_await(shell: Any) -> bool:
@@ -133,13 +135,22 @@ class Extension:
 
     def __init__(self, shell: Any) -> None:
         self.shell = shell
+        manager = shell.magics_manager
+        tables = [manager.registry, *manager.magics.values()]
+        before = [dict(table) for table in tables]
         self.magics = AgentMagics(shell, self)
-        shell.register_magics(self.magics)
         self.usage = UsageMagics(shell)
-        shell.register_magics(self.usage)
+        shell.register_magics(self.magics, self.usage)
+        # In these tables of the shell's, under these names: ours, and what was there before or None.
+        self._replaced = [
+            (table, name, ours, old.get(name))
+            for table, old in zip(tables, before, strict=True)
+            for name, ours in table.items()
+            if old.get(name) is not ours
+        ]
         if _can_await(shell):
             shell.input_transformers_post.append(await_our_cells)
-        for key in ("%%agent", "%agent"):
+        for key in _COMPLETED:
             shell.set_hook("complete_command", self._complete, str_key=key)
 
     @functools.cached_property
@@ -155,19 +166,32 @@ class Extension:
         return complete(self, shell, event)
 
     def remove(self) -> None:
-        """Undo what __init__ did."""
+        """Undo what __init__ did. What others have put in the place of ours meanwhile stays."""
         self.conversations.stop()
         tools.policies.clear()
-        for kind in ("line", "cell"):
-            self.shell.magics_manager.magics[kind].pop("agent", None)
-        self.shell.magics_manager.magics["line"].pop("usage", None)
+        for table, name, ours, old in self._replaced:
+            if table.get(name) is not ours:
+                continue
+            if old is None:
+                del table[name]
+            else:
+                table[name] = old
         for magics in (self.magics, self.usage):
             if magics in self.shell.configurables:
                 self.shell.configurables.remove(magics)
         if await_our_cells in self.shell.input_transformers_post:
             self.shell.input_transformers_post.remove(await_our_cells)
-        for key in ("%%agent", "%agent"):
-            self.shell.strdispatchers["complete_command"].strs.pop(key, None)
+        self._complete_no_more()
+
+    def _complete_no_more(self) -> None:
+        ours = MethodType(self._complete, self.shell)  # as set_hook made it
+        completers = self.shell.strdispatchers["complete_command"].strs
+        for key in _COMPLETED:
+            if key in completers:
+                chain = completers[key].chain
+                chain[:] = [each for each in chain if each[1] != ours]
+                if not chain:
+                    del completers[key]
 
     def begin(self, arguments: Any, cell: str, defaults: AgentMagics) -> Run:
         """Start the turn that a cell asks for and show it."""
@@ -178,7 +202,7 @@ class Extension:
         from .toolbox_magic import tools_named
         from .usage_settings import give_budget
 
-        backend = self._backend(arguments.backend or (None if arguments.model else defaults.backend))
+        backend = self.backend(arguments.backend or (None if arguments.model else defaults.backend))
         session = unquoted(arguments.session)
         conversation = self.conversations.get(
             session or arguments.backend or "main",
@@ -261,15 +285,26 @@ class Extension:
         if name:
             self.shell.push({name: turn})
 
-    def _backend(self, name: str | None) -> Any:
-        """A variable's value where one has the name and holds a backend, else the name itself."""
+    def backend(self, name: str | None) -> Any:
+        """What -b means by a name, as `find_backend` has it; None without one. Raises ConfigError."""
         from ..backends import names
 
-        if not name or name in names():
-            return name or None
-        if name not in self.shell.user_ns:
+        if not name:
+            return None
+        if (found := self.find_backend(name)) is None:
             raise ConfigError(f"No backend and no variable {name!r}. Backends are: {', '.join(names())}.")
-        return self.shell.user_ns[name]
+        return found
+
+    def find_backend(self, name: str) -> Any:
+        """The backend that goes by a name: ours is meant by its own, however variables are called; any other
+        is what a variable holds. None where the name is nobody's. Raises ConfigError for what is none."""
+        from .. import backends
+
+        if name in backends.names():
+            return name
+        if name in self.shell.user_ns:
+            return backends.as_backend(self.shell.user_ns[name])
+        return None
 
 
 async def _nothing() -> None:

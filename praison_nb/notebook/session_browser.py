@@ -1,9 +1,14 @@
-"""All sessions in a table, to open, archive and delete: `praison_nb.sessions()`. Plain ipywidgets."""
+"""All sessions in a table, to open, archive and delete: `praison_nb.sessions()`. Plain ipywidgets.
+
+The sessions are read on the loop's pool, and the table is changed on the loop's thread only. Clicks are dealt
+with where they arrive, which may take a while, and then wait for the table.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 from collections.abc import Callable
 from html import escape
 from typing import Any
@@ -18,6 +23,8 @@ from .conversations import Conversations
 from .pace import Pace
 from .session_rows import Row, rows, state, table_html, table_text
 from .still_copy import StillCopy
+
+log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 1.0
 """The table is whole each time: so often at most, but for a badge that changes."""
@@ -47,6 +54,8 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         self._pace = Pace(self._look, INTERVAL_SECONDS)
         self._told: list[str] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._reading = asyncio.Lock()
+        self._is_closed = False
         wide, wraps = ipywidgets.Layout(width="auto"), ipywidgets.Layout(flex_flow="row wrap")
         self.filter = ipywidgets.Text(placeholder="Filter", description="Filter", layout=wide)
         self.sort = ipywidgets.Dropdown(options=list(SORTS), description="Sort by", layout=wide)
@@ -79,28 +88,49 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         self.add_class("pnb-alive")
         self.update()
 
-    def update(self) -> None:
-        """Read the sessions anew and show them."""
-        try:
-            found = rows(self._conversations, archived=self.archived.value)
-        except PraisonError as error:
-            self.said.value = escape(plain.clean(str(error)), quote=False)
-            return
-        self._show(found)
+    def update(self, said: str | None = None) -> None:
+        """Read the sessions anew and show them, and then `said`. Waits until that is done, but on the loop's
+        thread, which does it."""
+        done = asyncio.run_coroutine_threadsafe(self._update(said), loop.get())
+        if not loop.on_loop_thread():
+            done.result()
 
     def close(self) -> None:
         """Take it away, and follow no more."""
-        for end in getattr(self, "_followed", {}).values():
-            end()
+        # The base class closes itself when it is deleted, also one that was never whole.
+        if not getattr(self, "_is_closed", True):
+            self._is_closed = True
+            loop.get().call_soon_threadsafe(self._unfollow)
         super().close()
 
     def _ipython_display_(self) -> None:
         """The widget, and behind it the table that stays."""
         self._copy.publish(self, self._extension.magics.live, self._html, self._text)
 
+    async def _update(self, said: str | None = None) -> None:
+        """One after the other, so that what was read last is shown last. What goes wrong is said."""
+        async with self._reading:
+            try:
+                found = await asyncio.to_thread(rows, self._conversations, archived=self.archived.value)
+                self._context.copy().run(self._show, found)
+            except PraisonError as error:
+                said = said or str(error)
+            except Exception as error:
+                log.debug("the sessions cannot be shown", exc_info=True)
+                said = said or f"{type(error).__name__}: {error}"
+            if said is not None:
+                self._say(said)
+
+    def _say(self, words: str) -> None:
+        if not self._is_closed:
+            self.said.value = _html(words)
+
     def _show(self, found: list[Row]) -> None:
+        if self._is_closed:
+            return
         words = self.filter.value.casefold().split()
-        kept = [row for row in found if all(word in " ".join(row.cells()).casefold() for word in words)]
+        texts = [(plain.clean(" ".join(row.cells())).casefold(), row) for row in found]
+        kept = [row for text, row in texts if all(word in text for word in words)]
         kept.sort(key=SORTS[self.sort.value])
         shown, more = kept[:SHOWN_ROWS], len(kept) - SHOWN_ROWS
         html, text = table_html(shown), table_text(shown)
@@ -112,7 +142,7 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         if self._html != html:
             self.table.value = self._html = html
             self._text = text
-            self._context.copy().run(self._copy.update, html, text)
+            self._copy.update(html, text)
         options = [(plain.clean(f"{row.name} · {row.id or 'new'}"), (row.name, row.id)) for row in shown]
         if list(self.chosen.options) != options:
             before = self.chosen.value
@@ -132,28 +162,35 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
             if key not in self._followed:
                 self._followed[key] = backend.listen(self._changed)
 
+    def _unfollow(self) -> None:
+        self._pace.cancel()
+        for end in self._followed.values():
+            end()
+        self._followed.clear()
+
     def _changed(self) -> None:
         loop.get().call_soon_threadsafe(self._context.run, self._hear)
 
     def _hear(self) -> None:
+        if self._is_closed:
+            return
         told = [f"{each.name} {state(each)}" for each in self._conversations]
         urgent, self._told = told != self._told, told
         self._pace.ask(urgent=urgent)
 
     def _look(self) -> None:
-        task = asyncio.get_running_loop().create_task(asyncio.to_thread(self.update))
+        task = asyncio.get_running_loop().create_task(self._update())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def _try(self, action: Callable[[], str]) -> None:
         self.question.children = ()
-        self.said.value = ""
+        loop.get().call_soon_threadsafe(self._say, "")
         try:
             words = action()
         except PraisonError as error:
             words = str(error)
-        self.update()
-        self.said.value = escape(plain.clean(words), quote=False)
+        self.update(words)
 
     def _chosen(self) -> tuple[str, str]:
         if self.chosen.value is None:
@@ -197,7 +234,7 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         yes.on_click(lambda _: self._try(lambda: self._delete(session_id)))
         no.on_click(lambda _: self._try(lambda: ""))
         self.question.children = (
-            ipywidgets.HTML(escape(plain.clean(words), quote=False)),
+            ipywidgets.HTML(_html(words)),
             ipywidgets.HBox((yes, no)),
         )
         return ""
@@ -205,6 +242,10 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
     def _delete(self, session_id: str) -> str:
         done = session_commands.delete(self._conversations, session_id)
         return f"Session {done.name!r} ({done.id}) is deleted."
+
+
+def _html(words: str) -> str:
+    return escape(plain.clean(words), quote=False)
 
 
 def sessions() -> SessionBrowser:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from html import escape
 from typing import Any
 
-from .. import plain, render, store
+from .. import render, store
 from ..session import Status
 from ..usage import writer
 from ..usage.ledger import usd
@@ -17,6 +16,7 @@ from ..usage.schema import LedgerError
 from .conversation import Conversation
 from .conversations import Conversations
 from .restored import status_of
+from .tables import Badge, as_html, as_text
 
 HEADS = ["session", "status", "model", "turns", "in", "out", "cost", "last used", "notebook", "id"]
 NUMBERS = ("turns", "in", "out", "cost")
@@ -55,11 +55,10 @@ class Row:
         is_known = self.turns and not self.unpriced
         cost = known if is_known else "—" if not self.cost else f"{known} + —"
         when = f"{datetime.fromtimestamp(self.last_used):%Y-%m-%d %H:%M}" if self.last_used else ""
-        words = render.badge(self.status, self.waiting, self.activity)
         name = f"{self.name} (archived)" if self.is_archived else self.name
         counts = [f"{count:,}" for count in (self.turns, self.tokens_in, self.tokens_out)]
-        cells = [name, words, f"{self.model} · {self.backend}", *counts, cost, when, self.notebook, self.id]
-        return [plain.clean(cell) for cell in cells]
+        badge = Badge(self.status, self.waiting, self.activity)
+        return [name, badge, f"{self.model} · {self.backend}", *counts, cost, when, self.notebook, self.id]
 
 
 def rows(conversations: Conversations, *, archived: bool = False) -> list[Row]:
@@ -132,33 +131,14 @@ def _totals() -> dict[str, dict[str, Any]]:
     }
 
 
-def table_html(shown: Iterable[Row]) -> str:
+def table_html(shown: Sequence[Row]) -> str:
     """The rows as still HTML."""
-
-    def cell(tag: str, name: str, inner: str) -> str:
-        align = "right" if name in NUMBERS else "left"
-        return f'<{tag} style="text-align: {align}; padding: 2px 6px; white-space: nowrap">{inner}</{tag}>'
-
-    def line(row: Row) -> str:
-        cells = [escape(text) for text in row.cells()]
-        cells[1] = render.badge_html(row.status, row.waiting, row.activity)
-        return "".join(cell("td", name, inner) for name, inner in zip(HEADS, cells, strict=True))
-
-    head = "".join(cell("th", name, name) for name in HEADS)
-    body = "".join(f"<tr>{line(row)}</tr>" for row in shown)
     style = "border-collapse: collapse; font-size: 12px; font-variant-numeric: tabular-nums"
-    return (
-        f'<div style="overflow: auto; max-height: 40vh"><table style="{style}">'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
-    )
+    cell_style = "; padding: 2px 6px; white-space: nowrap"
+    table = as_html(HEADS, [row.cells() for row in shown], NUMBERS, style=style, cell_style=cell_style)
+    return f'<div style="overflow: auto; max-height: 40vh">{table}</div>'
 
 
-def table_text(shown: Iterable[Row]) -> str:
+def table_text(shown: Sequence[Row]) -> str:
     """The rows as text, in columns."""
-    lines = [HEADS, *(row.cells() for row in shown)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(HEADS))]
-
-    def padded(name: str, text: str, width: int) -> str:
-        return text.rjust(width) if name in NUMBERS else text.ljust(width)
-
-    return "\n".join("  ".join(map(padded, HEADS, line, widths)).rstrip() for line in lines)
+    return as_text(HEADS, [row.cells() for row in shown], NUMBERS)

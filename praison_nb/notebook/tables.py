@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from html import escape
 from typing import Any
 
 from .. import plain, render
+from ..session import Status
 
-LEFT = 'style="text-align: left"'
+Rows = Sequence[Sequence[str]]
+
+
+class Badge(str):
+    """A cell that says a session's status: words in text, in HTML the badge that has the same words."""
+
+    html: str
+
+    def __new__(cls, status: Status, waiting: bool = False, activity: str = "") -> Badge:
+        """The badge, as `render.badge` has it."""
+        made = super().__new__(cls, plain.clean(render.badge(status, waiting, activity)))
+        made.html = render.badge_html(status, waiting, activity)
+        return made
 
 
 def show(shell: Any, text: str) -> None:
@@ -17,33 +31,63 @@ def show(shell: Any, text: str) -> None:
 
 def table(
     shell: Any,
-    heads: list[str],
-    rows: list[list[str]],
-    notes: list[str],
-    bars: list[float] | None = None,
+    heads: Sequence[str],
+    rows: Rows,
+    notes: Sequence[str] = (),
+    bars: Sequence[float] | None = None,
+    numbers: Collection[str] | None = None,
 ) -> None:
-    """A compact table, names to the left and numbers to the right; `bars` draws a bar behind each row."""
-    widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
+    """A compact table as a cell's output. `numbers` are the columns that stand to the right, all but the
+    first where it is not given; `bars` draws a bar behind each row."""
+    numbers = heads[1:] if numbers is None else numbers
     most = max(bars or [0.0]) or 1.0
-    lines = []
-    for index, row in enumerate([heads, *rows]):
-        cells = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]
-        bar = "" if bars is None or not index else "  " + "█" * round(10 * bars[index - 1] / most)
-        lines.append(("  ".join(cells) + bar).rstrip())
-    head = "".join(f"<th{' ' + LEFT if not i else ''}>{escape(name)}</th>" for i, name in enumerate(heads))
-    body = ""
-    for index, row in enumerate(rows):
-        cells = [f"<td {LEFT}>{escape(plain.clean(row[0]))}</td>"]
-        cells += [f"<td>{escape(plain.clean(text))}</td>" for text in row[1:]]
-        if bars is not None:
-            cells.append(_bar(bars[index] / most))
-        body += f"<tr>{''.join(cells)}</tr>"
+    shares = None if bars is None else [each / most for each in bars]
     small = f'style="font-size: 12px; color: {render.MUTED}; white-space: pre-wrap"'
     said = "".join(f"<div {small}>{escape(plain.clean(note))}</div>" for note in notes)
-    head += "<th></th>" if bars is not None else ""
-    html = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    text = plain.clean("\n".join([*lines, *notes]))
-    shell.display_pub.publish({"text/plain": text, "text/html": html + said})
+    lines = [as_text(heads, rows, numbers, shares), *map(plain.clean, notes)]
+    html = as_html(heads, rows, numbers, shares)
+    shell.display_pub.publish({"text/plain": "\n".join(lines), "text/html": html + said})
+
+
+def as_text(
+    heads: Sequence[str], rows: Rows, numbers: Collection[str], shares: Sequence[float] | None = None
+) -> str:
+    """The table in columns. What would move them, in a terminal say, is left out before they are measured."""
+    lines = [[plain.clean(cell) for cell in line] for line in [heads, *rows]]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    bars = ["", *("█" * round(10 * share) for share in shares or [0.0] * len(rows))]
+
+    def padded(name: str, cell: str, width: int) -> str:
+        return cell.rjust(width) if name in numbers else cell.ljust(width)
+
+    return "\n".join(
+        "  ".join([*map(padded, heads, line, widths), bar]).rstrip()
+        for line, bar in zip(lines, bars, strict=True)
+    )
+
+
+def as_html(
+    heads: Sequence[str],
+    rows: Rows,
+    numbers: Collection[str],
+    shares: Sequence[float] | None = None,
+    style: str = "",
+    cell_style: str = "",
+) -> str:
+    """The table as still HTML."""
+
+    def line(tag: str, cells: Sequence[str], bar: str) -> str:
+        return f"<tr>{''.join(cell(tag, *each) for each in zip(heads, cells, strict=True))}{bar}</tr>"
+
+    def cell(tag: str, name: str, text: str) -> str:
+        align = "right" if name in numbers else "left"
+        inner = text.html if isinstance(text, Badge) else escape(plain.clean(text))
+        return f'<{tag} style="text-align: {align}{cell_style}">{inner}</{tag}>'
+
+    bars = [""] * len(rows) if shares is None else map(_bar, shares)
+    head = line("th", heads, "" if shares is None else "<th></th>")
+    body = "".join(line("td", row, bar) for row, bar in zip(rows, bars, strict=True))
+    return f'<table style="{style}"><thead>{head}</thead><tbody>{body}</tbody></table>'
 
 
 def _bar(share: float) -> str:

@@ -14,6 +14,7 @@ from browser.test_hostile import Listener, corpus
 from servers.hosted import HostedServer, builtin_tool, text
 from servers.hosted_agent import hosted as an_agent
 from servers.hosted_agent import play
+from servers.openai import OpenAIServer
 
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=PATIENCE_MS)
@@ -116,6 +117,50 @@ def test_a_model_that_cannot_be_had_is_refused_in_words(lab: Server, page: Page)
     model.fill("ollama/llama3.2")
     model.press("Enter")
     expect(view.locator(".pnb-panel")).to_contain_text("ollama/llama3.2")
+
+
+def write_then_choose(view: Locator, text: str, model: str) -> None:
+    """Write a message, then another model, and send without leaving its field before."""
+    view.get_by_role("textbox", name="Message").fill(text)
+    view.get_by_label("Model").fill(model)
+    view.get_by_role("button", name="Send").click()
+
+
+def test_a_message_goes_to_the_model_that_was_chosen_or_to_none(
+    lab: Server, page: Page, openai_server: OpenAIServer
+) -> None:
+    config = f"model='gpt-4o-mini', base_url={openai_server.base_url!r}, api_key='test-key-123'"
+    _, view = chat(page, lab, f"praison_nb.LocalAgent(config=praison_nb.LocalAgentConfig({config}))")
+    field, model = view.get_by_role("textbox", name="Message"), view.get_by_label("Model")
+    write_then_choose(view, "For Claude", "claude-sonnet-4-6")
+    expect(view).to_contain_text("claude-sonnet-4-6 needs a session of its own")
+    expect(model).to_have_value("gpt-4o-mini")
+    expect(field).to_have_value("For Claude")
+    # What is taken next is the first that the kernel takes.
+    write_then_choose(view, "For the other", "gpt-4o")
+    expect(view.locator(".pnb-text")).to_have_count(1)
+    expect(view.locator(".pnb-prompt")).to_have_text("YouFor the other")
+    expect(view).not_to_contain_text("needs a session of its own")
+    expect(field).to_have_value("")
+    assert [body["model"] for body in openai_server.bodies] == ["gpt-4o"]
+
+
+def test_a_message_waits_for_the_models_answer(lab: Server, page: Page, openai_server: OpenAIServer) -> None:
+    config = f"model='gpt-4o-mini', base_url={openai_server.base_url!r}, api_key='test-key-123'"
+    made = f"import praison_nb\nb = praison_nb.LocalAgent(config=praison_nb.LocalAgentConfig({config}))"
+    notebook = Notebook(page, lab, [made, "praison_nb.chat(b)", "import time; time.sleep(600)"])
+    notebook.run(2)
+    notebook.run(3)
+    view = notebook.view(3)
+    expect(view.get_by_label("Model")).to_have_value("gpt-4o-mini")
+    notebook.run(4)
+    write_then_choose(view, "Hello", "gpt-4o")
+    expect(view).to_contain_text("The model has not arrived: the kernel is busy.")
+    notebook.do("kernelmenu:interrupt")
+    expect(view.locator(".pnb-prompt")).to_have_text("YouHello")
+    expect(view.locator(".pnb-text")).to_have_count(1)
+    expect(view).not_to_contain_text("has not arrived")
+    assert [body["model"] for body in openai_server.bodies] == ["gpt-4o"]
 
 
 def test_a_cells_turns_are_in_the_chat_and_reloading_keeps_it(lab: Server, page: Page) -> None:

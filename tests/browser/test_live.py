@@ -129,6 +129,26 @@ def test_the_kernels_interrupt_does_the_same(lab: Server, page: Page) -> None:
     expect(still).to_contain_text("KeyboardInterrupt: the turn was stopped")
 
 
+def test_a_cost_that_becomes_known_lacks_no_price(lab: Server, page: Page) -> None:
+    cell = """
+from praison_nb.events import SessionUsage
+usage = Usage(uncached_input_tokens=38, output_tokens=59)
+total = SessionUsage(usage=usage, list_cost=Decimal("0.0211"))
+b = scripted(RequestFinished(model="nobody-knows", usage=usage), hold("unpriced"), total, hold("priced"))
+"""
+    notebook = Notebook(page, lab, [cell, "%%agent -b b -s cost\nGo"])
+    notebook.run(2)
+    notebook.run(3)
+    cost = notebook.view(3).locator(".pnb-facts > span").nth(4)
+    expect(cost).to_have_text("cost —")
+    expect(cost).to_have_attribute("title", "no list price for this model")
+    lab.open_gate("unpriced")
+    expect(cost).to_have_text("$0.0211")
+    expect(cost).to_have_attribute("title", "")
+    lab.open_gate("priced")
+    notebook.wait_idle(3)
+
+
 def test_tools_are_a_line_with_more_behind_a_click(lab: Server, page: Page) -> None:
     notebook = Notebook(page, lab, ["b = research()", "%%agent -b b -s tools\nGo"])
     notebook.run(2)

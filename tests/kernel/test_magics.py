@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from praison_nb.notebook.commands import COMMANDS
+from praison_nb.notebook.magics import AgentMagics
 from servers.kernel import Kernel
 from servers.openai import DONE, CutHere, OpenAIServer, chunk, reply
 
@@ -229,6 +231,31 @@ def test_other_backends(kernel: Kernel, server: OpenAIServer) -> None:
     assert kernel.run("%%agent\nby default").of("text/markdown") == ["by default"]
 
 
+def test_our_names_mean_our_backends_however_variables_are_called(
+    kernel: Kernel, server: OpenAIServer
+) -> None:
+    assert kernel.run("import praison_nb\nlocal = 5").ok
+    try:
+        assert "%%agent uses local" in kernel.run("%agent use local").text
+        assert kernel.run("%%agent\nby default").ok and kernel.run("%%agent -s b -b local\nby -b").ok
+        assert kernel.run("praison_nb.chat('c')._begin('from the chat', '')").ok
+        server.wait_for(lambda: last_prompt(server) == "from the chat")
+    finally:
+        kernel.run("del local")
+
+
+def test_a_name_means_the_same_by_an_option_by_a_command_and_in_the_chat(kernel: Kernel) -> None:
+    kernel.run("import os, praison_nb\nmine = praison_nb.Agent('mine', praison_nb.LocalAgent())")
+    for code in ("%%agent -b os\nHi", "%agent use os", "%config AgentMagics.backend='os'\npraison_nb.chat()"):
+        assert "Not a backend: <module 'os'" in kernel.run(code).error, code
+    for code in ("%%agent -b nobody\nHi", "%config AgentMagics.backend='nobody'\npraison_nb.chat()"):
+        assert "No backend and no variable 'nobody'" in kernel.run(code).error, code
+    # An agent and its backend are one: the conversation goes on.
+    assert kernel.run("%config AgentMagics.backend='mine'\npraison_nb.chat()").ok
+    assert kernel.run("%%agent -s main -b mine\nHi").ok
+    kernel.run("%config AgentMagics.backend=''")
+
+
 def test_agent_commands(kernel: Kernel) -> None:
     assert "No sessions yet" in kernel.run("%agent").text
     assert "No turn is under way" in kernel.run("%agent stop").text
@@ -243,7 +270,22 @@ def test_agent_commands(kernel: Kernel) -> None:
         and re.search(r"gpt-4o-mini +OpenAI +yes", models)
     )
     assert "%agent use" in kernel.run("%agent help").text and "--max-turns" in kernel.run("%agent help").text
-    assert "no command 'dance'" in kernel.run("%agent dance").error
+    unknown = kernel.run("%agent dance").error
+    assert "no command 'dance'" in unknown and "rename, archive, delete" in unknown
+
+
+def test_every_command_is_on_the_help_page() -> None:
+    page = AgentMagics.agent_line.__doc__ or ""
+    assert list(dict.fromkeys(re.findall(r"%agent ([a-z]+)", page))) == list(COMMANDS)
+
+
+def test_what_drives_a_terminal_is_left_out_of_lines_and_tables(kernel: Kernel) -> None:
+    said = kernel.run("%agent use strange\x1b[31m").text
+    assert "%%agent uses strange[31m from now on" in said
+    kernel.run("%agent use local")
+    assert kernel.run("%%agent -m odd\x1b\x1b\x1bname\nHi").ok
+    head, row = kernel.run("%agent").text.strip().splitlines()
+    assert "oddname" in row and row.index("local") == head.index("backend")
 
 
 def test_the_help_page(kernel: Kernel) -> None:
@@ -262,6 +304,9 @@ def test_the_help_page(kernel: Kernel) -> None:
         ("%%agent -m oll", "ollama/"),
         ("%%agent -t my_t", "my_tool"),
         ("%%agent -s ma", "main"),
+        ("%%agent --ba", "--backend"),
+        ("%%agent --backend em", "embedded"),
+        ("%%agent --bg --bu", "--budget"),
         ("%agent re", "reset"),
         ("%agent use embe", "embedded"),
     ],
@@ -273,13 +318,70 @@ def test_completion(kernel: Kernel, line: str, offered: str) -> None:
     assert offered in answer["content"]["matches"]
 
 
-def test_unloading_undoes_loading(kernel: Kernel) -> None:
-    assert kernel.run("%unload_ext praison_nb").ok
-    assert "Cell magic `%%agent` not found" in kernel.run("%%agent\nHi").text
-    assert (
-        "transformers: []" in kernel.run("print('transformers:', get_ipython().input_transformers_post)").text
-    )
-    assert kernel.run("%load_ext praison_nb").ok and kernel.run("%%agent\nHi").ok
+def test_completion_offers_all_options_and_commands(kernel: Kernel) -> None:
+    def offered(line: str) -> set[str]:
+        return set(kernel.client.complete(line, len(line), reply=True, timeout=60)["content"]["matches"])
+
+    page = AgentMagics.agent.__doc__ or ""
+    assert offered("%%agent --") >= set(re.findall(r"--[a-z-]+", page)) >= {"--backend", "--budget"}
+    assert offered("%agent ") >= set(COMMANDS)
+
+
+OTHERS = """
+from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
+
+@magics_class
+class UsageMagics(Magics):
+    @line_magic
+    def usage(self, line): print("theirs")
+    @line_cell_magic
+    def agent(self, line, cell=None): print("their agent")
+
+def completer(shell, event): return ["theirs"]
+def transformer(lines): return lines
+
+shell = get_ipython()
+shell.register_magics(UsageMagics)
+shell.set_hook("complete_command", completer, str_key="%agent")
+shell.input_transformers_post.append(transformer)
+
+def everything():
+    manager = shell.magics_manager
+    completers = shell.strdispatchers["complete_command"].strs
+    return {
+        "registry": dict(manager.registry),
+        "magics": {kind: dict(table) for kind, table in manager.magics.items()},
+        "completers": {key: list(each.chain) for key, each in completers.items()},
+        "transformers": list(shell.input_transformers_post),
+        "configurables": list(shell.configurables),
+    }
+
+def changed():
+    now = everything()
+    print("changed:", [key for key in before if now[key] != before[key]])
+"""
+
+
+def test_unloading_undoes_loading() -> None:
+    with Kernel() as kernel:
+        assert kernel.run("%unload_ext praison_nb").ok
+        assert "Cell magic `%%agent` not found" in kernel.run("%%agent\nHi").text
+        assert kernel.run(f"{OTHERS}\nbefore = everything()").ok
+        assert kernel.run("%load_ext praison_nb").ok
+        assert "'registry', 'magics', 'completers', 'transformers', 'conf" in kernel.run("changed()").text
+        assert "theirs" not in kernel.run("%usage").text
+        assert kernel.run("%unload_ext praison_nb").ok
+        assert "changed: []" in kernel.run("changed()").text
+        assert kernel.run("%usage").text.strip() == "theirs"
+        # What others put in the place of ours meanwhile stays.
+        assert kernel.run("%load_ext praison_nb\nshell.register_magics(UsageMagics)").ok
+        assert kernel.run("%unload_ext praison_nb").ok
+        assert kernel.run("%usage").text.strip() == "theirs"
+        assert "their agent" in kernel.run("%agent").text
+
+
+def test_loading_again_takes_it_up_again(kernel: Kernel) -> None:
+    assert kernel.run("%unload_ext praison_nb\n%load_ext praison_nb").ok and kernel.run("%%agent\nHi").ok
 
 
 def test_restart(kernel: Kernel, server: OpenAIServer) -> None:

@@ -27,7 +27,8 @@ class ChatView extends TurnView {
     this.hint = make("div", "pnb-muted");
     this.hint.setAttribute("role", "status");
     this.element.append(this.form(), this.hint);
-    this.sent = null;
+    this.pending = new Map(); // what the kernel has not answered yet, by its id
+    this.held = null; // a prompt that waits for the kernel's word about the model
     send({ kind: "shown" });
   }
 
@@ -81,29 +82,55 @@ class ChatView extends TurnView {
   submit() {
     const text = this.input.value;
     if (!text.trim()) return;
+    const model = this.awaited((message) => message.kind === "model");
+    if (model) {
+      // It is meant for that model and no other. Asked once more, the kernel may have missed the first time.
+      if (this.held !== null) this.ask("The model", model);
+      this.held = text;
+    } else this.say(text);
+  }
+
+  say(text) {
     // The same text once more is the same message: the kernel takes it once.
-    const again = this.sent?.kind === "send" && this.sent.text === text;
-    this.ask("The message", again ? this.sent : { kind: "send", text });
+    const again = this.awaited((message) => message.kind === "send" && message.text === text);
+    this.ask("The message", again ?? { kind: "send", text });
+  }
+
+  /** The last such message that the kernel has not answered. */
+  awaited(wanted) {
+    return [...this.pending.values()].map(({ message }) => message).findLast(wanted);
   }
 
   ask(what, message) {
-    this.sent = { id: `${Date.now()}-${Math.random()}`, ...message };
-    this.send(this.sent);
-    clearTimeout(this.deaf);
-    this.deaf = setTimeout(() => setText(this.hint, deaf(what)), DEAF_MS);
+    const sent = { id: `${Date.now()}-${Math.random()}`, ...message };
+    clearTimeout(this.pending.get(sent.id)?.deaf);
+    this.pending.set(sent.id, { message: sent, deaf: setTimeout(() => setText(this.hint, deaf(what)), DEAF_MS) });
+    this.send(sent);
   }
 
   reply({ to, taken, words }) {
-    if (to !== this.sent?.id) return;
-    clearTimeout(this.deaf);
+    const asked = this.pending.get(to);
+    if (!asked) return;
+    clearTimeout(asked.deaf);
+    this.pending.delete(to);
     setText(this.hint, words);
-    if (taken && this.sent.kind === "send") {
-      if (this.input.value === this.sent.text) this.input.value = "";
-      this.grow();
-      this.toEnd();
-    }
-    if (!taken && this.sent.kind === "model") this.model.value = this.now;
-    this.sent = null;
+    if (asked.message.kind === "send" && taken) this.sent(asked.message.text);
+    if (asked.message.kind === "model") this.chose(asked.message.model, taken);
+  }
+
+  sent(text) {
+    if (this.input.value === text) this.input.value = "";
+    this.grow();
+    this.toEnd();
+  }
+
+  /** The kernel's word about the model: a prompt that waited goes to it, or stays in its field. */
+  chose(model, taken) {
+    if (!taken && this.model.value.trim() === model) this.model.value = this.now;
+    if (this.held === null || this.awaited((message) => message.kind === "model")) return;
+    const held = this.held;
+    this.held = null;
+    if (taken) this.say(held);
   }
 
   show(state) {

@@ -516,10 +516,10 @@ class PanelView {
     const spans = [...this.facts.children];
     panel.facts.forEach(([before, strong, after, title], i) => {
       const span = spans[i] ?? this.facts.appendChild(make("span"));
+      span.title = title;
       const key = [before, strong, after].join("\u0000");
       if (span.dataset.key === key) return;
       span.dataset.key = key;
-      if (title) span.title = title;
       span.replaceChildren(before, ...(strong ? [make("b", "", strong)] : []), after);
     });
     spans.slice(panel.facts.length).forEach((span) => span.remove());

@@ -1,0 +1,78 @@
+"""The table of sessions in a real kernel: which thread changes it, and when it ends."""
+
+from __future__ import annotations
+
+import pytest
+
+from servers.kernel import Kernel
+
+SETUP = """
+import asyncio, threading, praison_nb
+from praison_nb import loop, store
+from praison_nb.usage import writer
+
+def looked():
+    "Have the table look by itself, and wait until it has."
+    loop.get().call_soon_threadsafe(table._look)
+    asyncio.run_coroutine_threadsafe(ended(), loop.get()).result()
+
+async def ended():
+    await asyncio.gather(*table._tasks)
+
+table = praison_nb.sessions()
+"""
+
+
+@pytest.fixture
+def kernel(shared: Kernel) -> Kernel:
+    assert shared.run("%reload_ext praison_nb").ok
+    cell = shared.run(SETUP)
+    assert cell.ok, cell.error
+    return shared
+
+
+def test_one_thread_changes_what_it_shows(kernel: Kernel) -> None:
+    kernel.run(
+        "threads = []\n"
+        "for each in (table.table, table.said):\n"
+        "    each.observe(lambda change: threads.append(threading.current_thread().name), 'value')"
+    )
+    kernel.run("%%agent -s one\nHi")
+    kernel.run("looked(); table.refresh.click(); table.filter.value = 'nothing has this name'")
+    kernel.run("table.filter.value = ''; table.chosen.value = None; table.go.click()")
+    told = kernel.run("print(set(threads), len(threads) > 3, table.said.value)").text
+    assert told.startswith("{'praison_nb'} True Choose a session first.")
+
+
+def test_it_looks_no_more_once_it_is_closed(kernel: Kernel) -> None:
+    kernel.run("%%agent -s late\nHi")
+    closing = (
+        "backend = table._conversations.find('late').backend\nbefore = len(backend._listeners)\n"
+        # It cannot read while somebody has the ledger.
+        "with writer.current().lock:\n    loop.get().call_soon_threadsafe(table._look)\n    table.close()\n"
+        "asyncio.run_coroutine_threadsafe(ended(), loop.get()).result()\n"
+        "print('more:', len(backend._listeners) - before)"
+    )
+    assert "more: 0" in kernel.run(closing).text
+    assert kernel.run("shown = table.table.value\ntable.close()").ok
+    kernel.run("%%agent -s after\nHi")
+    assert kernel.run("looked(); print('same:', table.table.value == shown)").text.strip() == "same: True"
+
+
+def test_it_ends_what_it_followed(kernel: Kernel) -> None:
+    kernel.run("%%agent -s followed\nHi")
+    kernel.run("looked()\nbackend = table._conversations.find('followed').backend")
+    followed = kernel.run(
+        "print(len(backend._listeners)); table.close(); looked(); print(len(backend._listeners))"
+    )
+    before, after = map(int, followed.text.split())
+    assert after == before - 1
+
+
+def test_what_goes_wrong_is_said(kernel: Kernel) -> None:
+    kernel.run("%%agent -s odd\nHi")
+    kernel.run("store.current().flush()")
+    kernel.run("store.current().change(lambda db: db.execute('UPDATE sessions SET last_used = 1e13'))")
+    cell = kernel.run("looked(); print(table.said.value)")
+    assert "Error: " in cell.text, cell.text
+    kernel.run("store.current().change(lambda db: db.execute('UPDATE sessions SET last_used = 1'))")

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from praison_nb.notebook.tables import Badge, as_html, as_text
+from praison_nb.session import Status
+
+HEADS = ["name", "status", "count"]
+ROWS = [
+    ["a", Badge(Status.RUNNING, waiting=True), "1,204"],
+    ["long\x1b[2Jer", Badge(Status.IDLE), "7"],
+]
+
+
+def test_columns_hold_whatever_the_cells_say() -> None:
+    assert as_text(HEADS, ROWS, ["count"]).splitlines() == [
+        "name       status                     count",
+        "a          running · waiting for you  1,204",
+        "long[2Jer  idle                           7",
+    ]
+
+
+def test_bars_stand_behind_their_rows() -> None:
+    assert as_text(["x"], [["a"], ["b"]], [], [1.0, 0.5]).splitlines() == ["x", "a  ██████████", "b  █████"]
+    assert as_html(["x"], [["a"]], [], [0.5]).count("width: 50%") == 1
+
+
+def test_html_has_the_badge_and_no_html_of_others() -> None:
+    html = as_html(HEADS, [["<b>\x1b", Badge(Status.IDLE, activity="<i>"), "1"]], ["count"])
+    assert "● idle · &lt;i&gt;" in html and "&lt;b&gt;</td>" in html
+    assert 'align: right">1</td>' in html and 'align: left">name</th>' in html
