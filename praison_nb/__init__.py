@@ -93,7 +93,7 @@ def __dir__() -> list[str]:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """`%load_ext praison_nb`: the magics `%%agent` and `%agent`."""
+    """`%load_ext praison_nb`: the magics `%%agent`, `%agent` and `%usage`."""
     from .notebook import load
 
     load(shell)

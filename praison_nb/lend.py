@@ -184,6 +184,14 @@ class Inbox:
             return False
         return True
 
+    def jobs(self) -> list[Job]:
+        """Take out the jobs that nobody has begun."""
+        items = [self._items.get_nowait() for _ in range(self._items.qsize())]
+        for item in items:
+            if not isinstance(item, Job):
+                self._items.put(item)
+        return [item for item in items if isinstance(item, Job)]
+
     def close(self) -> None:
         """The turn is over; who waits goes on."""
         if not self._closed:

@@ -1,6 +1,6 @@
 """The one background event loop. All network I/O and all state of turns live on its thread; nothing else
-in the package makes a thread or a loop. A pool beside it is for functions of the user's, which may take
-long: the loop's own pool, which the ledger and the store need, is not kept busy by them."""
+in the package makes a loop. A pool beside it is for functions of the user's, which may take long: the
+loop's own pool, which the ledger and the store need, is not kept busy by them."""
 
 from __future__ import annotations
 

@@ -59,7 +59,8 @@ class Run:
     With `lend`, somebody will wait for the run and lend their thread; without, functions run on a thread
     of the pool. `budget` in USD is the turn's own; the others that count are in the ledger. `before` says
     what the session had used before the turn. `allowed` is the session's set of tools that the user said
-    yes to once and for all; `asker` asks the user about the others, where nobody else does.
+    yes to once and for all; `asker` asks the user about the others, where nobody else does. A turn that
+    `is_sent` was begun before, by a process that ended.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Run:
         before: BeforeTurn = lambda turn: None,
         allowed: set[str] | None = None,
         asker: Asker | None = None,
+        is_sent: bool = False,
     ) -> None:
         self.turn = turn
         self.stopping = False
@@ -82,6 +84,7 @@ class Run:
         self._meter = Meter(budget, before)
         self._subscribers: list[Subscriber] = [self._meter, *subscribers]
         self._lend = lend
+        self._is_sent = is_sent
         self._streams = False
         self._said: dict[str, int] = {}
         self._jobs: list[Job] = []
@@ -115,6 +118,10 @@ class Run:
     def deny(self, call_id: str, message: str = NO) -> None:
         """Refuse the tool call that waits; the model gets `message`."""
         loop.get().call_soon_threadsafe(self._verdicts.answer, call_id, message)
+
+    def leave(self) -> None:
+        """Nobody will wait for the run after all: functions run on threads of the pool from now on."""
+        loop.get().call_soon_threadsafe(self._leave)
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Call `subscriber(event, turn)` on the loop's thread after each event, and return what ends that."""
@@ -175,14 +182,20 @@ class Run:
             self._take(Activity(text="waiting for the turn before it"))
         async with self._lock:
             self._meter.warm()
+            # Before anything is sent: a provider that runs the loop tells of a request when it is under way.
+            if not self._is_sent and (over := await self._metered(self._over_budget())):
+                self._take(TurnFinished(stop_reason="budget_reached", detail=over))
+                return
+            is_first = not self._is_sent
             events = self._source(self)
             try:
                 async for event in events:
-                    if isinstance(event, RequestStarted) and (
-                        over := await self._metered(self._over_budget())
-                    ):
-                        await self._end_early(events, over)
-                        return
+                    if isinstance(event, RequestStarted):
+                        over = "" if is_first else await self._metered(self._over_budget())
+                        is_first = False
+                        if over:
+                            await self._end_early(events, over)
+                            return
                     self._take(event)
                     if isinstance(event, RequestFinished):
                         await self._metered(self._settle())
@@ -295,6 +308,11 @@ class Run:
         # The fold ignores a second end.
         loop.get().call_later(GRACE_SECONDS, self._take, TurnFinished(stop_reason="interrupted"))
         loop.get().call_later(DRAIN_SECONDS, self._task.cancel)
+
+    def _leave(self) -> None:
+        self._lend = False
+        for job in self._inbox.jobs():
+            loop.pool().submit(contextvars.copy_context().run, job.work)
 
     def _approve(self, call_id: str, for_session: bool) -> None:
         if not for_session:

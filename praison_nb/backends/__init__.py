@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import urllib.request
@@ -50,9 +51,10 @@ def create(name: str, **options: Any) -> Backend:
     if name in ("local", "embedded"):
         from .local import LocalAgent
         from .local_config import LocalAgentConfig
+        from .providers import embedded
 
         if name == "embedded":
-            options.setdefault("model", "embedded")
+            options["model"] = embedded(options.get("model", "embedded"))
         return LocalAgent(config=_config(LocalAgentConfig, name, options))
     if name == "hosted":
         from .hosted import HostedAgent
@@ -120,8 +122,10 @@ def running_ollama() -> str:
 
     address = resolve("ollama/any").base_url.removesuffix("/v1") + "/api/tags"
     try:
-        with urllib.request.urlopen(address, timeout=0.5) as response:
+        # A proxy knows nothing of this machine.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(address, timeout=0.5) as response:
             models = json.load(response)["models"]
         return str(models[0]["name"])
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError):
         return ""

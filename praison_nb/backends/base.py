@@ -168,10 +168,15 @@ class Backend(Followed, ABC):
         `lend` the caller is going to wait for it; `budget` in USD ends it before the request that would
         come after it is spent. Tool calls that ask wait for the Run's `approve` or `deny`, or are asked
         about by `asker`. Turns of one session run one after the other."""
-        if not isinstance(prompt, str) or not prompt.strip():
-            raise ConfigError("The prompt is empty: write what the agent should do.")
-        prompt = whole(prompt)
-        turn = Turn(prompt=prompt, session=session, backend=self.name, model=self.model, notices=notices)
+        prompt = checked(prompt)
+        turn = Turn(
+            prompt=prompt,
+            session=session,
+            session_id=self.session.id,
+            backend=self.name,
+            model=self.model,
+            notices=notices,
+        )
         return self._run(
             turn,
             lambda run: self.events(prompt, run),
@@ -192,6 +197,7 @@ class Backend(Followed, ABC):
         stream: bool = False,
         budget: Decimal | None = None,
         asker: Asker | None = None,
+        is_sent: bool = False,
     ) -> Run:
         record = self.session
         record.is_resumed = record.is_resumed or (bool(record.id) and record.run is None)
@@ -205,6 +211,7 @@ class Backend(Followed, ABC):
             before=record.before,
             allowed=record.allowed_tools,
             asker=asker,
+            is_sent=is_sent,
         )
         record.add(run)
         return run.begin(stream=stream)
@@ -271,6 +278,13 @@ class Backend(Followed, ABC):
     def _info(self, session: Session) -> SessionInfo:
         status = session.status(self.without_session)
         return SessionInfo(session.id, status, session.title, session.usage.to_dict())
+
+
+def checked(prompt: Any) -> str:
+    """The prompt as it can be sent and stored. Raises ConfigError where there is none."""
+    if not isinstance(prompt, str) or not prompt.strip():
+        raise ConfigError("The prompt is empty: write what the agent should do.")
+    return whole(prompt)
 
 
 def raise_for(turn: Turn) -> None:

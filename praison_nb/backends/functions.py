@@ -4,7 +4,7 @@ the policy says so, run, and told to model and user."""
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 from .. import toolbox
@@ -27,7 +27,7 @@ class Functions:
     def __init__(
         self,
         run: Run,
-        tools: Iterable[Callable[..., object] | str],
+        tools: Collection[Callable[..., object] | str],
         policies: Mapping[str, str],
         working_dir: str,
         verdict: Callable[[str], Awaitable[str | None]] | None = None,

@@ -18,7 +18,7 @@ from ..events import Event
 from ..run import Run, Subscriber
 from ..turn import Turn
 from .hosted_client import explain
-from .hosted_config import HostedAgentConfig
+from .hosted_config import HostedAgentConfig, names_of
 from .hosted_life import Life
 from .hosted_session import HostedSession
 from .hosted_turn import HostedTurn
@@ -65,7 +65,7 @@ class HostedAgent(Life):
         """Take up `turn`, the last one of the session, which a process that ended had begun: everything from
         its message on is told, and nothing sent. Its id being the same, nothing is counted twice."""
         joining = functools.partial(HostedTurn, self, self.session, turn.prompt, joins=True)
-        return self._run(turn, lambda run: joining(run).events(), subscribers, lend=False)
+        return self._run(turn, lambda run: joining(run).events(), subscribers, lend=False, is_sent=True)
 
     async def ensure(self, session: HostedSession) -> None:
         """Create what the session needs and has not yet, each once; or learn what a resumed one is.
@@ -118,6 +118,7 @@ class HostedAgent(Life):
         self.reset_session()
         self._sessions.clear()
         self.agent_id = self.agent_version = self.environment_id = None
+        self._tools_there = frozenset()
 
     def resume_session(self, session_id: str) -> None:
         """Go on with a session of the server; the next prompt is sent to it. Asks no server yet."""
@@ -126,12 +127,14 @@ class HostedAgent(Life):
         self._put_session(HostedSession(session_id.strip()))
 
     def save_ids(self) -> dict[str, Any]:
-        """What `restore_ids` needs in another process: the ids of agent, environment and session."""
+        """What `restore_ids` needs in another process: the ids of agent, environment and session, and the
+        names of the tools that run here."""
         return {
             "agent_id": self.agent_id,
             "agent_version": self.agent_version,
             "environment_id": self.environment_id,
             "session_id": self.session_id,
+            "tools": sorted(self._tools_there | names_of(self.config.local_tools)) or None,
         }
 
     def restore_ids(self, ids: Mapping[str, Any]) -> None:
@@ -143,3 +146,4 @@ class HostedAgent(Life):
         self.agent_id = ids.get("agent_id") or None
         self.agent_version = int(version) if version is not None else None
         self.environment_id = ids.get("environment_id") or None
+        self._tools_there = frozenset(ids.get("tools") or ())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal, TypeGuard
 
-from ..toolbox import resolve
+from ..toolbox import NAMES, resolve
 from ..tools import Tool, check_policies
 from . import hosted_checks as check
 
@@ -113,9 +113,10 @@ class HostedAgentConfig:
         check.text("description", self.description, least=0)
         check.text("session_title", self.session_title, least=0)
         check.model(self.model)
-        resolve(self.local_tools, self.working_dir)
+        ours = resolve(self.local_tools, self.working_dir)
         check.tools(self.api_tools)
-        check_policies(self.policies)
+        also = " What runs elsewhere has a permission_policy in its toolset."
+        object.__setattr__(self, "policies", check_policies(self.policies, [*NAMES, *ours], also))
         check.mcp_servers(self.mcp_servers, self.api_tools)
         check.skills(self.skills)
         check.multiagent(self.multiagent)
@@ -204,7 +205,13 @@ class HostedAgentConfig:
 AGENT_FIELDS = frozenset(
     ("name", "model", "system", "description", "tools", "mcp_servers", "skills", "multiagent", "metadata")
 )
-ENVIRONMENT_FIELDS = frozenset(("env_name", "packages", "networking"))
+
+
+def names_of(tools: Iterable[Any]) -> frozenset[str]:
+    """The names of those of the tools that run here."""
+    return frozenset(
+        tool if isinstance(tool, str) else getattr(tool, "__name__", "") for tool in tools if _runs_here(tool)
+    )
 
 
 def _runs_here(tool: Any) -> TypeGuard[Callable[..., Any] | str]:

@@ -15,7 +15,7 @@ from ..errors import ConfigError, RequestRejectedError, SessionError
 from ..session import SessionInfo, Status
 from .base import Backend, Session
 from .hosted_client import all_pages, client_of, explain, is_stale, load
-from .hosted_config import AGENT_FIELDS, ENVIRONMENT_FIELDS, HostedAgentConfig, budget_dict
+from .hosted_config import AGENT_FIELDS, HostedAgentConfig, budget_dict, names_of
 from .hosted_past import read_messages
 from .hosted_session import HostedSession
 
@@ -52,6 +52,8 @@ class Life(Backend):
         """The agent's version as it was last seen."""
         self.environment_id: str | None = None
         """The environment's id, None before there is one."""
+        self._tools_there: frozenset[str] = frozenset()
+        """The tools that the agent had in the process that it was restored from, and that run here."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.model!r}, session={self.session.id!r})"
@@ -220,21 +222,46 @@ class Life(Backend):
     def update_agent(self, **changes: Any) -> None:
         """Change fields of the config. Where the agent exists it is changed on the server, unless somebody
         else changed it meanwhile (RequestRejectedError), and the next prompt begins a new session with it;
-        the old one keeps what it was made with. A new environment is made for new packages or networking."""
+        the old one keeps what it was made with. A new environment is made for new packages or networking.
+
+        What the server has already is no change: a function that was defined anew, or one of those that the
+        agent had in the process that it was restored from."""
         version = changes.pop("version", self.agent_version)
         known = [field.name for field in fields(HostedAgentConfig)]
         if unknown := set(changes) - set(known):
             raise ConfigError(f"No such field: {', '.join(sorted(unknown))}. There are {', '.join(known)}.")
+        if "tools" in changes and self._tools_there:
+            changes["tools"] = self._with_those_there(changes["tools"])
         config = replace(self.config, **changes)
-        key, ours = self.agent_id, AGENT_FIELDS & changes.keys()
+        key, ours = self.agent_id, self._changed(config, AGENT_FIELDS & changes.keys())
         if key is not None and ours:
             params = _update_params(config, ours, self.config.metadata)
             self._wait(lambda: self._asked(self._update(key, version, params), f"the agent {key}"))
+        if "tools" in ours:
+            self._tools_there = frozenset()
+        is_moved = self.config.environment_params() != config.environment_params()
         self.config = config
-        if ENVIRONMENT_FIELDS & changes.keys():
+        if is_moved:
             self.environment_id = None
-        if self.session.id and (ours or ENVIRONMENT_FIELDS & changes.keys()):
+        if self.session.id and (ours or is_moved):
             self._put_session(HostedSession())
+
+    def _with_those_there(self, tools: Any) -> Any:
+        """`tools` as they were named, and beside them what the agent has there and had here."""
+        if not isinstance(tools, list | tuple) or not names_of(tools) <= self._tools_there:
+            return tools
+        named = names_of(tools)
+        kept = [tool for tool in self.config.tools if tool not in tools and not names_of([tool]) & named]
+        return [*tools, *kept]
+
+    def _changed(self, config: HostedAgentConfig, names: frozenset[str]) -> frozenset[str]:
+        """Which of the fields `names` of the agent on the server are other ones in `config`."""
+        before, after = self.config.agent_params(), config.agent_params()
+        for params in (before, after):
+            # Those that are there are there, whether they run here by now or not yet.
+            tools = params.get("tools", ())
+            params["tools"] = [tool for tool in tools if tool.get("name") not in self._tools_there]
+        return frozenset(name for name in names if before.get(name) != after.get(name))
 
     async def _update(self, agent_id: str, version: int | None, params: dict[str, Any]) -> None:
         if version is not None:

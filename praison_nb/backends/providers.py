@@ -66,6 +66,13 @@ def is_embedded(model: str) -> bool:
     return model in ("embedded", "smollm2") or model.startswith(("embedded/", "gguf:"))
 
 
+def embedded(model: str) -> str:
+    """`model`, which has to be one that runs in a process of ours. Raises ConfigError."""
+    if not is_embedded(model):
+        raise ConfigError(f"The embedded backend runs 'embedded' and 'gguf:PATH', not {model!r:.100}.")
+    return model
+
+
 def split(model: str) -> tuple[str, str]:
     """The provider's prefix and the model's own name.
 

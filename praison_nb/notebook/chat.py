@@ -238,7 +238,7 @@ class SessionWidget(FollowingWidget):
                 f"{model} needs a session of its own: `%%agent -s NAME -b {wanted} -m {model}`, then "
                 "`%agent chat -s NAME`."
             )
-        update(backend, {"model": model})
+        update(self._conversation, {"model": model})
 
     def _follow(self, conversation: Conversation) -> None:
         """Show another conversation from now on: the one that has the name now."""

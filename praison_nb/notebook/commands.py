@@ -9,6 +9,7 @@ from .. import backends, plain, render
 from ..backends.catalog import offers
 from ..errors import ConfigError
 from ..session import Status
+from .arguments import unquoted
 from .tables import Badge, show, table
 from .toolbox_magic import policy_command
 from .usage_settings import budget_command, price_command
@@ -87,7 +88,6 @@ def _reset(extension: Any, name: str) -> None:
 
 def _chat(extension: Any, rest: str) -> None:
     from .chat import chat
-    from .magics import unquoted
 
     # `-s NAME`, as %%agent has it, or the name alone.
     chat(unquoted(rest.removeprefix("-s").strip()) or None)._ipython_display_()

@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import backends
 from ..backends.base import Backend
+from ..backends.providers import embedded, is_embedded
 from ..run import Run
 from ..store import Record, Stored
 
@@ -45,12 +46,27 @@ def make(backend: Any, options: dict[str, Any]) -> Backend:
     return made
 
 
-def update(backend: Backend, options: dict[str, Any]) -> None:
-    """Change the agent where `options` are not what it has already."""
-    config = getattr(backend, "config", None)
+CHANGED = "begins a new session: the agent was changed"
+
+
+def update(conversation: Conversation, options: dict[str, Any]) -> None:
+    """Change the agent where `options` are not what it has already. Where it goes on in a new session, the
+    next turn says so. Raises ConfigError."""
+    backend = conversation.backend
+    config, session = getattr(backend, "config", None), backend.session
     changes = {key: value for key, value in options.items() if _option(config, key) != value}
     if changes:
         backend.update_agent(**changes)
+    if session.id and backend.session is not session:
+        conversation.notes, conversation.missed = [CHANGED], None
+
+
+def naming(backend: Any, options: dict[str, Any], model: str = "") -> dict[str, Any]:
+    """`options`, and the model that `backend` names: what is said to "embedded" must reach no other model.
+    `model` is what the conversation has. Raises ConfigError."""
+    if backend != "embedded":
+        return options
+    return {**options, "model": embedded(options.get("model", model if is_embedded(model) else "embedded"))}
 
 
 def _option(config: Any, key: str) -> Any:

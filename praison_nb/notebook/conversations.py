@@ -15,7 +15,7 @@ from ..run import Run
 from ..store import Stored, StoreError
 from ..turn import Turn
 from ..usage.place import here
-from .conversation import Conversation, make, update
+from .conversation import Conversation, make, naming, update
 from .restored import moment, restored
 
 SETTLE_SECONDS = 1.0
@@ -59,9 +59,11 @@ class Conversations:
             backend = backend_of(options.get("model"))
         existing = self._by_name.get(name)
         if existing is not None and (backend is None or _same(_asked_for(existing), backend)):
+            update(existing, naming(backend, options, existing.backend.model))
             if new:
+                # Now, when nothing can be refused any more.
                 existing.backend.reset_session()
-            update(existing.backend, options)
+                existing.notes, existing.missed = [], None
             return existing
         if existing is not None and not new:
             raise ConfigError(
@@ -75,7 +77,7 @@ class Conversations:
                     # Another kernel gave it this name.
                     live.name = name
                     self.put(live)
-                    update(live.backend, options)
+                    update(live, naming(backend, options, live.backend.model))
                     return live
                 return self.restore(stored, backend, **options)
             if stored.backend != "custom":
@@ -83,7 +85,7 @@ class Conversations:
                     f"begins anew; the conversation of {moment(stored)} on {stored.backend} is kept: "
                     f"`%agent resume {stored.id}`"
                 )
-        made = make(backend, options)
+        made = make(backend, naming(backend, options))
         if existing is not None:
             existing.backend.reset_session()
         conversation = self._by_name[name] = Conversation(name, backend, made, notes=notes)

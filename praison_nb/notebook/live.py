@@ -10,11 +10,11 @@ and the page sends {"kind": "stop" | "allow" | "allow_session" | "deny" | "ready
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import anywidget
-import ipykernel
 import traitlets
 
 from .. import loop, plain, render
@@ -24,7 +24,8 @@ from .display import KernelView
 from .pace import INTERVAL_SECONDS
 
 STATIC = Path(__file__).parent / "static"
-LISTENS = int(ipykernel.__version__.split(".")[0]) >= 7
+_ipykernel = sys.modules.get("ipykernel")
+LISTENS = _ipykernel is None or int(_ipykernel.__version__.split(".")[0]) >= 7
 """Before ipykernel 7 no click arrives while a cell runs."""
 
 

@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import sys
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
-from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+from IPython.core.magic_arguments import argument, magic_arguments
 from traitlets import Bool, Enum, Int, Unicode
 
-from .. import plain, tools
+from .. import tools
 from ..errors import ConfigError
+from .arguments import parsed
 from .usage_magic import UsageMagics
 
 if TYPE_CHECKING:
     from ..run import Run
-    from ..turn import Turn
 
 _CELL = "get_ipython().run_cell_magic('agent',"
 _COMPLETED = ("%%agent", "%agent")
 
 
-class TurnInterrupted(KeyboardInterrupt):
-    """The user interrupted the cell: later cells of a Run All must not run."""
-
-    def _render_traceback_(self) -> list[str]:
-        return ["KeyboardInterrupt: the turn was stopped; its text and usage so far are kept"]
+def can_await(shell: Any) -> bool:
+    """Whether the shell's cells may wait without blocking their kernel."""
+    return hasattr(shell, "kernel") and bool(shell.autoawait)
 
 
 def await_our_cells(lines: list[str]) -> list[str]:
@@ -90,13 +87,9 @@ class AgentMagics(Magics):
         OPENAI_API_KEY, else a running Ollama, else a small model embedded here. `%agent use …` sets
         another default. ■ (or Ctrl-C) stops the turn and keeps what there is. `%agent help` has more.
         """
-        arguments = parse_argstring(self.agent, line)
-        run = self._extension.begin(arguments, cell, self)
-        if arguments.bg:
-            return self._extension.background(run, arguments.out)
-        if _can_await(self.shell):
-            return self._extension.foreground(run, arguments.out)
-        return self._extension.blocking(run, arguments.out)
+        from .cell import run_cell
+
+        return run_cell(self._extension, parsed(self.agent, line), cell)
 
     @line_magic("agent")
     def agent_line(self, line: str) -> None:
@@ -126,10 +119,6 @@ class AgentMagics(Magics):
         run_command(self._extension, line)
 
 
-def _can_await(shell: Any) -> bool:
-    return hasattr(shell, "kernel") and bool(shell.autoawait)
-
-
 class Extension:
     """What `%load_ext praison_nb` adds to a shell, and takes away again."""
 
@@ -148,7 +137,7 @@ class Extension:
             for name, ours in table.items()
             if old.get(name) is not ours
         ]
-        if _can_await(shell):
+        if can_await(shell):
             shell.input_transformers_post.append(await_our_cells)
         for key in _COMPLETED:
             shell.set_hook("complete_command", self._complete, str_key=key)
@@ -193,47 +182,6 @@ class Extension:
                 if not chain:
                     del completers[key]
 
-    def begin(self, arguments: Any, cell: str, defaults: AgentMagics) -> Run:
-        """Start the turn that a cell asks for and show it."""
-        from ..usage.price_file import amount
-        from ..verdicts import ask_by_input
-        from .display import takes_clicks
-        from .fill import fill
-        from .toolbox_magic import tools_named
-        from .usage_settings import give_budget
-
-        backend = self.backend(arguments.backend or (None if arguments.model else defaults.backend))
-        session = unquoted(arguments.session)
-        conversation = self.conversations.get(
-            session or arguments.backend or "main",
-            backend,
-            new=arguments.new,
-            is_named=bool(session),
-            model=arguments.model or (None if arguments.backend else defaults.model) or None,
-            system=unquoted(arguments.system) or defaults.system or None,
-            max_turns=arguments.max_turns or defaults.max_turns or None,
-            tools=tools_named(arguments.tools, self.shell.user_ns),
-        )
-        prompt, notes = (cell, []) if arguments.raw else fill(cell, self.shell.user_ns)
-        in_terminal = not hasattr(self.shell, "kernel")
-        give_budget(conversation.backend)
-        if missed := self.conversations.attach(conversation):
-            self.show_missed(missed)
-        run: Run = self.conversations.begin(
-            conversation,
-            prompt.strip(),
-            notices=tuple(notes),
-            lend=not arguments.bg,
-            stream=in_terminal and not arguments.bg,
-            budget=arguments.budget and amount(arguments.budget, "--budget"),
-            asker=None if arguments.bg or takes_clicks(self.shell, defaults.live) else ask_by_input,
-        )
-        if not in_terminal:
-            from .display import show
-
-            show(run, self.shell, defaults.live, background=arguments.bg)
-        return run
-
     def show_missed(self, run: Run) -> None:
         """Show a turn that was taken up again, before whatever the cell does else."""
         if hasattr(self.shell, "kernel"):
@@ -242,48 +190,6 @@ class Extension:
             show(run, self.shell, self.magics.live, background=True)
         else:
             sys.stdout.write(f"{run.wait()!r}\n")
-
-    async def foreground(self, run: Run, name: str | None) -> None:
-        """Wait for the turn without blocking the kernel."""
-        try:
-            await run
-            await self.conversations.settled()
-        except (asyncio.CancelledError, KeyboardInterrupt):
-            self._keep(run.turn, name)
-            raise TurnInterrupted from None
-        self._end(run.turn, name)
-
-    def background(self, run: Run, name: str | None) -> Any:
-        """Leave the turn to itself. The Run is `_` and `name`: it can be awaited, waited for and stopped."""
-        self._keep(run, name)
-        return _nothing() if _can_await(self.shell) else None
-
-    def blocking(self, run: Run, name: str | None) -> None:
-        """Wait for the turn where nothing can be awaited; in a terminal, write the text as it comes."""
-        from .. import render
-
-        try:
-            for text in run.text():
-                sys.stdout.write(plain.clean(text))
-                sys.stdout.flush()
-        except KeyboardInterrupt:
-            self._keep(run.turn, name)
-            raise TurnInterrupted from None
-        finally:
-            if not hasattr(self.shell, "kernel"):
-                sys.stdout.write(f"\n{render.below_text(run.turn)}\n")
-        self._end(run.turn, name)
-
-    def _end(self, turn: Turn, name: str | None) -> None:
-        self._keep(turn, name)
-        if turn.error is not None:
-            raise turn.error
-
-    def _keep(self, turn: Turn | Run, name: str | None) -> None:
-        """The Turn as `_`, Out[n] and `name`; it is shown already, so it is not the cell's value."""
-        self.shell.displayhook.update_user_ns(turn)
-        if name:
-            self.shell.push({name: turn})
 
     def backend(self, name: str | None) -> Any:
         """What -b means by a name, as `find_backend` has it; None without one. Raises ConfigError."""
@@ -305,14 +211,3 @@ class Extension:
         if name in self.shell.user_ns:
             return backends.as_backend(self.shell.user_ns[name])
         return None
-
-
-async def _nothing() -> None:
-    """For the `await` that stands before our cells."""
-
-
-def unquoted(text: str | None) -> str | None:
-    """IPython's argument splitting keeps the quotes."""
-    if text and len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
-        return text[1:-1]
-    return text

@@ -9,7 +9,7 @@ from .. import backends, store
 from ..errors import ConfigError
 from ..session import Status
 from ..store import Stored, StoreError
-from .conversation import Conversation, make
+from .conversation import Conversation, make, naming, update
 
 
 def restored(stored: Stored, backend: Any = None, **options: Any) -> Conversation:
@@ -21,15 +21,13 @@ def restored(stored: Stored, backend: Any = None, **options: Any) -> Conversatio
             f"Session {name!r} ran on a {stored.backend} backend of the notebook's own: name the "
             "variable with -b to go on, or start over with --new."
         )
-    changes: dict[str, Any] = {}
     known: dict[str, Any] = {}
     if backend is None or isinstance(backend, str):
-        if stored.backend == "hosted":
-            # What its agent on the server was made with can be changed there only.
-            changes = {k: v for k, v in options.items() if k != "tools" and stored.options.get(k) != v}
         known = {k: v for k, v in stored.options.items() if stored.backend != "hosted" or k != "max_turns"}
-        kept = {k: v for k, v in options.items() if k not in changes}
-        made = backends.create(backend or stored.asked_for, **{**known, **kept})
+        options = naming(backend, options, known.get("model", ""))
+        # What a hosted agent was made with can be changed on its server only.
+        given = {} if stored.backend == "hosted" else options
+        made = backends.create(backend or stored.asked_for, **{**known, **given})
     else:
         made = make(backend, options)
     asked_for = stored.asked_for if backend is None else backend
@@ -57,9 +55,8 @@ def restored(stored: Stored, backend: Any = None, **options: Any) -> Conversatio
             conversation.missed = stored
         elif messages:
             conversation.notes.append("its last turn ended with the kernel and is not part of it")
-    if changes:
-        made.update_agent(**changes)
-        conversation.notes, conversation.missed = ["begins a new session: the agent was changed"], None
+    if made.name == "hosted":
+        update(conversation, options)
     return conversation
 
 

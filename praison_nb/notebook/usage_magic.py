@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from IPython.core.magic import Magics, line_magic, magics_class
-from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+from IPython.core.magic_arguments import argument, magic_arguments
+
+from .arguments import parsed
 
 
 @magics_class
@@ -32,4 +34,4 @@ class UsageMagics(Magics):
         """
         from .usage_report import report
 
-        report(self.shell, parse_argstring(self.usage, line))
+        report(self.shell, parsed(self.usage, line))

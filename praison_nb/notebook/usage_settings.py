@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 from decimal import ROUND_UP, Decimal
 from typing import Any
@@ -12,12 +11,13 @@ from ..errors import ConfigError
 from ..usage import budget, price_file, writer
 from ..usage.place import here
 from ..usage.schema import LedgerError
+from .arguments import words as split
 from .tables import show, table
 
 
 def price_command(shell: Any, line: str) -> None:
     """`%agent price [MODEL [--input USD --output USD … | --free | --forget]]`."""
-    words = shlex.split(line)
+    words = split(line)
     if not words:
         _show_prices(shell)
         return

@@ -133,6 +133,7 @@ def test_ids_are_saved_and_restored(server: HostedServer) -> None:
         "agent_version": 1,
         "environment_id": first.environment_id,
         "session_id": first.managed_session_id,
+        "tools": None,
     }
     second = hosted(server)
     second.restore_ids(ids)

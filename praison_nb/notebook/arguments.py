@@ -1,0 +1,41 @@
+"""The line of a magic in words."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from IPython.core.magic_arguments import parse_argstring
+
+from ..errors import ConfigError
+
+
+def parsed(magic: Any, line: str) -> Any:
+    """The arguments of `magic`, made with magic_arguments, in `line`. Raises ConfigError; UsageError for an
+    option that there is not."""
+    try:
+        found = parse_argstring(magic, line)
+    except ValueError as error:
+        raise _unclosed(line) from error
+    if (name := getattr(found, "out", None)) and not name.isidentifier():
+        raise ConfigError(f"-o takes the name of a variable, not {name!r:.60}.")
+    return found
+
+
+def words(line: str) -> list[str]:
+    """The words of `line`, in which quotes keep blanks. Raises ConfigError."""
+    try:
+        return shlex.split(line)
+    except ValueError as error:
+        raise _unclosed(line) from error
+
+
+def unquoted(text: str | None) -> str | None:
+    """IPython's argument splitting keeps the quotes."""
+    if text and len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
+        return text[1:-1]
+    return text
+
+
+def _unclosed(line: str) -> ConfigError:
+    return ConfigError(f"A quote is not closed in: {line.strip():.100} (an apostrophe needs quotes around).")

@@ -1,0 +1,118 @@
+"""Cells in unusual places, and cells that are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+import pytest
+
+from praison_nb.usage import usage
+from servers.hosted import HostedServer, Tokens, request, text
+from servers.hosted_agent import messages
+from servers.kernel import Kernel
+from servers.openai import OpenAIServer, reply
+
+
+@pytest.fixture
+def kernel(shared: Kernel) -> Kernel:
+    """The module's kernel, with no conversations left over."""
+    assert shared.run("%reload_ext praison_nb\n%agent use local").ok
+    return shared
+
+
+@pytest.fixture
+def far() -> Iterator[HostedServer]:
+    with HostedServer() as running:
+        yield running
+
+
+@pytest.fixture
+def hosted(far: HostedServer) -> Iterator[Kernel]:
+    with Kernel(env={"ANTHROPIC_API_KEY": far.api_key, "ANTHROPIC_BASE_URL": far.url}) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "--new --budget abc",
+        "--new --max-turns -1",
+        "--new -o not-a-name",
+        "-m other --budget abc",
+        '--system "x',
+    ],
+)
+def test_a_refused_cell_changes_nothing(kernel: Kernel, server: OpenAIServer, options: str) -> None:
+    kernel.run("%%agent -s kept\nRemember me")
+    error = kernel.run(f"%%agent -s kept {options}\nHi").error
+    assert error.startswith("ConfigError: ") and len(error.splitlines()) == 1
+    assert kernel.run("%%agent -s kept\nmore").ok
+    said = [message["content"] for message in server.bodies[-1]["messages"] if message["role"] == "user"]
+    assert said[-2:] == ["Remember me", "more"] and server.bodies[-1]["model"] == "gpt-4o-mini"
+
+
+def test_an_empty_cell_begins_nothing_anew(kernel: Kernel, server: OpenAIServer) -> None:
+    kernel.run("%%agent -s kept\nRemember me")
+    assert (
+        "The prompt is empty"
+        in kernel.run("nothing = ''\nget_ipython().run_cell_magic('agent', '-s kept --new', ' ')").error
+    )
+    assert kernel.run("%%agent -s kept\nmore").ok
+    assert "Remember me" in str(server.bodies[-1])
+
+
+@pytest.mark.parametrize(
+    "line", ['%agent price "x', '%usage --by "model', "%agent budget 1e400/day", "%%agent --budget 0\nHi"]
+)
+def test_a_line_that_cannot_be_read_is_one_line(kernel: Kernel, line: str) -> None:
+    error = kernel.run(line).error
+    assert error.startswith("ConfigError: ") and len(error.splitlines()) == 1
+
+
+def test_called_in_a_loop_the_turns_go_on_by_themselves(kernel: Kernel, server: OpenAIServer) -> None:
+    """Nobody awaits them, so nobody lends them the main thread: their functions run all the same."""
+    kernel.run("def count() -> int:\n    return 3")
+    for _ in range(2):
+        server.script(reply(calls=[("count", "{}")]), reply("Three."))
+    call = "get_ipython().run_cell_magic('agent', '-t count -s loop{}', prompt)"
+    loop = f"for prompt in ('one', 'two'):\n    {call}"
+    cell = kernel.run(loop.format(" -o run"))
+    assert cell.ok and "never awaited" not in cell.text
+    assert "Three." in kernel.run("(await run).text").text
+    cell = kernel.run(loop.format(" --bg -o run"))
+    assert cell.ok and "never awaited" not in cell.text
+    assert kernel.run("(await run).prompt").of("text/plain") == ["'two'"]
+    server.wait_for(lambda: len(server.bodies) >= 6)
+
+
+def test_a_used_up_budget_sends_nothing(hosted: Kernel, far: HostedServer) -> None:
+    far.script([request(text("dear"), usage=Tokens(1_000_000, 0))])
+    assert hosted.run("%%agent -b hosted -s dear\none").ok
+    assert usage()["cost"].sum() > Decimal("0.01")
+    hosted.run("%agent budget 0.01/day")
+    for line in ("%%agent -s dear", "%%agent -b hosted -s fresh", "%%agent -s dear --budget 5"):
+        cell = hosted.run(f"{line}\nmore")
+        assert cell.ok and "the day's budget of $0.01 is used up" in cell.text
+    assert messages(far) == ["one"] and len(far.sessions) == 1
+    hosted.run("%agent budget off/day")
+    assert hosted.run("%%agent -s dear\ntwo").of("text/markdown") == ["two"]
+
+
+def test_a_changed_hosted_agent_says_that_it_begins_anew(hosted: Kernel, far: HostedServer) -> None:
+    define = "def add(a: int, b: int) -> int:\n    return a + b"
+    note = "begins a new session: the agent was changed"
+    for _ in range(2):
+        hosted.run(define)
+        assert note not in hosted.run("%%agent -b hosted -s r -t add\none").text
+    assert len(far.sessions) == 1
+    hosted.restart()
+    hosted.run("%agent resume r")
+    hosted.run(define)
+    cell = hosted.run("%%agent -s r -t add\ntwo")
+    assert "goes on with the conversation of" in cell.text and note not in cell.text
+    assert len(far.sessions) == 1
+    for options in ("-m claude-opus-4-6", "--system Briefly."):
+        assert note in hosted.run(f"%%agent -s r -t add {options}\nthree").text
+    assert note not in hosted.run("%%agent -s r -t add\nfour").text
+    assert len(far.sessions) == 3
