@@ -168,13 +168,16 @@ def tool_line(call: ToolCall) -> str:
 
 
 def arguments(call: ToolCall, indent: int | None = None) -> str:
-    """The arguments for reading: the bare text when that is all, else JSON, in lines with `indent`."""
+    """The arguments for reading: the text when that is all, else JSON. With `indent` in lines, for somebody
+    who decides about them: it makes a difference which argument the text is."""
     try:
         values = json.loads(call.arguments)
     except ValueError:
         return call.arguments
     if isinstance(values, dict) and [type(value) for value in values.values()] == [str]:
-        return str(*values.values())
+        [(name, text)] = values.items()
+        between = "\n" if "\n" in text else " "
+        return text if indent is None else f"{name}:{between}{text}"
     return "" if values == {} else json.dumps(values, ensure_ascii=False, indent=indent)
 
 

@@ -197,10 +197,10 @@ def test_the_user_answers_before_a_tool_runs(kernel: Kernel, answer: str) -> Non
     page = Page(kernel, cell)
     state = page.wait_for(waits)
     assert state["panel"]["words"] == "running · waiting for you"
-    assert state["items"][0]["state"] == "asked" and state["items"][0]["arguments"] == "one"
+    assert state["items"][0]["state"] == "asked" and state["items"][0]["arguments"] == "command: one"
     page.send(kind=answer, call_id="ask0")
     if answer != "allow_session":
-        page.wait_for(lambda s: waits(s) and s["items"][-1]["arguments"] == "two")
+        page.wait_for(lambda s: waits(s) and s["items"][-1]["arguments"] == "command: two")
         page.send(kind=answer, call_id="ask1")
     kernel.finish(cell)
     assert cell.ok

@@ -193,5 +193,9 @@ def test_who_decides_about_a_call_sees_what_will_run() -> None:
     code = "# only look\rimport os\x0c; a = '\u202egniht'; b = '\ud83d'\n\tpass"
     call = ToolCall("c", "run_python", json.dumps({"code": code}), "function", 0.0, approval="asked")
     item = tool_item(call)
-    assert item["arguments"] == "# only look\\rimport os\\x0c; a = '\\u202egniht'; b = '�'\n\tpass"
+    assert item["arguments"] == "code:\n# only look\\rimport os\\x0c; a = '\\u202egniht'; b = '�'\n\tpass"
     assert item["line"].startswith("# only look import os")
+    # "Read a.csv" and "delete a.csv" are not one question.
+    for name in ("read", "delete"):
+        call = ToolCall("c", "files", json.dumps({name: "a.csv"}), "function", 0.0, approval="asked")
+        assert tool_item(call)["arguments"] == f"{name}: a.csv"
