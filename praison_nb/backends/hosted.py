@@ -17,14 +17,14 @@ from ..errors import ConfigError
 from ..events import Event
 from ..run import Run, Subscriber
 from ..turn import Turn
+from .hosted_agents import AgentLife
 from .hosted_client import explain
 from .hosted_config import HostedAgentConfig, names_of
-from .hosted_life import Life
 from .hosted_session import HostedSession
 from .hosted_turn import HostedTurn
 
 
-class HostedAgent(Life):
+class HostedAgent(AgentLife):
     """A backend whose agent loop runs on the provider's runtime. Agent, environment and session are created
     there when the first prompt is sent, and used again from then on.
 

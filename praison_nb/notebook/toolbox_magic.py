@@ -55,6 +55,11 @@ def policy_command(extension: Any, rest: str) -> None:
     for conversation in extension.conversations:
         # A yes for the session was given before this.
         conversation.backend.session.allowed_tools.discard(name)
+        for run in conversation.runs:
+            for call in run.turn.waiting:
+                if call.name == name and policy != "ask":
+                    # The question that stands is answered by this.
+                    (run.approve if policy == "allow" else run.deny)(call.id)
     said = {"allow": "runs without asking", "ask": "asks before each call", "deny": "never runs"}[policy]
     tables.show(extension.shell, f"{name} {said}, for all agents of this kernel.")
 

@@ -70,5 +70,5 @@ def write(frame: pd.DataFrame, path: str, kind: str) -> Path:
             "Parquet needs pyarrow: pip install 'praison-nb[analysis]', or write --csv."
         ) from None
     except OSError as error:
-        raise ConfigError(f"{file} cannot be written: {error.strerror}.") from error
+        raise ConfigError(f"{file} cannot be written: {error.strerror or error}.") from error
     return file

@@ -91,3 +91,17 @@ def test_an_interrupt_at_the_question_stops_the_turn(
     kernel.interrupt()
     assert "KeyboardInterrupt: the turn was stopped" in kernel.finish(cell).error
     assert "('interrupted', 'denied')" in kernel.run("turn.stop_reason, turn.tools[-1].approval").text
+
+
+def test_a_policy_answers_the_question_that_stands(
+    kernel: Kernel, server: OpenAIServer, tmp_path: Path
+) -> None:
+    kernel.run(f"%cd -q {tmp_path}")
+    for policy in ("deny", "allow"):
+        server.script(WRITE, reply("Then."))
+        cell = kernel.run(f"%%agent --bg -t write_file -s {policy} -o run\nWrite.")
+        kernel.read_until(lambda cell=cell: "wants to run" in cell.text)
+        assert kernel.run(f"%agent policy write_file {policy}").ok
+        assert "Then." in kernel.run("(await run).text").text
+        assert (tmp_path / "a.txt").exists() == (policy == "allow")
+        kernel.run("%agent policy write_file ask")
