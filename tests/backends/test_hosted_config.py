@@ -49,7 +49,7 @@ def policy(kind: Any, **more: Any) -> dict[str, Any]:
         ({"tools": ["bash"]}, "No tool 'bash'. There are run_python"),
         ({"tools": [{"type": "bash"}]}, "tools: the type 'bash' is none of"),
         ({"tools": [{"name": "x"}]}, "tools: the type None"),
-        ({"tools": [lambda: 1]}, "define it with def"),
+        ({"tools": [lambda: 1]}, "define a function with def"),
         ({"tools": [look_up, look_up]}, "Two tools are named look_up"),
         ({"tools": [look_up, CUSTOM]}, "tools: two are named look_up"),
         ({"tools": [{**CUSTOM, "name": "with blank"}]}, "1 to 128 letters"),

@@ -173,7 +173,7 @@ def test_approvals(lab: Server, page: Page, answer: str) -> None:
     notebook.run(3)
     view = notebook.view(3)
     question = view.get_by_role("group", name="bash wants to run")
-    expect(question.locator("pre")).to_have_text("rm -rf build/ && make all")
+    expect(question.locator("pre")).to_have_text("command: rm -rf build/ && make all")
     expect(view.locator(".pnb-status")).to_have_text("running · waiting for you")
     # By the keyboard: the question's text, then its buttons, in their order.
     question.locator("pre").focus()
@@ -182,7 +182,7 @@ def test_approvals(lab: Server, page: Page, answer: str) -> None:
     assert page.evaluate("document.activeElement.textContent") == answer
     page.keyboard.press("Enter")
     if "session" not in answer:
-        expect(question.locator("pre")).to_have_text("make test")
+        expect(question.locator("pre")).to_have_text("command: make test")
         question.get_by_role("button", name=answer).click()
     still = notebook.cell(3).locator(".jp-OutputArea")
     expect(still).to_contain_text("It is built.")
