@@ -172,7 +172,7 @@ def arguments(call: ToolCall, indent: int | None = None) -> str:
     who decides about them: it makes a difference which argument the text is."""
     try:
         values = json.loads(call.arguments)
-    except ValueError:
+    except (ValueError, RecursionError):
         return call.arguments
     if isinstance(values, dict) and [type(value) for value in values.values()] == [str]:
         [(name, text)] = values.items()

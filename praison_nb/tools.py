@@ -19,11 +19,13 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from .errors import ConfigError
+from .plain import of_error, short
 
 Policy = Literal["allow", "ask", "deny"]
 """Whether a tool runs at once, after the user's yes, or never."""
@@ -45,12 +47,24 @@ def check_policy(tool: str, policy: object) -> Policy:
     raise ConfigError(f"The policy of {tool} must be allow, ask or deny, not {policy!r:.60}.")
 
 
-def check_policies(policies: Mapping[str, str]) -> None:
-    """Raises ConfigError unless `policies` are policies by tools' names."""
+class CheckedPolicies(dict[str, Policy]):
+    """Policies that named tools which there were. They stay as they are when the agent gets other tools."""
+
+
+def check_policies(policies: Mapping[str, str], tools: Iterable[str], also: str = "") -> CheckedPolicies:
+    """`policies` if they are policies by the names of `tools`. Raises ConfigError, which says `also` where a
+    tool is not among them."""
+    if isinstance(policies, CheckedPolicies):
+        return policies
     if not isinstance(policies, Mapping):
         raise ConfigError(f"policies must be a dict such as {{'run_python': 'ask'}}, not {policies!r:.60}.")
-    for tool, policy in policies.items():
-        check_policy(tool, policy)
+    known = dict.fromkeys(tools)
+    for tool in policies:
+        if tool not in known:
+            raise ConfigError(
+                f"policies: no tool {tool!r:.60} runs here. There are {', '.join(known)}.{also}"
+            )
+    return CheckedPolicies({tool: check_policy(tool, policy) for tool, policy in policies.items()})
 
 
 class ToolError(Exception):
@@ -83,23 +97,9 @@ class Tool:
         if not callable(function):
             raise ConfigError(f"A tool must be a Python function, not {type(function).__name__}.")
         from docstring_parser import parse
-        from pydantic import TypeAdapter
-        from pydantic.errors import PydanticUserError
 
-        name = getattr(function, "__name__", "")
-        if not name.isidentifier():
-            raise ConfigError("A tool needs a name: define it with def, not as a lambda.")
-        try:
-            as_type: Any = function
-            schema = TypeAdapter[Any](as_type).json_schema()
-        except (PydanticUserError, NameError, TypeError) as error:
-            reason = str(error).splitlines()[0]
-            raise ConfigError(
-                f"Tool {name}: a model cannot give one of its parameters. "
-                f"Use types that JSON has (str, int, float, bool, list, dict). {reason}"
-            ) from error
-        if schema.get("type") != "object":
-            raise ConfigError(f"Tool {name}: positional-only parameters cannot be given by name.")
+        name = _name(function)
+        schema = _schema(name, function)
         doc = parse(inspect.getdoc(function) or "")
         texts = {parameter.arg_name: parameter.description for parameter in doc.params}
         for parameter, part in schema.get("properties", {}).items():
@@ -118,12 +118,96 @@ class Tool:
         Raises ToolArgumentError at once where they are no JSON object."""
         try:
             values = json.loads(arguments or "{}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ToolArgumentError(f"The arguments are not JSON: {error}") from error
         if not isinstance(values, dict):
             raise ToolArgumentError("The arguments must be a JSON object.")
         call = _call_async if self.is_async else _call
         return functools.partial(call, self.function, values)
+
+
+def _name(function: Callable[..., Any]) -> str:
+    name = str(getattr(function, "__name__", "<none>"))
+    if name.startswith("<"):
+        kind = "lambda" if name == "<lambda>" else type(function).__name__
+        raise ConfigError(f"A tool needs a name, which a {kind} has not: define a function with def.")
+    if not re.fullmatch("[A-Za-z0-9_-]{1,64}", name):
+        raise ConfigError(
+            f"Tool {short(name, 80)}: models' servers take names of 1 to 64 characters, which are a-z, A-Z, "
+            "0-9, _ or -: rename it."
+        )
+    return name
+
+
+def _schema(name: str, function: Callable[..., Any]) -> dict[str, Any]:
+    """The JSON schema of the function's arguments. Raises ConfigError where a model cannot give them."""
+    parameters = _parameters(function)
+    for parameter in parameters:
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            raise ConfigError(
+                f"Tool {name}: a model gives arguments by name, and *{parameter.name} has none for them: "
+                "take a list."
+            )
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            raise ConfigError(
+                f"Tool {name}: a model gives arguments by name, and {parameter.name} is positional-only."
+            )
+    try:
+        schema = _json_schema(function)
+    except Exception as error:
+        which = next((each.name for each in parameters if not _can_be_given(function, each)), "")
+        raise ConfigError(
+            f"Tool {name}: a model cannot give {f'the parameter {which}' if which else 'its parameters'}. "
+            f"Use types that JSON has (str, int, float, bool, list, dict). {_reason(error)}"
+        ) from error
+    if schema.get("type") != "object":
+        raise ConfigError(f"Tool {name}: a model gives arguments by name, and {name} has no names for them.")
+    return schema
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (ValueError, TypeError):
+        # Some that are written in C have no signature.
+        return []
+
+
+def _can_be_given(function: Callable[..., Any], parameter: inspect.Parameter) -> bool:
+    def alone() -> None: ...
+
+    alone.__module__ = function.__module__
+    alone.__annotations__ = {parameter.name: parameter.annotation}
+    alone.__signature__ = inspect.Signature([parameter])  # type: ignore[attr-defined]
+    try:
+        _json_schema(alone)
+    except Exception:
+        return False
+    return True
+
+
+def _json_schema(function: Any) -> dict[str, Any]:
+    from pydantic import TypeAdapter
+    from pydantic.json_schema import GenerateJsonSchema
+
+    class Schema(GenerateJsonSchema):
+        def default_schema(self, schema: Any) -> dict[str, Any]:
+            """A default that JSON has not is left out: the function uses it all the same."""
+            try:
+                json.dumps(self.encode_default(schema.get("default")), allow_nan=False)
+            except Exception:
+                return self.generate_inner(schema["schema"])
+            return super().default_schema(schema)
+
+    return TypeAdapter[Any](function).json_schema(schema_generator=Schema)
+
+
+def _reason(error: Exception) -> str:
+    from pydantic_core import SchemaError
+
+    # Pydantic's own end with an address, and those of its core begin with the places that lead to the reason.
+    lines = of_error(error).splitlines()
+    return short(lines[-1 if isinstance(error, SchemaError) else 0], 200)
 
 
 def tools_of(functions: Iterable[Callable[..., Any] | Tool]) -> dict[str, Tool]:

@@ -19,7 +19,7 @@ def describe(value: Any, limit: int = LIMIT) -> str:
     >>> describe({"a": [1, 2]}), describe("as it is")
     ('{"a": [1, 2]}', 'as it is')
     """
-    return bounded(_text(value), limit)
+    return bounded(text_of(value), limit)
 
 
 def bounded(text: str, limit: int = LIMIT) -> str:
@@ -34,7 +34,8 @@ def bounded(text: str, limit: int = LIMIT) -> str:
     return f"{text[:half]}\n[… {len(text) - 2 * half:,} characters left out …]\n{text[-half:]}"
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """All that `describe` would tell of `value` if there were no limit."""
     if isinstance(value, str):
         return value
     pandas = sys.modules.get("pandas")

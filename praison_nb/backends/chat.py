@@ -108,7 +108,7 @@ def _sendable_name(name: str) -> str:
 def _sendable(arguments: str) -> str:
     try:
         values = json.loads(arguments or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         values = None
     return (arguments or "{}") if isinstance(values, dict) else json.dumps({"not_an_object": arguments})
 
@@ -175,7 +175,7 @@ def chosen_call(text: str) -> CallParts | None:
     try:
         call = json.loads(text)
         return CallParts(f"call_{new_id()[:24]}", call["name"], json.dumps(call["arguments"]))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

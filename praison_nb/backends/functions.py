@@ -13,7 +13,7 @@ from ..lend import ToolInterrupted
 from ..plain import SHOWN_CHARACTERS, of_error, short
 from ..run import Run
 from ..tools import Tool, ToolError, policy_of
-from ..values import describe
+from ..values import bounded, text_of
 from ..verdicts import NO
 
 STOPPED = "The user stopped the turn."
@@ -102,10 +102,14 @@ async def told(run: Run, function: Callable[[], Any], is_async: bool) -> str:
     """What the user's function returns, as the model is told it. Making text of a value is the user's code
     too: it runs where the function does."""
 
+    # Hidden before it is cut, which would leave half of a secret.
     async def later() -> str:
-        return describe(await function())
+        return bounded(toolbox.hide(text_of(await function())))
 
-    return toolbox.hide(await run.call(later if is_async else lambda: describe(function()), is_async))
+    def now() -> str:
+        return bounded(toolbox.hide(text_of(function())))
+
+    return str(await run.call(later if is_async else now, is_async))
 
 
 def _shown_length(arguments: str) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ConfigError
-from ..toolbox import resolve
+from ..toolbox import NAMES, resolve
 from ..tools import check_policies
 from .providers import is_embedded
 
@@ -75,17 +75,17 @@ class LocalAgentConfig:
         if not self.model.startswith("gguf:"):
             return self.model
         path = os.path.expanduser(self.model.removeprefix("gguf:"))
-        return f"gguf:{os.path.join(self.working_dir, path)}"
+        return f"gguf:{os.path.join(self.working_dir or '', path)}"
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, str) or not self.model.strip():
             raise ConfigError("model must name a model, such as 'gpt-4o-mini' or 'embedded'.")
         if not isinstance(self.max_turns, int) or self.max_turns < 1:
             raise ConfigError(f"max_turns must be a whole number from 1, not {self.max_turns!r}.")
-        if self.timeout is not None and not self.timeout > 0:
+        if self.timeout is not None and not (isinstance(self.timeout, int | float) and self.timeout > 0):
             raise ConfigError(f"timeout must be a number of seconds above 0, not {self.timeout!r}.")
-        check_policies(self.policies)
         names = resolve(self.tools, self.working_dir)
+        object.__setattr__(self, "policies", check_policies(self.policies, [*NAMES, *names]))
         if self.tool_choice not in ("auto", "required", "none", *names):
             known = ", ".join(["auto", "required", "none", *names])
             raise ConfigError(f"tool_choice={self.tool_choice!r} is none of: {known}.")

@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from ..plain import of_error, short
+from ..toolbox.hiding import hide
 from ..values import describe
 
 # What stands in single braces on one line: {{this}} is a template's, not ours.
@@ -24,6 +26,11 @@ def fill(
     """The prompt with `{name}`, `{df.shape}`, `{len(rows)}` and the like filled, and a line for each one
     that could not be."""
     problems: list[str] = []
+
+    def left(braces: str, why: str) -> str:
+        problems.append(f"{short(braces, 60)} is left as it is: {short(hide(why), 200)}")
+        return braces
+
     scope = dict(variables)  # eval adds to it
 
     def value(match: re.Match[str]) -> str:
@@ -34,10 +41,11 @@ def fill(
         try:
             return text_of(eval(code, scope))
         except NameError as error:
-            problems.append(f"{match[0]} is left as it is: {error.name or source} is not defined")
-        except Exception as error:
-            problems.append(f"{match[0]} is left as it is: {type(error).__name__}: {error}")
-        return match[0]
+            return left(match[0], f"{error.name or source} is not defined")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            return left(match[0], of_error(error))
 
     return _BRACES.sub(value, prompt), problems
 

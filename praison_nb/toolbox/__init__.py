@@ -7,15 +7,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import os
-import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Any
 
 from ..errors import ConfigError
+from ..lend import apart
 from ..tools import Policy, Tool, tools_of
+from .hiding import HIDDEN as HIDDEN
+from .hiding import hide as hide
 
 NAMES = ("run_python", "inspect", "read_file", "write_file", "list_files", "execute_command")
 
@@ -23,11 +24,7 @@ Call = Callable[[Callable[[], Any], bool], Awaitable[Any]]
 """`run.call`: runs a function (awaited where the second is True) where the user's own functions run."""
 
 
-async def _call_apart(function: Callable[[], Any], is_async: bool) -> Any:
-    return await (function() if is_async else asyncio.to_thread(function))
-
-
-def make(name: str, working_dir: str = "", call: Call = _call_apart) -> Tool:
+def make(name: str, working_dir: str = "", call: Call = apart) -> Tool:
     """The tool `name`. Files and commands stay in `working_dir`, by default the notebook's folder; both are
     looked up now, and once. Raises ConfigError for a name or a folder that there is not."""
     from . import commands, files, python, variables
@@ -55,41 +52,21 @@ def _folder(working_dir: str) -> str:
         folder = os.path.realpath(os.path.join(place.current(), os.path.expanduser(working_dir or ".")))
     except FileNotFoundError:
         raise ConfigError("The notebook's folder does not exist any more: %cd to another.") from None
+    except ValueError:
+        raise ConfigError(f"working_dir={working_dir!r:.200} is no path.") from None
     if not os.path.isdir(folder):
         raise ConfigError(f"working_dir={working_dir!r:.200}: there is no folder {folder!r:.200}.")
     return folder
 
 
 def resolve(
-    tools: Iterable[Callable[..., Any] | str], working_dir: str = "", call: Call = _call_apart
-) -> Any:
+    tools: Iterable[Callable[..., Any] | str], working_dir: str = "", call: Call = apart
+) -> dict[str, Tool]:
     """The tools by name: the user's functions, and ours where a string names one. Raises ConfigError."""
     if isinstance(tools, str):
         raise ConfigError(f"tools must be a list, such as [{tools!r:.60}].")
+    if not isinstance(tools, Collection):
+        raise ConfigError(f"tools must be a list of functions and names, not {type(tools).__name__}.")
+    if working_dir is not None and not isinstance(working_dir, str | os.PathLike):
+        raise ConfigError(f"working_dir must be a folder's path, not {working_dir!r:.60}.")
     return tools_of(make(tool, working_dir, call) if isinstance(tool, str) else tool for tool in tools)
-
-
-HIDDEN = "[key]"
-"""What stands in a secret's place."""
-_SHORTEST_SECRET = 8
-_SECRET_NAME = re.compile("KEY|TOKEN|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
-
-
-def is_secret(variable: str) -> bool:
-    """Whether an environment variable's name says that it holds a secret.
-
-    >>> is_secret("OPENAI_API_KEY"), is_secret("HOME")
-    (True, False)
-    """
-    return bool(_SECRET_NAME.search(variable))
-
-
-def hide(text: str) -> str:
-    """`text` without the secrets of this process's environment."""
-    if len(text) < _SHORTEST_SECRET:
-        # Most of what code prints: walking the environment takes far longer than printing.
-        return text
-    for name, value in os.environ.items():
-        if len(value) >= _SHORTEST_SECRET and value in text and is_secret(name):
-            text = text.replace(value, HIDDEN)
-    return text

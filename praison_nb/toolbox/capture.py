@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from ..values import bounded
 from .excerpt import Excerpt
+from .hiding import hide
 
 SHOWN_CHARACTERS = 2_000_000
 """All that one call displays, its pictures too; what is more shows as a short text, or not at all."""
@@ -44,6 +45,8 @@ def captured(output: Excerpt, shell: Any) -> Iterator[None]:
         stack.callback(_tell_what_is_missing, output, displayed)
         for stream in {sys.stdout, sys.stderr}:
             replace(stream, "write", _recording(stream.write, output))
+            # The kernel prints with it afterwards.
+            replace(stream, "close", lambda: None)
         # The code may put others in their place.
         replace(sys, "stdout", sys.stdout)
         replace(sys, "stderr", sys.stderr)
@@ -76,7 +79,8 @@ def _recording(write: Callable[[str], Any], output: Excerpt) -> Callable[[str], 
 
 
 class _Displayed:
-    """What this thread displays; other threads display for other cells."""
+    """What this thread displays, without the secrets of the environment; other threads display for other
+    cells."""
 
     def __init__(self) -> None:
         self.is_cut = False
@@ -87,6 +91,7 @@ class _Displayed:
         content = message["content"]
         if "data" not in content:
             return message
+        content["data"] = {mime: _shown(mime, part) for mime, part in content["data"].items()}
         if _size(content["data"]) > self._room:
             text = bounded(str(content["data"].get("text/plain", "")))
             content["data"], content["metadata"] = {"text/plain": text}, {}
@@ -97,6 +102,21 @@ class _Displayed:
         if message["msg_type"] == "display_data":
             self._room -= size
         return message
+
+
+def _shown(mime: str, part: Any) -> Any:
+    # Pictures are base64, but for those that are text.
+    return part if mime.startswith("image/") and mime != "image/svg+xml" else _hidden(part)
+
+
+def _hidden(part: Any) -> Any:
+    if isinstance(part, str):
+        return hide(part)
+    if isinstance(part, dict):
+        return {key: _hidden(inner) for key, inner in part.items()}
+    if isinstance(part, list | tuple):
+        return [_hidden(inner) for inner in part]
+    return part
 
 
 def _size(data: dict[str, Any]) -> int:

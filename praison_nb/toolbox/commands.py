@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ..tools import ToolError
-from . import is_secret
 from .excerpt import Excerpt
 from .folder import check_root
+from .hiding import is_secret
 from .seconds import Seconds, limited
 
 REST_SECONDS = 1.0

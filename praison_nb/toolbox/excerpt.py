@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from ..values import LIMIT
-from . import hide
+from .hiding import hide
 
 
 class Excerpt:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import operator
 import sys
 from collections.abc import Callable, Sized
 from typing import TYPE_CHECKING, Any
 
+from ..plain import of_error, short
 from ..tools import ToolError
-from ..values import bounded, describe
+from ..values import bounded, text_of
+from .hiding import HIDDEN, hide, hide_named, is_secret
 from .main_thread import shell, supervise
 
 if TYPE_CHECKING:
@@ -19,6 +22,9 @@ SECONDS = 20.0
 HEAD_CHARACTERS = 4000
 HEAD_ITEMS = 20
 MOST_NAMES = 200
+_LISTS = (list, tuple, set, frozenset)
+_TEXTS = (str, bytes, bytearray, dict, *_LISTS)
+"""What may hold a secret, where a variable's name says so: a tokenizer or a number of tokens does not."""
 
 
 def tool(call: Call) -> Callable[..., Any]:
@@ -47,15 +53,19 @@ def look(name: str) -> str:
     if name not in variables:
         raise ToolError(f"There is no variable {name!r:.60}. Call inspect without a name to list them.")
     value = variables[name]
-    return f"{name}: {_told(_kind, value)}\n{bounded(_told(_head, value), HEAD_CHARACTERS)}"
+    is_hidden = is_secret(name) and isinstance(value, _TEXTS)
+    return f"{name}: {_told(_kind, value)}\n{HIDDEN if is_hidden else _told(_head, value)}"
 
 
 def _told(say: Callable[[Any], str], value: Any) -> str:
     """What there is to say of a value. Looking at it runs code of its class, which may raise anything."""
     try:
         return say(value)
-    except (Exception, SystemExit) as error:
-        return f"{type(value).__name__}, which raised {type(error).__name__} when it was looked at"
+    except KeyboardInterrupt:
+        # It may be the user's, who waits for too long.
+        raise
+    except BaseException as error:
+        return f"<{type(value).__name__}, which cannot be looked at: {short(hide(of_error(error)), 200)}>"
 
 
 def _variables() -> dict[str, Any]:
@@ -88,12 +98,15 @@ def _kind(value: Any) -> str:
 
 
 def _head(value: Any) -> str:
-    if isinstance(value, dict):
-        return describe(dict(list(value.items())[:HEAD_ITEMS]), HEAD_CHARACTERS)
-    if isinstance(value, list | tuple | set | frozenset):
-        import itertools
-
-        return describe(list(itertools.islice(value, HEAD_ITEMS)), HEAD_CHARACTERS)
+    # No secret is cut in two before it is hidden.
     if isinstance(value, str | bytes):
-        return describe(value[:HEAD_CHARACTERS])
-    return describe(value, HEAD_CHARACTERS)
+        return _without_secrets(value[: 2 * HEAD_CHARACTERS])[:HEAD_CHARACTERS]
+    if isinstance(value, dict):
+        value = dict(itertools.islice(value.items(), HEAD_ITEMS))
+    elif isinstance(value, _LISTS):
+        value = list(itertools.islice(value, HEAD_ITEMS))
+    return bounded(_without_secrets(value), HEAD_CHARACTERS)
+
+
+def _without_secrets(value: Any) -> str:
+    return hide_named(hide(text_of(value)))

@@ -108,6 +108,7 @@ def test_tool_calls_run_and_their_results_go_back(openai_server: OpenAIServer) -
         ("add", '{"a": 1, "z": 2}', "z: Unexpected keyword argument"),
         ("add", '{"a": ', "not JSON"),
         ("add", "[1]", "must be a JSON object"),
+        ("add", "[" * 100_000, "not JSON"),
         ("nobody", "{}", "no tool 'nobody'"),
         ("boom", "{}", "ZeroDivisionError"),
         ("leave", "{}", "SystemExit"),
@@ -437,6 +438,13 @@ def test_update_agent_keeps_the_conversation(openai_server: OpenAIServer) -> Non
         ({"model": ""}, "model must name"),
         ({"max_turns": 0}, "max_turns"),
         ({"timeout": -1}, "timeout"),
+        ({"timeout": "5"}, "timeout"),
+        ({"tools": None}, "tools must be a list of functions and names, not NoneType"),
+        ({"tools": add}, "tools must be a list of functions and names, not function"),
+        ({"tools": (tool for tool in [add])}, "tools must be a list of functions and names, not generator"),
+        ({"working_dir": 5}, "working_dir must be a folder's path, not 5"),
+        ({"working_dir": 5, "tools": ["read_file"]}, "working_dir must be a folder's path, not 5"),
+        ({"working_dir": "a\0b", "tools": ["read_file"]}, "is no path"),
         ({"tools": [add, add]}, "Two tools"),
         ({"tools": [lambda x: x]}, "name"),
         ({"tools": ["add"]}, "function"),
@@ -469,7 +477,9 @@ def test_a_proxy_is_not_for_servers_on_this_machine(
     assert ask(local(openai_server), "echo me").text == "echo me"
 
 
-@pytest.mark.parametrize("arguments", ['{"path": "a', "[1]", "null", "", '{"half": "\\ud83d"}'])
+@pytest.mark.parametrize(
+    "arguments", ['{"path": "a', "[1]", "null", "", '{"half": "\\ud83d"}', "[" * 100_000]
+)
 def test_a_call_that_is_none_ends_no_conversation(openai_server: OpenAIServer, arguments: str) -> None:
     """Servers that read the history's calls would refuse every later request."""
     openai_server.script(reply(calls=[("no such/tool", arguments)]), reply("I see."), reply("Next."))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from praison_nb import Agent, LocalAgent, LocalAgentConfig, Turn
+from praison_nb import Agent, HostedAgentConfig, LocalAgent, LocalAgentConfig, Turn
 from praison_nb import errors as e
 from praison_nb.events import ApprovalAnswered, ApprovalAsked, Event, ToolFinished
 from praison_nb.plain import SHOWN_CHARACTERS
@@ -18,6 +19,8 @@ from praison_nb.run import Run
 from praison_nb.tools import policies
 from servers.openai import DONE, OpenAIServer, call, chunk, reply
 from servers.waiting import until
+
+CUSTOM = {"type": "custom", "description": "It is theirs.", "input_schema": {"type": "object"}}
 
 
 @pytest.fixture(autouse=True)
@@ -282,6 +285,31 @@ def test_every_tool_finishes_once(openai_server: OpenAIServer, tmp_path: Path) -
     assert len(turn.tools) == 5 and sum(isinstance(event, ToolFinished) for event in events) == 5
 
 
+def pay() -> str:
+    return "paid"
+
+
+def test_policies_stay_when_the_tools_change(openai_server: OpenAIServer) -> None:
+    agent = local(openai_server, tools=[pay], policies={"pay": "deny", "run_python": "deny"})
+    agent.update_agent(tools=["inspect"])
+    agent.update_agent(model="other")
+    agent.update_agent(tools=[pay])
+    openai_server.script(reply(calls=[("pay", "{}")]), reply("ok"))
+    assert agent.begin("Hi").wait().tools[0].result == "The user does not allow pay."
+    with pytest.raises(e.ConfigError, match="no tool 'pya' runs here"):
+        agent.update_agent(policies={"pya": "allow"})
+    assert agent.config.policies["pay"] == "deny"
+
+
+def test_the_policies_of_a_hosted_agent_are_of_what_runs_here() -> None:
+    tools = [pay, {"type": "agent_toolset_20260401"}, {**CUSTOM, "name": "elsewhere"}]
+    config = HostedAgentConfig(tools=tools, policies={"pay": "ask", "run_python": "deny"})
+    assert dataclasses.replace(config, tools=[]).policies == {"pay": "ask", "run_python": "deny"}
+    for name in ("pya", "bash", "elsewhere"):
+        with pytest.raises(e.ConfigError, match=f"no tool '{name}' runs here.*, pay.*permission_policy"):
+            HostedAgentConfig(tools=tools, policies={name: "ask"})
+
+
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
@@ -290,6 +318,9 @@ def test_every_tool_finishes_once(openai_server: OpenAIServer, tmp_path: Path) -
         ({"tools": ["inspect", "inspect"]}, "Two tools"),
         ({"tools": ["read_file"], "working_dir": "/no/such/place"}, "there is no folder '/no/such/place'"),
         ({"policies": {"run_python": "maybe"}}, "run_python must be allow, ask or deny"),
+        ({"policies": "run_python"}, "policies must be a dict"),
+        ({"policies": {"run_pyhton": "deny"}}, "no tool 'run_pyhton' runs here. There are run_python, "),
+        ({"policies": {"pya": "ask"}, "tools": [pay]}, "no tool 'pya' runs here. .* execute_command, pay"),
     ],
 )
 def test_a_config_that_cannot_work(fields: dict[str, Any], told: str) -> None:

@@ -93,6 +93,10 @@ def test_a_plot_lands_in_the_cell(kernel: Kernel, server: OpenAIServer) -> None:
         ("import os; os.kill(os.getpid(), 2)", "interrupted by the user"),
         ("def f(): f()\nf()", "RecursionError"),
         ("import sys; sys.stdout = None", "(no output)"),
+        ("import sys; sys.stdout.close(); sys.stderr.close(); print('on')", "on"),
+        ("import sys\nwith sys.stdout: pass", "(no output)"),
+        ("class Bad:\n    def __repr__(self): raise SystemExit(3)\nBad()", "SystemExit: 3"),
+        ("class Bad:\n    def __repr__(self): raise GeneratorExit\nBad()", "GeneratorExit"),
         ("x = (", "was never closed"),
         ("await x", "SyntaxError"),
         ("!touch pwned", "SyntaxError"),
@@ -169,6 +173,54 @@ def test_what_is_displayed_is_bounded(kernel: Kernel, server: OpenAIServer) -> N
     assert "there was more than is shown here" in cell.text and len(json.dumps(cell.outputs)) < 3_000_000
     # The user's own is shown whole.
     assert len(kernel.run("display('x' * 3_000_000)").text) > 3_000_000
+
+
+SECRETS = {"MY_DB_PASSWORD": "hunter2hunter2", "CLOUD_CREDENTIALS": '{"private_key": "BEGIN\\nabcdef\\n"}\n'}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "os.environ['MY_DB_PASSWORD']",
+        "dict(os.environ)",
+        "os.environ",
+        "print(os.environ)",
+        "pd.DataFrame({'a': [os.environ['MY_DB_PASSWORD']]})",
+        "pd.DataFrame({'a': [os.environ['CLOUD_CREDENTIALS']]})",
+        "display(HTML('<b>' + os.environ['MY_DB_PASSWORD']), Markdown(os.environ['CLOUD_CREDENTIALS']))",
+        "display(JSON({'a': [os.environ['CLOUD_CREDENTIALS']]}))",
+        "display('x', display_id='d')\nupdate_display(os.environ['MY_DB_PASSWORD'], display_id='d')",
+        "display(SVG('<svg><text>' + os.environ['MY_DB_PASSWORD'] + '</text></svg>'))",
+        "def f(): raise ValueError(os.environ['CLOUD_CREDENTIALS'])\nf()",
+        "display('x' * 2_000_000 + os.environ['MY_DB_PASSWORD'])",
+    ],
+)
+def test_no_secret_of_the_environment_shows(kernel: Kernel, server: OpenAIServer, code: str) -> None:
+    kernel.run(f"import os\nimport pandas as pd\nos.environ |= {SECRETS!r}")
+    kernel.run("from IPython.display import HTML, JSON, Markdown, SVG, update_display")
+    call_python(server, code)
+    cell = kernel.run("%%agent -t run_python -s secretive\nShow.")
+    assert cell.ok and "[key]" in json.dumps(cell.outputs) + sent_back(server)
+    for part in ("hunter2", "abcdef"):
+        assert part not in json.dumps(cell.outputs) and part not in json.dumps(server.bodies[-1])
+
+
+def test_inspect_is_not_stopped_by_what_it_looks_at(kernel: Kernel, server: OpenAIServer) -> None:
+    kernel.run("class Bad:\n    def __repr__(self): raise SystemExit(3)\nbad = Bad()\napi_key = 'sk-1234'")
+    server.script(
+        reply(calls=[("inspect", '{"name": "bad"}'), ("inspect", '{"name": "api_key"}')]), reply("Ok.")
+    )
+    cell = kernel.run("%%agent -t inspect -s looking\nLook.")
+    assert cell.ok and "sk-1234" not in json.dumps(cell.outputs) + json.dumps(server.bodies[-1])
+    bad, key = (message["content"] for message in server.bodies[-1]["messages"][-2:])
+    assert "<Bad, which cannot be looked at: SystemExit: 3>" in bad and key == "api_key: str, length 7\n[key]"
+
+
+def test_a_picture_is_shown_as_it_is(kernel: Kernel, server: OpenAIServer) -> None:
+    kernel.run("import os\nfrom IPython.display import Image\nos.environ['SOME_TOKEN'] = 'AAAAAAAA'")
+    call_python(server, "display(Image(data=bytes(600), format='png'))")
+    cell = kernel.run("%%agent -t run_python -s pictures\nShow.")
+    assert cell.ok and cell.of("image/png") == ["A" * 800]
 
 
 def test_code_does_not_move_the_folder_that_files_are_read_in(

@@ -63,6 +63,21 @@ def test_what_is_not_there_is_left_and_said() -> None:
     assert "AttributeError" in problems[1] and "IndexError" in problems[2]
 
 
+def test_why_it_could_not_is_one_short_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing:
+        def __getattr__(self, name: str) -> Any:
+            raise {"exits": SystemExit, "fails": RuntimeError}[name]("401\nfor sk-1234567890" + "!" * 10_000)
+
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1234567890")
+    prompt = "{m.fails} {m.exits}"
+    filled, problems = fill(prompt, {"m": Failing()})
+    assert filled == prompt
+    for name, problem in zip(("fails: RuntimeError", "exits: SystemExit"), problems, strict=True):
+        braces, kind = name.split(": ")
+        assert problem.startswith(f"{{m.{braces}}} is left as it is: {kind}: 401 for [key]!!")
+        assert len(problem) < 300 and "\n" not in problem
+
+
 def test_a_data_frame_goes_in_as_a_table() -> None:
     assert "2 rows × 1 columns (a: int64)" in fill("{df}", VARIABLES)[0]
 

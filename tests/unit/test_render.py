@@ -199,3 +199,8 @@ def test_who_decides_about_a_call_sees_what_will_run() -> None:
     for name in ("read", "delete"):
         call = ToolCall("c", "files", json.dumps({name: "a.csv"}), "function", 0.0, approval="asked")
         assert tool_item(call)["arguments"] == f"{name}: a.csv"
+
+
+def test_a_call_with_arguments_that_nobody_can_read_is_shown() -> None:
+    call = ToolCall("c", "add", "[" * 100_000, "function", 0.0, ended=1.0)
+    assert "[[[" in render.tool_line(call) and render.text(Turn(items=(call,)))

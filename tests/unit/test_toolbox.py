@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import html
+import itertools
 import json
 import os
 import queue
@@ -567,9 +570,97 @@ def test_one_variable_that_cannot_be_looked_at(main_namespace: dict[str, Any]) -
     numbered[5] = 3
     told = inspect().splitlines()
     assert "plain: int" in told
-    for line in ("closed: Closed, which raised RuntimeError", "exits: Exits, which raised SystemExit"):
-        assert any(each.startswith(line) for each in told)
-    assert inspect(name="exits").count("raised SystemExit when it was looked at") == 2
+    assert "closed: <Closed, which cannot be looked at: RuntimeError: closed>" in told
+    assert "exits: <Exits, which cannot be looked at: SystemExit: 3>" in told
+    assert inspect(name="exits").count("<Exits, which cannot be looked at: SystemExit: 3>") == 2
+
+
+class Strange:
+    """Raises `error` whenever text is made of it."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+    def __repr__(self) -> str:
+        raise self.error
+
+
+class Speechless(Exception):
+    def __str__(self) -> str:
+        raise SystemExit(2)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [GeneratorExit("closed"), asyncio.CancelledError("closed"), ValueError("closed\nfor sk-1234567890")],
+    ids=lambda error: type(error).__name__,
+)
+def test_whatever_a_variable_raises_is_told_of_it(
+    main_namespace: dict[str, Any], monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1234567890")
+    inspect = lent("inspect")
+    for value in (Strange(error), [Strange(error)], {1: {2: Strange(error)}}):
+        main_namespace["strange"] = value
+        told = inspect(name="strange").splitlines()[1:]
+        kinds = type(value).__name__, type(error).__name__
+        message = "closed for [key]" if isinstance(error, ValueError) else "closed"
+        assert told == ["<{}, which cannot be looked at: {}: {}>".format(*kinds, message)]
+    main_namespace["strange"] = Strange(Speechless())
+    assert "looked at: Speechless: (its message cannot be had: SystemExit)>" in inspect(name="strange")
+
+
+def test_a_variable_that_is_nested_without_end(main_namespace: dict[str, Any]) -> None:
+    nested: list[Any] = []
+    for _ in range(100_000):
+        nested = [nested]
+    main_namespace["nested"] = nested
+    assert "<list, which cannot be looked at: RecursionError" in lent("inspect")(name="nested")
+
+
+def test_inspect_shows_no_secrets(main_namespace: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclasses.dataclass
+    class Client:
+        url: str
+        api_key: str
+
+    monkeypatch.setenv("SOME_API_KEY", "of-the-environment")
+    inspect = lent("inspect")
+    main_namespace |= {
+        "api_key": "sk-1234",
+        "tokens": ["sk-1234"],
+        "PASSWORD": b"sk-1234",
+        "credentials": {"user": "sk-1234"},
+        "config": {"openai": {"api_key": "sk-1234", "model": "mini"}, "Github-Token-2": "it's sk-1234"},
+        "client": Client("http://here", "sk-1234"),
+        "text": '{"secret_access_key": "a\\"sk-1234", "user": "ada"}',
+        # Where it is cut, no half of a secret is left.
+        "env": "x" * 3990 + "of-the-environment",
+        "long": {"x" * 1990: "", "password": "sk-1234" * 1000},
+    }
+    for name in ("api_key", "tokens", "PASSWORD", "credentials"):
+        assert inspect(name=name).splitlines()[1:] == ["[key]"]
+    for name in ("config", "client", "text", "env", "long"):
+        told = inspect(name=name)
+        assert "[key]" in told and "sk-" not in told and "of-the" not in told, told
+    assert '"model": "mini"' in inspect(name="config") and "url='http://here'" in inspect(name="client")
+    # What is only named so.
+    main_namespace |= {"max_tokens": 1000, "keyboard": Path("a"), "counts": {"tokens": 3}}
+    for name, shown in (("max_tokens", "1000"), ("keyboard", "a"), ("counts", '{"tokens": 3}')):
+        assert inspect(name=name).splitlines()[1:] == [shown]
+
+
+def test_no_half_of_a_secret_is_left_where_a_value_is_cut(
+    main_namespace: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_API_KEY", "abcdefgh12345678")
+    told = lent("run_python")(code="import os\n'x' * 9_992 + os.environ['SOME_API_KEY'] + 'y' * 20_000")
+    assert "abcdefgh" not in told and "characters left out" in told
+    with pytest.raises(ToolError) as raised:
+        lent("run_python")(
+            code="raise ValueError('x' * 4_900 + os.environ['SOME_API_KEY'] * 9 + 'y' * 9_000)"
+        )
+    assert "12345" not in str(raised.value)
 
 
 def test_the_tools_as_a_model_sees_them() -> None:
@@ -585,6 +676,51 @@ def test_the_tools_as_a_model_sees_them() -> None:
 def test_secrets_are_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_API_KEY", "abcdefgh12345678")
     assert toolbox.hide("it is abcdefgh12345678.") == "it is [key]."
+    monkeypatch.setenv("SHORT_API_KEY", "abcdefg")
+    assert toolbox.hide("it is abcdefg here") == "it is abcdefg here"
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        '{"private_key": "-----BEGIN\\nABCSECRET\\n"}',
+        '{\n  "private_key": "ABCSECRET"\n}\n',
+        "C:\\ABCSECRET\\é",
+        'it\'s <ABCSECRET> & "more"',
+        '{"it": "\'s  <ABCSECRET>\\n/é",\n\t"&": 1}',
+        "https://ada:ABCSECRET@host/path?a=1&b",
+    ],
+    ids=itertools.count(),
+)
+def test_a_secret_is_hidden_however_it_is_written(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pandas as pd
+    from IPython.lib.pretty import pretty
+
+    monkeypatch.setenv("CLOUD_CREDENTIALS", secret)
+    monkeypatch.setenv("PLAIN", "it stays")
+    frame = pd.DataFrame({"a": [secret]})
+    for text in (
+        secret,
+        repr(os.environ),
+        str(dict(os.environ)),
+        pretty(dict(os.environ)),
+        json.dumps({"env": secret}),
+        json.dumps({"env": secret}, ensure_ascii=False),
+        json.dumps([repr({"env": secret})]),
+        repr(json.dumps({"env": secret})),
+        json.dumps(json.dumps(secret)),
+        frame.to_csv(),
+        frame.to_html(),
+        frame.to_string(),
+        frame.to_json(),
+        html.escape(secret),
+        secret.strip(),
+    ):
+        assert "ABCSECRET" in text
+        hidden = toolbox.hide(text)
+        assert (
+            "ABCSECRET" not in hidden and "[key]" in hidden and ("it stays" in hidden) == ("it stays" in text)
+        )
 
 
 def test_an_excerpt_leaves_no_secret_nor_half_of_one(monkeypatch: pytest.MonkeyPatch) -> None:

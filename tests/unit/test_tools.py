@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, Literal
+import json
+import warnings
+from typing import Annotated, Any, Literal
 
 import pandas as pd
 import pytest
+from pydantic import Field
 
 from praison_nb.errors import ConfigError
 from praison_nb.tools import Tool, ToolArgumentError
@@ -80,10 +83,83 @@ def frame_only(df: pd.DataFrame) -> None: ...
 def positional(x: int, /) -> None: ...
 
 
-@pytest.mark.parametrize("function", [frame_only, positional, lambda: 1, functools.partial(plot), 3])
-def test_what_a_model_cannot_call(function: Any) -> None:
-    with pytest.raises(ConfigError):
+def several(*numbers: int) -> None: ...
+
+
+def misspelt(a: int, b: pd.DataFrme) -> None: ...  # type: ignore[name-defined]
+
+
+def half(a: int, b: "int or") -> None: ...  # type: ignore[valid-type]  # noqa: F722
+
+
+def pattern(a: int, b: Annotated[str, Field(pattern="(")]) -> None: ...
+
+
+def pattern_of_default(a: int, b: str = Field(pattern="(")) -> None: ...
+
+
+def returns(a: int) -> pd.DataFrme: ...  # type: ignore[name-defined]
+
+
+def größe(x: int) -> None: ...
+
+
+class Callable:
+    def __call__(self, x: int) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        (frame_only, "Tool frame_only: a model cannot give the parameter df. Use types that JSON has"),
+        (positional, "Tool positional: a model gives arguments by name, and x is positional-only."),
+        (several, "Tool several: a model gives arguments by name, and *numbers has none for them"),
+        (misspelt, "Tool misspelt: a model cannot give the parameter b. "),
+        (misspelt, "has no attribute 'DataFrme'"),
+        (half, "Tool half: a model cannot give the parameter b. "),
+        (pattern, "Tool pattern: a model cannot give the parameter b. "),
+        (pattern, "unclosed group"),
+        (pattern_of_default, "Tool pattern_of_default: a model cannot give the parameter b. "),
+        (returns, "Tool returns: a model cannot give its parameters. "),
+        (max, "Tool max: a model"),
+        (int, "Tool int: a model"),
+        (größe, "Tool größe: models' servers take names of"),
+        (lambda: 1, "which a lambda has not: define a function with def"),
+        (functools.partial(plot), "which a partial has not: define a function with def"),
+        (Callable(), "which a Callable has not: define a function with def"),
+        (3, "must be a Python function, not int"),
+    ],
+)
+def test_what_a_model_cannot_call(function: Any, told: str) -> None:
+    with pytest.raises(ConfigError) as raised:
         Tool.of(function)
+    assert told in str(raised.value) and "\n" not in str(raised.value) and len(str(raised.value)) < 400
+
+
+NOT_JSON = [float("nan"), float("-inf"), pd.DataFrame({"a": [1]}), object()]
+
+
+@pytest.mark.parametrize("default", NOT_JSON, ids=lambda default: type(default).__name__)
+def test_a_default_that_json_has_not_is_used_and_not_told(default: Any) -> None:
+    def untyped(x: Any = default) -> Any:
+        return x
+
+    def typed(x: float = default) -> Any:
+        return x
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for function in (untyped, typed):
+            tool = Tool.of(function)
+            assert "default" not in tool.schema["properties"]["x"] and "required" not in tool.schema
+            json.dumps(tool.schema, allow_nan=False)
+            assert repr(tool.bind("{}")()) == repr(default)
+
+
+@pytest.mark.parametrize("arguments", ["[" * 100_000, '{"a": ' * 100_000, "{", "[1]"])
+def test_arguments_that_are_no_json_object(arguments: str) -> None:
+    with pytest.raises(ToolArgumentError, match=r"^The arguments "):
+        Tool.of(plot).bind(arguments)
 
 
 def test_a_table_is_told_compactly() -> None:
