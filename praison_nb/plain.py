@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from typing import TypeVar
+from dataclasses import fields, replace
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -27,6 +29,23 @@ def whole(value: T) -> T:
     elif isinstance(value, list):
         made = [whole(inner) for inner in value]
     return made  # type: ignore[return-value]
+
+
+def whole_fields(value: T) -> T:
+    """`value`, a dataclass, with texts that can be shown and stored anywhere."""
+    changed: dict[str, Any] = {}
+    kind: Any = type(value)
+    for name in _texts(kind):
+        text = getattr(value, name)
+        if not text.isascii() and (made := whole(text)) is not text:
+            changed[name] = made
+    return replace(value, **changed) if changed else value  # type: ignore[type-var]
+
+
+@functools.cache
+def _texts(kind: Any) -> tuple[str, ...]:
+    # Annotations may be left as text.
+    return tuple(f.name for f in fields(kind) if f.type in (str, "str"))
 
 
 def split_half(text: str) -> tuple[str, str]:

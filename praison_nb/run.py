@@ -14,7 +14,6 @@ import functools
 import inspect
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
-from dataclasses import fields, replace
 from decimal import Decimal
 from typing import Any
 
@@ -34,7 +33,7 @@ from .events import (
     TurnFinished,
 )
 from .lend import Inbox, Job, apart
-from .plain import of_error, whole
+from .plain import of_error, whole_fields
 from .turn import Turn, fold
 from .usage import writer
 from .usage.budget import reached
@@ -261,7 +260,7 @@ class Run:
             # The user said yes to this tool before: nobody is asked.
             self._verdicts.answer(event.call_id, None)
             return
-        event = self._meter.priced(_whole(event), self.turn)
+        event = self._meter.priced(whole_fields(event), self.turn)
         self.turn = turn = fold(self.turn, event)
         if turn.error:
             turn.error.turn = turn
@@ -333,23 +332,6 @@ class Run:
             self._take(TurnFinished(stop_reason="interrupted"))
         if not task.cancelled() and (error := task.exception()):
             log.error("a turn's task failed", exc_info=error)
-
-
-def _whole(event: Event) -> Event:
-    """`event` with texts that can be shown and stored anywhere."""
-    changed: dict[str, Any] = {}
-    kind: Any = type(event)
-    for name in _texts(kind):
-        text = getattr(event, name)
-        if not text.isascii() and (made := whole(text)) is not text:
-            changed[name] = made
-    return replace(event, **changed) if changed else event
-
-
-@functools.cache
-def _texts(kind: Any) -> tuple[str, ...]:
-    # events.py leaves its annotations as text.
-    return tuple(f.name for f in fields(kind) if f.type == "str")
 
 
 loop.at_exit(writer.flush)

@@ -56,11 +56,13 @@ def current(ledger: str | os.PathLike[str] | None) -> Path:
     """The ledger's file; what waits for the one that is written now is in it."""
     path = default_path() if ledger is None else Path(ledger).expanduser()
     if path == default_path():
-        writer.current().flush()
-        if not path.exists() and not writer.current().problem:
-            writer.current().ledger.write([])
-        if writer.current().problem and not path.is_file():
-            raise LedgerError(writer.current().problem)
+        book = writer.current()
+        book.flush()
+        if not path.exists() and not book.problem:
+            with book.lock:
+                book.ledger.write([])
+        if book.problem and not path.is_file():
+            raise LedgerError(book.problem)
     return path
 
 

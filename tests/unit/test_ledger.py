@@ -19,7 +19,7 @@ import pytest
 
 from praison_nb import LocalAgent, LocalAgentConfig, ScriptedBackend
 from praison_nb.errors import RateLimitError
-from praison_nb.events import Event, RequestFinished, RequestStarted, TextDelta, TurnFinished
+from praison_nb.events import Event, Notice, RequestFinished, RequestStarted, TextDelta, TurnFinished
 from praison_nb.session import Usage
 from praison_nb.turn import Turn
 from praison_nb.usage import schema, writer
@@ -137,11 +137,13 @@ def test_a_stopped_turn_is_settled_when_the_provider_has_counted(
 
 
 def test_usage_that_comes_after_the_end_changes_the_row(path: Path) -> None:
-    turn = play(RequestStarted(input_tokens=7), TurnFinished(), request(1))
-    run_over = rows(path)
-    assert len(run_over) == 1
-    assert turn.ended is not None
-    assert run_over[0]["uncached_input_tokens"] == 1000 and usd(run_over[0]["cost"]) == Decimal("0.0002475")
+    steps = [RequestStarted(input_tokens=7), TurnFinished(), request(1), Notice(text="and so on")]
+    run = ScriptedBackend(steps, model="gpt-4o-mini").begin("a prompt")
+    assert run.wait().ended is not None
+    # Whoever waited for the turn has gone on when this comes.
+    until(run, lambda turn: turn.notices)
+    (row,) = rows(path)
+    assert row["uncached_input_tokens"] == 1000 and usd(row["cost"]) == Decimal("0.0002475")
 
 
 def test_nothing_that_was_said_is_in_the_file(path: Path, openai_server: OpenAIServer) -> None:
@@ -362,8 +364,9 @@ def test_on_a_network_file_system_it_says_so_and_uses_a_safe_journal(
     (line,) = turn.notices
     assert "network file system (nfs4)" in line and "PRAISON_NB_LEDGER=… moves it" in line
     assert play(request(2)).notices == ()
-    connection = writer.current().ledger.connection
-    assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "delete"
+    with writer.current().lock:
+        (row,) = writer.current().ledger.read("PRAGMA journal_mode")
+    assert row == ("delete",)
     assert len(rows(path.with_name("on-nfs.sqlite"))) == 2
 
 
