@@ -136,6 +136,13 @@ def test_a_message_goes_to_the_model_that_was_chosen_or_to_none(
     expect(view).to_contain_text("claude-sonnet-4-6 needs a session of its own")
     expect(model).to_have_value("gpt-4o-mini")
     expect(field).to_have_value("For Claude")
+    # A slow click: the button goes down, the model is refused, the button comes up.
+    view.get_by_label("Model").fill("claude-opus-4-6")
+    view.get_by_role("button", name="Send").hover()
+    page.mouse.down()
+    expect(view).to_contain_text("claude-opus-4-6 needs a session of its own")
+    page.mouse.up()
+    expect(field).to_have_value("For Claude")
     # What is taken next is the first that the kernel takes.
     write_then_choose(view, "For the other", "gpt-4o")
     expect(view.locator(".pnb-text")).to_have_count(1)

@@ -29,6 +29,8 @@ class ChatView extends TurnView {
     this.element.append(this.form(), this.hint);
     this.pending = new Map(); // what the kernel has not answered yet, by its id
     this.held = null; // a prompt that waits for the kernel's word about the model
+    this.refused = 0; // models
+    this.pressed = null; // how many of them when the button went down
     send({ kind: "shown" });
   }
 
@@ -60,8 +62,13 @@ class ChatView extends TurnView {
     });
     form.addEventListener("keydown", (event) => event.stopPropagation());
     this.input.addEventListener("input", () => this.grow());
+    this.go.addEventListener("pointerdown", () => (this.pressed = this.refused));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
+      // A model that was left for the button, and refused before that came up again: nobody has read that yet.
+      const pressed = this.pressed ?? this.refused;
+      this.pressed = null;
+      if (pressed !== this.refused) return;
       this.submit();
     });
     this.fresh.addEventListener("click", () => this.ask("The click", { kind: "new" }));
@@ -126,6 +133,7 @@ class ChatView extends TurnView {
 
   /** The kernel's word about the model: a prompt that waited goes to it, or stays in its field. */
   chose(model, taken) {
+    if (!taken) this.refused += 1;
     if (!taken && this.model.value.trim() === model) this.model.value = this.now;
     if (this.held === null || this.awaited((message) => message.kind === "model")) return;
     const held = this.held;
