@@ -192,7 +192,7 @@ class SessionWidget(FollowingWidget):
                 words, taken = str(error), False
             except Exception as error:
                 log.debug("a message of the chat failed", exc_info=True)
-                words, taken = f"{type(error).__name__}: {error}", False
+                words, taken = plain.of_error(error), False
         self._changed()
         self.send({"reply": {"to": message.get("id"), "taken": taken, "words": plain.clean(words)}})
 

@@ -117,7 +117,7 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
                 said = said or str(error)
             except Exception as error:
                 log.debug("the sessions cannot be shown", exc_info=True)
-                said = said or f"{type(error).__name__}: {error}"
+                said = said or plain.of_error(error)
             if said is not None:
                 self._say(said)
 
