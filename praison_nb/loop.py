@@ -1,6 +1,7 @@
 """The one background event loop. All network I/O and all state of turns live on its thread; nothing else
-in the package makes a loop. A pool beside it is for functions of the user's, which may take long: the
-loop's own pool, which the ledger and the store need, is not kept busy by them."""
+in the package makes a loop. Beside it is a pool for functions of the user's, which may take long (the loop's
+own pool, which the ledger and the store need, is not kept busy by them), and one for views: to make HTML of a
+long text takes a while, and the loop must not wait for it."""
 
 from __future__ import annotations
 
@@ -20,11 +21,14 @@ _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
 _thread: threading.Thread | None = None
 _pool: ThreadPoolExecutor | None = None
+_views: ThreadPoolExecutor | None = None
 _here = threading.local()
 _closers: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
 FUNCTIONS = 32
 """So many functions of the user's at once; more wait."""
+VIEWS = 2
+"""So many views are drawn at once; more wait."""
 SHUTDOWN_SECONDS = 2.0
 """How long the process waits at its end for turns to stop and for providers to be told."""
 
@@ -84,6 +88,15 @@ def pool() -> ThreadPoolExecutor:
         return _pool
 
 
+def view_pool() -> ThreadPoolExecutor:
+    """The threads that draw views, started on first use."""
+    global _views
+    with _lock:
+        if _views is None:
+            _views = ThreadPoolExecutor(VIEWS, "praison_nb-view")
+        return _views
+
+
 def _enter_pool() -> None:
     _here.is_pool = True
 
@@ -117,8 +130,8 @@ async def _close() -> None:
 
 def _forget_after_fork() -> None:
     # Threads do not survive a fork: the child gets a loop of its own when it needs one.
-    global _loop, _thread, _pool, _lock
-    _loop, _thread, _pool, _lock = None, None, None, threading.Lock()
+    global _loop, _thread, _pool, _views, _lock
+    _loop, _thread, _pool, _views, _lock = None, None, None, None, threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):

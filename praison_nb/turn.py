@@ -201,11 +201,6 @@ class Turn:
 
         return render.text(self)
 
-    def _repr_markdown_(self) -> str:
-        from . import markdown
-
-        return markdown.safe(self.text)
-
     def _repr_html_(self) -> str:
         from . import render
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Generator, Iterator
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from .. import plain, render
@@ -34,19 +35,20 @@ class TurnInterrupted(KeyboardInterrupt):
 
 def run_cell(extension: Extension, arguments: Any, cell: str) -> Any:
     """Start the turn, and wait for it where nothing can be awaited; else return what the cell awaits."""
-    run, name = _begin(extension, arguments, cell), arguments.out
+    (run, shown), name = _begin(extension, arguments, cell), arguments.out
     if arguments.bg:
         # The Run is `_` and `name`: it can be awaited, waited for and stopped.
         _keep(extension.shell, run, name)
         return Nothing() if can_await(extension.shell) else None
     if can_await(extension.shell):
-        return Waiting(extension, run, name)
-    _block(extension.shell, run, name)
+        return Waiting(extension, run, shown, name)
+    _block(extension.shell, run, shown, name)
     return None
 
 
-def _begin(extension: Extension, arguments: Any, cell: str) -> Run:
-    """Start the turn and show it. Whatever may be refused is looked at before anything is changed."""
+def _begin(extension: Extension, arguments: Any, cell: str) -> tuple[Run, Future[None]]:
+    """Start the turn and show it; the future is done when what stays of the turn is in the cell. Whatever may
+    be refused is looked at before anything is changed."""
     shell, defaults, conversations = extension.shell, extension.magics, extension.conversations
     prompt, notes = (cell, []) if arguments.raw else fill(cell, shell.user_ns)
     prompt = checked(prompt).strip()
@@ -78,8 +80,10 @@ def _begin(extension: Extension, arguments: Any, cell: str) -> Run:
         asker=None if arguments.bg or takes_clicks(shell, defaults.live) else ask_by_input,
     )
     if not in_terminal:
-        show(run, shell, defaults.live, background=arguments.bg)
-    return run
+        return run, show(run, shell, defaults.live, background=arguments.bg).done
+    nothing: Future[None] = Future()
+    nothing.set_result(None)
+    return run, nothing
 
 
 class Nothing:
@@ -93,9 +97,9 @@ class Waiting:
     """Waits for the turn when it is awaited, without blocking the kernel. Where nobody does, the magic having
     been called in a function say, the turn goes on by itself when the cell has ended."""
 
-    def __init__(self, extension: Extension, run: Run, name: str | None) -> None:
+    def __init__(self, extension: Extension, run: Run, shown: Future[None], name: str | None) -> None:
         self._shell, self._conversations = extension.shell, extension.conversations
-        self._run, self._name = run, name
+        self._run, self._shown, self._name = run, shown, name
         self._is_awaited = False
         self._shell.events.register("post_run_cell", self._cell_has_ended)
 
@@ -106,6 +110,7 @@ class Waiting:
     async def _wait(self) -> None:
         try:
             await self._run
+            await asyncio.wrap_future(self._shown)
             await self._conversations.settled()
         except (asyncio.CancelledError, KeyboardInterrupt):
             _keep(self._shell, self._run.turn, self._name)
@@ -119,12 +124,13 @@ class Waiting:
             _keep(self._shell, self._run, self._name)
 
 
-def _block(shell: Any, run: Run, name: str | None) -> None:
+def _block(shell: Any, run: Run, shown: Future[None], name: str | None) -> None:
     """Wait for the turn; in a terminal, write the text as it comes."""
     try:
         for text in run.text():
             sys.stdout.write(plain.clean(text))
             sys.stdout.flush()
+        shown.result()
     except KeyboardInterrupt:
         _keep(shell, run.turn, name)
         raise TurnInterrupted from None

@@ -27,7 +27,9 @@ from .chat_still import Transcript
 from .chat_target import conversation_of
 from .conversation import Conversation, update
 from .live import STATIC, panel, patches, without_clock
+from .painter import Painter
 from .still_copy import StillCopy
+from .text_items import TextItems
 from .widgets import FollowingWidget
 
 log = logging.getLogger(__name__)
@@ -49,7 +51,7 @@ class SessionWidget(FollowingWidget):
         self._magics = extension.magics
         session, runs = conversation.backend.session, conversation.runs
         others = [i for i, run in enumerate(runs) if run.turn.session_id not in ("", session.id)]
-        self._is_open = False
+        self._is_open = self._is_behind = False
         self._enter(session, others[-1] + 1 if others else 0)
         self._seal()
         self._sent: tuple[int, list[dict[str, Any]], dict[str, Any]] = (0, [], {})
@@ -58,6 +60,7 @@ class SessionWidget(FollowingWidget):
         self._taken = ""
         self._timer: asyncio.TimerHandle | None = None
         self._transcript, self._copy = Transcript(), StillCopy(extension.shell)
+        self._saver = Painter(self._save)
         super().__init__(conversation.backend)
         self.on_msg(lambda _, content, buffers: self._hear(content))
 
@@ -93,6 +96,7 @@ class SessionWidget(FollowingWidget):
         """Begin the items anew: what was said before, and no turn that is over yet."""
         self._before = self._past.items
         self._sealed, self._seen = [*self._before], 0
+        self._texts: dict[str, TextItems] = {}
 
     def _state(self) -> dict[str, Any]:
         if not self._sent[2]:
@@ -105,21 +109,24 @@ class SessionWidget(FollowingWidget):
         tail: list[dict[str, Any]] = []
         for run in self.runs[self._seen :]:
             turn = run.turn
+            texts = self._texts.setdefault(turn.id, TextItems())
             if turn.ended is not None and not tail:
-                self._sealed += turn_items(turn)
+                self._sealed += turn_items(turn, texts)
                 self._seen += 1
+                del self._texts[turn.id]
             else:
-                tail += turn_items(turn)
+                tail += turn_items(turn, texts)
         return [*self._sealed, *tail]
 
     def _show(self) -> None:
         if self.comm is None:
             return
-        self._past.look()
-        if self._before is not self._past.items:
+        past = self._past
+        past.look()
+        if self._before is not past.items:
             self._seal()
             self._sent = (self._sent[0] + 1, self._items(), self._panel())
-            self.send({"state": self._state()})
+            self._is_behind = True
         else:
             known = len(self._sealed)
             number, before, panel_before = self._sent
@@ -130,7 +137,10 @@ class SessionWidget(FollowingWidget):
             if without_clock(shown) != without_clock(panel_before):
                 message["panel"] = shown
             self.send(message)
-        self._save_soon()
+        if self._is_behind:
+            self._is_behind = False
+            self.send({"state": self._state()})
+        loop.get().call_soon_threadsafe(self._save_soon)
 
     def _panel(self) -> dict[str, Any]:
         conversation = self._conversation
@@ -148,7 +158,7 @@ class SessionWidget(FollowingWidget):
 
     def _hear(self, message: Any) -> None:
         if isinstance(message, dict):
-            loop.get().call_soon_threadsafe(self._context.run, self._handle, message)
+            loop.get().call_soon_threadsafe(self._handle, message)
 
     def _handle(self, message: dict[str, Any]) -> None:
         running = [run for run in self.runs if run.turn.ended is None]
@@ -165,7 +175,8 @@ class SessionWidget(FollowingWidget):
                 for run in asking:
                     run.deny(call_id)
             case "ready":
-                self.send({"state": self._state()})
+                self._is_behind = True
+                self._painter.ask()
             case "shown":
                 self._is_open = True
                 self._spawn(self._recall(self._past))
@@ -179,8 +190,7 @@ class SessionWidget(FollowingWidget):
 
     async def _recall(self, past: Past) -> None:
         await past.read()
-        if self._before is not past.items:
-            self._changed()
+        self._changed()
 
     async def _act(self, message: dict[str, Any]) -> None:
         """Do what may take a while, one after the other, and say how it went."""
@@ -255,7 +265,7 @@ class SessionWidget(FollowingWidget):
     def _save_soon(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = loop.get().call_later(QUIET_SECONDS, self._save)
+        self._timer = loop.get().call_later(QUIET_SECONDS, self._saver.ask)
 
     def _save(self) -> None:
         """Put the transcript of now into the outputs behind the widget."""
@@ -263,7 +273,7 @@ class SessionWidget(FollowingWidget):
 
     def _still(self) -> tuple[str, str]:
         turns = [run.turn for run in self.runs]
-        return self._transcript.render(self._conversation.name, self._past.items, turns)
+        return self._transcript.render(self._conversation.name, self._past.said, turns)
 
 
 def chat(session_or_backend: Any = None) -> SessionWidget:

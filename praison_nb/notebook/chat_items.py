@@ -2,27 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from .. import plain, render
-from ..turn import Message, ToolCall, Turn
-from .live import text_item, tool_item
+from ..turn import ToolCall, Turn
+from .live import tool_item
+from .text_items import TextItems, text_item
+
+Said = tuple[str, str | ToolCall]
+"""What was said: ("prompt" or "text", text), or ("tool", call)."""
 
 
-def message_items(said: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Messages as chat completions have them: what user and agent said, and the tools that were called. What
-    is none of these is left out."""
-    results = {str(each.get("tool_call_id")): each.get("content") for each in said if _role(each) == "tool"}
-    items = []
-    for index, message in enumerate(said):
+def said_in(messages: Sequence[dict[str, Any]]) -> list[Said]:
+    """What user and agent said in messages as chat completions have them, and the tools that were called.
+    What is none of these is left out.
+
+    >>> said_in([{"role": "user", "content": "Hi"}, {"role": "system", "content": "Be brief."}])
+    [('prompt', 'Hi')]
+    """
+    results = {
+        str(each.get("tool_call_id")): each.get("content") for each in messages if _role(each) == "tool"
+    }
+    said: list[Said] = []
+    for message in messages:
         kind = {"user": "prompt", "assistant": "text"}.get(_role(message))
         if kind and isinstance(text := message.get("content"), str) and text:
-            items.append({**line_item(kind, f"earlier-{index}", plain.shown(text)), "more": 0})
-        for call in _calls(message, results):
+            said.append((kind, plain.shown(text)))
+        said += [("tool", call) for call in _calls(message, results)]
+    return said
+
+
+def earlier_items(said: Iterable[Said]) -> list[dict[str, Any]]:
+    """What was said before as items of the page."""
+    items = []
+    for index, (kind, what) in enumerate(said):
+        if isinstance(what, ToolCall):
             # A message tells neither how a call went nor how long it took.
-            told = {"id": f"earlier-{index}-{call.id}", "state": "past", "seconds": ""}
-            items.append({**tool_item(call), **told})
+            told = {"id": f"earlier-{index}-{what.id}", "state": "past", "seconds": ""}
+            items.append({**tool_item(what), **told})
+        elif kind == "text":
+            items.append(text_item(what, f"earlier-{index}"))
+        else:
+            items.append(line_item(kind, f"earlier-{index}", what))
     return items
 
 
@@ -40,21 +62,15 @@ def _calls(message: dict[str, Any], results: dict[str, Any]) -> Iterator[ToolCal
 
 
 def line_item(kind: str, item_id: str, text: str) -> dict[str, Any]:
-    """A text of one of the kinds prompt, text, note and error."""
+    """A text of one of the kinds prompt, note and error."""
     return {"kind": kind, "id": item_id, "text": plain.clean(text)}
 
 
-def turn_items(turn: Turn) -> list[dict[str, Any]]:
-    """A turn as the page shows it: what was asked, what came, what is to be said about it."""
-    said = [("prompt", plain.shown(turn.prompt))]
-    items: list[dict[str, Any]] = []
-    room = plain.SHOWN_CHARACTERS
-    for index, item in enumerate(turn.items):
-        if isinstance(item, Message):
-            items.append({**text_item(item, index, room), "id": f"{turn.id}-{item.id or index}"})
-            room = max(0, room - len(item.text))
-        else:
-            items.append(tool_item(item))
+def turn_items(turn: Turn, texts: TextItems) -> list[dict[str, Any]]:
+    """A turn as the page shows it: what was asked, what came, what is to be said about it. `texts` remembers
+    what of the turn is rendered."""
+    items = texts.of(turn, tool_item)
+    items = [{**each, "id": f"{turn.id}-{each['id']}"} if each["kind"] == "text" else each for each in items]
     notes = [("note", notice) for notice in turn.notices]
     if stopped := render.stopped(turn):
         notes.append(("note", stopped))
@@ -64,4 +80,4 @@ def turn_items(turn: Turn) -> list[dict[str, Any]]:
     def lines(told: list[tuple[str, str]]) -> list[dict[str, Any]]:
         return [line_item(kind, f"{turn.id}-{kind}-{i}", text) for i, (kind, text) in enumerate(told)]
 
-    return [*lines(said), *items, *lines(notes)]
+    return [*lines([("prompt", plain.shown(turn.prompt))]), *items, *lines(notes)]

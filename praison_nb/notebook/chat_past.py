@@ -9,12 +9,12 @@ from ..backends.base import Backend, Session
 from ..errors import PraisonError
 from ..run import Run
 from ..turn import Turn
-from .chat_items import line_item, message_items
+from .chat_items import Said, earlier_items, line_item, said_in
 
 
 class Past:
-    """The items of what was said before. What is kept here is there at once, what is kept elsewhere after
-    `read`. `runs()` are the turns that the chat shows itself."""
+    """What was said before, and its items. What is kept here is there at once, what is kept elsewhere at the
+    `look` after `read`. `runs()` are the turns that the chat shows itself."""
 
     def __init__(self, backend: Backend, session: Session, runs: Callable[[], list[Run]]) -> None:
         self._backend, self._session, self._runs = backend, session, runs
@@ -24,6 +24,7 @@ class Past:
         self._is_asked = bool(self._said)
         self._count = -1
         self.items: list[dict[str, Any]] = []
+        self.said: list[Said] = []
         self.look()
 
     async def read(self) -> None:
@@ -36,16 +37,18 @@ class Past:
         except PraisonError as error:
             self._is_asked = False
             line = " ".join(f"What was said before could not be read. {error}".split())
+            self.said = [("note", line)]
             self.items = [line_item("note", "earlier-note", line)]
         else:
             self._said, self._known, self._count = said, self._runs(), -1
-            self.look()
 
     def look(self) -> None:
-        """Make the items anew where the turns tell by now more exactly which messages are theirs."""
+        """Make the items anew where the turns tell by now more exactly which messages are theirs. It takes a
+        while where much was said."""
         count = count_before(self._said, [run.turn for run in self._known])
         if count != self._count:
-            self._count, self.items = count, message_items(self._said[:count])
+            self._count, self.said = count, said_in(self._said[:count])
+            self.items = earlier_items(self.said)
 
 
 def count_before(said: Sequence[dict[str, Any]], turns: Sequence[Turn]) -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
-from typing import Any
 
 from .. import markdown, plain, render
-from ..turn import Turn
+from ..turn import ToolCall, Turn
+from .chat_items import Said
 
 
 class Transcript:
@@ -15,14 +15,17 @@ class Transcript:
 
     def __init__(self) -> None:
         self._turns: dict[str, tuple[Turn, str, str]] = {}
+        self._before: tuple[Iterable[Said], list[tuple[str, str]]] = ([], [])
 
-    def render(self, name: str, before: Iterable[dict[str, Any]], turns: Iterable[Turn]) -> tuple[str, str]:
-        """The conversation `name` as HTML and as text: the items `before`, then `turns`."""
+    def render(self, name: str, before: Iterable[Said], turns: Iterable[Turn]) -> tuple[str, str]:
+        """The conversation `name` as HTML and as text: what was said `before`, then `turns`."""
         known, self._turns = self._turns, {}
         for turn in turns:
             old = known.get(turn.id)
             self._turns[turn.id] = old if old and old[0] is turn else (turn, *_still_turn(turn))
-        parts = [_still_item(item) for item in before]
+        if before is not self._before[0]:
+            self._before = before, [_still_said(*said) for said in before]
+        parts = [*self._before[1]]
         parts += [(html, text) for _, html, text in self._turns.values()]
         if not parts:
             words = f"Chat {name}: nothing said yet."
@@ -35,18 +38,18 @@ def _still_turn(turn: Turn) -> tuple[str, str]:
     return f"{_asked(asked)}{render.html(turn)}", f"You: {asked}\n\n{render.text(turn)}"
 
 
-def _still_item(item: dict[str, Any]) -> tuple[str, str]:
-    if item["kind"] == "tool":
-        line = f"{item['name']} {item['line']}"
-        return render.folded(line, item["arguments"], item["result"]), f"▸ {line}"
-    text = item["text"]
-    match item["kind"]:
+def _still_said(kind: str, said: str | ToolCall) -> tuple[str, str]:
+    if isinstance(said, ToolCall):
+        line = f"{plain.clean(said.name)} {plain.exact(plain.short(render.arguments(said), 80))}"
+        return render.folded(line, render.arguments(said, indent=2), said.result), f"▸ {line}"
+    said = plain.clean(said)
+    match kind:
         case "prompt":
-            return _asked(text), f"You: {text}"
+            return _asked(said), f"You: {said}"
         case "text":
-            return markdown.to_html(text), f"Agent: {text}"
+            return markdown.to_html(said), f"Agent: {said}"
         case _:
-            return f"<p>{escape(text)}</p>", text
+            return f"<p>{escape(said)}</p>", said
 
 
 def _asked(text: str) -> str:

@@ -1,16 +1,16 @@
 """What a cell shows of a turn: a subscriber of its events.
 
 Two outputs, each under a display id that exists before the cell ends, because an update by its id reaches the
-output of a cell that has ended and a new output does not. When the turn is over the first holds the answer as
-text/markdown, the second tools and panel as text/html, both also as text/plain: plain data that needs no
-kernel and no widget. Until then the first holds the live view where there is one.
+output of a cell that has ended and a new output does not. When the turn is over the first holds the answer,
+the second tools and panel, both as text/html of our own and as text/plain: plain data that needs no kernel,
+no widget, and no renderer of somebody else's. Until then the first holds the live view where there is one.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import os
+from concurrent.futures import Future
 from html import escape
 from typing import Any
 
@@ -19,6 +19,7 @@ from ..events import Event, new_id
 from ..run import Run
 from ..turn import Turn
 from .pace import Pace
+from .painter import Painter
 
 PLAIN_SECONDS = 1.0
 """Without a live view nobody can be known to watch: once a second is enough."""
@@ -33,8 +34,9 @@ QUIET_SECONDS = 3.5
 """The server counts over three seconds; after that it lets messages through again."""
 
 
-def show(run: Run, shell: Any, live: str = "auto", *, background: bool = False) -> None:
-    """Show the turn in the cell that runs now. `live`: "widget", "plain", or "auto" to decide here."""
+def show(run: Run, shell: Any, live: str = "auto", *, background: bool = False) -> KernelView:
+    """Show the turn in the cell that runs now. `live`: "widget", "plain", or "auto" to decide here. The view
+    is `done` when the still output is in place."""
     kind: type[KernelView] = KernelView
     if live == "widget" or (live == "auto" and has_widgets(shell)):
         from .live import LiveView
@@ -48,6 +50,7 @@ def show(run: Run, shell: Any, live: str = "auto", *, background: bool = False) 
         view.take(run.turn)
 
     asyncio.run_coroutine_threadsafe(catch_up(), loop.get()).result()
+    return view
 
 
 def takes_clicks(shell: Any, live: str) -> bool:
@@ -68,8 +71,15 @@ def has_widgets(shell: Any) -> bool:
     return "JPY_SESSION_NAME" in os.environ and "cellId" in metadata
 
 
+def answer(turn: Turn) -> dict[str, str]:
+    """The answer as the output that stays."""
+    text = plain.shown(turn.text)
+    return {"text/html": markdown.to_html(text), "text/plain": plain.clean(text)} if text else NOTHING
+
+
 class KernelView:
-    """The plain view, and what all views have in common. Made in the cell, called on the loop's thread."""
+    """The plain view, and what all views have in common. Made in the cell, told of events on the loop's
+    thread, drawn on a thread of the views'."""
 
     interval = PLAIN_SECONDS
 
@@ -77,16 +87,19 @@ class KernelView:
         self._run = run
         self._shell = shell
         self._background = background
-        # Whoever stops the turn, from whichever cell: the output belongs to this one.
-        self._context = contextvars.copy_context()
         self._turn = run.turn
-        self._pace = Pace(self._update, self.interval)
+        # In the context of this cell, whoever stops the turn from whichever other one.
+        self._painter = Painter(self._paint)
+        self._pace = Pace(self._painter.ask, self.interval)
         self._above, self._below = new_id(), new_id()
         self._told: tuple[object, ...] = ()
         self._length = 0
-        self._over = False
         self._shown_below: dict[str, str] = {}
+        self._is_dropped = False
+        """Whether the still output may have been lost on its way."""
         self._first_message = shell.kernel.session.message_count
+        self.done: Future[None] = Future()
+        """Done when the turn is over and the still output is in place."""
         self._publish(self._first(), self._above, update=False)
         self._publish(NOTHING, self._below, update=False)
 
@@ -96,68 +109,70 @@ class KernelView:
 
     def take(self, turn: Turn) -> None:
         """The turn has changed."""
-        self._context.run(self._take, turn)
-
-    def _take(self, turn: Turn) -> None:
         self._turn = turn
-        if self._over:
-            # A stopped turn's last count may come after its end.
-            self._show_below()
-        elif turn.ended is not None:
-            self._over = True
+        if turn.ended is not None:
             self._pace.cancel()
-            self._end()
-            sent = self._shell.kernel.session.message_count - self._first_message
-            if sent > DROPPING_MESSAGES:
-                loop.get().call_later(QUIET_SECONDS, self._again)
+            self._painter.ask()
+            return
+        states = tuple((call.id, call.approval, call.ended) for call in turn.tools)
+        told = (turn.status, turn.activity, states, len(turn.notices))
+        urgent, self._told = told != self._told, told
+        self._pace.ask(urgent=urgent)
+
+    def _paint(self) -> None:
+        turn = self._turn
+        if turn.ended is None:
+            self._update(turn)
+        elif self._is_dropped:
+            self._is_dropped, self._shown_below = False, {}
+            self._still(turn)
+        elif self.done.done():
+            # A stopped turn's last count may come after its end.
+            self._show_below(turn)
         else:
-            states = tuple((call.id, call.approval, call.ended) for call in turn.tools)
-            told = (turn.status, turn.activity, states, len(turn.notices))
-            urgent, self._told = told != self._told, told
-            self._pace.ask(urgent=urgent)
+            try:
+                self._end(turn)
+            finally:
+                self.done.set_result(None)
 
     def _first(self) -> dict[str, Any]:
         """What the cell shows at once."""
-        return self._panel()
+        return self._panel(self._turn)
 
-    def _update(self) -> None:
+    def _update(self, turn: Turn) -> None:
         """Show the turn as it is, while it runs."""
-        text = self._turn.text
+        text = turn.text
         if not text:
-            self._publish(self._panel(), self._above)
+            self._publish(self._panel(turn), self._above)
             return
         if len(text) >= GROWTH * self._length:
             self._length = len(text)
-            self._publish(self._answer(), self._above)
-        self._show_below()
+            self._publish(answer(turn), self._above)
+        self._show_below(turn)
 
-    def _end(self) -> None:
-        self._still()
-
-    def _still(self) -> None:
+    def _end(self, turn: Turn) -> None:
         """Put the still output in place."""
-        self._publish(self._answer(), self._above)
-        self._show_below()
+        self._still(turn)
+        sent = self._shell.kernel.session.message_count - self._first_message
+        if sent > DROPPING_MESSAGES:
+            loop.get().call_soon_threadsafe(loop.get().call_later, QUIET_SECONDS, self._resend)
 
-    def _again(self) -> None:
-        self._shown_below = {}
-        self._still()
+    def _still(self, turn: Turn) -> None:
+        self._publish(answer(turn), self._above)
+        self._show_below(turn)
 
-    def _show_below(self) -> None:
-        panel = self._panel()
+    def _resend(self) -> None:
+        self._is_dropped = True
+        self._painter.ask()
+
+    def _show_below(self, turn: Turn) -> None:
+        panel = self._panel(turn)
         if panel != self._shown_below:
             self._shown_below = panel
             self._publish(panel, self._below)
 
-    def _answer(self) -> dict[str, str]:
-        text = plain.shown(self._turn.text)
-        if not text:
-            return NOTHING
-        return {"text/markdown": markdown.safe(text), "text/plain": plain.clean(text)}
-
-    def _panel(self) -> dict[str, str]:
+    def _panel(self, turn: Turn) -> dict[str, str]:
         """Tools and panel. The error of a turn that its cell waits for is shown by the cell itself."""
-        turn = self._turn
         text, html = render.below_text(turn), render.below_html(turn, error=self._background)
         if self._background and turn.error:
             text = f"{render.error_text(turn)}\n{text}"

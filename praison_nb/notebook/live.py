@@ -2,10 +2,14 @@
 
 Python and the page speak in numbered messages that carry only what is new:
 
-    {"number": 7, "items": [[2, {"add": " more text"}]], "count": 3, "panel": {…}}
+    {"number": 7, "items": [[2, {"tail": {"keep": 14, "add": "more</p>"}}]], "count": 3, "panel": {…}}
     {"state": {"number": 7, "kind": "turn", "items": […], "panel": {…}}}    all of it, when the page asks
 
-and the page sends {"kind": "stop" | "allow" | "allow_session" | "deny" | "ready" | "gone", "call_id": …}.
+A text comes as HTML, made by the renderer of the still output: `done` and `tail` as `markdown.Growing` has
+them, `rest` as text. `keep` are UTF-16 units of what there was.
+
+The page sends {"kind": "stop" | "allow" | "allow_session" | "deny", "call_id": …}, "here" when it shows the
+turn, "gone" when the still output stands in its place, and "ready" when it lacks something.
 """
 
 from __future__ import annotations
@@ -19,9 +23,10 @@ import traitlets
 
 from .. import loop, plain, render
 from ..session import Status
-from ..turn import Message, ToolCall, Turn
+from ..turn import ToolCall, Turn
 from .display import KernelView
 from .pace import INTERVAL_SECONDS
+from .text_items import TextItems
 
 STATIC = Path(__file__).parent / "static"
 _ipykernel = sys.modules.get("ipykernel")
@@ -47,8 +52,14 @@ class LiveView(KernelView):
     interval = INTERVAL_SECONDS
 
     def _first(self) -> dict[str, Any]:
-        self._sent = self._described(0)
-        # Only the page that hears of the widget now sees it fresh; one that is loaded again asks later.
+        self._texts = TextItems()
+        self._sent = self._described(self._turn, 0)
+        self._is_behind = False
+        """Whether a page has asked for all of it."""
+        self._pages = 0
+        """Pages that show the widget and can show the still output in its place."""
+        self._is_seen = False
+        # Only a page that hears of the widget now sees it fresh; one that is loaded again asks later.
         self._fresh = True
         self._widget = StateWidget(self._state)
         self._fresh = False
@@ -61,30 +72,39 @@ class LiveView(KernelView):
         number, items, panel = self._sent
         return {"kind": "turn", "number": number, "items": items, "panel": panel, "fresh": self._fresh}
 
-    def _described(self, number: int) -> tuple[int, list[dict[str, Any]], dict[str, Any]]:
+    def _described(self, turn: Turn, number: int) -> tuple[int, list[dict[str, Any]], dict[str, Any]]:
         """Everything that the page shows. Made anew each time and never changed: other threads read it."""
-        items, room = [], plain.SHOWN_CHARACTERS
-        for index, item in enumerate(self._turn.items):
-            if isinstance(item, Message):
-                items.append(text_item(item, index, room))
-                room = max(0, room - len(item.text))
-            else:
-                items.append(tool_item(item))
+        items = self._texts.of(turn, tool_item)
         hint = "" if LISTENS or self._background else "interrupt the kernel to stop"
-        return number, items, panel(self._turn, stoppable=True, hint=hint)
+        return number, items, panel(turn, stoppable=True, hint=hint)
 
-    def _update(self) -> None:
-        self._sent, (_, before, panel_before) = self._described(self._sent[0] + 1), self._sent
+    def _paint(self) -> None:
+        if self._is_behind:
+            self._is_behind = False
+            self._widget.send({"state": self._state()})
+        super()._paint()
+        if self.done.done() and self._is_seen and self._pages == 0:
+            # The still output stands in its place everywhere: the widget leaves nothing behind.
+            self._is_seen = False
+            self._widget.layout.close()
+            self._widget.close()
+
+    def _update(self, turn: Turn) -> None:
+        self._sent, (_, before, panel_before) = self._described(turn, self._sent[0] + 1), self._sent
         number, items, panel_now = self._sent
         message: dict[str, Any] = {"number": number, "items": patches(before, items), "count": len(items)}
         if without_clock(panel_now) != without_clock(panel_before):
             message["panel"] = panel_now
-        self._widget.send(message)
+        if len(message) > 3 or message["items"] or len(items) != len(before):
+            self._widget.send(message)
+        else:
+            # Nothing is new: the number is free for what comes next.
+            self._sent = (number - 1, items, panel_now)
 
-    def _end(self) -> None:
+    def _end(self, turn: Turn) -> None:
         # A page that was loaded again during the turn has no output to replace, only the widget.
-        self._update()
-        self._still()
+        self._update(turn)
+        super()._end(turn)
 
     def _hear(self, message: Any) -> None:
         """A message of the page, on whichever thread. Nothing is done here but handing over."""
@@ -101,17 +121,21 @@ class LiveView(KernelView):
             case "deny":
                 self._run.deny(call_id)
             case "ready":
-                loop.get().call_soon_threadsafe(self._context.run, self._send_all)
+                loop.get().call_soon_threadsafe(self._show_all)
+            case "here":
+                loop.get().call_soon_threadsafe(self._count_page, 1)
             case "gone":
-                loop.get().call_soon_threadsafe(self._context.run, self._close)
+                loop.get().call_soon_threadsafe(self._count_page, -1)
 
-    def _send_all(self) -> None:
-        self._widget.send({"state": self._state()})
+    def _show_all(self) -> None:
+        self._is_behind = True
+        self._painter.ask()
 
-    def _close(self) -> None:
-        """The still output is in place: the widget leaves nothing behind, in the page or in the file."""
-        self._widget.layout.close()
-        self._widget.close()
+    def _count_page(self, change: int) -> None:
+        self._pages += change
+        self._is_seen = self._is_seen or change > 0
+        if self._pages == 0:
+            self._painter.ask()
 
 
 def panel(turn: Turn, *, stoppable: bool, hint: str = "") -> dict[str, Any]:
@@ -139,12 +163,6 @@ def without_clock(panel: dict[str, Any]) -> dict[str, Any]:
     return {**panel, "facts": facts, "elapsed": 0}
 
 
-def text_item(message: Message, index: int, room: int) -> dict[str, Any]:
-    text = message.text
-    more = max(0, len(text) - room)
-    return {"kind": "text", "id": message.id or str(index), "text": plain.clean(text[:room]), "more": more}
-
-
 def tool_item(call: ToolCall) -> dict[str, Any]:
     """A tool call as the page shows it."""
     if call.ended is None:
@@ -164,7 +182,12 @@ def tool_item(call: ToolCall) -> dict[str, Any]:
 
 
 def patches(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[list[Any]]:
-    """What makes `now` of `before`: [index, whole item or its changed fields]."""
+    """What makes `now` of `before`: [index, whole item or its changed fields].
+
+    >>> before = {"kind": "text", "id": "1", "tail": "<p>a</p>"}
+    >>> patches([before], [{**before, "tail": "<p>ab</p>"}])
+    [[0, {'tail': {'keep': 4, 'add': 'b</p>'}}]]
+    """
     patches = []
     for index, item in enumerate(now):
         old = before[index] if index < len(before) else None
@@ -173,8 +196,21 @@ def patches(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[lis
         if old is None or (old["kind"], old["id"]) != (item["kind"], item["id"]):
             patches.append([index, item])
             continue
-        changed = {key: value for key, value in item.items() if old[key] != value}
-        if "text" in changed and item["text"].startswith(old["text"]):
-            changed["add"] = changed.pop("text")[len(old["text"]) :]
+        changed = {key: _patch(old[key], value) for key, value in item.items() if old[key] != value}
         patches.append([index, changed])
     return patches
+
+
+def _patch(old: Any, new: Any) -> Any:
+    """How `new` is told to who has `old`: what is kept of a text, and how it goes on."""
+    if not (isinstance(old, str) and isinstance(new, str)):
+        return new
+    low, high = (len(old) if new.startswith(old) else 0), min(len(old), len(new))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if old[low:middle] == new[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    # A page counts an emoji as two.
+    return {"keep": len(new[:low].encode("utf-16-le")) // 2, "add": new[low:]} if low else new

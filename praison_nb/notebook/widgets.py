@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import contextvars
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +17,7 @@ from ..errors import ConfigError
 from ..session import Status
 from .live import StateWidget
 from .pace import Pace
+from .painter import Painter
 
 
 class FollowingWidget(StateWidget):
@@ -34,8 +34,8 @@ class FollowingWidget(StateWidget):
         self._backend = source if isinstance(source, Backend) else None
         self._source: Backend | Session = source
         self._number = 0
-        self._context = contextvars.copy_context()
-        self._pace = Pace(self._show)
+        self._painter = Painter(self._show)
+        self._pace = Pace(self._painter.ask)
         self._end: Callable[[], None] = source.listen(self._changed)
         super().__init__(self._state)
 
@@ -56,7 +56,7 @@ class FollowingWidget(StateWidget):
 
     def _changed(self) -> None:
         """On the loop's thread after each event, or on the caller's when a session starts over."""
-        loop.get().call_soon_threadsafe(self._context.run, self._ask)
+        loop.get().call_soon_threadsafe(self._ask)
 
     def _ask(self) -> None:
         words, self._words = getattr(self, "_words", ""), self.words

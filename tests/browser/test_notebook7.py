@@ -41,7 +41,7 @@ def test_runs_streams_asks_and_stops(notebook7: Server, page: Page) -> None:
     assert "widgets" not in saved.metadata
     for index in (3, 4):
         assert [set(output["data"]) for output in saved.cells[index].outputs] == [
-            {"text/markdown", "text/plain"},
+            {"text/html", "text/plain"},
             {"text/html", "text/plain"},
         ]
 

@@ -43,7 +43,7 @@ def test_the_cell_returns_and_lives_on(kernel: Kernel, gates: Path) -> None:
     assert kernel.run("_ is turn, turn.turn.status.value").text.strip() == "(True, 'running')"
     (gates / "go").touch()
     shows(kernel, cell, "[idle]")
-    assert cell.of("text/markdown") == ["first second"]
+    assert cell.answers == ["first second"]
     assert len(cell.outputs) == 2
 
 

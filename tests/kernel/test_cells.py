@@ -96,7 +96,7 @@ def test_a_used_up_budget_sends_nothing(hosted: Kernel, far: HostedServer) -> No
         assert cell.ok and "the day's budget of $0.01 is used up" in cell.text
     assert messages(far) == ["one"] and len(far.sessions) == 1
     hosted.run("%agent budget off/day")
-    assert hosted.run("%%agent -s dear\ntwo").of("text/markdown") == ["two"]
+    assert hosted.run("%%agent -s dear\ntwo").answers == ["two"]
 
 
 def test_a_changed_hosted_agent_says_that_it_begins_anew(hosted: Kernel, far: HostedServer) -> None:

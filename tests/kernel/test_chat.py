@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from praison_nb import store
-from praison_nb.notebook.chat_items import message_items
+from praison_nb.notebook.chat_items import earlier_items, said_in
 from praison_nb.notebook.chat_past import count_before
 from praison_nb.turn import Message, Turn
 from praison_nb.usage import usage
@@ -126,9 +126,10 @@ def hosted(server: LateServer) -> Iterator[Kernel]:
         yield running
 
 
-SAID = "[(each['kind'], each['text']) for each in w._state()['items'] if each['kind'] != 'note']"
+TEXT = "(lambda each: each.get('text') or html.unescape(each.get('tail', '')).strip()[3:-4])"
+SAID = f"[(each['kind'], {TEXT}(each)) for each in w._state()['items'] if each['kind'] != 'note']"
 WAIT = """
-import asyncio, time
+import asyncio, html, time
 deadline = time.monotonic() + 60
 while not ({}) and time.monotonic() < deadline:
     await asyncio.sleep(0.01)
@@ -256,8 +257,8 @@ def test_a_turn_that_is_taken_up_again_is_there_once(hosted: Kernel, server: Lat
         hosted.read_until(lambda: "part one" in cell.text)
     hosted.run("w = praison_nb.chat('research')")
     hosted.run(
-        "shown = []\n"
-        "w.send = lambda message, *rest: shown.append([each.get('text') for each in w._state()['items']])\nw"
+        "import html\nshown = []\n"
+        f"w.send = lambda message, *rest: shown.append([{TEXT}(each) for each in w._state()['items']])\nw"
     )
     expected = [*exchange("one", "first"), *exchange("the long one", "part one")]
     until_said(hosted, expected)
@@ -364,7 +365,7 @@ def test_messages_of_the_users_own_are_shown_as_far_as_they_are_messages() -> No
         {"role": "tool"},
         {"role": "assistant", "content": "Done."},
     ]
-    call_item, text_item = message_items(said)
+    call_item, text_item = earlier_items(said_in(said))
     assert (call_item["name"], call_item["line"], call_item["result"]) == ("f", "1", "one")
     assert (call_item["state"], call_item["seconds"]) == ("past", "")
-    assert text_item["text"] == "Done."
+    assert text_item["tail"] == "<p>Done.</p>\n"

@@ -63,7 +63,7 @@ def test_without_widgets_the_front_end_is_asked(
     question = kernel.question()
     assert "write_file wants to run" in question and '"content": "x"' in question
     kernel.client.input(answer)
-    assert kernel.finish(cell).ok and cell.of("text/markdown") == ["Then."]
+    assert kernel.finish(cell).ok and cell.answers == ["Then."]
     assert (tmp_path / "a.txt").exists() == is_written
 
 
@@ -77,7 +77,7 @@ def test_where_nobody_can_answer_it_is_a_no(kernel: Kernel, server: OpenAIServer
     finally:
         kernel.client.allow_stdin = True
     assert cell.ok and "write_file was not run: nobody can be asked here." in cell.text
-    assert not (tmp_path / "a.txt").exists() and cell.of("text/markdown") == ["Then."]
+    assert not (tmp_path / "a.txt").exists() and cell.answers == ["Then."]
     assert server.bodies[-1]["messages"][-1]["content"] == "Nobody can be asked here."
 
 

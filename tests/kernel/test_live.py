@@ -81,7 +81,7 @@ def test_messages_and_bytes_stay_few_and_linear(kernel: Kernel, server: OpenAISe
         server.script(reply(text, usage=(9, chunks), size=4))
         traffic = measure(kernel, "%%agent -m gpt-4o-mini --new\nGo")
         answer, panel = traffic.outputs.values()
-        assert answer["text/markdown"] == text
+        assert answer["text/plain"] == text
         assert WIDGET not in {*answer, *panel}
         weights.append(traffic)
     assert weights[0].messages < 100
@@ -127,11 +127,11 @@ class Page:
             if "kind" in patch:
                 items[index:] = [dict(patch), *items[index + 1 :]]
             else:
-                fields = {**patch}
-                add = fields.pop("add", "")
-                items[index].update(fields)
-                if add:
-                    items[index]["text"] += add
+                for name, value in patch.items():
+                    if isinstance(value, dict):
+                        kept = items[index][name].encode("utf-16-le")[: 2 * value["keep"]]
+                        value = kept.decode("utf-16-le") + value["add"]
+                    items[index][name] = value
         return {**state, "number": told["number"], "items": items, "panel": told.get("panel", state["panel"])}
 
     @property
@@ -159,7 +159,7 @@ def test_the_page_gets_only_what_is_new_and_the_whole_on_request(kernel: Kernel,
     kernel.run("b = formatted()")
     cell = kernel.begin("%%agent -b b -s whole\nGo")
     page = Page(kernel, cell)
-    state = page.wait_for(lambda s: s["items"] and s["items"][0]["text"].endswith("= -1$\n"))
+    state = page.wait_for(lambda s: s["items"] and s["items"][0]["tail"].endswith("= -1$</span></p>\n"))
     assert state["panel"]["words"] == "running" and state["panel"]["running"]
     page.send(kind="ready")
     kernel.read_until(lambda: "state" in cell.messages[-1]["content"].get("data", {}).get("content", {}))
@@ -169,10 +169,11 @@ def test_the_page_gets_only_what_is_new_and_the_whole_on_request(kernel: Kernel,
     kernel.finish(cell)
     assert cell.ok
     assert page.state["panel"]["words"] == "idle"
+    page.send(kind="here")
     page.send(kind="gone")
     kernel.read_until(lambda: page.closed)
     assert [set(output["data"]) for output in cell.outputs] == [
-        {"text/markdown", "text/plain"},
+        {"text/html", "text/plain"},
         {"text/html", "text/plain"},
     ]
 
@@ -185,7 +186,7 @@ def test_a_click_on_stop_ends_the_turn_while_the_cell_runs(kernel: Kernel) -> No
     page.send(kind="stop")
     kernel.finish(cell)
     assert cell.ok
-    assert "contract_type" in cell.of("text/markdown")[0]
+    assert "contract_type" in cell.answers[0]
     assert "stopped by you" in cell.of("text/plain")[-1] and "in 12,480 (74% cached)" in cell.text
     assert "$0.0312" in cell.text
 
@@ -260,7 +261,7 @@ def test_a_huge_answer_is_shown_in_part_and_kept_in_full(kernel: Kernel) -> None
     traffic = measure(kernel, "%%agent -b b -s huge -o huge\nGo")
     assert traffic.bytes < 3_000_000
     answer, _ = traffic.outputs.values()
-    assert "9,800,000 more characters are in the Turn's text" in answer["text/markdown"]
+    assert "9,800,000 more characters are in the Turn's text" in answer["text/html"]
     assert kernel.run("len(huge.text)").text.strip() == "10000000"
 
 
@@ -279,7 +280,7 @@ def test_a_notebook_run_by_nbclient_has_plain_and_complete_output(
     NotebookClient(notebook, kernel_name="python3").execute()
     nbformat.validate(notebook)
     assert [set(o["data"]) for o in notebook.cells[1].outputs] == [
-        {"text/markdown", "text/plain"},
+        {"text/html", "text/plain"},
         {"text/html", "text/plain"},
     ]
     assert "widgets" not in notebook.metadata

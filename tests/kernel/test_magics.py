@@ -29,7 +29,7 @@ def test_a_cell_is_a_turn(kernel: Kernel, server: OpenAIServer) -> None:
     server.script(reply("Hello **there**", usage=(1200, 20, 300)))
     cell = kernel.run("%%agent -o answer\nHi")
     assert cell.ok, cell.text
-    assert cell.of("text/markdown") == ["Hello **there**"]
+    assert cell.answers == ["Hello **there**"]
     panel = cell.of("text/html")[-1]
     words_only = re.sub("<[^>]+>", "", panel)
     for words in ("● idle", "main · scripted-1 · local", "in 1,200 (25% cached)", "out 20", "cost —"):
@@ -40,7 +40,7 @@ def test_a_cell_is_a_turn(kernel: Kernel, server: OpenAIServer) -> None:
     )
     assert "Usage(uncached_input_tokens=900" in kernel.run("answer.usage").text
     shown = kernel.run("answer").outputs[0]["data"]
-    assert {"text/plain", "text/markdown", "text/html"} <= set(shown)
+    assert set(shown) == {"text/plain", "text/html"}
 
 
 def test_the_conversation_goes_on_by_name(kernel: Kernel, server: OpenAIServer) -> None:
@@ -97,7 +97,7 @@ def test_a_tool_of_the_notebook_prints_and_displays_in_the_cell(kernel: Kernel, 
     server.script(reply(calls=[("look", '{"name": "secret"}')]), reply("It is 42."))
     cell = kernel.run("%%agent -t look\nWhat is secret?")
     assert cell.ok and "looking at secret" in cell.text and "<b>plot</b>" in cell.of("text/html")
-    assert cell.of("text/markdown") == ["It is 42."]
+    assert cell.answers == ["It is 42."]
     assert "▸ look secret ✓" in cell.text
     assert server.bodies[-1]["messages"][-1]["content"] == "42"
     assert kernel.run("print(seen)").text.strip() == "True"
@@ -132,7 +132,7 @@ def test_an_interrupt_stops_the_turn_and_keeps_what_there_is(kernel: Kernel, ser
     waited = time.monotonic() - asked
     assert kernel.finish(after).reply["status"] == "aborted"
     assert cell.error == "KeyboardInterrupt: the turn was stopped; its text and usage so far are kept"
-    assert "stopped by you after" in cell.text and cell.of("text/markdown") == ["the text so far"]
+    assert "stopped by you after" in cell.text and cell.answers == ["the text so far"]
     assert (
         "True interrupted 4"
         in kernel.run("print(kept is _, kept.stop_reason, kept.usage.output_tokens)").text
@@ -160,7 +160,7 @@ def test_stop_from_the_kernel_while_the_cell_waits(kernel: Kernel, server: OpenA
     server.script(reply("so far", calls=[("enough", "{}")]))
     cell = kernel.run("%%agent -t enough\nHi")
     # Stopped on purpose, not interrupted: a Run All goes on.
-    assert cell.ok and "stopped by you" in cell.text and cell.of("text/markdown") == ["so far"]
+    assert cell.ok and "stopped by you" in cell.text and cell.answers == ["so far"]
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_errors_are_one_line(kernel: Kernel, server: OpenAIServer, status: int, 
 def test_a_cut_stream_keeps_the_text(kernel: Kernel, server: OpenAIServer) -> None:
     server.script([chunk({"content": "half an answer"}), CutHere()])
     cell = kernel.run("%%agent\nHi")
-    assert cell.of("text/markdown") == ["half an answer"] and "text so far is kept" in cell.error
+    assert cell.answers == ["half an answer"] and "text so far is kept" in cell.error
 
 
 @pytest.mark.parametrize(
@@ -224,11 +224,11 @@ def test_other_backends(kernel: Kernel, server: OpenAIServer) -> None:
         "echo = Echo()\nfrom praison_nb import Agent\nagent = Agent(name='e', backend=Echo())"
     )
     cell = kernel.run("%%agent -b echo\nfrom a variable")
-    assert cell.of("text/markdown") == ["from a variable"] and "echo · Echo · custom" in cell.text
-    assert kernel.run("%%agent -b agent\nfrom an agent").of("text/markdown") == ["from an agent"]
+    assert cell.answers == ["from a variable"] and "echo · Echo · custom" in cell.text
+    assert kernel.run("%%agent -b agent\nfrom an agent").answers == ["from an agent"]
     assert "Start it over" in kernel.run("%%agent -s agent\nHi").error
     assert kernel.run("%agent use echo").ok
-    assert kernel.run("%%agent\nby default").of("text/markdown") == ["by default"]
+    assert kernel.run("%%agent\nby default").answers == ["by default"]
 
 
 def test_our_names_mean_our_backends_however_variables_are_called(

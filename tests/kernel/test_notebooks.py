@@ -29,7 +29,7 @@ def test_it_runs(path: Path) -> None:
         if cell.source.startswith("%%agent"):
             shown = "".join(output.get("data", {}).get("text/plain", "") for output in cell.outputs)
             assert re.search(r"\[idle\] .* in ~?\d", shown), f"no panel under: {cell.source}"
-            assert any("text/markdown" in output.get("data", {}) for output in cell.outputs)
+            assert any("pnb-answer" in output.get("data", {}).get("text/html", "") for output in cell.outputs)
 
 
 def test_the_demo_says_where_it_left_its_files() -> None:

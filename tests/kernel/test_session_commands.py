@@ -97,7 +97,7 @@ def test_a_hosted_session_of_another_notebook_is_not_archived() -> None:
             two.run("import praison_nb\nw = praison_nb.chat()")
             assert not two.run("%agent archive main").ok and not two.run("%agent delete main").ok
             (session,) = server.sessions.values()
-            assert not session.archived_at and one.run("%%agent\nmore").of("text/markdown") == ["more"]
+            assert not session.archived_at and one.run("%%agent\nmore").answers == ["more"]
 
 
 @pytest.mark.parametrize("by", ["open", "resume"])

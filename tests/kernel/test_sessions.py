@@ -354,7 +354,7 @@ def test_a_store_that_does_not_work_costs_no_answer(
         path.write_bytes(b"no database " * 1000)
     with local(openai_server, PRAISON_NB_SESSIONS=str(path), JPY_SESSION_NAME=NOTEBOOK) as kernel:
         cell = kernel.run("%%agent -s research\none")
-        assert cell.ok and cell.of("text/markdown") == ["one"]
+        assert cell.ok and cell.answers == ["one"]
         (line,) = re.findall("note: (The store of sessions .*)", cell.text)
         assert str(path) in line and "Until then sessions end with the kernel." in line
         cell = kernel.run("%%agent -s research\ntwo")
@@ -384,7 +384,7 @@ def test_a_hosted_session_goes_on(hosted: Kernel, server: HostedServer) -> None:
     assert hosted.run("%%agent -b hosted -s research\none").ok
     kill(hosted)
     cell = hosted.run("%%agent -s research\ntwo")
-    assert cell.ok and cell.of("text/markdown") == ["two"] and "goes on with" in cell.text
+    assert cell.ok and cell.answers == ["two"] and "goes on with" in cell.text
     (session,) = server.sessions.values()
     assert [m["content"] for m in session.messages()[1:]] == ["one", "one", "two", "two"]
     assert len(server.agents) == len(server.environments) == 1
@@ -436,14 +436,14 @@ def test_a_hosted_turn_is_attached_to_again(hosted: Kernel, server: HostedServer
         hosted.read_until(lambda: "part one" in cell.text)
         gate.open()
         hosted.finish(cell)
-        assert cell.of("text/markdown") == ["part one\n\npart two", "the next answer"]
+        assert cell.answers == ["part one\n\npart two", "the next answer"]
         expected = 11_110
     else:
         cell = hosted.run("%agent resume research")
         hosted.read_until(lambda: "part one" in cell.text)
         gate.open()
         hosted.read_until(lambda: "[idle]" in cell.text)
-        assert cell.of("text/markdown") == ["part one\n\npart two"]
+        assert cell.answers == ["part one\n\npart two"]
         expected = 1_110
     assert cell.text.count("part two") == 1 and "taken up again" in cell.text
     assert "first answer" not in cell.text
@@ -472,7 +472,7 @@ def test_a_function_called_meanwhile_runs_when_attached(hosted: Kernel, server: 
     server.wait_for(lambda: session.pending)
     hosted.run(function)
     cell = hosted.run("%%agent -s research -t add\nThanks")
-    assert cell.of("text/markdown") == ["It is 42.", "Thanks"] and "▸ add" in cell.text
+    assert cell.answers == ["It is 42.", "Thanks"] and "▸ add" in cell.text
     answers = [e for e in session.events if e["type"] == "user.custom_tool_result"]
     assert [answer["content"][0]["text"] for answer in answers] == ["42"]
 
@@ -489,8 +489,8 @@ def test_two_kernels_in_one_hosted_session(hosted: Kernel, server: HostedServer)
         second = other.begin("%%agent -s research\ntwo")
         other.read_until(lambda: "waiting for what the session did before" in second.text)
         gate.open()
-        assert other.finish(second).of("text/markdown") == ["for the second"]
-        assert hosted.finish(first).of("text/markdown") == ["for the first"]
+        assert other.finish(second).answers == ["for the second"]
+        assert hosted.finish(first).answers == ["for the first"]
     (session,) = server.sessions.values()
     assert counted(session.id) == (1110, 1110, 3)
 
@@ -505,7 +505,7 @@ def test_a_prompt_that_was_never_sent(hosted: Kernel, server: HostedServer) -> N
     connection.commit()
     connection.close()
     cell = hosted.run("%%agent -s research\nsame words")
-    assert cell.of("text/markdown") == ["same words"]
+    assert cell.answers == ["same words"]
     assert "the prompt had not been sent when the kernel ended: ask again" in cell.text
     assert len(usage(by="request")) == 2
 
@@ -522,7 +522,7 @@ def test_a_server_that_is_away_loses_no_missed_turn(hosted: Kernel, server: Host
     assert not cell.ok and "MissingKeyError" in cell.error
     hosted.run("os.environ['ANTHROPIC_API_KEY'] = key")
     cell = hosted.run("%%agent -s research\nthree")
-    assert cell.ok and cell.of("text/markdown") == ["the missed answer", "three"]
+    assert cell.ok and cell.answers == ["the missed answer", "three"]
 
 
 def test_hosted_commands(hosted: Kernel, server: HostedServer) -> None:
@@ -539,7 +539,7 @@ def test_hosted_commands(hosted: Kernel, server: HostedServer) -> None:
     # One that the store does not know, by its id.
     cell = hosted.run(f"%agent resume {ids['forgotten']}")
     assert f"goes on with %%agent -s {ids['forgotten']}" in cell.text
-    assert hosted.run(f"%%agent -s {ids['forgotten']}\nmore").of("text/markdown") == ["more"]
+    assert hosted.run(f"%%agent -s {ids['forgotten']}\nmore").answers == ["more"]
     assert len(server.sessions[ids["forgotten"]].messages()[1:]) == 4
     error = hosted.run("%agent delete sesn_nosuch").error
     assert "sesn_nosuch" in error and len(error.splitlines()) == 1
@@ -563,7 +563,7 @@ def test_a_question_is_asked_again_after_the_kernel_was_killed(
     assert hosted.run("%agent allow build").ok
     hosted.read_until(lambda: "It ran." in resumed.text)
     assert (tmp_path / "log.txt").read_text() == "ran\n"
-    assert hosted.run("%%agent -s build\nMore").of("text/markdown") == ["next"]
+    assert hosted.run("%%agent -s build\nMore").answers == ["next"]
     assert len(usage()) == 2 and len(usage(by="request")) == 3
 
 

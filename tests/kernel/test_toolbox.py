@@ -48,9 +48,7 @@ def test_it_works_in_the_users_namespace(kernel: Kernel, server: OpenAIServer) -
     cell = kernel.run("%%agent -t run_python\nSum it.")
     assert cell.ok and "summing" in cell.text
     assert any("<table" in html and "mean" in html for html in cell.of("text/html"))
-    assert sent_back(server).startswith("summing\nDataFrame, 8 rows") and cell.of("text/markdown") == [
-        "Done."
-    ]
+    assert sent_back(server).startswith("summing\nDataFrame, 8 rows") and cell.answers == ["Done."]
     assert kernel.run("total").text.strip() == "6"
     # The module of that name does not stand in the way of the tool.
     server.script(reply(calls=[("inspect", '{"name": "frame"}')]), reply("Done."))
@@ -114,7 +112,7 @@ def test_the_kernel_goes_on(kernel: Kernel, server: OpenAIServer, code: str, tol
         assert "KeyboardInterrupt: the turn was stopped" in cell.error
     else:
         assert cell.ok, cell.error
-        assert told in sent_back(server) and cell.of("text/markdown") == ["Done."]
+        assert told in sent_back(server) and cell.answers == ["Done."]
         assert len(sent_back(server)) < 25_000 and len(json.dumps(cell.outputs)) < 150_000
     assert goes_on(kernel)
 
@@ -404,7 +402,7 @@ def test_a_hosted_agent_works_in_the_notebook(hosted: tuple[Kernel, HostedServer
     server.script([custom_tool("run_python", {"code": code}), text("It is six.")])
     kernel.run("numbers = [1, 2, 3]\n%agent policy run_python allow")
     cell = kernel.run("%%agent -b hosted -t run_python\nSum the numbers.")
-    assert cell.ok and "summing" in cell.text and cell.of("text/markdown") == ["It is six."]
+    assert cell.ok and "summing" in cell.text and cell.answers == ["It is six."]
     ((told,),) = [each["content"] for each in sent(server, "user.custom_tool_result")]
     assert told["text"] == "summing\nMainThread" and kernel.run("total").text.strip() == "6"
     server.script([custom_tool("run_python", {"code": "while True: pass", "timeout": 1}), text("Too long.")])

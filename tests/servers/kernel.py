@@ -45,6 +45,12 @@ class Cell:
         parts = [o.get("text") or o.get("data", {}).get("text/plain", "") for o in self.outputs]
         return "\n".join([*parts, self.error])
 
+    @property
+    def answers(self) -> list[str]:
+        """The answers that the cell shows, as text."""
+        data = [o.get("data", {}) for o in self.outputs]
+        return [each["text/plain"] for each in data if 'class="pnb-answer ' in each.get("text/html", "")]
+
     def of(self, mime: str) -> list[str]:
         """What outputs have of this kind, in order."""
         return [o["data"][mime] for o in self.outputs if mime in o.get("data", {})]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from decimal import Decimal
 from html.parser import HTMLParser
 
@@ -11,7 +10,7 @@ import nbformat
 import pytest
 from nbconvert import HTMLExporter
 
-from praison_nb import markdown, plain, render
+from praison_nb import plain, render
 from praison_nb.errors import RateLimitError
 from praison_nb.events import (
     ApprovalAsked,
@@ -25,7 +24,7 @@ from praison_nb.events import (
     TurnFailed,
     TurnFinished,
 )
-from praison_nb.notebook.display import NOTHING
+from praison_nb.notebook.display import NOTHING, answer
 from praison_nb.notebook.live import tool_item
 from praison_nb.session import Usage
 from praison_nb.turn import ToolCall, Turn, fold
@@ -113,50 +112,10 @@ def test_what_was_written_is_escaped_and_cleaned() -> None:
         ToolFinished(call_id="1", result=evil),
         Notice(text=evil),
     )
-    for shown in (render.html(hostile), render.text(hostile), markdown.safe(hostile.text)):
+    for shown in (render.html(hostile), render.text(hostile)):
         assert not set(shown) & set("\x1b\x07\u202e")
     assert "script" not in Tags(render.html(hostile)).tags
-    assert "<script" not in markdown.safe(hostile.text)
     assert hostile.text == evil, "the Turn keeps what was written"
-
-
-@pytest.mark.parametrize(
-    ("source", "safe"),
-    [
-        ("plain `a < b` and 1 < 2", "plain `a < b` and 1 < 2"),
-        ("![a](http://x)", "&#33;[a](http://x)"),
-        ("`![a](b)` and `<b>`", "`![a](b)` and `<b>`"),
-        ("```html\n<b> ![a](b)\n```", "```html\n<b> ![a](b)\n```"),
-        ("- a\n\n  ```\n  <b>\n  ```\n<b>", "- a\n\n  ```\n  <b>\n  ```\n&lt;b>"),
-        ("<https://a.example>", "<https://a.example>"),
-        ("<img src=x>", "&lt;img src=x>"),
-        ("$x <y$", "$x < y$"),
-        (r"\![a](b) \\![a](b)", r"\![a](b) \\&#33;[a](b)"),
-        ("` \n![a](b)`", "` \n&#33;[a](b)`"),
-        # Code from one line to the next, or a backtick in an address: what looks like code is none.
-        ("text `\nx` ![p](http://e/?s) `y`", "text `\nx` &#33;[p](http://e/?s) `y`"),
-        ("a `\nb` <img src=e> `c`", "a `\nb` &lt;img src=e> `c`"),
-        ("<https://a/`> <img src=//e> `d`", "<https://a/`> &lt;img src=//e> `d`"),
-        ("| ` | ![a](b) ` |", "| ` | &#33;[a](b) ` |"),
-        ("```mermaid\nA\n```", "```text mermaid\nA\n```"),
-        ("~~~  Mermaid\nA\n~~~", "~~~text Mermaid\nA\n~~~"),
-    ],
-)
-def test_pictures_and_html_never_reach_the_pages_renderer(source: str, safe: str) -> None:
-    assert markdown.safe(source) == safe
-
-
-def test_long_and_odd_texts_cost_no_more_than_their_length() -> None:
-    def seconds(text: str) -> float:
-        started = time.thread_time()
-        markdown.safe(text)
-        return time.thread_time() - started
-
-    for piece in ("` `` ", "![", "<a ", "\\", "`a\n", "> "):
-        short, long = piece * 1000, piece * 8000
-        # Eight times the text: far below the 64 of a square.
-        # The best of three: a collection of garbage may fall into any.
-        assert min(seconds(long) for _ in range(3)) < 40 * max(seconds(short), 0.005)
 
 
 def test_a_huge_text_is_cut_with_a_word_about_the_rest() -> None:
@@ -173,7 +132,7 @@ def test_nbconvert_shows_answer_tools_and_panel() -> None:
     )
     cell = nbformat.v4.new_code_cell("%%agent\nHi")
     bundles = [
-        {"text/markdown": markdown.safe(finished.text), "text/plain": finished.text},
+        answer(finished),
         {"text/html": render.below_html(finished), "text/plain": render.below_text(finished)},
     ]
     cell.outputs = [nbformat.v4.new_output("display_data", data=bundle) for bundle in [*bundles, NOTHING]]

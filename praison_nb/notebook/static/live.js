@@ -1,261 +1,14 @@
 // What a cell shows while a turn runs. One ES module without imports: hosts load it from a Blob, where
-// relative imports do not resolve. Whatever a model or a tool wrote becomes text nodes, never markup.
+// relative imports do not resolve. What a model or a tool wrote becomes text nodes; Markdown is rendered in the
+// kernel, and its HTML enters the page through `safeNodes` alone.
 
-const PLAIN = 20000; // characters of one Markdown block beyond which formatting it is not worth its time
-const DEEP = 12; // levels of nesting that are followed; a hostile text could overflow the stack
+const DEEP = 60; // levels of nesting that are followed; a hostile text could overflow the stack
 const DEAF_MS = 1000; // a click that changed nothing for so long has not arrived
 
-const BLANK = /^\s*$/;
-const FENCE = /^(\s*)(`{3,}|~{3,})\s*([^`]*)$/;
-const HEADING = /^ {0,3}(#{1,6})[ \t]+(.*)$/;
-const RULE = /^ {0,3}([-*_])([ \t]*\1){2,}[ \t]*$/;
-const QUOTE = /^ {0,3}> ?/;
-const ITEM = /^( {0,3})([-*+]|\d{1,9}[.)])([ \t]+|$)/;
-const DIVIDER = /^[ \t]*\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$/;
-
-/** The offset in `text`, from `from` on, before which all Markdown blocks are complete: more text cannot
- * change them. */
-export function sealed(text, from = 0) {
-  let end = from;
-  let block = null; // "list" or "other" while inside a block
-  let fence = null;
-  let blank = false;
-  for (let at = from; at < text.length; ) {
-    const newline = text.indexOf("\n", at);
-    const whole = newline >= 0;
-    const next = whole ? newline + 1 : text.length;
-    const line = text.slice(at, whole ? newline : text.length);
-    if (fence) {
-      if (whole && closes(line, fence)) {
-        fence = null;
-        if (block !== "list") [end, block] = [next, null];
-      }
-    } else if (BLANK.test(line)) {
-      blank = true;
-    } else {
-      // Of a line that has only begun, a first character that can open a list decides nothing yet.
-      const inList = whole ? /^\s/.test(line) || ITEM.test(line) : /^[\s\d*+-]/.test(line);
-      const opened = FENCE.exec(line);
-      if (block && ((blank && !(block === "list" && inList)) || (whole && opened && !inList))) {
-        [end, block] = [at, null];
-      }
-      blank = false;
-      if (!whole) break;
-      block ??= ITEM.test(line) ? "list" : "other";
-      if (opened) {
-        if (block !== "list" && end < at) end = at;
-        fence = opened[2];
-      } else if (block === "other" && HEADING.test(line)) {
-        [end, block] = [next, null];
-      }
-    }
-    at = next;
-  }
-  return end;
-}
-
-function closes(line, fence) {
-  const mark = line.trim();
-  return mark.length >= fence.length && mark === fence[0].repeat(mark.length);
-}
-
-/** Markdown as a tree of blocks: {type: p, heading, code, list, quote, table, rule}. */
-export function parseBlocks(text, depth = 0) {
-  const lines = text.split("\n");
-  const blocks = [];
-  for (let i = 0; i < lines.length; ) {
-    const line = lines[i];
-    let match;
-    if (BLANK.test(line)) {
-      i += 1;
-    } else if ((match = FENCE.exec(line)) && match[1].length < 4) {
-      const body = [];
-      for (i += 1; i < lines.length && !closes(lines[i], match[2]); i += 1) {
-        body.push(lines[i].startsWith(match[1]) ? lines[i].slice(match[1].length) : lines[i].trimStart());
-      }
-      i += 1;
-      blocks.push({ type: "code", lang: match[3].trim().split(/\s/)[0], text: body.join("\n") });
-    } else if ((match = HEADING.exec(line))) {
-      blocks.push({ type: "heading", level: match[1].length, text: match[2].replace(/[ \t]#+[ \t]*$/, "") });
-      i += 1;
-    } else if (RULE.test(line)) {
-      blocks.push({ type: "rule" });
-      i += 1;
-    } else if (QUOTE.test(line) && depth < DEEP) {
-      const body = [];
-      for (; i < lines.length && QUOTE.test(lines[i]); i += 1) body.push(lines[i].replace(QUOTE, ""));
-      blocks.push({ type: "quote", blocks: parseBlocks(body.join("\n"), depth + 1) });
-    } else if (ITEM.test(line) && depth < DEEP) {
-      i = parseList(lines, i, blocks, depth);
-    } else if (line.includes("|") && i + 1 < lines.length && isDivider(lines[i + 1])) {
-      const align = cells(lines[i + 1]).map(alignment);
-      const head = cells(line);
-      const rows = [];
-      for (i += 2; i < lines.length && lines[i].includes("|"); i += 1) rows.push(cells(lines[i]));
-      blocks.push({ type: "table", head, rows, align });
-    } else {
-      const body = [line];
-      for (i += 1; i < lines.length && !interrupts(lines[i]); i += 1) body.push(lines[i]);
-      blocks.push({ type: "p", text: body.join("\n").trim() });
-    }
-  }
-  return blocks;
-}
-
-function interrupts(line) {
-  return BLANK.test(line) || FENCE.test(line) || HEADING.test(line) || RULE.test(line) || QUOTE.test(line) || ITEM.test(line);
-}
-
-function isDivider(line) {
-  return line.includes("|") && DIVIDER.test(line);
-}
-
-function cells(line) {
-  const inner = line.trim().replace(/^\|/, "").replace(/\|$/, "");
-  return inner.split(/(?<!\\)\|/).map((cell) => cell.trim().replaceAll("\\|", "|"));
-}
-
-function alignment(cell) {
-  if (!cell.endsWith(":")) return "";
-  return cell.startsWith(":") ? "center" : "right";
-}
-
-function parseList(lines, start, blocks, depth) {
-  const first = ITEM.exec(lines[start]);
-  const ordered = /\d/.test(first[2]);
-  const list = { type: "list", ordered, start: ordered ? parseInt(first[2], 10) : 1, items: [] };
-  let i = start;
-  while (i < lines.length) {
-    const match = ITEM.exec(lines[i]);
-    if (!match || /\d/.test(match[2]) !== ordered || RULE.test(lines[i])) break;
-    const width = match[0].length;
-    const body = [lines[i].slice(width)];
-    for (i += 1; i < lines.length; i += 1) {
-      const line = lines[i];
-      const indent = line.length - line.trimStart().length;
-      if (BLANK.test(line)) {
-        const next = lines[i + 1];
-        if (next === undefined || BLANK.test(next) || !(/^\s/.test(next) || ITEM.test(next))) break;
-        body.push("");
-      } else if (indent >= Math.min(width, 2)) {
-        body.push(line.slice(Math.min(indent, width)));
-      } else if (interrupts(line) || body.at(-1) === "") {
-        break;
-      } else {
-        body.push(line);
-      }
-    }
-    list.items.push(parseBlocks(body.join("\n"), depth + 1));
-    while (i < lines.length && BLANK.test(lines[i]) && ITEM.test(lines[i + 1] ?? "")) i += 1;
-  }
-  blocks.push(list);
-  return i;
-}
-
-const LINK = /!?\[([^[\]]*)\]\([ \t]*<?([^\s<>()]*(?:\([^\s()]*\)[^\s<>()]*)*)>?(?:[ \t]+"[^"]*")?[ \t]*\)/y;
-const ADDRESS = /https?:\/\/[^\s<>"'`*]*[^\s<>"'`*.,;:!?)\]]/y;
-const MARKS = ["**", "__", "~~", "*", "_"];
-const TAGS = { "**": "strong", __: "strong", "~~": "del", "*": "em", _: "em" };
-
-/** One block's text as a list of strings and {type: code, link, break, strong, em, del}. A picture is a
- * link: showing it would tell its server what the address says. */
-export function parseInline(text, depth = 0) {
-  const nodes = [];
-  const hopeless = new Set();
-  let plain = "";
-  const put = (node) => {
-    if (plain) nodes.push(plain);
-    plain = "";
-    nodes.push(node);
-  };
-  for (let i = 0; i < text.length; ) {
-    const c = text[i];
-    if (c === "\\" && i + 1 < text.length && /[!-/:-@[-`{-~\n]/.test(text[i + 1])) {
-      if (text[i + 1] === "\n") put({ type: "break" });
-      else plain += text[i + 1];
-      i += 2;
-    } else if (c === "`") {
-      const run = /`+/y;
-      run.lastIndex = i;
-      const mark = run.exec(text)[0];
-      const close = hopeless.has(mark) ? -1 : findRun(text, mark, i + mark.length);
-      if (close < 0) {
-        hopeless.add(mark);
-        plain += mark;
-        i += mark.length;
-      } else {
-        const inner = text.slice(i + mark.length, close).replaceAll("\n", " ");
-        put({ type: "code", text: /^ .*[^ ].* $/.test(inner) ? inner.slice(1, -1) : inner });
-        i = close + mark.length;
-      }
-    } else if (c === "[" || (c === "!" && text[i + 1] === "[")) {
-      LINK.lastIndex = i;
-      const match = LINK.exec(text);
-      if (match) {
-        put({ type: "link", href: safeHref(match[2]), nodes: depth < DEEP ? parseInline(match[1], depth + 1) : [match[1]] });
-        i += match[0].length;
-      } else {
-        plain += c;
-        i += 1;
-      }
-    } else if (c === "h" && !/\w$/.test(plain)) {
-      ADDRESS.lastIndex = i;
-      const match = ADDRESS.exec(text);
-      if (match) put({ type: "link", href: safeHref(match[0]), nodes: [match[0]] });
-      else plain += c;
-      i += match ? match[0].length : 1;
-    } else if (c === "*" || c === "_" || c === "~") {
-      const mark = MARKS.find((m) => text.startsWith(m, i));
-      const close = mark && depth < DEEP && !hopeless.has(mark) ? closing(text, mark, i, plain) : -1;
-      if (close < 0) {
-        // Nothing closes it from here on, so nothing closes the next one of its kind either.
-        if (close === -1 && mark) hopeless.add(mark);
-        plain += mark ?? c;
-        i += (mark ?? c).length;
-      } else {
-        put({ type: TAGS[mark], nodes: parseInline(text.slice(i + mark.length, close), depth + 1) });
-        i = close + mark.length;
-      }
-    } else if (c === "\n") {
-      if (plain.endsWith("  ")) put({ type: "break" });
-      else plain += "\n";
-      i += 1;
-    } else {
-      plain += c;
-      i += 1;
-    }
-  }
-  if (plain) nodes.push(plain);
-  return nodes;
-}
-
-function findRun(text, mark, from) {
-  for (let at = text.indexOf(mark, from); at >= 0; ) {
-    let end = at + mark.length;
-    while (text[end] === "`") end += 1;
-    if (end - at === mark.length) return at;
-    at = text.indexOf(mark, end);
-  }
-  return -1;
-}
-
-/** Where the emphasis that opens at `i` closes; -1 when nothing does, -2 when `i` opens none. */
-function closing(text, mark, i, before) {
-  const from = i + mark.length;
-  if (from >= text.length || /\s/.test(text[from])) return -2;
-  if (mark[0] === "_" && /\w$/.test(before)) return -2;
-  let tries = 0;
-  for (let at = text.indexOf(mark, from + 1); at >= 0 && tries < 50; at = text.indexOf(mark, at + 1), tries += 1) {
-    if (/[\s\\]/.test(text[at - 1])) continue;
-    // The single mark does not close on one half of a double one.
-    if (mark.length === 1 && (text[at + 1] === mark || text[at - 1] === mark)) continue;
-    // In *** the inner emphasis closes first.
-    while (mark.length === 2 && text[at + 2] === mark[0]) at += 1;
-    if (mark[0] === "_" && /\w/.test(text[at + mark.length] ?? "")) continue;
-    return at;
-  }
-  return tries ? -2 : -1;
-}
+// All that the renderer in the kernel makes of Markdown; nothing else of an HTML text enters the page.
+const TAGS = new Set("a blockquote br code em h1 h2 h3 h4 h5 h6 hr li ol p pre s span strong table tbody td th thead tr ul".split(" "));
+const STYLES = new Set(["white-space: pre-wrap", "text-align:left", "text-align:center", "text-align:right"]);
+const CLASSES = new Set(["pnb-picture", "mathjax_process tex2jax_process"]);
 
 /** The address if a click on it can only open a page or a mail, else "". */
 export function safeHref(address) {
@@ -266,17 +19,19 @@ export function safeHref(address) {
   }
 }
 
-/** `items` with the patches of one message: [index, patch]. A patch with a `kind` is a new item, `add` is
- * more text, other fields replace. Returns the indices that changed. */
+/** `items` with the patches of one message: [index, patch]. A patch with a `kind` is a new item, other fields
+ * replace; {keep, add} keeps so much of a text and goes on with `add`. Returns the indices that changed. */
 export function applyPatches(items, patches, count) {
   items.length = Math.min(items.length, count);
   return patches.map(([index, patch]) => {
     if (patch.kind) {
       items[index] = patch;
     } else {
-      const { add = "", ...fields } = patch;
-      items[index] = { ...items[index], ...fields };
-      if (add) items[index].text += add;
+      const item = { ...items[index] };
+      for (const [name, value] of Object.entries(patch)) {
+        item[name] = value?.keep === undefined ? value : item[name].slice(0, value.keep) + value.add;
+      }
+      items[index] = item;
     }
     return index;
   });
@@ -296,98 +51,63 @@ function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-function appendInline(parent, text) {
-  appendNodes(parent, text.length > PLAIN ? [text] : parseInline(text));
+/** The nodes of an HTML text, made anew: elements of TAGS with their own attributes, all else as text. Here alone
+ * HTML enters the page. A text is parsed in a document of its own, where nothing runs and nothing loads. */
+function safeNodes(html) {
+  return copies(new DOMParser().parseFromString(html, "text/html").body, 0);
 }
 
-function appendNodes(parent, nodes) {
-  for (const node of nodes) {
-    if (typeof node === "string") {
-      parent.append(node);
-    } else if (node.type === "code") {
-      parent.append(make("code", "", node.text));
-    } else if (node.type === "break") {
-      parent.append(make("br"));
-    } else {
-      const isLink = node.type === "link";
-      const element = make(isLink ? (node.href ? "a" : "span") : node.type);
-      if (isLink && node.href) Object.assign(element, { href: node.href, target: "_blank", rel: "noopener noreferrer" });
-      appendNodes(element, node.nodes);
-      parent.append(element);
-    }
-  }
+function copies(parent, depth) {
+  return [...parent.childNodes].flatMap((node) => {
+    if (node.nodeType === Node.TEXT_NODE) return [node.data];
+    if (node.nodeType !== Node.ELEMENT_NODE) return [];
+    if (!TAGS.has(node.localName) || depth > DEEP) return [node.textContent];
+    const element = make(node.localName);
+    const [style, kind] = [node.getAttribute("style"), node.className];
+    if (STYLES.has(style)) element.setAttribute("style", style);
+    if (CLASSES.has(kind)) element.className = kind;
+    if (node.localName === "ol" && node.start !== 1) element.start = node.start;
+    if (node.localName === "a") addAddress(element, safeHref(node.getAttribute("href") ?? ""));
+    element.append(...copies(node, depth + 1));
+    return [element];
+  });
 }
 
-function appendMarkdown(parent, text) {
-  if (text.length > PLAIN) parent.append(make("div", "pnb-plain", text));
-  else for (const block of parseBlocks(text)) parent.append(blockElement(block));
-}
-
-function blockElement(block) {
-  const element = make({ p: "p", heading: `h${block.level}`, code: "pre", quote: "blockquote", table: "table", rule: "hr", list: block.ordered ? "ol" : "ul" }[block.type]);
-  if (block.type === "p" || block.type === "heading") appendInline(element, block.text);
-  if (block.type === "code") element.append(make("code", "", block.text));
-  if (block.type === "quote") element.append(...block.blocks.map(blockElement));
-  if (block.type === "table") appendTable(element, block);
-  if (block.type === "list") {
-    if (block.ordered && block.start !== 1) element.start = block.start;
-    for (const blocks of block.items) {
-      const item = make("li");
-      // A tight item is its text, not a paragraph of its own.
-      if (blocks.length && blocks[0].type === "p") {
-        appendInline(item, blocks[0].text);
-        item.append(...blocks.slice(1).map(blockElement));
-      } else {
-        item.append(...blocks.map(blockElement));
-      }
-      element.append(item);
-    }
-  }
-  return element;
-}
-
-function appendTable(table, block) {
-  const row = (tag, values) => {
-    const tr = make("tr");
-    block.head.forEach((_, i) => {
-      const cell = make(tag);
-      appendInline(cell, values[i] ?? "");
-      if (block.align[i]) cell.style.textAlign = block.align[i];
-      tr.append(cell);
-    });
-    return tr;
-  };
-  const head = make("thead");
-  head.append(row("th", block.head));
-  const body = make("tbody");
-  body.append(...block.rows.map((values) => row("td", values)));
-  table.append(head, body);
+function addAddress(link, href) {
+  if (!href) return;
+  Object.assign(link, { href, target: "_blank", rel: "noopener noreferrer" });
+  if (link.className !== "pnb-picture") return;
+  link.title = "Load this picture";
+  link.addEventListener("click", (event) => {
+    event.preventDefault();
+    const picture = make("img");
+    Object.assign(picture, { alt: link.textContent, referrerPolicy: "no-referrer", src: href });
+    link.replaceWith(picture);
+  });
 }
 
 /** One message of the answer. Blocks that are complete are made once and never touched again. */
 class TextView {
   constructor() {
     // JupyterLab's own classes, so that the still output that follows looks the same.
-    this.element = make("div", "pnb-text jp-RenderedHTMLCommon jp-RenderedMarkdown");
+    this.element = make("div", "pnb-text jp-RenderedHTMLCommon jp-RenderedHTML");
     this.done = make("div");
     this.tail = make("div", "pnb-tail");
+    this.rest = make("div", "pnb-plain");
     this.more = make("div", "pnb-muted");
-    this.element.append(this.done, this.tail, this.more);
-    this.text = "";
-    this.end = 0;
+    this.element.append(this.done, this.tail, this.rest, this.more);
+    this.shown = { done: "", tail: "" };
   }
 
   update(item) {
-    if (!item.text.startsWith(this.text.slice(0, this.end))) {
+    if (!item.done.startsWith(this.shown.done)) {
       this.done.replaceChildren();
-      this.end = 0;
+      this.shown.done = "";
     }
-    const end = sealed(item.text, this.end);
-    if (end > this.end) appendMarkdown(this.done, item.text.slice(this.end, end));
-    this.text = item.text;
-    this.end = end;
-    this.tail.replaceChildren();
-    appendMarkdown(this.tail, item.text.slice(end));
+    if (item.done !== this.shown.done) this.done.append(...safeNodes(item.done.slice(this.shown.done.length)));
+    if (item.tail !== this.shown.tail) this.tail.replaceChildren(...safeNodes(item.tail));
+    this.shown = { done: item.done, tail: item.tail };
+    setText(this.rest, item.rest);
     setText(this.more, item.more ? `… ${item.more.toLocaleString("en-US")} more characters are in the Turn's text.` : "");
   }
 }
@@ -631,6 +351,7 @@ class Store {
     this.views = new Set();
     this.state = structuredClone(model.get("state"));
     this.asked = false;
+    this.isHere = false; // the kernel knows that this page shows the turn
     model.on("msg:custom", (message) => this.take(message));
   }
 
@@ -657,10 +378,19 @@ class Store {
     this.settle();
   }
 
-  /** Tell the kernel when the still output has taken the place of the last view: then the model can go.
-   * A page that was loaded again keeps it, since no still output can reach its cell. */
+  /** Tell the kernel that this page shows the turn, and when the still output has taken the place of the last
+   * view: once that is so in every page, the model can go. A page that was loaded again keeps it, since no still
+   * output can reach its cell, and one that never showed it has no say. */
   settle() {
-    if (this.state.fresh && this.state.kind === "turn" && !this.state.panel.running && this.views.size === 0) this.send({ kind: "gone" });
+    if (this.state.kind !== "turn") return;
+    const running = this.state.panel.running;
+    if (!this.isHere && this.views.size > 0) {
+      this.isHere = true;
+      this.send({ kind: "here" });
+    } else if (this.isHere && this.state.fresh && !running && this.views.size === 0) {
+      this.isHere = false;
+      this.send({ kind: "gone" });
+    }
   }
 }
 
@@ -686,6 +416,7 @@ export default () => {
       el.append(root);
       view.show(store.state);
       store.views.add(view);
+      store.settle();
       const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
       const timer = setInterval(() => view.tick(), calm ? 1000 : 100);
       return () => {

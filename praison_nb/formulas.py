@@ -1,0 +1,131 @@
+r"""Formulas in Markdown: `$…$`, `$$…$$`, `\(…\)`, `\[…\]`. They stay TeX in the HTML, in an element that
+MathJax (JupyterLab's, or that of nbconvert's pages) typesets; around it nothing is, so $5 and $6 are prices.
+
+>>> from praison_nb.markdown import to_html
+>>> "$x^2$</span> costs $5 or $6" in to_html("$x^2$ costs $5 or $6")
+True
+"""
+
+from __future__ import annotations
+
+import re
+from html import escape
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.rules_block import StateBlock
+    from markdown_it.rules_inline import StateInline
+
+LONG = 2000
+"""Characters of one formula."""
+PRICE = 10
+"""A formula costs as much as so many characters of one."""
+DEEP = 8
+"""Levels of braces in it. Some forty fractions in each other end Chromium's tab."""
+
+_ENDS = {"$$": "$$", "\\[": "\\]", "\\(": "\\)"}
+# What defines something for the whole page, changes attributes of elements, or draws outside of its place.
+_HARMFUL = re.compile(
+    r"\\(?:[egx]?def|let|futurelet|(?:re)?new(?:command|environment)|providecommand|Declare\w+|require|global|"
+    r"csname|catcode|href|url|class|style|cssId|data|mmlToken|unicode|includegraphics|bbox|[Rr]ule|Space|m?kern|"
+    r"[hmv]skip|[hmv]space|raise|lower|moveleft|moveright)(?![A-Za-z])"
+    # Lengths of three digits and more.
+    r"|\d{3,}(?:\.\d*)?\s*(?:em|ex|pt|pc|px|in|cm|mm|mu)\b"
+)
+_NESTING = re.compile(
+    r"\\(?P<open>left|begin)(?![A-Za-z])|\\(?P<close>right|end)(?![A-Za-z])|\\.|[{}]", re.DOTALL
+)
+_IN_DOLLARS = re.compile(r"\$(?![\s$])((?:[^$\\]|\\.)+)(?<!\s)\$(?!\d)", re.DOTALL)
+
+
+class Budget(Protocol):
+    """What an answer may still cost the page: characters of TeX, and PRICE for each formula."""
+
+    tex: int
+
+
+def to_html(tex: str, budget: Budget) -> str:
+    r"""A formula, delimiters included, as HTML that is typeset where the budget pays for it; else as code.
+
+    >>> from praison_nb.markdown import Budget
+    >>> to_html("$a<b$", Budget())
+    '<span class="mathjax_process tex2jax_process">$a&lt;b$</span>'
+    >>> to_html(r"$\def\x{y}$", Budget())
+    '<code>$\\def\\x{y}$</code>'
+    """
+    if len(tex) > min(LONG, budget.tex - PRICE) or _HARMFUL.search(tex) or _depth(tex) > DEEP:
+        return f"<code>{escape(tex)}</code>"
+    budget.tex -= len(tex) + PRICE
+    return f'<span class="mathjax_process tex2jax_process">{escape(tex)}</span>'
+
+
+def _depth(tex: str) -> int:
+    depth = deepest = 0
+    for match in _NESTING.finditer(tex):
+        if match["open"] or match[0] == "{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif match["close"] or match[0] == "}":
+            depth -= 1
+    return deepest
+
+
+def add_rules(parser: MarkdownIt) -> None:
+    """Have `parser` make tokens `formula` and `formula_block`, whose content has the delimiters too."""
+    parser.inline.ruler.before("escape", "formula", _inline)
+    may_interrupt = ["paragraph", "reference", "blockquote", "list"]
+    parser.block.ruler.before("fence", "formula_block", _block, {"alt": may_interrupt})
+
+
+def _inline(state: StateInline, silent: bool) -> bool:
+    start = state.pos
+    opened = state.src[start : start + 2]
+    end = 0
+    if opened in _ENDS:
+        closed = state.src.find(_ENDS[opened], start + 2, state.posMax)
+        end = closed + 2 if closed > start + 2 else 0
+    elif opened.startswith("$") and not state.src[max(0, start - 1) : start].isalnum():
+        match = _IN_DOLLARS.match(state.src, start, state.posMax)
+        end = match.end() if match else 0
+    if not end:
+        return False
+    if not silent:
+        state.push("formula", "", 0).content = state.src[start:end]
+    state.pos = end
+    return True
+
+
+def _block(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """A formula by itself, whose lines would else be lists or headings."""
+    if state.is_code_block(start):
+        return False
+    opened = _line(state, start)[:2]
+    if opened not in ("$$", "\\["):
+        return False
+    closed = _ENDS[opened]
+    # Where no end was found once there is none for what begins in between: no line is looked at twice.
+    hopeless = state.env.setdefault("formula_ends", {})
+    if start < hopeless.get(closed, 0):
+        return False
+    for line in range(start, end):
+        text = _line(state, line).rstrip()
+        if not text or state.sCount[line] < state.blkIndent:
+            break
+        if text.endswith(closed) and not (line == start and len(text) < 5):
+            if line == start and text.index(closed, 2) != len(text) - 2:
+                return False
+            if not silent:
+                token = state.push("formula_block", "", 0)
+                token.content = state.getLines(start, line + 1, state.blkIndent, False).strip()
+                token.map = [start, line + 1]
+                state.line = line + 1
+            return True
+    else:
+        line = end
+    hopeless[closed] = line
+    return False
+
+
+def _line(state: StateBlock, number: int) -> str:
+    return state.src[state.bMarks[number] + state.tShift[number] : state.eMarks[number]]
