@@ -15,8 +15,6 @@ from typing import Any
 from ..errors import ConfigError
 from ..lend import apart
 from ..tools import Policy, Tool, tools_of
-from .hiding import HIDDEN as HIDDEN
-from .hiding import hide as hide
 
 NAMES = ("run_python", "inspect", "read_file", "write_file", "list_files", "execute_command")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 
+from ..redaction import redact
 from ..values import LIMIT
-from .hiding import hide
 
 
 class Excerpt:
-    """Keeps the first and the last half of `limit` characters of what is added, from any thread, without the
-    secrets of the environment.
+    """Keeps the first and the last half of `limit` characters of what is added, from any thread, without
+    secrets.
 
     >>> text = Excerpt(limit=4)
     >>> text.add("abc"), text.add("defgh"), str(text)
@@ -31,7 +31,7 @@ class Excerpt:
         with self._lock:
             first = ""
             if self._room:
-                text = hide(text)
+                text = redact(text)
                 first, text = text[: self._room], text[self._room :]
                 self._head.append(first)
                 self._room -= len(first)
@@ -56,9 +56,9 @@ class Excerpt:
 
     def __str__(self) -> str:
         with self._lock:
-            head, tail = "".join(self._head), hide("".join(self._tail))
+            head, tail = "".join(self._head), redact("".join(self._tail))
             left_out = self._dropped + max(0, len(tail) - self._half)
         if left_out:
             head, tail = f"{head}\n[… {left_out:,} characters left out …]\n", tail[-self._half :]
         # Once more, for what came in pieces.
-        return hide(head + tail)
+        return redact(head + tail)
