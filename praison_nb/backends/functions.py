@@ -14,7 +14,7 @@ from ..plain import SHOWN_CHARACTERS, of_error, short
 from ..redaction import collecting, notice, redact
 from ..run import Run
 from ..tools import Tool, ToolError, policy_of
-from ..values import bounded, text_of
+from ..values import redacted, text_of
 from ..verdicts import NO
 
 STOPPED = "The user stopped the turn."
@@ -83,10 +83,10 @@ class Functions:
 
         # Hidden before it is cut, which would leave half of a secret.
         async def later() -> str:
-            return bounded(redact(text_of(await function())))
+            return redacted(text_of(await function()))
 
         def now() -> str:
-            return bounded(redact(text_of(function())))
+            return redacted(text_of(function()))
 
         return str(await self.run_there(later if is_async else now, is_async))
 

@@ -113,7 +113,7 @@ _FORMS = (
     _form("an AWS key", "AKIA ASIA", r"(?<![A-Za-z0-9])A(?:KI|SI)A[A-Z0-9]{16}(?![A-Za-z0-9])"),
     _form(
         "a GitHub token",
-        "gho gho_ ghp ghr ghs ghu github_pat",
+        "gho_ ghp_ ghr_ ghs_ ghu_ github_pat_",
         rf"(?<![A-Za-z])(?:gh[oprsu]|github_pat){_AFTER_PREFIX}",
     ),
     _form("a GitLab token", "glpat glrt gldt", r"(?<![A-Za-z])gl(?:pat|rt|dt)-[\w-]{16,}"),
@@ -121,7 +121,9 @@ _FORMS = (
     # `pk_customer_id`, `xai-explainability` and a date are none.
     _form(
         "an API key",
-        " ".join(prefix + dash for prefix in _PREFIXES.split() for dash in "-_"),
+        # Each is in the prefix that it stands for, or in several.
+        "sk- sk_ pk- pk_ rk- rk_ xai- hf_ r8_ npm_ whsec_ nvapi- pplx- tvly- lsv2_ glsa_ sntrys_ shpat_ "
+        "lin_api_ ntn_ vck_ fw_ dop_v1_",
         r"(?<![A-Za-z])(?:"
         r"sk-(?:ant|proj|or|svcacct|admin)-[\w-]{8,}"
         r"|gsk_(?=[A-Za-z]*\d)[A-Za-z0-9]{12,}"

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, NoReturn
 
 from ..redaction import redact_value
-from ..values import bounded
+from ..values import bounded, redacted
 from .excerpt import Excerpt
 
 SHOWN_CHARACTERS = 2_000_000
@@ -106,7 +106,12 @@ class _Displayed:
 
 def _shown(mime: str, part: Any) -> Any:
     # Pictures are base64, but for those that are text.
-    return part if mime.startswith("image/") and mime != "image/svg+xml" else redact_value(part)
+    if mime.startswith("image/") and mime != "image/svg+xml":
+        return part
+    if isinstance(part, str) and len(part) > SHOWN_CHARACTERS:
+        # Of such a thing no more than its text is shown, and that is cut.
+        return redacted(part) if mime == "text/plain" else part
+    return redact_value(part)
 
 
 def _size(data: dict[str, Any]) -> int:

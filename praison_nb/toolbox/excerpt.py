@@ -31,8 +31,10 @@ class Excerpt:
         with self._lock:
             first = ""
             if self._room:
-                text = redact(text)
-                first, text = text[: self._room], text[self._room :]
+                # Of far more than is kept, only what is near: the middle is left out in any case.
+                near = len(text) if len(text) < 20 * self._half else self._room + 4 * self._half
+                text, rest = redact(text[:near]), text[near:]
+                first, text = text[: self._room], text[self._room :] + rest
                 self._head.append(first)
                 self._room -= len(first)
             if text:

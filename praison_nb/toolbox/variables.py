@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..plain import of_error, short
 from ..redaction import redact, redact_value
 from ..tools import ToolError
-from ..values import bounded, text_of
+from ..values import redacted, text_of
 from .main_thread import shell, supervise
 
 if TYPE_CHECKING:
@@ -102,4 +102,4 @@ def _head(value: Any, name: str) -> str:
         value = dict(itertools.islice(value.items(), HEAD_ITEMS))
     elif isinstance(value, _LISTS):
         value = list(itertools.islice(value, HEAD_ITEMS))
-    return bounded(redact(text_of(redact_value(value, name))), HEAD_CHARACTERS)
+    return redacted(text_of(redact_value(value, name)), HEAD_CHARACTERS)
