@@ -21,7 +21,7 @@
     └── TurnStopped                somebody stopped the turn that a script was waiting for
 
 The message is one line that says what to do next. `turn` is the Turn as it was, with its text and usage,
-wherever one was under way. Nothing here carries a key: providers' texts go through `redact` first.
+wherever one was under way. Nothing here carries a key: each message goes through `redaction.redact`.
 
 >>> from praison_nb.errors import RateLimitError
 >>> str(RateLimitError("Too many requests. Try again in 20 s.", retry_after=20.0))
@@ -30,10 +30,10 @@ wherever one was under way. Nothing here carries a key: providers' texts go thro
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from . import plain
+from .redaction import redact
 
 if TYPE_CHECKING:
     from .turn import Turn
@@ -122,35 +122,3 @@ class SessionError(PraisonError):
 
 class TurnStopped(PraisonError):
     """The turn was stopped; `turn` has what there was."""
-
-
-# What no name is made of: a long run of letters and digits. (Longer where no digit gives it away.)
-_RUN = r"(?:(?=[A-Za-z]*\d)[A-Za-z0-9]{16,}|[A-Za-z0-9]{24,})"
-# Keys as the providers write them. `pk_customer_id`, `xai-explainability` and "Bearer of" are none. Every
-# part that can be tried at many places is bounded, so that no text takes long.
-_SECRET = re.compile(
-    r"(?<=[Bb]earer )(?![A-Za-z][a-z]{0,13}(?:-[a-z]{1,13}){0,3}(?![\w~+/=-]))[\w.~+/=-]*[\w~+/=-]"
-    r"|AIza[\w-]{10,}"
-    r"|(?<![A-Za-z])(?:"
-    r"sk-(?:ant|proj|or|svcacct|admin)-[\w-]{8,}"
-    r"|gsk_(?=[A-Za-z]*\d)[A-Za-z0-9]{12,}"
-    rf"|(?:[spr]k|gsk|xai|hf|r8|gh[oprsu]|github_pat)[-_](?:[A-Za-z0-9]{{1,12}}[-_]){{0,3}}{_RUN}[\w-]*"
-    # One that has `-` and `_` in it has no such run: letters, cases and digits are mixed within its parts.
-    r"|[spr]k-(?=[\w-]{0,80}[A-Za-z]\d)(?=[\w-]{0,80}(?:\d[A-Za-z]|[a-z][A-Z]))[\w-]{20,}"
-    # Longer than a date.
-    r"|[spr]k-(?:[A-Za-z]{1,12}[-_]){0,3}[A-Za-z]{0,12}\d{9,}[\w-]*"
-    r")",
-    re.ASCII,
-)
-
-
-def redact(text: str, *secrets: str) -> str:
-    """`text` with everything that looks like a key, and each of `secrets`, replaced by "[key]".
-
-    >>> redact("Incorrect API key provided: sk-abcdefgh12345678.")
-    'Incorrect API key provided: [key].'
-    """
-    for secret in secrets:
-        if len(secret) >= 4:
-            text = text.replace(secret, "[key]")
-    return _SECRET.sub("[key]", text)

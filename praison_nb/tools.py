@@ -22,6 +22,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from .errors import ConfigError
@@ -32,6 +33,40 @@ Policy = Literal["allow", "ask", "deny"]
 
 policies: dict[str, Policy] = {}
 """What the user said in this process, by the tool's name. It wins over an agent's own settings."""
+_by_command: dict[str, Policy] = {}
+"""`policies` as the command set them, or as the user was told that they are. Code can write the other."""
+
+
+def set_policy(tool: str, policy: Policy) -> None:
+    """Set the user's policy for a tool, as the command does."""
+    policies[tool] = _by_command[tool] = policy
+
+
+def clear_policies() -> None:
+    """Forget what the user said."""
+    policies.clear()
+    _by_command.clear()
+
+
+def policy_notices(
+    configured: Mapping[str, str], before: Mapping[str, str], own: Mapping[str, str]
+) -> tuple[str, ...]:
+    """A line for each policy that is another than before and that the command did not set. `configured` and
+    `before` are an agent's settings now and at its last turn, `own` the tools' own. Each is told once."""
+    lines = []
+    for tool in sorted({*policies, *_by_command, *configured, *before}):
+        usual = own.get(tool, "allow")
+        was = _by_command.get(tool) or before.get(tool) or usual
+        now = policies.get(tool) or configured.get(tool) or usual
+        if now != was:
+            name = short(tool, 60)
+            lines.append(
+                f"policy of {name} was changed to {now!s:.20} by code in this kernel; "
+                f"`%agent policy {name} {was}` restores it"
+            )
+    _by_command.clear()
+    _by_command.update(policies)
+    return tuple(lines)
 
 
 def policy_of(tool: Tool, configured: Mapping[str, str]) -> str:
@@ -48,7 +83,15 @@ def check_policy(tool: str, policy: object) -> Policy:
 
 
 class CheckedPolicies(dict[str, Policy]):
-    """Policies that named tools which there were. They stay as they are when the agent gets other tools."""
+    """Policies that named tools which there were. They stay as they are when the agent gets other tools.
+    `given` is what they were when they were checked."""
+
+    def __init__(self, policies: Mapping[str, Policy] = MappingProxyType({})) -> None:
+        super().__init__(policies)
+        self.given = MappingProxyType(dict(policies))
+
+    def __reduce__(self) -> Any:
+        return CheckedPolicies, (dict(self),)
 
 
 def check_policies(policies: Mapping[str, str], tools: Iterable[str], also: str = "") -> CheckedPolicies:

@@ -6,6 +6,8 @@ import json
 import sys
 from typing import Any
 
+from .redaction import redact
+
 LIMIT = 20_000
 """Characters of one value at most; a model's context is not the place for a whole data set."""
 ROWS = 10
@@ -32,6 +34,17 @@ def bounded(text: str, limit: int = LIMIT) -> str:
         return text
     half = limit // 2
     return f"{text[:half]}\n[… {len(text) - 2 * half:,} characters left out …]\n{text[-half:]}"
+
+
+def redacted(text: str, limit: int = LIMIT) -> str:
+    """`bounded` of `text` without its secrets, of which no half is left where it is cut. What lies far from
+    the cuts is not looked at."""
+    far = 4 * limit
+    if len(text) <= 2 * far:
+        return bounded(redact(text), limit)
+    half = limit // 2
+    head, tail = redact(text[:far])[:half], redact(text[-far:])[-half:]
+    return f"{head}\n[… {len(text) - 2 * half:,} characters left out …]\n{tail}"
 
 
 def text_of(value: Any) -> str:

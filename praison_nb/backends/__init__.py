@@ -116,14 +116,19 @@ def choose(**options: Any) -> Backend:
     return create(name, **{"model": model, **{k: v for k, v in options.items() if v is not None}})
 
 
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *args: Any) -> None:
+        return None
+
+
 def running_ollama() -> str:
     """The first model of an Ollama that runs on this machine, "" where none does."""
     from .providers import resolve
 
     address = resolve("ollama/any").base_url.removesuffix("/v1") + "/api/tags"
     try:
-        # A proxy knows nothing of this machine.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        # A proxy knows nothing of this machine, and what is elsewhere does not run here.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects)
         with opener.open(address, timeout=0.5) as response:
             models = json.load(response)["models"]
         return str(models[0]["name"])

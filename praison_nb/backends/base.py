@@ -24,6 +24,8 @@ from ..events import Event, SessionUsage
 from ..plain import whole
 from ..run import Run, Source, Subscriber
 from ..session import SessionInfo, Status, Usage
+from ..toolbox import POLICIES
+from ..tools import policy_notices
 from ..turn import Turn
 from ..usage.session_cost import Before
 from ..verdicts import Asker, ask_by_input
@@ -130,6 +132,8 @@ class Backend(Followed, ABC):
         super().__init__()
         self.session = Session()
         self._sessions: list[Session] = []
+        self._policies: dict[str, str] | None = None
+        """The config's at the last turn."""
 
     @property
     def session(self) -> Session:
@@ -175,7 +179,7 @@ class Backend(Followed, ABC):
             session_id=self.session.id,
             backend=self.name,
             model=self.model,
-            notices=notices,
+            notices=(*notices, *self._policy_notices()),
         )
         return self._run(
             turn,
@@ -186,6 +190,13 @@ class Backend(Followed, ABC):
             budget=budget,
             asker=asker,
         )
+
+    def _policy_notices(self) -> tuple[str, ...]:
+        """What code has changed in the policies since the last turn."""
+        configured = getattr(getattr(self, "config", None), "policies", {})
+        before = getattr(configured, "given", configured) if self._policies is None else self._policies
+        self._policies = dict(configured)
+        return policy_notices(configured, before, POLICIES)
 
     def _run(
         self,

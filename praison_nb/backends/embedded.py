@@ -29,7 +29,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from .. import loop
+from .. import loop, redaction
 from ..errors import EmbeddedModelError
 from ..events import Activity
 from .embedded_fetch import EXTRA, SMOLLM2, fetch
@@ -55,6 +55,7 @@ class _Process:
         self.path, self.name = path, name
         self.owner = os.getpid()
         self.api_key = secrets.token_urlsafe(32)
+        redaction.register(self.api_key, "the embedded model's key")
         self.address: Future[str] = Future()
         """"http://127.0.0.1:PORT" once it listens, "" when it ended before."""
         self.reason: Future[str] = Future()

@@ -11,9 +11,10 @@ from .. import toolbox
 from ..events import ApprovalAnswered, ApprovalAsked, Event, Notice
 from ..lend import ToolInterrupted
 from ..plain import SHOWN_CHARACTERS, of_error, short
+from ..redaction import collecting, notice, redact
 from ..run import Run
 from ..tools import Tool, ToolError, policy_of
-from ..values import bounded, text_of
+from ..values import redacted, text_of
 from ..verdicts import NO
 
 STOPPED = "The user stopped the turn."
@@ -34,7 +35,10 @@ class Functions:
     ) -> None:
         self._run, self._policies = run, policies
         self._verdict = verdict or run.verdict
-        self.tools: dict[str, Tool] = toolbox.resolve(tools, working_dir, run.call)
+        self._hidden: dict[str, None] = {}
+        """What was hidden from the model in this turn, by name."""
+        self._reported = 0
+        self.tools: dict[str, Tool] = toolbox.resolve(tools, working_dir, self.run_there)
         self._asking: set[str] = set()
 
     def give_up(self, call_id: str) -> list[Event]:
@@ -45,12 +49,46 @@ class Functions:
         return [ApprovalAnswered(call_id=call_id, allowed=False)] if asked else []
 
     async def call(self, call_id: str, name: str, arguments: str, tell: Tell) -> tuple[str, bool]:
-        """The result for the model, and whether it is an error, of which the user hears one line. What a
-        tool raises never ends the turn."""
-        result, problem = await self._call(call_id, name, arguments, tell)
-        if problem:
-            tell(Notice(text=f"{short(name, 60)} failed: {short(problem, 200)}"))
+        """The result for the model, and whether it is an error, of which the user hears one line; so the user
+        does of what was hidden in it. What a tool raises never ends the turn."""
+        with collecting(self._hidden):
+            result, problem = await self._call(call_id, name, arguments, tell)
+            if problem:
+                tell(Notice(text=redact(f"{short(name, 60)} failed: {short(problem, 200)}")))
+        self.report(tell)
         return result, problem is not None
+
+    def report(self, tell: Tell) -> None:
+        """Tell what was hidden since the last report and in none before."""
+        if names := list(self._hidden)[self._reported :]:
+            self._reported += len(names)
+            tell(Notice(text=notice(names)))
+
+    async def run_there(self, function: Callable[[], Any], is_async: bool) -> Any:
+        """`run.call`: there too it is noted what is hidden."""
+
+        async def later() -> Any:
+            with collecting(self._hidden):
+                return await function()
+
+        def now() -> Any:
+            with collecting(self._hidden):
+                return function()
+
+        return await self._run.call(later if is_async else now, is_async)
+
+    async def text_of_result(self, function: Callable[[], Any], is_async: bool) -> str:
+        """What the user's function returns, as the model is told it. Making text of a value is the user's
+        code too: it runs where the function does."""
+
+        # Hidden before it is cut, which would leave half of a secret.
+        async def later() -> str:
+            return redacted(text_of(await function()))
+
+        def now() -> str:
+            return redacted(text_of(function()))
+
+        return str(await self.run_there(later if is_async else now, is_async))
 
     async def _call(self, call_id: str, name: str, arguments: str, tell: Tell) -> tuple[str, str | None]:
         """The result for the model; for the user the line that says what went wrong, "" where the user knows,
@@ -65,15 +103,15 @@ class Functions:
                 return refusal, ""
             if tool.on_loop:
                 # Ours say themselves what of a long result is left out.
-                return toolbox.hide(await function()), None
-            return await told(self._run, function, tool.is_async), None
+                return redact(await function()), None
+            return await self.text_of_result(function, tool.is_async), None
         except ToolInterrupted as error:
             return str(error), ""
         except ToolError as error:
-            text, line = (toolbox.hide(part) for part in (str(error), error.line))
+            text, line = (redact(part) for part in (str(error), error.line))
             return text, line
         except Exception as error:
-            text = toolbox.hide(of_error(error))
+            text = redact(of_error(error))
             return text, text
 
     async def _refusal(self, call_id: str, tool: Tool, arguments: str, tell: Tell) -> str:
@@ -96,20 +134,6 @@ class Functions:
                 return "" if message is None else message or NO
             case _:
                 return never
-
-
-async def told(run: Run, function: Callable[[], Any], is_async: bool) -> str:
-    """What the user's function returns, as the model is told it. Making text of a value is the user's code
-    too: it runs where the function does."""
-
-    # Hidden before it is cut, which would leave half of a secret.
-    async def later() -> str:
-        return bounded(toolbox.hide(text_of(await function())))
-
-    def now() -> str:
-        return bounded(toolbox.hide(text_of(function())))
-
-    return str(await run.call(later if is_async else now, is_async))
 
 
 def _shown_length(arguments: str) -> int:

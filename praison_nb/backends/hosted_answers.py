@@ -13,10 +13,10 @@ from ..errors import PraisonError
 from ..events import ApprovalAnswered, ApprovalAsked, Notice, ToolFinished, ToolStarted
 from ..lend import ToolInterrupted
 from ..plain import of_error, short
-from ..toolbox import hide
+from ..redaction import redact
 from ..turn import ToolCall
 from ..verdicts import NO
-from .functions import STOPPED, Functions, told
+from .functions import STOPPED, Functions
 from .hosted_events import Reader
 from .hosted_words import needs_approval, started
 
@@ -125,11 +125,13 @@ class Answers:
             return await self._functions.call(use.id, use.name, started(use).arguments, self._turn.put)
         try:
             value = await self._call(other, use.name, dict(use.input or {}))
-            return await told(self._turn.run, lambda: value, False), False
+            return await self._functions.text_of_result(lambda: value, False), False
         except ToolInterrupted as error:
             return str(error), True
         except Exception as error:
-            return hide(of_error(error)), True
+            return redact(of_error(error)), True
+        finally:
+            self._functions.report(self._turn.put)
 
     async def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """A callback of the user's, where the user's functions run."""

@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from .. import loop
+from .. import loop, redaction
 from ..errors import (
     MissingKeyError,
     ModelNotFoundError,
@@ -15,6 +15,7 @@ from ..errors import (
     RequestRejectedError,
     SessionError,
 )
+from . import http_client
 from .hosted_config import HostedAgentConfig
 from .sdk_errors import Where, retry_after, translate
 
@@ -35,9 +36,11 @@ def client_of(config: HostedAgentConfig) -> AsyncAnthropic:
     address = config.base_url or os.environ.get("ANTHROPIC_BASE_URL", "")
     key = (api_key, token, address, config.timeout)
     if key not in _clients:
-        from anthropic import AsyncAnthropic
+        from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient
 
-        client = AsyncAnthropic(api_key=api_key or None, base_url=address or None)
+        http = http_client.client(DefaultAsyncHttpxClient)
+        client = AsyncAnthropic(api_key=api_key or None, base_url=address or None, http_client=http)
+        redaction.register(client.api_key or client.auth_token, KEY_VARIABLE)
         if not (client.api_key or client.auth_token or client.credentials):
             raise MissingKeyError(
                 f"No key for hosted agents: set {KEY_VARIABLE} or give api_key=…. Without any key, "
@@ -64,10 +67,7 @@ def where_of(config: HostedAgentConfig) -> Where:
     """What error messages need to know."""
     address = config.base_url or os.environ.get("ANTHROPIC_BASE_URL", "")
     host = address.split("//")[-1].split("/")[0].split("@")[-1] or "Anthropic"
-    # The SDK's own text may quote what was sent, a repository's token too.
-    sent = (os.environ.get(KEY_VARIABLE, ""), os.environ.get("ANTHROPIC_AUTH_TOKEN", ""))
-    secrets = (*config.secrets, *sent)
-    return Where(host, address or "its address", config.model_name, KEY_VARIABLE, secrets)
+    return Where(host, address or "its address", config.model_name, KEY_VARIABLE)
 
 
 def explain(error: BaseException, config: HostedAgentConfig, what: str = "") -> PraisonError:
@@ -97,11 +97,11 @@ def transient_errors() -> tuple[type[Exception], ...]:
 
 
 def is_final(error: BaseException) -> bool:
-    """Whether the same request would fail again: a 4xx, but for a time-out, a conflict and a rate limit."""
+    """Whether the same request would fail again: 3xx and 4xx, but time-out, conflict, rate limit."""
     status = getattr(error, "status_code", None)
     if status == 200:  # an error that was told inside the stream
         return getattr(error, "type", None) in _NEVER_BETTER
-    return isinstance(status, int) and 400 <= status < 500 and status not in (408, 409, 429)
+    return isinstance(status, int) and 300 <= status < 500 and status not in (408, 409, 429)
 
 
 def never_arrived(error: BaseException) -> bool:

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeGuard
 from ..toolbox import NAMES, resolve
 from ..tools import Tool, check_policies
 from . import hosted_checks as check
+from .config_base import Config
 
 AGENT_TOOLSET = "agent_toolset_20260401"
 """The runtime's own tools: bash, edit, read, write, glob, grep, web_fetch, web_search."""
@@ -61,7 +62,7 @@ class PackagesConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HostedAgentConfig:
+class HostedAgentConfig(Config):
     """How a HostedAgent works.
 
     `model` is a name, or the API's object `{"id": …, "effort": …, "speed": …}`. `tools` holds Python
@@ -107,6 +108,7 @@ class HostedAgentConfig:
     reconnect_seconds: float = 300.0
 
     def __post_init__(self) -> None:
+        self.register_secrets()
         check.text("name", self.name, most=256)
         check.text("env_name", self.env_name)
         check.text("system", self.system, least=0, most=100_000)
@@ -194,12 +196,6 @@ class HostedAgentConfig:
             "budget": budget_dict(self.budget),
         }
         return {key: value for key, value in params.items() if value}
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """What no text may show."""
-        tokens = [str(resource.get("authorization_token") or "") for resource in self.resources]
-        return tuple(secret for secret in (self.api_key, *tokens) if secret)
 
 
 AGENT_FIELDS = frozenset(

@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import ConfigError
 from ..toolbox import NAMES, resolve
 from ..tools import check_policies
+from .config_base import Config
 from .providers import is_embedded
 
 SMALL_MODELS_TOKENS = 1000
@@ -18,14 +19,14 @@ repeat itself until its context is full, which takes minutes."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class LocalAgentConfig:
+class LocalAgentConfig(Config):
     """How a LocalAgent works.
 
     `model` names the server too: "gpt-4o-mini" is OpenAI's; "ollama/…", "lmstudio/…", "gemini/…",
     "anthropic/…", "openrouter/…", "groq/…", "mistral/…", "deepseek/…" are theirs; "embedded" is a small
     model in a process of ours, "gguf:PATH" your own GGUF file. `base_url` (or `api_base`) wins over all.
     Keys come from the provider's variable or `api_key`; they and addresses, which may hold a password, are
-    never shown.
+    never shown, and neither is what is secret in `options["extra_headers"]`.
 
     `tools` are Python functions, and names of `praison_nb.toolbox`: "run_python", "inspect", "read_file",
     "write_file", "list_files", "execute_command". `policies` says of a tool, by its name, whether it is to
@@ -78,6 +79,7 @@ class LocalAgentConfig:
         return f"gguf:{os.path.join(self.working_dir or '', path)}"
 
     def __post_init__(self) -> None:
+        self.register_secrets()
         if not isinstance(self.model, str) or not self.model.strip():
             raise ConfigError("model must name a model, such as 'gpt-4o-mini' or 'embedded'.")
         if not isinstance(self.max_turns, int) or self.max_turns < 1:

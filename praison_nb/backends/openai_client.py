@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from urllib.parse import urlsplit
 
 from .. import loop
+from . import http_client
 from .providers import Server
 
 if TYPE_CHECKING:
@@ -42,10 +43,11 @@ def client_of(server: Server, timeout: float | None) -> AsyncOpenAI:
             loop.at_exit(_close_clients)
         # A proxy of the environment's is for the world outside, not for a server on this machine.
         is_here = urlsplit(server.base_url).hostname in ("127.0.0.1", "localhost", "::1")
-        http_client = DefaultAsyncHttpxClient(trust_env=False) if is_here else None
-        # Servers without keys still want the header to be there.
         client = AsyncOpenAI(
-            base_url=server.base_url, api_key=server.api_key or "none", http_client=http_client
+            base_url=server.base_url,
+            # Servers without keys still want the header to be there.
+            api_key=server.api_key or "none",
+            http_client=http_client.client(DefaultAsyncHttpxClient, trust_env=not is_here),
         )
         _clients[key] = client if timeout is None else client.with_options(timeout=timeout)
     return _clients[key]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
+from .. import redaction
 from ..errors import ConfigError, MissingKeyError
 from .sdk_errors import Where
 
@@ -54,11 +55,15 @@ class Server:
     prices: str = ""
     api_key: str = field(default="", repr=False)
 
+    def __post_init__(self) -> None:
+        redaction.register(self.api_key, self.key_variable or f"the key for {self.name}")
+        redaction.register_address(self.base_url)
+
     @property
     def where(self) -> Where:
         """For error messages."""
         variable = self.key_variable or "api_key="
-        return Where(self.name, self.base_url, self.model, variable, (self.api_key,))
+        return Where(self.name, self.base_url, self.model, variable)
 
 
 def is_embedded(model: str) -> bool:

@@ -7,6 +7,7 @@ import json
 import re
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 from ..errors import (
     AuthenticationError,
@@ -21,9 +22,9 @@ from ..errors import (
     ServerError,
     TurnTimeoutError,
     UnreachableError,
-    redact,
 )
 from ..plain import short
+from ..redaction import redact
 
 _CONTEXT = re.compile(
     r"context[_ ](length|window|size)|maximum context|prompt is too long|exceed_context|too many tokens", re.I
@@ -32,14 +33,12 @@ _CONTEXT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """What the messages need to know of the server that was asked: its name, address and key variable, and
-    the `secrets` that are to be kept out of every text."""
+    """What the messages need to know of the server that was asked: its name, address and key variable."""
 
     server: str
     base_url: str = field(repr=False)
     model: str
     key_variable: str
-    secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def address(self) -> str:
@@ -47,12 +46,11 @@ class Where:
         return _USER.sub("//", self.base_url)
 
     def told(self, text: str) -> str:
-        """What the server or the SDK said, in one short line and without the secrets."""
-        users = [user for found in _USER.findall(self.base_url) for user in (found, found.partition(":")[2])]
-        return short(redact(text, *self.secrets, *users), 300)
+        """What the server or the SDK said, in one short line and without secrets."""
+        return short(redact(text), 300)
 
 
-_USER = re.compile(r"//([^/@\s]*)@")
+_USER = re.compile(r"//[^/\s]*@")
 
 
 def translate(error: BaseException, where: Where) -> PraisonError:
@@ -62,6 +60,8 @@ def translate(error: BaseException, where: Where) -> PraisonError:
     names = {kind.__name__ for kind in type(error).__mro__}
     told = where.told(_told(error))
     status = getattr(error, "status_code", None)
+    if isinstance(status, int) and 300 <= status < 400:
+        return _redirected(status, error, where)
     # An error that a stream tells after it began carries the response's own status, which is 200.
     if isinstance(status, int) and status >= 400:
         return _by_status(status, error, told, where)
@@ -115,6 +115,25 @@ def _by_status(status: int, error: BaseException, told: str, where: Where) -> Pr
     return _by_text(told, where) or RequestRejectedError(
         f"{where.server} rejected the request ({status}): {told}", status_code=status
     )
+
+
+def _redirected(status: int, error: BaseException, where: Where) -> PraisonError:
+    response: Any = getattr(error, "response", None)
+    location = response.headers.get("location", "")
+    asked = urlsplit(str(response.request.url))
+    try:
+        target = urlsplit(urljoin(asked.geturl(), location))
+    except ValueError:
+        target = asked
+    origins = [f"{url.scheme}://{url.netloc.rpartition('@')[2]}" for url in (asked, target)]
+    if not location or origins[0] == origins[1]:
+        line = f"{where.server} answers with a redirect ({status}) that leads nowhere. Check its address."
+    else:
+        line = (
+            f"{origins[0]} redirects ({status}) to {short(origins[1], 100)}: a prompt is not sent to another "
+            "host than the one that you named. If that is the right one, set base_url to its address."
+        )
+    return RequestRejectedError(line, status_code=status)
 
 
 def _by_text(told: str, where: Where) -> PraisonError | None:

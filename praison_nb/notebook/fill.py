@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..plain import of_error, short
-from ..toolbox.hiding import hide
+from ..redaction import redact as hide
 from ..values import describe
 
 # What stands in single braces on one line: {{this}} is a template's, not ours.

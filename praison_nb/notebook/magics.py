@@ -157,7 +157,7 @@ class Extension:
     def remove(self) -> None:
         """Undo what __init__ did. What others have put in the place of ours meanwhile stays."""
         self.conversations.stop()
-        tools.policies.clear()
+        tools.clear_policies()
         for table, name, ours, old in self._replaced:
             if table.get(name) is not ours:
                 continue

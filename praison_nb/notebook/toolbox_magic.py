@@ -6,7 +6,7 @@ from typing import Any
 
 from .. import toolbox
 from ..errors import ConfigError
-from ..tools import check_policy, policies
+from ..tools import check_policy, policies, set_policy
 from . import tables
 
 USUAL = "as the agent is set; else functions of yours run, and run_python, write_file, execute_command ask"
@@ -51,7 +51,7 @@ def policy_command(extension: Any, rest: str) -> None:
             f"No tool {name!r:.60} runs here: built in are {', '.join(toolbox.NAMES)}; others are your "
             "functions. For what runs in a hosted agent's container its permission_policy decides."
         )
-    policies[name] = policy
+    set_policy(name, policy)
     for conversation in extension.conversations:
         # A yes for the session was given before this.
         conversation.backend.session.allowed_tools.discard(name)

@@ -13,8 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ..redaction import redact_value
 from .file import GLANCE_SECONDS, PATIENCE_SECONDS, StoreError, default_path, locked, opened
-from .stored import COLUMNS, Stored, plain, row_of, stored_of, without_keys
+from .stored import COLUMNS, Stored, plain, row_of, stored_of
 
 log = logging.getLogger(__name__)
 
@@ -232,7 +233,7 @@ def putting(session: Stored) -> Change:
 
 def adding(session_id: str, turn: str, messages: list[Any]) -> Change:
     """The change that adds what a turn said to the session's history; a turn that is there stays as it is."""
-    row = (session_id, turn, json.dumps(without_keys(messages), default=str))
+    row = (session_id, turn, json.dumps(redact_value(messages), default=str))
 
     def change(connection: sqlite3.Connection) -> None:
         if not _is_deleted(connection, session_id):

@@ -1,4 +1,4 @@
-"""A stored session, and what is written of it: never anything that looks like a key."""
+"""A stored session, and what is written of it: never a secret."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from ..errors import redact
+from ..redaction import redact, redact_value
 from ..session import Status
 from .process import is_alive
 
@@ -53,7 +53,7 @@ _JSON = ("options", "ids", "turn")
 def row_of(session: Stored) -> list[Any]:
     """The session as a row of the table, in the order of COLUMNS."""
     values = {name: getattr(session, name) for name in COLUMNS}
-    values |= {name: json.dumps(without_keys(values[name]), default=str) for name in _JSON}
+    values |= {name: json.dumps(redact_value(values[name]), default=str) for name in _JSON}
     # What a server calls its things is not ours to trust.
     values |= {name: redact(values[name]) for name in ("title", "model")}
     return [plain(value) if isinstance(value, str) else value for value in values.values()]
@@ -72,22 +72,3 @@ def stored_of(row: tuple[Any, ...]) -> Stored:
 def plain(text: str) -> str:
     """The text without what no file can hold."""
     return str(text).encode("utf-8", "replace").decode()
-
-
-def without_keys(value: Any) -> Any:
-    """A copy of what JSON holds, with everything that looks like a key replaced.
-
-    >>> without_keys([{"arguments": '{"header": "Bearer a1b2c3"}'}])
-    [{'arguments': '{"header": "Bearer [key]"}'}]
-    """
-    if isinstance(value, str):
-        if value.startswith("{") and (cleaned := redact(value)) != value:
-            # A tool call's arguments must stay JSON.
-            try:
-                return json.dumps(without_keys(json.loads(value)))
-            except ValueError:
-                return cleaned
-        return redact(value)
-    if isinstance(value, dict):
-        return {key: without_keys(inner) for key, inner in value.items()}
-    return [without_keys(inner) for inner in value] if isinstance(value, list | tuple) else value

@@ -15,10 +15,16 @@ from typing import Any
 from ..errors import ConfigError
 from ..lend import apart
 from ..tools import Policy, Tool, tools_of
-from .hiding import HIDDEN as HIDDEN
-from .hiding import hide as hide
 
-NAMES = ("run_python", "inspect", "read_file", "write_file", "list_files", "execute_command")
+POLICIES: dict[str, Policy] = {
+    "run_python": "ask",
+    "inspect": "allow",
+    "read_file": "allow",
+    "write_file": "ask",
+    "list_files": "allow",
+    "execute_command": "ask",
+}
+NAMES = tuple(POLICIES)
 
 Call = Callable[[Callable[[], Any], bool], Awaitable[Any]]
 """`run.call`: runs a function (awaited where the second is True) where the user's own functions run."""
@@ -30,19 +36,18 @@ def make(name: str, working_dir: str = "", call: Call = apart) -> Tool:
     from . import commands, files, python, variables
 
     folder = _folder(working_dir)
-    makers: dict[str, tuple[Callable[..., Any], Policy]] = {
-        "run_python": (functools.partial(python.tool, call), "ask"),
-        "inspect": (functools.partial(variables.tool, call), "allow"),
-        "read_file": (functools.partial(files.reader, folder), "allow"),
-        "write_file": (functools.partial(files.writer, folder), "ask"),
-        "list_files": (functools.partial(files.lister, folder), "allow"),
-        "execute_command": (functools.partial(commands.tool, folder), "ask"),
+    makers: dict[str, Callable[..., Any]] = {
+        "run_python": functools.partial(python.tool, call),
+        "inspect": functools.partial(variables.tool, call),
+        "read_file": functools.partial(files.reader, folder),
+        "write_file": functools.partial(files.writer, folder),
+        "list_files": functools.partial(files.lister, folder),
+        "execute_command": functools.partial(commands.tool, folder),
     }
     if name not in makers:
         known = ", ".join(NAMES)
         raise ConfigError(f"No tool {name!r:.60}. There are {known}; else give a Python function.")
-    maker, policy = makers[name]
-    return Tool.of(maker(), policy=policy, on_loop=True)
+    return Tool.of(makers[name](), policy=POLICIES[name], on_loop=True)
 
 
 def _folder(working_dir: str) -> str:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NoReturn
 
-from ..values import bounded
+from ..redaction import redact_value
+from ..values import bounded, redacted
 from .excerpt import Excerpt
-from .hiding import hide
 
 SHOWN_CHARACTERS = 2_000_000
 """All that one call displays, its pictures too; what is more shows as a short text, or not at all."""
@@ -79,7 +79,7 @@ def _recording(write: Callable[[str], Any], output: Excerpt) -> Callable[[str], 
 
 
 class _Displayed:
-    """What this thread displays, without the secrets of the environment; other threads display for other
+    """What this thread displays, without secrets; other threads display for other
     cells."""
 
     def __init__(self) -> None:
@@ -106,17 +106,12 @@ class _Displayed:
 
 def _shown(mime: str, part: Any) -> Any:
     # Pictures are base64, but for those that are text.
-    return part if mime.startswith("image/") and mime != "image/svg+xml" else _hidden(part)
-
-
-def _hidden(part: Any) -> Any:
-    if isinstance(part, str):
-        return hide(part)
-    if isinstance(part, dict):
-        return {key: _hidden(inner) for key, inner in part.items()}
-    if isinstance(part, list | tuple):
-        return [_hidden(inner) for inner in part]
-    return part
+    if mime.startswith("image/") and mime != "image/svg+xml":
+        return part
+    if isinstance(part, str) and len(part) > SHOWN_CHARACTERS:
+        # Of such a thing no more than its text is shown, and that is cut.
+        return redacted(part) if mime == "text/plain" else part
+    return redact_value(part)
 
 
 def _size(data: dict[str, Any]) -> int:

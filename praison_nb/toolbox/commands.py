@@ -9,10 +9,10 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+from ..redaction import child_environment
 from ..tools import ToolError
 from .excerpt import Excerpt
 from .folder import check_root
-from .hiding import is_secret
 from .seconds import Seconds, limited
 
 REST_SECONDS = 1.0
@@ -70,7 +70,7 @@ async def execute(root: str, argv: list[str], seconds: float) -> str:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             cwd=root,
-            env={name: value for name, value in os.environ.items() if not is_secret(name)},
+            env=child_environment(os.environ),
             start_new_session=True,
         )
     except OSError as error:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 
+from ..redaction import redact
 from ..values import LIMIT
-from .hiding import hide
 
 
 class Excerpt:
-    """Keeps the first and the last half of `limit` characters of what is added, from any thread, without the
-    secrets of the environment.
+    """Keeps the first and the last half of `limit` characters of what is added, from any thread, without
+    secrets.
 
     >>> text = Excerpt(limit=4)
     >>> text.add("abc"), text.add("defgh"), str(text)
@@ -31,8 +31,10 @@ class Excerpt:
         with self._lock:
             first = ""
             if self._room:
-                text = hide(text)
-                first, text = text[: self._room], text[self._room :]
+                # Of far more than is kept, only what is near: the middle is left out in any case.
+                near = len(text) if len(text) < 20 * self._half else self._room + 4 * self._half
+                text, rest = redact(text[:near]), text[near:]
+                first, text = text[: self._room], text[self._room :] + rest
                 self._head.append(first)
                 self._room -= len(first)
             if text:
@@ -56,9 +58,9 @@ class Excerpt:
 
     def __str__(self) -> str:
         with self._lock:
-            head, tail = "".join(self._head), hide("".join(self._tail))
+            head, tail = "".join(self._head), redact("".join(self._tail))
             left_out = self._dropped + max(0, len(tail) - self._half)
         if left_out:
             head, tail = f"{head}\n[… {left_out:,} characters left out …]\n", tail[-self._half :]
         # Once more, for what came in pieces.
-        return hide(head + tail)
+        return redact(head + tail)

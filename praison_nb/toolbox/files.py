@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ..lend import apart
+from ..redaction import HIDDEN, redact
 from ..tools import ToolError
 from ..values import LIMIT
-from . import HIDDEN, hide
 from .folder import Folder
 
 MOST_BYTES = 100_000_000
@@ -84,7 +84,7 @@ def read(root: str, path: str, first_line: int = 1) -> str:
             text, number, is_exact = text + decoded, number + 1, is_exact and decoded.encode() == line
             if len(decoded) > LIMIT:
                 # The cut must not leave half a secret.
-                text = hide(decoded)[:LIMIT]
+                text = redact(decoded)[:LIMIT]
                 after = f", the file goes on: first_line={number}" if file.peek(1) else ""
                 notes.append(f"[… line {number - 1} of {len(decoded):,} characters is cut here{after}]")
                 break
@@ -114,7 +114,7 @@ def _holds_secret(folder: Folder, path: str) -> bool:
     except ToolError:
         # Then read_file has not shown it either.
         return False
-    return hide(text) != text
+    return redact(text) != text
 
 
 def listing(root: str, path: str = ".") -> str:

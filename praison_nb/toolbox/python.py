@@ -11,11 +11,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..tools import ToolError
-from ..values import LIMIT, bounded, text_of
+from ..values import LIMIT, redacted, text_of
 from . import place
 from .capture import captured
 from .excerpt import Excerpt
-from .hiding import hide
 from .main_thread import Halted, shell, supervise
 from .seconds import Seconds
 
@@ -87,7 +86,7 @@ class _Code:
                 if value is not None:
                     _show(ipython, value)
                     # Hidden before it is cut, which would leave half of a secret.
-                    text = bounded(hide(text_of(value)))
+                    text = redacted(text_of(value))
         finally:
             if inline := sys.modules.get("matplotlib_inline.backend_inline"):
                 inline.flush_figures()
@@ -98,7 +97,7 @@ class _Code:
         while frames is not None and frames.tb_frame.f_code.co_filename != self._name:
             frames = frames.tb_next
         lines = traceback.format_exception(type(error), error, frames, limit=-FRAMES)
-        return bounded(hide("".join(lines).rstrip()), LIMIT // 2)
+        return redacted("".join(lines).rstrip(), LIMIT // 2)
 
 
 def _compiled(tree: Any, name: str, mode: str) -> Any:

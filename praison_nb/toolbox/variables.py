@@ -10,9 +10,9 @@ from collections.abc import Callable, Sized
 from typing import TYPE_CHECKING, Any
 
 from ..plain import of_error, short
+from ..redaction import redact, redact_value
 from ..tools import ToolError
-from ..values import bounded, text_of
-from .hiding import HIDDEN, hide, hide_named, is_secret
+from ..values import redacted, text_of
 from .main_thread import shell, supervise
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ HEAD_CHARACTERS = 4000
 HEAD_ITEMS = 20
 MOST_NAMES = 200
 _LISTS = (list, tuple, set, frozenset)
-_TEXTS = (str, bytes, bytearray, dict, *_LISTS)
-"""What may hold a secret, where a variable's name says so: a tokenizer or a number of tokens does not."""
 
 
 def tool(call: Call) -> Callable[..., Any]:
@@ -53,8 +51,7 @@ def look(name: str) -> str:
     if name not in variables:
         raise ToolError(f"There is no variable {name!r:.60}. Call inspect without a name to list them.")
     value = variables[name]
-    is_hidden = is_secret(name) and isinstance(value, _TEXTS)
-    return f"{name}: {_told(_kind, value)}\n{HIDDEN if is_hidden else _told(_head, value)}"
+    return f"{name}: {_told(_kind, value)}\n{_told(functools.partial(_head, name=name), value)}"
 
 
 def _told(say: Callable[[Any], str], value: Any) -> str:
@@ -65,7 +62,7 @@ def _told(say: Callable[[Any], str], value: Any) -> str:
         # It may be the user's, who waits for too long.
         raise
     except BaseException as error:
-        return f"<{type(value).__name__}, which cannot be looked at: {short(hide(of_error(error)), 200)}>"
+        return f"<{type(value).__name__}, which cannot be looked at: {short(redact(of_error(error)), 200)}>"
 
 
 def _variables() -> dict[str, Any]:
@@ -97,16 +94,12 @@ def _kind(value: Any) -> str:
     return ", ".join(words)
 
 
-def _head(value: Any) -> str:
+def _head(value: Any, name: str) -> str:
     # No secret is cut in two before it is hidden.
     if isinstance(value, str | bytes):
-        return _without_secrets(value[: 2 * HEAD_CHARACTERS])[:HEAD_CHARACTERS]
+        return redact(text_of(redact_value(value[: 2 * HEAD_CHARACTERS], name)))[:HEAD_CHARACTERS]
     if isinstance(value, dict):
         value = dict(itertools.islice(value.items(), HEAD_ITEMS))
     elif isinstance(value, _LISTS):
         value = list(itertools.islice(value, HEAD_ITEMS))
-    return bounded(_without_secrets(value), HEAD_CHARACTERS)
-
-
-def _without_secrets(value: Any) -> str:
-    return hide_named(hide(text_of(value)))
+    return redacted(text_of(redact_value(value, name)), HEAD_CHARACTERS)

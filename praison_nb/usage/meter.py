@@ -8,7 +8,6 @@ import contextlib
 from dataclasses import replace
 from decimal import Decimal
 
-from ..errors import redact
 from ..events import (
     Event,
     Notice,
@@ -21,6 +20,7 @@ from ..events import (
     TurnFailed,
     TurnFinished,
 )
+from ..redaction import redact
 from ..session import Usage
 from ..turn import Turn
 from . import budget, price_file, prices, writer

@@ -16,7 +16,7 @@ from praison_nb import errors as e
 from praison_nb.events import ApprovalAnswered, ApprovalAsked, Event, ToolFinished
 from praison_nb.plain import SHOWN_CHARACTERS
 from praison_nb.run import Run
-from praison_nb.tools import policies
+from praison_nb.tools import clear_policies, policies, set_policy
 from servers.openai import DONE, OpenAIServer, call, chunk, reply
 from servers.waiting import until
 
@@ -26,7 +26,7 @@ CUSTOM = {"type": "custom", "description": "It is theirs.", "input_schema": {"ty
 @pytest.fixture(autouse=True)
 def no_policies() -> Iterator[None]:
     yield
-    policies.clear()
+    clear_policies()
 
 
 def local(server: OpenAIServer, **fields: Any) -> LocalAgent:
@@ -336,3 +336,45 @@ def test_a_script_without_a_terminal_asks_nobody(openai_server: OpenAIServer, tm
     assert agent.turn.tools[0].approval == "denied" and sent_back(openai_server) == [
         "Nobody can be asked here."
     ]
+
+
+CHANGED = (
+    "policy of write_file was changed to allow by code in this kernel; "
+    "`%agent policy write_file ask` restores it"
+)
+
+
+def test_what_code_changes_in_the_policies_is_told_once(openai_server: OpenAIServer) -> None:
+    agent = local(openai_server, tools=["write_file"], policies={"run_python": "deny"})
+    assert agent.begin("Hi").wait().notices == ()
+    policies["write_file"] = "allow"
+    assert agent.begin("Hi").wait().notices == (CHANGED,)
+    assert agent.begin("Hi").wait().notices == ()
+    # The command's own are the user's word.
+    set_policy("write_file", "deny")
+    assert agent.begin("Hi").wait().notices == ()
+    del policies["write_file"]
+    assert agent.begin("Hi").wait().notices[0].startswith("policy of write_file was changed to ask")
+    agent.config.policies["run_python"] = "allow"  # type: ignore[index]
+    (line,) = agent.begin("Hi").wait().notices
+    assert (
+        line.startswith("policy of run_python was changed to allow") and "run_python deny` restores" in line
+    )
+    agent.update_agent(policies={"run_python": "deny"})
+    assert "run_python was changed to deny" in agent.begin("Hi").wait().notices[0]
+
+
+def test_before_the_first_turn_too(openai_server: OpenAIServer) -> None:
+    agent = local(openai_server, tools=["run_python"], policies={"run_python": "ask"})
+    agent.config.policies["run_python"] = "allow"  # type: ignore[index]
+    assert "run_python was changed to allow" in agent.begin("Hi").wait().notices[0]
+    # What an agent is made with is how it is.
+    assert local(openai_server, policies={"run_python": "allow"}).begin("Hi").wait().notices == ()
+
+
+def test_code_of_the_models_that_opens_a_door_is_told(openai_server: OpenAIServer) -> None:
+    code = "from praison_nb import tools\ntools.policies['write_file'] = 'allow'"
+    openai_server.script(reply(calls=[("run_python", json.dumps({"code": code}))]), reply("ok"))
+    agent = local(openai_server, tools=["run_python", "write_file"], policies={"run_python": "allow"})
+    agent.begin("Hi").wait()
+    assert CHANGED in agent.begin("Hi").wait().notices

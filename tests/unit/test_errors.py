@@ -7,7 +7,6 @@ import inspect
 import json
 import pkgutil
 import re
-import time
 from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -19,9 +18,13 @@ import pytest
 
 import praison_nb
 from praison_nb import LocalAgentConfig, errors
+from praison_nb.backends.providers import Server
 from praison_nb.backends.sdk_errors import Where, translate
+from praison_nb.redaction import redact
 
-WHERE = Where("OpenAI", "http://127.0.0.1:1/v1", "gpt-4o-mini", "OPENAI_API_KEY", ("very-secret-key",))
+WHERE = Where("OpenAI", "http://127.0.0.1:1/v1", "gpt-4o-mini", "OPENAI_API_KEY")
+# Whoever asks a server has its key.
+Server("OpenAI", "http://127.0.0.1:1/v1", "gpt-4o-mini", api_key="very-secret-key")
 REQUEST = httpx2.Request("POST", "http://127.0.0.1:1/v1/chat/completions")
 
 
@@ -107,63 +110,7 @@ def test_every_error_of_ours_is_in_the_tree() -> None:
 )
 def test_keys_are_redacted(key: str) -> None:
     assert key not in str(errors.PraisonError(f"Incorrect API key provided: {key}. Bearer {key}"))
-    assert key not in errors.redact(f'{{"key": "{key}"}}')
-
-
-# Made up, in the shapes that the providers give out.
-KEYS = [
-    "sk-ant-api03-Zk3_vR9tQ-x7LmN2pW8sYbC4dF6gH1jK0aE5uT-AAAAAA",
-    "sk-proj-q7Rz_K2mW9-xLpT4vNbY8sCdF3gHjE6aU1oI5tQ",
-    "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",
-    "sk-7f3a9c1be84d5206f9a3c7b1e48d5260",
-    "sk-Xq3vT9bLmR7zKwP2nYcD5fGhJ8sAeU4i",
-    "sk-Rk3_xY7-pQm2_Ld9Zt4-wB",
-    "sk-test-1234567890",
-    "sk-lf-550e8400-e29b-41d4-a716-446655440000",
-    "sk_live_51HqT7vLmR2zKwP9nYcD5fGhJ",
-    "rk_test_51HqT7vLmR2zKwP9nYcD5fGhJ",
-    "sk_7f3a9c1be84d5206f9a3c7b1e48d52607f3a9c1be84d5206",
-    "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",
-    "xai-Xq3vT9bLmR7zKwP2nYcD5fGhJ8sAeU4iXq3vT9bLmR7zKwP2nYcD5fGhJ8sAeU4iXq3vT9bLmR7z",
-    "AIzaSyD-9tSrke72PouQMnMX_a7eZSW0jkFMBWY",
-    "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",
-    "ghp_Xq3vT9bLmR7zKwP2nYcD5fGhJ8sAeU4iXq3v",
-    "github_pat_11ABCDEFG0Xq3vT9bLmR7z_KwP2nYcD5fGhJ8sAeU4iXq3vT9bLmR7zKwP2nYcD5fGhJ8sAeU4iX",
-    "r8_Xq3vT9bLmR7zKwP2nYcD5fGhJ8sAeU4iXq3vT",
-    "Bearer abc123",
-    "Bearer eyJhbGciOi.eyJzdWIiOiIx.s5K-x_Q",
-]
-NAMES = [
-    "SELECT pk_customer_id, sk_date_key FROM fact JOIN dim USING (sk_CustomerDimensionKey)",
-    "or_conditions_met, rk_measurements, pk_orders_2024_q1, sk_md5hash_customer, sk_test_measurements",
-    "xai-explainability, sk-learn-contrib, sk-learn-contrib-py311-linux, hf_SentenceTransformers",
-    "hf_transformers4, gsk_pharmaceuticals_2024, gh_pages, r8_results, risk-assessment, sk-orders-20241231",
-    "Bearer of good news; Bearer tokens. bearer authentication, Bearer token-based, Bearer {api_key}",
-    "/home/a/or_like_a_key.ipynb",
-]
-
-
-@pytest.mark.parametrize("key", KEYS)
-def test_each_providers_keys_are_redacted(key: str) -> None:
-    secret = key.removeprefix("Bearer ")
-    for text in (key, f"key={key}", f'{{"key": "{key}"}}', f"Is {key} right? {key}.", f"my_{key}"):
-        assert errors.redact(text) == text.replace(secret, "[key]")
-
-
-@pytest.mark.parametrize("text", NAMES)
-def test_names_and_words_are_no_keys(text: str) -> None:
-    assert errors.redact(text) == text
-
-
-@pytest.mark.parametrize("piece", ["sk-", "sk-a1", "sk-a-", "sk_a", "a", "Bearer ", "Bearer a-"])
-def test_no_text_takes_long_to_redact(piece: str) -> None:
-    def seconds(count: int) -> float:
-        begun = time.thread_time()
-        errors.redact("sk-" + piece * count)
-        return time.thread_time() - begun
-
-    # Eight times the text: far below the 64 of a square.
-    assert min(seconds(80_000) for _ in range(3)) < 30 * max(seconds(10_000), 0.005)
+    assert key not in redact(f'{{"key": "{key}"}}')
 
 
 def test_an_error_is_one_line_for_ipython() -> None:
@@ -183,10 +130,11 @@ def test_a_secret_across_the_cut_is_hidden_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    "cause", ["refused by http://user:hunter22@127.0.0.1:1/v1", "hunter22", "user:hunter22"]
+    "cause",
+    ["refused by http://user:hunter22@127.0.0.1:1/v1", "hunter22", "user%3Ahunter22", "user:hunter22"],
 )
 def test_a_password_in_the_address_is_never_shown(cause: str) -> None:
-    where = Where("S", "http://user:hunter22@127.0.0.1:1/v1", "m", "KEY", ("very-secret-key",))
+    where = Server("S", "http://user:hunter22@127.0.0.1:1/v1", "m", api_key="very-secret-key").where
     for error in (
         OSError(cause),
         json.JSONDecodeError(cause, "y", 0),

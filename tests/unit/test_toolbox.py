@@ -23,6 +23,7 @@ import pytest
 from praison_nb import loop, toolbox
 from praison_nb.errors import ConfigError
 from praison_nb.lend import Job
+from praison_nb.redaction import redact
 from praison_nb.toolbox import files
 from praison_nb.toolbox.excerpt import Excerpt
 from praison_nb.toolbox.folder import WALKS, Folder
@@ -274,7 +275,7 @@ def test_a_hidden_secret_is_not_overwritten(inside: Path, monkeypatch: pytest.Mo
     before = "SOME_API_KEY=abcdefgh12345678\nDEBUG=0\n"
     (inside / ".env").write_text(before)
     with pytest.raises(ToolError, match="would destroy it"):
-        write(path=".env", content=toolbox.hide(before).replace("DEBUG=0", "DEBUG=1"))
+        write(path=".env", content=redact(before).replace("DEBUG=0", "DEBUG=1"))
     assert (inside / ".env").read_text() == before
     assert "Replaced" in write(path=".env", content="DEBUG=1\n")
     # Where nothing is hidden, the word is a word like others.
@@ -628,25 +629,37 @@ def test_inspect_shows_no_secrets(main_namespace: dict[str, Any], monkeypatch: p
     inspect = lent("inspect")
     main_namespace |= {
         "api_key": "sk-1234",
-        "tokens": ["sk-1234"],
+        "tokens": ["sk-1234567890"],
         "PASSWORD": b"sk-1234",
         "credentials": {"user": "sk-1234"},
         "config": {"openai": {"api_key": "sk-1234", "model": "mini"}, "Github-Token-2": "it's sk-1234"},
         "client": Client("http://here", "sk-1234"),
         "text": '{"secret_access_key": "a\\"sk-1234", "user": "ada"}',
+        "headers": {"Authorization": "Bearer sk-1234", "Cookie": "sk-1234"},
+        "database": "postgres://ada:sk-1234@db/app",
+        "rows": [{"user": "ada", "pwd": "sk-1234"}],
+        "pem": f"-----BEGIN PRIVATE KEY-----\n{'sk-1234' * 9}\n-----END PRIVATE KEY-----",
         # Where it is cut, no half of a secret is left.
         "env": "x" * 3990 + "of-the-environment",
         "long": {"x" * 1990: "", "password": "sk-1234" * 1000},
     }
-    for name in ("api_key", "tokens", "PASSWORD", "credentials"):
+    for name in ("api_key", "PASSWORD", "credentials"):
         assert inspect(name=name).splitlines()[1:] == ["[key]"]
-    for name in ("config", "client", "text", "env", "long"):
+    assert inspect(name="tokens").splitlines()[1:] == ['["[key]"]']
+    for name in ("config", "client", "text", "env", "long", "headers", "database", "rows", "pem"):
         told = inspect(name=name)
         assert "[key]" in told and "sk-" not in told and "of-the" not in told, told
     assert '"model": "mini"' in inspect(name="config") and "url='http://here'" in inspect(name="client")
     # What is only named so.
     main_namespace |= {"max_tokens": 1000, "keyboard": Path("a"), "counts": {"tokens": 3}}
-    for name, shown in (("max_tokens", "1000"), ("keyboard", "a"), ("counts", '{"tokens": 3}')):
+    main_namespace |= {"tokens": ["the", "##ing", "covid19"], "rows": [{"token": "mp3", "key": "id_1"}]}
+    for name, shown in (
+        ("max_tokens", "1000"),
+        ("keyboard", "a"),
+        ("counts", '{"tokens": 3}'),
+        ("tokens", '["the", "##ing", "covid19"]'),
+        ("rows", '[{"token": "mp3", "key": "id_1"}]'),
+    ):
         assert inspect(name=name).splitlines()[1:] == [shown]
 
 
@@ -675,9 +688,9 @@ def test_the_tools_as_a_model_sees_them() -> None:
 
 def test_secrets_are_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOME_API_KEY", "abcdefgh12345678")
-    assert toolbox.hide("it is abcdefgh12345678.") == "it is [key]."
+    assert redact("it is abcdefgh12345678.") == "it is [key]."
     monkeypatch.setenv("SHORT_API_KEY", "abcdefg")
-    assert toolbox.hide("it is abcdefg here") == "it is abcdefg here"
+    assert redact("it is abcdefg here") == "it is abcdefg here"
 
 
 @pytest.mark.parametrize(
@@ -717,7 +730,7 @@ def test_a_secret_is_hidden_however_it_is_written(secret: str, monkeypatch: pyte
         secret.strip(),
     ):
         assert "ABCSECRET" in text
-        hidden = toolbox.hide(text)
+        hidden = redact(text)
         assert (
             "ABCSECRET" not in hidden and "[key]" in hidden and ("it stays" in hidden) == ("it stays" in text)
         )
