@@ -53,8 +53,12 @@ def look(name: str) -> str:
     if name not in variables:
         raise ToolError(f"There is no variable {name!r:.60}. Call inspect without a name to list them.")
     value = variables[name]
-    is_hidden = is_secret(name) and isinstance(value, _TEXTS)
-    return f"{name}: {_told(_kind, value)}\n{HIDDEN if is_hidden else _told(_head, value)}"
+    return f"{name}: {_told(_kind, value)}\n{HIDDEN if is_hidden(name, value) else _told(_head, value)}"
+
+
+def is_hidden(name: str, value: Any) -> bool:
+    """Whether a value is not shown, because its name says that it is a secret."""
+    return is_secret(name) and issubclass(type(value), _TEXTS)
 
 
 def _told(say: Callable[[Any], str], value: Any) -> str:
