@@ -44,14 +44,14 @@ _DATA = re.compile(r"[-+]?(?:0|[1-9]\d*)(?:\.\d+)?%?")
 """`{a:1}`, `{width:50%}` are JavaScript's and CSS's; a width alone is of no use in a prompt."""
 
 _FORMULA = re.compile(
-    r"""(?: [\\$^}]                                  # \\{x\\}, ${x}, e^{x}, the last of \frac{1}{x}
+    r"""(?: [$^}]                                    # ${x}, e^{x}, the last of \frac{1}{x}
           | \\[A-Za-z]+\*?(?:\[[^\]\n]*\])?[_^]?     # \frac{x}, \sqrt[3]{x}, \sum_{x}
           | (?<![^\W_])[^\W\d_]_                     # a_{x}
         )\Z""",
     re.VERBOSE,
 )
 _F_STRING = re.compile(
-    r"""[fFrRtT](?<![\w"'].)[fFrRtT]?
+    r"""[fFrR](?<![\w"'].)(?:(?<=[fF])[rR]?|[fF])
         (?:"{3}(?:(?!"{3}).)* | '{3}(?:(?!'{3}).)* | "[^"\n]*+ | '[^'\n]*+)\Z""",
     re.VERBOSE | re.DOTALL,
 )
@@ -141,7 +141,7 @@ def _look_up(field: re.Match[str], variables: Mapping[str, Any]) -> _Filled | st
         return ""
     try:
         value = find(variables[field["name"]], field["path"], variables)
-        return _filled(field, value, spec)
+        return _filled(field, value, spec, names(field["path"], variables))
     except NotAVariable:
         return ""
     except KeyboardInterrupt:
@@ -150,11 +150,11 @@ def _look_up(field: re.Match[str], variables: Mapping[str, Any]) -> _Filled | st
         return of_error(error)
 
 
-def _filled(field: re.Match[str], value: Any, spec: str) -> _Filled:
+def _filled(field: re.Match[str], value: Any, spec: str, path: list[str]) -> _Filled:
     """Here, and nowhere before, the value's own code may run: it makes its text."""
     about = ", ".join(filter(None, (kind(value), size(value))))
     # An item that is called "key" is rarely one that opens something.
-    named = [field["name"], *(name for name in names(field["path"]) if name.lower() != "key")]
+    named = [field["name"], *(name for name in path if name.lower() != "key")]
     if any(is_hidden(name, value) for name in named):
         return _Filled(HIDDEN, f"{about}, hidden: its name says that it is a secret")
     if field["conversion"]:

@@ -71,14 +71,14 @@ def find(value: Any, path: str, variables: Mapping[str, Any]) -> Any:
     return value
 
 
-def names(path: str) -> list[str]:
+def names(path: str, variables: Mapping[str, Any]) -> list[str]:
     """The attributes' and items' names in a path.
 
-    >>> names(".a['b'][0][c]")
-    ['a', 'b']
+    >>> names(".a['b'][0][c]", {"c": "d"})
+    ['a', 'b', 'd']
     """
-    steps = _STEP.finditer(path)
-    return [step["attribute"] or step["text"][1:-1] for step in steps if step["attribute"] or step["text"]]
+    steps = (step["attribute"] or _key(step, variables) for step in _STEP.finditer(path))
+    return [step for step in steps if isinstance(step, str)]
 
 
 def kind(value: Any) -> str:
@@ -137,14 +137,14 @@ def _item(value: Any, key: Any) -> Any:
         return _in_dict(value, key)
     if sequence := _base(value, _SEQUENCES):
         return sequence.__getitem__(value, key)
-    library, name = _class_of(value)
-    if (library, name) == ("numpy", "ndarray") and not isinstance(key, str):
+    library, name = _class_of(value) if _listed(value) else ("", "")
+    if name == "ndarray" and not isinstance(key, str):
         return value[key]
-    if library == "pandas" and _listed(value) and not isinstance(key, slice):
+    if library == "pandas" and not isinstance(key, slice):
         if _are_plain(value.columns if name == "DataFrame" else value.index):
             return value[key]
         raise TypeError("its labels are not all texts, numbers or times")
-    if isinstance(key, str) and name in ("DataFrame", "Table", "RecordBatch") and _listed(value):
+    if name in ("DataFrame", "Table", "RecordBatch") and isinstance(key, str):
         return value[key]
     raise TypeError(f"items of a {kind(value)} are not filled")
 

@@ -65,7 +65,7 @@ def test_nothing_in_a_prompt_is_run(kernel: Kernel, server: OpenAIServer, prompt
     assert cell.ok, cell.text
     assert last_prompt(server) == prompt
     assert "filled {" not in cell.text and SECRET not in cell.text
-    assert kernel.run("print('alive', calls)").text.strip() == "alive []"
+    assert kernel.run("print(f'alive {calls}')").text.strip() == "alive []"
 
 
 def test_variables_are_filled_and_it_is_said_under_the_cell(kernel: Kernel, server: OpenAIServer) -> None:

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pydantic
 import pytest
 
 from praison_nb.events import TextDelta
@@ -50,6 +51,16 @@ class Cached:
         return [1, 2]
 
 
+class Model(pydantic.BaseModel):
+    name: str
+
+
+def error_with_a_note() -> Any:
+    error: Any = ValueError("x")
+    error.note = "said"
+    return error
+
+
 def cached() -> Cached:
     value = Cached()
     _ = value.rows
@@ -70,6 +81,8 @@ VARIABLES: dict[str, Any] = {
     "slotted": Slotted(),
     "cached": cached(),
     "space": types.SimpleNamespace(a=[1, 2]),
+    "model": Model(name="Ada"),
+    "error": error_with_a_note(),
     "today": datetime.date(2026, 3, 4),
     "price": Decimal("1.50"),
     "array": np.arange(6).reshape(2, 3),
@@ -85,6 +98,7 @@ VARIABLES: dict[str, Any] = {
         ("{x}{name}", "3Ada"),
         ("{ x }", "3"),
         ("({x}), «{x}», issue #{x}: {größe}", "(3), «3», issue #3: 9"),
+        (r"R's mean of {x} in C:\data\{name}.csv", r"R's mean of 3 in C:\data\Ada.csv"),
         ("`{x}`\n```\n{name}\n```", "`3`\n```\nAda\n```"),
         (
             "{pi:.2f} {x:05d} {x:>4} {x:,} {pi:.1%} {name!r:>6} {name!s}",
@@ -97,7 +111,7 @@ VARIABLES: dict[str, Any] = {
         ("{array.shape} {array.dtype} {array[0]}", "[2, 3] int64 [0 1 2]"),
         ("{table.shape} {table.column_names}", '[2, 1] ["q"]'),
         ("{point.x} {customer.name} {customer.age} {slotted.value}", "1 Ada 34 7"),
-        ("{space.a[1]} {cached.rows}", "2 [1, 2]"),
+        ("{space.a[1]} {cached.rows} {model.name} {error.note}", "2 [1, 2] Ada said"),
         ("{braces}", "{name} {x}"),
     ],
 )
@@ -328,6 +342,7 @@ OTHERS: dict[str, Any] = {
     "numbers": (number for number in (1, 2)),
     "array_of_theirs": np.array([1]).view(type("Array", (np.ndarray,), {"shape": property(called)})),
     "spoofed": type("DataFrame", (), {"__module__": "pandas", "shape": property(called)})(),
+    "spoofed_array": type("ndarray", (), {"__module__": "numpy", "__getitem__": called})(),
 }
 
 
@@ -343,7 +358,7 @@ OTHERS: dict[str, Any] = {
         *("environment['HOME']", "modules['os']", "modules['os'].environ", "modules['called']"),
         *("modules['all'][0].sep", "space.os", "space.os.sep", "space.called", "path.parent", "path.cwd"),
         *("error.args", "name.upper", "name.__len__", "df.to_csv", "df.style", "df.T", "df.a.values"),
-        *("df.__class__", "numbers.gi_frame", "array_of_theirs.shape", "spoofed.shape"),
+        *("df.__class__", "numbers.gi_frame", "array_of_theirs.shape", "spoofed.shape", "spoofed_array[0]"),
         *("recording.save()", "__import__('os').getcwd()", "called.__globals__['os']"),
     ],
 )
@@ -430,14 +445,16 @@ def test_secrets_are_hidden_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> N
         "copy": "is secret-of-the-environment",
         "api_key": "abcdefgh",
         "config": {"api_key": "ijklmnop", "model": "m"},
+        "which": "api_key",
         "client": types.SimpleNamespace(password="qrstuvwx"),
         "late": "x" * 9_990 + "secret-of-the-environment" + "x" * 20_000,
     }
     text, (line,) = fill(
-        "{copy} {copy!r:>40} {api_key} {config} {config['api_key']} {client.password}", variables
+        "{copy} {copy!r:>40} {api_key} {config} {config['api_key']} {config[which]} {client.password}",
+        variables,
     )
     assert not any(secret in text for secret in ("secret-of", "abcdefgh", "ijklmnop", "qrstuvwx"))
-    assert text.count("[key]") == 6 and '"model": "m"' in text
+    assert text.count("[key]") == 7 and '"model": "m"' in text
     assert "{copy}: str, 8 characters sent, 1 secret hidden" in line
     assert "{api_key}: str, hidden: its name says that it is a secret" in line
     # It is hidden before the middle is cut out, so that no half of it stays.
