@@ -50,7 +50,7 @@ def _begin(extension: Extension, arguments: Any, cell: str) -> tuple[Run, Future
     """Start the turn and show it; the future is done when what stays of the turn is in the cell. Whatever may
     be refused is looked at before anything is changed."""
     shell, defaults, conversations = extension.shell, extension.magics, extension.conversations
-    prompt, notes = (cell, []) if arguments.raw else fill(cell, shell.user_ns)
+    prompt, notes = (cell, []) if arguments.raw else fill(cell, shell.user_ns, shell.user_ns_hidden)
     prompt = checked(prompt).strip()
     budget = None if arguments.budget is None else amount(arguments.budget, "--budget")
     if budget == 0:

@@ -1,62 +1,192 @@
 """Fills `{name}` in a prompt from the notebook's variables; every other brace stays as it is.
 
->>> fill('{x} of {"a": 1}, {k: v for k in y}, {nobody}', {"x": 3})
-('3 of {"a": 1}, {k: v for k in y}, {nobody}', ['{nobody} is left as it is: nobody is not defined'])
+A prompt is text, much of it pasted: nothing in it is evaluated or called, and no value is filled in turn.
+Code spans and fences are filled too, since people put data between them; what reads as a formula, a shell's
+variable or an f-string is not. The user is told of each fill.
+
+>>> fill('{x} of {"a": 1}, {k: v for k in y}', {"x": 3})
+('3 of {"a": 1}, {k: v for k in y}', ['filled {x}: int, 1 character sent'])
 """
 
 from __future__ import annotations
 
-import ast
+import builtins
+import itertools
+import keyword
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ..plain import of_error, short
-from ..redaction import redact as hide
-from ..values import describe
+from ..redaction import collecting, redact, redact_value
+from ..turn import Turn
+from ..values import LIMIT, redacted, text_of
+from .lookup import NAME, PATH, NotAVariable, find, kind, names, size
 
-# What stands in single braces on one line: {{this}} is a template's, not ours.
-_BRACES = re.compile(r"(?<!\{)\{([^{}\n]+)\}(?!\})")
-_EXPRESSIONS = (ast.Name, ast.Attribute, ast.Subscript, ast.Call)
+ALL_CHARACTERS = 10 * LIMIT
+"""Of all values in one prompt; the last may go beyond."""
+MOST_FIELDS = 1000
+SHOWN_FILLS = 10
+SHOWN_PROBLEMS = 3
+
+# {{this}} is a template's. Nothing here goes back, and no field holds another's brace: a prompt is read once.
+_FIELD = re.compile(
+    rf"(?<!\{{)\{{[ \t]*+(?P<name>{NAME})(?P<path>{PATH})[ \t]*+"
+    r"(?:!(?P<conversion>[rsa]))?(?::(?P<spec>[^{}\n]{1,50}+))?\}(?!\})"
+)
+_NUMBERS = r"(?:.?[<>=^])?[-+]?z?#?0?\d{0,3}[_,]?(?:\.\d{1,3})?[_,]?[A-Za-z%]?"
+_TIMES = r"(?=[^%]*%-?[A-Za-z])(?!.*\d{4}).*"
+_SPEC = re.compile(rf"{_NUMBERS}|{_TIMES}")
+"""Format specs that are no pasted code and make no gigabyte."""
+_DATA = re.compile(r"[-+]?(?:0|[1-9]\d*)(?:\.\d+)?%?")
+"""`{a:1}`, `{width:50%}` are JavaScript's and CSS's; a width alone is of no use in a prompt."""
+
+_FORMULA = re.compile(
+    r"""(?: [$^}]                                    # ${x}, e^{x}, the last of \frac{1}{x}
+          | \\[A-Za-z]+\*?(?:\[[^\]\n]*\])?[_^]?     # \frac{x}, \sqrt[3]{x}, \sum_{x}
+          | (?<![^\W_])[^\W\d_]_                     # a_{x}
+        )\Z""",
+    re.VERBOSE,
+)
+_F_STRING = re.compile(
+    r"""[fFrR](?<![\w"'].)(?:(?<=[fF])[rR]?|[fF])
+        (?:"{3}(?:(?!"{3}).)* | '{3}(?:(?!'{3}).)* | "[^"\n]*+ | '[^'\n]*+)\Z""",
+    re.VERBOSE | re.DOTALL,
+)
+"""What stands before braces that are a formula's, a shell's or a program's."""
+_FORMULA_CHARACTERS, _F_STRING_CHARACTERS = 40, 200
+_PLAIN_TYPES = (str, bytes, bytearray, dict, list, tuple)
+_CONVERSIONS: dict[str, Callable[[Any], str]] = {"r": repr, "s": str, "a": ascii}
+
+
+@dataclass(slots=True)
+class _Filled:
+    text: str
+    about: str
+    times: int = 0
 
 
 def fill(
-    prompt: str, variables: dict[str, Any], text_of: Callable[[Any], str] = describe
+    prompt: str, variables: Mapping[str, Any], hidden: Mapping[str, Any] | None = None
 ) -> tuple[str, list[str]]:
-    """The prompt with `{name}`, `{df.shape}`, `{len(rows)}` and the like filled, and a line for each one
-    that could not be."""
-    problems: list[str] = []
+    """The prompt with `{name}`, `{rows[0]}`, `{df.shape}`, `{x:.2f}` and the like filled, and what to tell
+    the user: a few lines about what looks as if it was meant to be, and one about all that was filled.
+    Those `variables` that are `hidden` too are not the user's own but IPython's."""
+    hidden = hidden or {}
+    pieces: list[str] = []
+    # What each is filled with, or why it is not: "" where there is nothing to say.
+    looked_up: dict[str, _Filled | str] = {}
+    problems: dict[str, str] = {}
+    end = characters = 0
+    is_full = False
+    for field in _FIELD.finditer(prompt):
+        braces = field[0]
+        made: _Filled | str
+        if not _is_own(field, variables, hidden):
+            made = _undefined(field, variables)
+        elif not 0 < end == field.start() and _is_in_code(prompt, field.start()):
+            made = ""
+        elif is_full or (braces not in looked_up and len(looked_up) == MOST_FIELDS):
+            made = f"a prompt has {ALL_CHARACTERS:,} characters of {MOST_FIELDS:,} values at most"
+        else:
+            if braces not in looked_up:
+                looked_up[braces] = _look_up(field, variables)
+            made = looked_up[braces]
+        if isinstance(made, str):
+            if made:
+                problems.setdefault(braces, made)
+            continue
+        made.times += 1
+        characters += len(made.text)
+        is_full = characters > ALL_CHARACTERS
+        pieces += prompt[end : field.start()], made.text
+        end = field.end()
+    pieces.append(prompt[end:])
+    filled = {braces: made for braces, made in looked_up.items() if isinstance(made, _Filled)}
+    return "".join(pieces), [*_about_left(problems), *_about_filled(filled)]
 
-    def left(braces: str, why: str) -> str:
-        problems.append(f"{short(braces, 60)} is left as it is: {short(hide(why), 200)}")
-        return braces
 
-    scope = dict(variables)  # eval adds to it
-
-    def value(match: re.Match[str]) -> str:
-        source = match[1].strip()
-        code = _expression(source)
-        if code is None:
-            return match[0]
-        try:
-            return text_of(eval(code, scope))
-        except NameError as error:
-            return left(match[0], f"{error.name or source} is not defined")
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            return left(match[0], of_error(error))
-
-    return _BRACES.sub(value, prompt), problems
+def _is_own(field: re.Match[str], variables: Mapping[str, Any], hidden: Mapping[str, Any]) -> bool:
+    name = field["name"]
+    if name not in variables:
+        return False
+    if name.startswith("_"):
+        # They are Python's and IPython's; but `{_.text}` is the last answer. A lone `{_}` is code's.
+        return name == "_" and bool(field["path"]) and type(variables[name]) is Turn
+    return not (name in hidden and hidden[name] is variables[name])
 
 
-def _expression(source: str) -> Any:
-    """The compiled expression when `source` names something, else None: a literal, a tuple, a pair of
-    JSON and the rest of the world's braces are not meant for us."""
+def _undefined(field: re.Match[str], variables: Mapping[str, Any]) -> str:
+    """What to say of a field that names no variable: nothing, unless it stands like a word among words."""
+    name, text = field["name"], field.string
+    is_word = field[0].strip("{ \t}") == name and not (
+        name in variables or name.startswith("_") or hasattr(builtins, name) or keyword.iskeyword(name)
+    )
+    before, after = text[max(0, field.start() - 1) : field.start()], text[field.end() : field.end() + 1]
+    stands_alone = not before.strip(" \t\n(") and not after.strip(" \t\n).,;:?!")
+    return f"{name} is not defined" if is_word and stands_alone else ""
+
+
+def _is_in_code(prompt: str, start: int) -> bool:
+    if _FORMULA.search(prompt[max(0, start - _FORMULA_CHARACTERS) : start]):
+        return True
+    before = prompt[max(0, start - _F_STRING_CHARACTERS) : start]
+    return ("'" in before or '"' in before) and bool(_F_STRING.search(before))
+
+
+def _look_up(field: re.Match[str], variables: Mapping[str, Any]) -> _Filled | str:
+    spec = field["spec"] or ""
+    if _DATA.fullmatch(spec) or not _SPEC.fullmatch(spec):
+        return ""
     try:
-        tree = ast.parse(source, mode="eval")
-    except (SyntaxError, ValueError):
-        return None
-    if not isinstance(tree.body, _EXPRESSIONS):
-        return None
-    return compile(tree, "<prompt>", "eval", dont_inherit=True)
+        value = find(variables[field["name"]], field["path"], variables)
+        return _filled(field, value, spec, names(field["path"], variables))
+    except NotAVariable:
+        return ""
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return of_error(error)
+
+
+def _filled(field: re.Match[str], value: Any, spec: str, path: list[str]) -> _Filled:
+    """Here, and nowhere before, the value's own code may run: it makes its text."""
+    about = ", ".join(filter(None, (kind(value), size(value))))
+    hidden: dict[str, None] = {}
+    with collecting(hidden):
+        # An item that is called "key" is rarely one that opens something.
+        for name in (field["name"], *(name for name in path if name.lower() != "key")):
+            if type(value) in _PLAIN_TYPES:
+                value = redact_value(value, name)
+        if field["conversion"]:
+            value = _CONVERSIONS[field["conversion"]](value)
+        # One of a class of its own has methods of its own.
+        text = str.__str__(format(value, spec) if spec else text_of(value))
+        shown = redacted(text)
+    about += f", {_count(len(shown), 'character')} sent"
+    return _Filled(shown, about + (f", without {', '.join(hidden)}" if hidden else ""))
+
+
+def _about_filled(filled: Mapping[str, _Filled]) -> list[str]:
+    lines = [
+        f"{short(braces, 60)}: {made.about}" + (f", {made.times:,} times" if made.times > 1 else "")
+        for braces, made in itertools.islice(filled.items(), SHOWN_FILLS)
+    ]
+    if len(filled) > SHOWN_FILLS:
+        lines.append(f"… and {len(filled) - SHOWN_FILLS:,} more")
+    return [f"filled {'; '.join(lines)}"] if lines else []
+
+
+def _about_left(problems: Mapping[str, str]) -> list[str]:
+    lines = [
+        f"{short(braces, 60)} is left as it is: {short(redact(why), 200)}"
+        for braces, why in itertools.islice(problems.items(), SHOWN_PROBLEMS)
+    ]
+    if len(problems) > SHOWN_PROBLEMS:
+        lines.append(f"… and {len(problems) - SHOWN_PROBLEMS:,} more are left as they are")
+    return lines
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"

@@ -80,8 +80,9 @@ class AgentMagics(Magics):
     def agent(self, line: str, cell: str) -> Any:
         """Send the cell's text to an agent and show its answer, live, with status, tokens and cost.
 
-        `{name}`, `{df.shape}` and the like are filled from the notebook's variables. The Turn is in `_`,
-        in Out, and in the variable named with -o: `_.text`, `_.usage`, `_.cost`, `_.tools`.
+        `{name}`, `{df.shape}`, `{rows[0]}` are filled from the notebook's variables; nothing in braces is
+        run. The Turn is in `_`, in Out, and in the variable named with -o: `_.text`, `_.usage`, `_.cost`,
+        `_.tools`; `{_.text}` in the next prompt is this answer.
 
         Without -b and -m: Anthropic's Managed Agents with ANTHROPIC_API_KEY, else OpenAI with
         OPENAI_API_KEY, else a running Ollama, else a small model embedded here. `%agent use …` sets
