@@ -121,12 +121,13 @@ class Store:
         self.change(lambda connection: connection.execute(update, (session_id,)))
 
     def forget(self, session_id: str) -> None:
-        """Delete the session under each of its names, and what was said in it; no kernel writes it again."""
+        """Delete the session under each of its names, its turns, and what was said in it; no kernel writes it
+        again."""
 
         def change(connection: sqlite3.Connection) -> None:
             connection.execute("INSERT OR IGNORE INTO deleted VALUES (?)", (session_id,))
-            for table in ("sessions", "history"):
-                connection.execute(f"DELETE FROM {table} WHERE id=?", (session_id,))
+            for where in ("sessions WHERE id", "history WHERE id", "turns WHERE session"):
+                connection.execute(f"DELETE FROM {where}=?", (session_id,))
 
         self.change(change)
 
@@ -173,7 +174,7 @@ class Store:
         problem: list[str] = []
 
         def look(connection: sqlite3.Connection) -> None:
-            if _is_deleted(connection, session_id):
+            if is_deleted(connection, session_id):
                 problem.append("This session was deleted: what is said in it is not kept. --new starts over.")
 
         with suppress(StoreError):
@@ -218,7 +219,7 @@ def putting(session: Stored) -> Change:
     One that is there keeps its name, and an archived one stays so; one that was deleted stays away."""
 
     def change(connection: sqlite3.Connection) -> None:
-        if _is_deleted(connection, session.id):
+        if is_deleted(connection, session.id):
             return
         if {"id", "started"} <= session.turn.keys():
             here = {"id": session.id, "turn": session.turn["id"], "started": session.turn["started"]}
@@ -235,13 +236,14 @@ def adding(session_id: str, turn: str, messages: list[Any]) -> Change:
     row = (session_id, turn, json.dumps(without_keys(messages), default=str))
 
     def change(connection: sqlite3.Connection) -> None:
-        if not _is_deleted(connection, session_id):
+        if not is_deleted(connection, session_id):
             connection.execute("INSERT OR IGNORE INTO history (id, turn, messages) VALUES (?, ?, ?)", row)
 
     return change
 
 
-def _is_deleted(connection: sqlite3.Connection, session_id: str) -> bool:
+def is_deleted(connection: sqlite3.Connection, session_id: str) -> bool:
+    """Whether the user deleted the session: then nobody writes about it."""
     found = connection.execute("SELECT 1 FROM deleted WHERE id=?", (session_id,))
     return found.fetchone() is not None
 
