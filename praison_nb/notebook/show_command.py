@@ -171,7 +171,8 @@ def _turn(entry: _Entry, session: Stored, keeps_history: bool) -> tuple[Turn, st
     if store.is_alive(entry.kept.process):
         seen = f"{datetime.fromtimestamp(entry.kept.seen):%H:%M:%S}"
         return turn, f"running in another kernel, as it was at {seen}"
-    ended = replace(turn, ended=entry.kept.seen, stop_reason="cut_off", detail=CUT_OFF, activity="")
+    detail = f"{CUT_OFF}; kept as it was"
+    ended = replace(turn, ended=entry.kept.seen, stop_reason="cut_off", detail=detail, activity="")
     is_elsewhere = turn.backend == "hosted" and session.id
     more = f"; `%agent resume {session.id}` takes it up again" if is_elsewhere else ""
     return ended, CUT_OFF + more

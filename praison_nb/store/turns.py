@@ -29,6 +29,7 @@ _PAUSE = 10
 _MARGIN = 10_000
 """What is looked at beyond a cut, so that no half of a key is left before it."""
 _NOTE = 80
+"""Room for the line that says what a cut left out."""
 
 _COLUMNS = "id, session, notebook, name, started, kept, process, turn"
 _PUT = (
