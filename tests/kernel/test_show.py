@@ -96,25 +96,24 @@ def has_kept(condition: Callable[[list[Any]], bool]) -> Callable[[], bool]:
 
 
 def answered(kernel: Kernel, server: OpenAIServer) -> Cell:
-    kernel.run(LOOK)
     server.script(reply(calls=[("look", '{"place": "a\\n<i>b"}')]), reply(ANSWER, usage=(4000, 12, 3000)))
-    return kernel.run("%%agent -t look\nWhat is *there*?")
+    return kernel.run("%%agent -s answered -t look\nWhat is *there*?")
 
 
 def failed(kernel: Kernel, server: OpenAIServer) -> Cell:
     server.refuse(1, status=400, message="no <b>such</b> thing")
-    return kernel.run("%%agent\nWhat is there?")
+    return kernel.run("%%agent -s failed\nWhat is there?")
 
 
 def broke_off(kernel: Kernel, server: OpenAIServer) -> Cell:
     server.script([chunk({"content": "so **far"})])
-    return kernel.run("%%agent\nWhat is there?")
+    return kernel.run("%%agent -s broke_off\nWhat is there?")
 
 
 def stopped(kernel: Kernel, server: OpenAIServer) -> Cell:
     gate = server.gate()
     server.script([chunk({"content": "so **far"}), gate])
-    cell = kernel.begin("%%agent\nWhat is there?")
+    cell = kernel.begin("%%agent -s stopped\nWhat is there?")
     kernel.read_until(lambda: "so **far" in cell.text)
     kernel.interrupt()
     kernel.finish(cell)
@@ -124,38 +123,40 @@ def stopped(kernel: Kernel, server: OpenAIServer) -> Cell:
 
 
 def over_budget(kernel: Kernel, server: OpenAIServer) -> Cell:
-    kernel.run(LOOK)
     kernel.run("%agent price scripted-1 --input 1 --output 1")
     server.script(reply(calls=[("look", '{"place": "here"}')], usage=(1000, 10)))
-    return kernel.run("%%agent -t look --budget 0.0001\nWhat is there?")
+    return kernel.run("%%agent -s over_budget -t look --budget 0.0001\nWhat is there?")
 
 
 def cut_short(kernel: Kernel, server: OpenAIServer) -> Cell:
     server.script(reply("to the brim", finish="length"))
-    return kernel.run("%%agent\nUse {nothing} and {look}")
+    return kernel.run("%%agent -s cut_short\nUse {nothing} and {look}")
 
 
-ENDS = [answered, failed, broke_off, stopped, over_budget, cut_short]
+ASK = [answered, failed, broke_off, stopped, over_budget, cut_short]
 
 
 @pytest.mark.parametrize("end", [Kernel.restart, kill])
-@pytest.mark.parametrize("ask", ENDS)
 def test_a_turn_is_shown_as_its_cell_showed_it(
-    kernel: Kernel, openai_server: OpenAIServer, ask: Callable[..., Cell], end: Callable[[Kernel], None]
+    kernel: Kernel, openai_server: OpenAIServer, end: Callable[[Kernel], None]
 ) -> None:
-    cell = ask(kernel, openai_server)
-    html, text = still(kernel)
-    panel = "".join(cell.of("text/html"))
-    assert show(kernel)[1:] == (html, text)
+    kernel.run(LOOK)
+    were: dict[str, tuple[str, str]] = {}
+    for ask in ASK:
+        cell = ask(kernel, openai_server)
+        html, text = were[ask.__name__] = still(kernel)
+        assert show(kernel, ask.__name__)[1:] == (html, text)
+        # That is what stands under the cell, where an error is the cell's own.
+        if ask not in (failed, broke_off):
+            panel = "".join(cell.of("text/html"))
+            assert panel and html.endswith(panel)
+            assert text == "\n\n".join(filter(None, cell.of("text/plain")))
     end(kernel)
-    line, *again = show(kernel)
-    assert again == [html, text]
-    # That is what stands under the cell, where an error is the cell's own.
-    if ask not in (failed, broke_off):
-        assert panel and html.endswith(panel)
-        assert text == "\n\n".join(filter(None, cell.of("text/plain")))
-    assert re.fullmatch(r"main · turn 1 of 1 · \d{4}-\d\d-\d\d \d\d:\d\d · “(What|Use) .*”", line)
-    assert kernel.run("_.text, _.status.value").ok
+    for name, before in were.items():
+        line, *again = show(kernel, name)
+        assert again == [*before], name
+        assert re.fullmatch(rf"{name} · turn 1 of 1 · \d{{4}}-\d\d-\d\d \d\d:\d\d · “(What|Use) .*”", line)
+    assert kernel.run("print(_.stop_reason)").text.strip() == "max_tokens"
 
 
 @pytest.mark.parametrize("end", [Kernel.restart, kill])
@@ -171,6 +172,7 @@ def test_a_hosted_turn_and_nobody_is_asked(server: HostedServer, end: Callable[[
 
 
 def test_nothing_is_begun_and_no_socket_opened(kernel: Kernel, openai_server: OpenAIServer) -> None:
+    kernel.run(LOOK)
     answered(kernel, openai_server)
     kernel.restart()
     kernel.run(
