@@ -196,14 +196,25 @@ class Store:
                     return
 
     def _catch_up(self, patience: float) -> None:
-        try:
-            self._apply(self._waiting[0], patience)
-        except StoreError:
-            raise
-        except Exception:
-            # What no store takes must not stop what is behind it.
-            log.exception("a change of the store of sessions could not be made")
-        self._waiting.popleft()
+        """Make all that wait now as one: the disk is waited for once."""
+        waiting = tuple(self._waiting)
+
+        def change(connection: sqlite3.Connection) -> None:
+            for each in waiting:
+                connection.execute("SAVEPOINT one")
+                try:
+                    each(connection)
+                except (OSError, sqlite3.Error, ValueError):
+                    raise
+                except Exception:
+                    # What no store takes must not stop what is behind it.
+                    log.exception("a change of the store of sessions could not be made")
+                    connection.execute("ROLLBACK TO one")
+                connection.execute("RELEASE one")
+
+        self._apply(change, patience)
+        for _ in waiting:
+            self._waiting.popleft()
 
     def _apply(self, change: Change, patience: float) -> None:
         with opened(self.path, patience) as connection:
