@@ -22,6 +22,8 @@ from .stored import plain, without_keys
 
 TURN_CHARACTERS = 2_000_000
 """So much is kept of one turn's texts together."""
+SOON_SECONDS = 0.05
+"""What has settled is kept so soon: mostly more settles at once, the turn's end say, and is kept with it."""
 TEXT_SECONDS = 2.0
 """Text that comes is kept so often while its message has not ended."""
 _PAUSE = 10
@@ -163,8 +165,8 @@ def _cut(text: str, room: int) -> str:
 
 
 class Snapshots:
-    """Keeps one turn up to date in the store: at once when it begins and ends, soon when something of it has
-    settled, seldom while text comes. `later` takes the changes, on the loop's thread."""
+    """Keeps one turn up to date in the store: at once when it has its session and when it ends, soon when
+    something of it has settled, seldom while text comes. `later` takes the changes, on the loop's thread."""
 
     def __init__(self, notebook: str, later: Callable[[Change], None]) -> None:
         self._notebook = notebook
@@ -177,10 +179,11 @@ class Snapshots:
     def see(self, event: Event, turn: Turn, along: Change | None = None) -> None:
         """Note how the turn is after the event; the change `along` is made with it, at once."""
         is_first, self._turn = self._turn is None, turn
-        if along or is_first or isinstance(event, TurnFinished | TurnFailed):
+        if along or isinstance(event, TurnFinished | TurnFailed):
             self._write(along)
         else:
-            self._ask(TEXT_SECONDS if isinstance(event, TextDelta | Thinking | Activity) else 0.0)
+            is_text = isinstance(event, TextDelta | Thinking | Activity) and not is_first
+            self._ask(TEXT_SECONDS if is_text else SOON_SECONDS)
 
     def _ask(self, wait: float) -> None:
         if self._is_queued:
