@@ -116,6 +116,16 @@ def _resume(extension: Any, key: str) -> None:
         extension.show_missed(missed)
 
 
+def _show(extension: Any, rest: str) -> None:
+    from .show_command import shown
+
+    found = shown(extension.conversations, rest, keeps_history=extension.magics.keep_history)
+    extension.shell.display_pub.publish(found.bundle())
+    if found.turn is not None:
+        # As after the turn's own cell.
+        extension.shell.displayhook.update_user_ns(found.turn)
+
+
 def _archive(extension: Any, key: str) -> None:
     from .session_commands import archive
 
@@ -135,7 +145,8 @@ def _forget(extension: Any, key: str) -> None:
 
 
 def _done(extension: Any, stored: Any, said: str) -> None:
-    show(extension.shell, f"Session {stored.name!r} ({stored.id}): {said}.")
+    about = f" ({stored.id})" if stored.id else ""
+    show(extension.shell, f"Session {stored.name!r}{about}: {said}.")
 
 
 def _rename(extension: Any, rest: str) -> None:
@@ -180,6 +191,7 @@ COMMANDS: dict[str, Callable[[Any, str], None]] = {
     "deny": _deny,
     "policy": policy_command,
     "reset": _reset,
+    "show": _show,
     "sessions": _stored,
     "resume": _resume,
     "rename": _rename,

@@ -25,7 +25,7 @@ def complete(extension: Any, shell: Any, event: Any) -> list[str]:
     match before:
         case "use":
             return _backends(shell)
-        case "-s" | "resume" | "archive" | "delete" | "rename" | "forget":
+        case "-s" | "show" | "resume" | "archive" | "delete" | "rename" | "forget":
             return session_commands.names(extension.conversations)
         case "stop" | "allow" | "deny" | "reset":
             return [conversation.name for conversation in extension.conversations]

@@ -44,7 +44,9 @@ class AgentMagics(Magics):
     system = Unicode("", help="System prompt.").tag(config=True)
     max_turns = Int(0, help="Requests of one turn at most; 0 leaves it to the backend.").tag(config=True)
     keep_history = Bool(
-        True, help="Keep what was said with a local model, so that it goes on after a restart."
+        True,
+        help="Keep turns for `%agent show`, and what was said with a local model, so that it goes on after a "
+        "restart.",
     ).tag(config=True)
     live = Enum(
         ("auto", "widget", "plain"),
@@ -102,6 +104,7 @@ class AgentMagics(Magics):
         %agent deny [SESSION]     refuse them
         %agent policy TOOL POLICY allow, ask or deny a tool from now on; alone, what is set
         %agent reset [SESSION]    start a conversation over; the next prompt begins a new one
+        %agent show [SESSION] [N] an earlier turn again, as it was: the last one, the third (3), …
         %agent sessions           those of earlier kernels too; `sessions all`: archived ones as well
         %agent resume SESSION     go on with a stored session, by its name or id
         %agent rename OLD NEW     give a session another name

@@ -57,7 +57,7 @@ def archive(conversations: Conversations, key: str) -> Stored:
 def delete(conversations: Conversations, key: str) -> Stored:
     """Delete the session, on its server too, and what was said in it. Raises PraisonError."""
     _need(key, "delete")
-    stored = _find(key, conversations, or_hosted=True)
+    stored = _failed(key, conversations) or _find(key, conversations, or_hosted=True)
     if stored.backend == "hosted":
         _hosted(conversations, stored).delete_session(stored.id)
     _forget(conversations, stored)
@@ -67,7 +67,8 @@ def delete(conversations: Conversations, key: str) -> Stored:
 def forget(conversations: Conversations, key: str) -> Stored:
     """Delete what the store has of a session; a hosted one stays on its server. Raises ConfigError,
     StoreError."""
-    stored = _find(key or "main", conversations)
+    key = key or "main"
+    stored = _failed(key, conversations) or _find(key, conversations)
     _forget(conversations, stored)
     return stored
 
@@ -143,6 +144,19 @@ def _find(
     raise ConfigError(f"No session {key!r}. `%agent sessions` lists them.")
 
 
+def _failed(key: str, conversations: Conversations) -> Stored | None:
+    """What has the name in this notebook and no session, where turns of it are kept: all of them failed.
+    Raises StoreError."""
+    opened, notebook = store.current(), here().notebook
+    if not opened.flush():
+        raise StoreError(opened.problem)
+    live = next((each for each in conversations if each.name == key), None)
+    if (live and live.backend.session.id) or opened.current(notebook, key):
+        return None
+    kept = store.kept_turns(opened.path, "", notebook, key)
+    return Stored(id="", name=key, notebook=notebook) if kept else None
+
+
 def _is_taken(conversations: Conversations, notebook: str, name: str) -> bool:
     """Whether something goes on under the name, in this kernel or in the notebook."""
     is_live = any(each.name == name for each in conversations)
@@ -166,7 +180,13 @@ def _hosted(conversations: Conversations, stored: Stored) -> Any:
 
 def _forget(conversations: Conversations, stored: Stored) -> None:
     """Delete what the store has of the session, and have no conversation here write about it any more."""
-    if live := conversations.of(stored.id):
+    if stored.id:
+        live = conversations.of(stored.id)
+    else:
+        live = next((each for each in conversations if each.name == stored.name), None)
+    if live:
         live.record.end()
         conversations.drop(live)
-    store.current().forget(stored.id)
+    if stored.id:
+        store.current().forget(stored.id)
+    store.current().change(store.dropping(stored.notebook, stored.name))

@@ -1,5 +1,6 @@
 """The store of sessions: which conversations there were and where they ran, so that they go on in another
-kernel; of local ones also what was said. SQLite beside the ledger, for its user's eyes only, without keys.
+kernel; their turns as they were shown; and of local ones what was said. SQLite beside the ledger, for its
+user's eyes only, without keys.
 
     store = current()
     store.put(Stored(id="local-1", name="research", backend="local"))
@@ -11,8 +12,10 @@ from .process import is_alive, this_process
 from .record import Record
 from .sessions import Store, adding, current, flush, putting
 from .stored import Stored
+from .turns import Kept, dropping, keeping, kept_messages, kept_turn, kept_turns
 
 __all__ = [
+    "Kept",
     "Record",
     "Store",
     "StoreError",
@@ -20,8 +23,13 @@ __all__ = [
     "adding",
     "current",
     "default_path",
+    "dropping",
     "flush",
     "is_alive",
+    "keeping",
+    "kept_messages",
+    "kept_turn",
+    "kept_turns",
     "putting",
     "this_process",
 ]

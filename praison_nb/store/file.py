@@ -47,6 +47,15 @@ MIGRATIONS = [
     DROP TABLE sessions;
     ALTER TABLE named RENAME TO sessions;
     """,
+    # Whole turns. The long column is the last one, so that the others are read without it.
+    """
+    CREATE TABLE turns (
+        n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, session TEXT NOT NULL, notebook TEXT NOT NULL,
+        name TEXT NOT NULL, started REAL NOT NULL, kept REAL NOT NULL, process TEXT NOT NULL,
+        turn TEXT NOT NULL
+    );
+    CREATE INDEX turns_of_a_session ON turns (session, started);
+    """,
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,6 +13,7 @@ from ..usage.place import here
 from .process import this_process
 from .sessions import Change, adding, current, putting
 from .stored import Stored
+from .turns import Snapshots
 
 if TYPE_CHECKING:
     from ..backends.base import Backend, Session
@@ -43,14 +45,25 @@ class Record:
     def follow(self) -> Callable[[Event, Turn], None]:
         """What sees the events of a turn that is about to begin, called where it begins."""
         session, notebook = self._conversation.backend.session, here().notebook
-        return lambda event, turn: self._see(session, notebook, event, turn)
+        later = functools.partial(self._later, session)
+        snapshots = Snapshots(notebook, later) if self.keeps_history else None
+
+        def see(event: Event, turn: Turn) -> None:
+            change = self._change(session, notebook, event, turn)
+            if snapshots is not None:
+                snapshots.see(event, turn, change)
+            elif change is not None:
+                later(change)
+
+        return see
 
     def end(self) -> None:
         """Write nothing more about the session that the conversation has now."""
         with self._lock:
             self._left.add(self._conversation.backend.session)
 
-    def _see(self, session: Session, notebook: str, event: Event, turn: Turn) -> None:
+    def _change(self, session: Session, notebook: str, event: Event, turn: Turn) -> Change | None:
+        """What the store is to note of the session after the event."""
         match event:
             case SessionAttached():
                 self._watch(session, turn.id)
@@ -61,10 +74,9 @@ class Record:
             case SessionUsage() if turn.ended is not None:
                 pass
             case _:
-                return
+                return None
         # Without an id nothing could go on.
-        if turn.session_id:
-            self._later(session, putting(self._stored(session, notebook, turn)))
+        return putting(self._stored(session, notebook, turn)) if turn.session_id else None
 
     def _watch(self, session: Session, turn_id: str) -> None:
         """Turns of a session come one after the other: what it has more from now on is this turn's."""

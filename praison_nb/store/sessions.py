@@ -122,12 +122,13 @@ class Store:
         self.change(lambda connection: connection.execute(update, (session_id,)))
 
     def forget(self, session_id: str) -> None:
-        """Delete the session under each of its names, and what was said in it; no kernel writes it again."""
+        """Delete the session under each of its names, its turns, and what was said in it; no kernel writes it
+        again."""
 
         def change(connection: sqlite3.Connection) -> None:
             connection.execute("INSERT OR IGNORE INTO deleted VALUES (?)", (session_id,))
-            for table in ("sessions", "history"):
-                connection.execute(f"DELETE FROM {table} WHERE id=?", (session_id,))
+            for where in ("sessions WHERE id", "history WHERE id", "turns WHERE session"):
+                connection.execute(f"DELETE FROM {where}=?", (session_id,))
 
         self.change(change)
 
@@ -174,7 +175,7 @@ class Store:
         problem: list[str] = []
 
         def look(connection: sqlite3.Connection) -> None:
-            if _is_deleted(connection, session_id):
+            if is_deleted(connection, session_id):
                 problem.append("This session was deleted: what is said in it is not kept. --new starts over.")
 
         with suppress(StoreError):
@@ -196,14 +197,25 @@ class Store:
                     return
 
     def _catch_up(self, patience: float) -> None:
-        try:
-            self._apply(self._waiting[0], patience)
-        except StoreError:
-            raise
-        except Exception:
-            # What no store takes must not stop what is behind it.
-            log.exception("a change of the store of sessions could not be made")
-        self._waiting.popleft()
+        """Make all that wait now as one: the disk is waited for once."""
+        waiting = tuple(self._waiting)
+
+        def change(connection: sqlite3.Connection) -> None:
+            for each in waiting:
+                connection.execute("SAVEPOINT one")
+                try:
+                    each(connection)
+                except (OSError, sqlite3.Error, ValueError):
+                    raise
+                except Exception:
+                    # What no store takes must not stop what is behind it.
+                    log.exception("a change of the store of sessions could not be made")
+                    connection.execute("ROLLBACK TO one")
+                connection.execute("RELEASE one")
+
+        self._apply(change, patience)
+        for _ in waiting:
+            self._waiting.popleft()
 
     def _apply(self, change: Change, patience: float) -> None:
         with opened(self.path, patience) as connection:
@@ -219,7 +231,7 @@ def putting(session: Stored) -> Change:
     One that is there keeps its name, and an archived one stays so; one that was deleted stays away."""
 
     def change(connection: sqlite3.Connection) -> None:
-        if _is_deleted(connection, session.id):
+        if is_deleted(connection, session.id):
             return
         if {"id", "started"} <= session.turn.keys():
             here = {"id": session.id, "turn": session.turn["id"], "started": session.turn["started"]}
@@ -236,13 +248,14 @@ def adding(session_id: str, turn: str, messages: list[Any]) -> Change:
     row = (session_id, turn, json.dumps(redact_value(messages), default=str))
 
     def change(connection: sqlite3.Connection) -> None:
-        if not _is_deleted(connection, session_id):
+        if not is_deleted(connection, session_id):
             connection.execute("INSERT OR IGNORE INTO history (id, turn, messages) VALUES (?, ?, ?)", row)
 
     return change
 
 
-def _is_deleted(connection: sqlite3.Connection, session_id: str) -> bool:
+def is_deleted(connection: sqlite3.Connection, session_id: str) -> bool:
+    """Whether the user deleted the session: then nobody writes about it."""
     found = connection.execute("SELECT 1 FROM deleted WHERE id=?", (session_id,))
     return found.fetchone() is not None
 

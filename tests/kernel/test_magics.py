@@ -309,6 +309,8 @@ def test_the_help_page(kernel: Kernel) -> None:
         ("%%agent --bg --bu", "--budget"),
         ("%agent re", "reset"),
         ("%agent use embe", "embedded"),
+        ("%agent sh", "show"),
+        ("%agent show ma", "main"),
     ],
 )
 def test_completion(kernel: Kernel, line: str, offered: str) -> None:

@@ -42,6 +42,19 @@ def test_text_and_one_panel_line(terminal: pexpect.spawn[str], openai_server: Op
     terminal.expect_exact("True)")
 
 
+def test_a_turn_is_shown_again(terminal: pexpect.spawn[str], openai_server: OpenAIServer) -> None:
+    openai_server.script(reply("Hello \x1b[31mred\x1b[0m there"))
+    ask(terminal, "Hi\nyou")
+    terminal.expect_exact("In [2]:")
+    terminal.sendline("%agent show")
+    terminal.expect_exact("main · turn 1 of 1 · ")
+    terminal.expect_exact("· “Hi you”")
+    terminal.expect_exact("Hello [31mred[0m there")
+    terminal.expect_exact("[idle] main · scripted-1 · local")
+    terminal.expect_exact("In [3]:")
+    assert "<div" not in (terminal.before or "")
+
+
 def test_ctrl_c(terminal: pexpect.spawn[str], openai_server: OpenAIServer) -> None:
     openai_server.script([chunk({"content": "so far"}), openai_server.gate(), DONE])
     ask(terminal, "Hi")

@@ -142,4 +142,11 @@ class Kernel:
         elif cell is not None and kind == "error":
             cell.outputs.append({"type": kind, **content})
         elif cell is not None and kind == "status" and content["execution_state"] == "idle":
-            cell.reply = self.client.get_shell_msg(timeout=PATIENCE)["content"]
+            cell.reply = self._reply(cell)
+
+    def _reply(self, cell: Cell) -> dict[str, Any]:
+        """The cell's own reply: a kernel that was slow to begin answers once more whether it is there."""
+        while True:
+            reply = self.client.get_shell_msg(timeout=PATIENCE)
+            if reply["parent_header"].get("msg_id") == cell.msg_id:
+                return dict(reply["content"])

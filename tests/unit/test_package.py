@@ -18,7 +18,7 @@ PACKAGE = Path(praison_nb.__file__).parent
 ROOMS = [
     ["plain", "markdown", "redaction"],
     ["errors", "session", "events"],
-    ["turn", "render", "managed", "tools", "values"],
+    ["turn", "turn_json", "render", "managed", "tools", "values"],
     ["usage", "store"],
     ["store"],
     ["loop", "interrupts"],

@@ -328,3 +328,12 @@ def test_a_relative_path_stays_where_it_was(monkeypatch: pytest.MonkeyPatch, tmp
     before = store.current()
     monkeypatch.chdir("sub")
     assert store.current() is before and before.path == tmp_path / "relative.sqlite"
+
+
+def test_what_no_store_takes_stops_nothing_else(kept: Store) -> None:
+    def half(connection: sqlite3.Connection) -> None:
+        putting(Stored(id="half", name="n"))(connection)
+        raise RuntimeError("no")
+
+    kept._waiting.extend([putting(Stored(id="1", name="n")), half, putting(Stored(id="2", name="m"))])
+    assert kept.flush() and {each.id for each in kept.all()} == {"1", "2"} and not kept._waiting

@@ -1,0 +1,213 @@
+"""Whole turns in the store: as they were shown, without keys, from their begin on, so that a turn whose
+kernel is killed leaves what there was."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..events import Activity, Event, TextDelta, Thinking, TurnFailed, TurnFinished
+from ..plain import SHOWN_CHARACTERS
+from ..turn import Turn
+from ..turn_json import from_json, to_json
+from .file import StoreError, opened
+from .process import this_process
+from .sessions import Change, is_deleted
+from .stored import plain, without_keys
+
+TURN_CHARACTERS = 2_000_000
+"""So much is kept of one turn's texts together."""
+SOON_SECONDS = 0.05
+"""What has settled is kept so soon: mostly more settles at once, the turn's end say, and is kept with it."""
+TEXT_SECONDS = 2.0
+"""Text that comes is kept so often while its message has not ended."""
+_PAUSE = 10
+"""A turn that takes long to write is written seldom: after a pause of so many times as long."""
+_MARGIN = 10_000
+"""What is looked at beyond a cut, so that no half of a key is left before it."""
+_NOTE = 80
+"""Room for the line that says what a cut left out."""
+
+_COLUMNS = "id, session, notebook, name, started, kept, process, turn"
+_PUT = (
+    f"INSERT INTO turns ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+    "session=CASE excluded.session WHEN '' THEN session ELSE excluded.session END, "
+    "kept=excluded.kept, process=excluded.process, turn=excluded.turn"
+)
+# Those that failed before there was a session.
+_BEFORE_THE_SESSION = "session='' AND notebook=? AND name=?"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A turn that is kept. `started`, and `seen` (when it was written last), are seconds since 1970,
+    `process` is whose turn it is. One that is not `is_whole` is from an older version, which kept its
+    messages alone, and no times."""
+
+    id: str
+    started: float = 0.0
+    seen: float = 0.0
+    process: str = ""
+    is_whole: bool = True
+
+
+def kept_turns(path: Path, session_id: str, notebook: str = "", name: str = "") -> list[Kept]:
+    """The turns of a session, oldest first; for the id "" those that had none under the name. Raises
+    StoreError."""
+    where, values = ("session=?", [session_id]) if session_id else (_BEFORE_THE_SESSION, [notebook, name])
+    with opened(path) as connection:
+        select = f"SELECT id, started, kept, process FROM turns WHERE {where} ORDER BY started, n"
+        rows = connection.execute(select, [plain(value) for value in values]).fetchall()
+        select = "SELECT turn FROM history WHERE id=? AND turn NOT IN (SELECT id FROM turns) ORDER BY n"
+        old = connection.execute(select, (session_id,)).fetchall()
+    whole = [Kept(id=key, started=start, seen=seen, process=process) for key, start, seen, process in rows]
+    return [*(Kept(id=key, is_whole=False) for (key,) in old), *whole]
+
+
+def kept_turn(path: Path, turn_id: str) -> Turn:
+    """A turn as it was kept. Raises StoreError; also where it is damaged, or a newer version's."""
+    try:
+        return from_json(_json(path, "SELECT turn FROM turns WHERE id=?", turn_id))
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"Turn {turn_id} cannot be read from the store {path}: {error}.") from error
+
+
+def kept_messages(path: Path, turn_id: str) -> list[Any]:
+    """What was said in a turn, as the messages that its server gets. Raises StoreError."""
+    try:
+        messages = _json(path, "SELECT messages FROM history WHERE turn=?", turn_id)
+    except (ValueError, RecursionError):
+        messages = None
+    if not isinstance(messages, list):
+        raise StoreError(f"What was said in turn {turn_id} is damaged in the store {path}.")
+    return messages
+
+
+def _json(path: Path, select: str, turn_id: str) -> Any:
+    with opened(path) as connection:
+        rows = connection.execute(select, (turn_id,)).fetchall()
+    if not rows:
+        raise StoreError(f"Turn {turn_id} is not in the store {path} any more.")
+    return json.loads(rows[0][0])
+
+
+def keeping(turn: Turn, notebook: str) -> Change:
+    """The change that keeps the turn as it is now, unless its session was deleted. Turns that had no session
+    become its session's where the same process begins one under their name."""
+
+    def change(connection: Any) -> None:
+        session = plain(turn.session_id)
+        if session and is_deleted(connection, session):
+            return
+        place, process = [plain(notebook), plain(turn.session)], this_process()
+        row = [turn.id, session, *place, turn.started, time.time(), process, as_text(turn)]
+        connection.execute(_PUT, row)
+        if session and process:
+            update = f"UPDATE turns SET session=? WHERE {_BEFORE_THE_SESSION} AND process=?"
+            connection.execute(update, [session, *place, process])
+
+    return change
+
+
+def dropping(notebook: str, name: str) -> Change:
+    """The change that deletes the turns under the name that had no session."""
+    place = [plain(notebook), plain(name)]
+    return lambda connection: connection.execute(f"DELETE FROM turns WHERE {_BEFORE_THE_SESSION}", place)
+
+
+def as_text(turn: Turn) -> str:
+    """The turn as it is written: JSON, without keys, and of bounded length."""
+    data = to_json(turn)
+    room = _share(sorted(len(text) for text in _texts(data)), TURN_CHARACTERS)
+    return plain(json.dumps(_cleaned(data, room), ensure_ascii=False, default=str))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
+
+
+def _share(lengths: list[int], room: int) -> int:
+    """How long each text may be so that all together fit; `lengths` is sorted."""
+    for place, length in enumerate(lengths):
+        share = room // (len(lengths) - place)
+        if length > share:
+            return max(share, 2 * _NOTE)
+        room -= length
+    return max(lengths, default=0)
+
+
+def _cleaned(value: Any, room: int) -> Any:
+    if isinstance(value, dict):
+        # A tool's texts are cut where what is shown of them ends; an answer is whole if there is room.
+        inner = min(room, SHOWN_CHARACTERS) if value.get("type") == "tool" else room
+        return {key: _cleaned(each, inner) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_cleaned(each, room) for each in value]
+    return _cut(value, room) if isinstance(value, str) else value
+
+
+def _cut(text: str, room: int) -> str:
+    is_long = len(text) > room
+    cleaned: str = without_keys(text[: room + _MARGIN] if is_long else text)
+    if not is_long:
+        return cleaned
+    cleaned = cleaned[: max(0, len(cleaned) - _MARGIN)][: room - _NOTE]
+    return f"{cleaned}\n\n… {len(text) - len(cleaned):,} more characters were not kept."
+
+
+class Snapshots:
+    """Keeps one turn up to date in the store: at once when it has its session and when it ends, soon when
+    something of it has settled, seldom while text comes. `later` takes the changes, on the loop's thread."""
+
+    def __init__(self, notebook: str, later: Callable[[Change], None]) -> None:
+        self._notebook = notebook
+        self._later = later
+        self._turn: Turn | None = None
+        self._is_queued = False
+        self._pause_ends = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def see(self, event: Event, turn: Turn, along: Change | None = None) -> None:
+        """Note how the turn is after the event; the change `along` is made with it, at once."""
+        is_first, self._turn = self._turn is None, turn
+        if along or isinstance(event, TurnFinished | TurnFailed):
+            self._write(along)
+        else:
+            is_text = isinstance(event, TextDelta | Thinking | Activity) and not is_first
+            self._ask(TEXT_SECONDS if is_text else SOON_SECONDS)
+
+    def _ask(self, wait: float) -> None:
+        if self._is_queued:
+            # What waits takes the turn as it is when its time has come.
+            return
+        due = max(time.monotonic() + wait, self._pause_ends)
+        if self._timer is not None:
+            if self._timer.when() <= due:
+                return
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(due, self._write)
+
+    def _write(self, along: Change | None = None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._is_queued = True
+        self._later(lambda connection: self._change(connection, along))
+
+    def _change(self, connection: Any, along: Change | None) -> None:
+        self._is_queued = False
+        if along is not None:
+            along(connection)
+        begun = time.monotonic()
+        if self._turn is not None:
+            keeping(self._turn, self._notebook)(connection)
+        self._pause_ends = time.monotonic() + _PAUSE * (time.monotonic() - begun)
