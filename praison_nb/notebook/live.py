@@ -70,7 +70,8 @@ class LiveView(KernelView):
                 room = max(0, room - len(item.text))
             else:
                 items.append(tool_item(item))
-        hint = "" if LISTENS or self._background else "interrupt the kernel to stop"
+        takes_clicks = self._background or (LISTENS and not self._blocks)
+        hint = "" if takes_clicks else "interrupt the kernel to stop"
         return number, items, panel(self._turn, stoppable=True, hint=hint)
 
     def _update(self) -> None:
