@@ -19,7 +19,7 @@ from typing import Any
 
 from . import loop
 from .circles import called_by, callers, refuse_circle
-from .errors import BackendError, PraisonError
+from .errors import BackendError, PraisonError, TurnStopped
 from .events import (
     Activity,
     ApprovalAsked,
@@ -48,6 +48,8 @@ GRACE_SECONDS = 0.25
 """After a stop the backend has so long to end the turn by itself; then it is ended here."""
 DRAIN_SECONDS = 30.0
 """A stopped backend may go on so long behind the scenes to tell its provider and read the last usage."""
+
+UNFINISHED = "Unfinished: its process ended before the turn did. The text so far is kept."
 
 Subscriber = Callable[[Event, Turn], None]
 Source = Callable[["Run"], AsyncIterator[Event]]
@@ -259,8 +261,11 @@ class Run:
             pass
 
     def _take(self, event: Event) -> None:
-        if self.stopping and isinstance(event, TurnFinished | TurnFailed):
-            event = TurnFinished(stop_reason="interrupted", time=event.time)
+        if isinstance(event, TurnFinished | TurnFailed):
+            if self.stopping:
+                event = TurnFinished(stop_reason="interrupted", time=event.time)
+            elif loop.is_ending():
+                event = TurnFailed(error=TurnStopped(UNFINISHED), time=event.time)
         if isinstance(event, ApprovalAsked) and self._verdicts.always(self._tool(event.call_id)):
             # The user said yes to this tool before: nobody is asked.
             self._verdicts.answer(event.call_id, None)

@@ -92,8 +92,7 @@ def _begin(extension: Extension, arguments: Any, cell: str, *, goes_on: bool, bl
     )
     in_terminal = not hasattr(shell, "kernel")
     give_budget(conversation.backend)
-    if missed := conversations.attach(conversation):
-        extension.show_missed(missed)
+    extension.take_up(conversation)
     run: Run = conversations.begin(
         conversation,
         prompt,

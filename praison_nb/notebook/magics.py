@@ -209,14 +209,23 @@ class Extension:
                 if not chain:
                     del completers[key]
 
-    def show_missed(self, run: Run) -> None:
-        """Show a turn that was taken up again, before whatever the cell does else."""
+    def take_up(self, conversation: Any) -> Run | None:
+        """Take up again the turn that the last kernel did not see the end of, and show it before whatever the
+        cell does else; None where there is none. Where nobody reads on, nobody is there to allow a tool."""
+        from ..verdicts import ask_by_input
+        from .cell import reads_on
+
+        asker = None if reads_on(self.shell) else ask_by_input
+        run: Run | None = self.conversations.attach(conversation, asker)
+        if run is None:
+            return None
         if hasattr(self.shell, "kernel"):
             from .display import show
 
             show(run, self.shell, self.magics.live, background=True)
         else:
             sys.stdout.write(f"{run.wait()!r}\n")
+        return run
 
     def backend(self, name: str | None) -> Any:
         """What -b means by a name, as `find_backend` has it; None without one. Raises ConfigError."""

@@ -136,4 +136,10 @@ class Kernel:
         elif cell is not None and kind == "error":
             cell.outputs.append({"type": kind, **content})
         elif cell is not None and kind == "status" and content["execution_state"] == "idle":
-            cell.reply = self.client.get_shell_msg(timeout=PATIENCE)["content"]
+            cell.reply = self._reply(cell.msg_id)
+
+    def _reply(self, msg_id: str) -> dict[str, Any]:
+        """The reply to this request: a kernel that was slow to start has been asked for its info twice."""
+        while (message := self.client.get_shell_msg(timeout=PATIENCE))["parent_header"]["msg_id"] != msg_id:
+            pass
+        return dict(message["content"])
