@@ -23,6 +23,7 @@ _thread: threading.Thread | None = None
 _pool: ThreadPoolExecutor | None = None
 _views: ThreadPoolExecutor | None = None
 _here = threading.local()
+_is_ending = False
 _closers: list[Callable[[], Coroutine[Any, Any, None]]] = []
 
 FUNCTIONS = 32
@@ -106,6 +107,11 @@ def in_pool() -> bool:
     return getattr(_here, "is_pool", False)
 
 
+def is_ending() -> bool:
+    """Whether the process ends, and with it all turns."""
+    return _is_ending
+
+
 def at_exit(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """`await close()` on the loop when the process ends."""
     _closers.append(close)
@@ -119,6 +125,8 @@ def _shutdown() -> None:
 
 
 async def _close() -> None:
+    global _is_ending
+    _is_ending = True
     tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for task in tasks:
         task.cancel()

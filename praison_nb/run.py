@@ -18,7 +18,8 @@ from decimal import Decimal
 from typing import Any
 
 from . import loop
-from .errors import BackendError, PraisonError
+from .circles import called_by, callers, refuse_circle
+from .errors import BackendError, PraisonError, TurnStopped
 from .events import (
     Activity,
     ApprovalAsked,
@@ -47,6 +48,8 @@ GRACE_SECONDS = 0.25
 """After a stop the backend has so long to end the turn by itself; then it is ended here."""
 DRAIN_SECONDS = 30.0
 """A stopped backend may go on so long behind the scenes to tell its provider and read the last usage."""
+
+UNFINISHED = "Unfinished: its process ended before the turn did. The text so far is kept."
 
 Subscriber = Callable[[Event, Turn], None]
 Source = Callable[["Run"], AsyncIterator[Event]]
@@ -79,7 +82,7 @@ class Run:
         self.turn = turn
         self.stopping = False
         self._source = source
-        self._lock = lock
+        self.lock = lock
         self._meter = Meter(budget, before)
         self._subscribers: list[Subscriber] = [self._meter, *subscribers]
         self._lend = lend
@@ -94,6 +97,7 @@ class Run:
             lambda line: self._take(Notice(text=line)),
         )
         self._task: asyncio.Future[Any] | None = None
+        self._chain = (*callers(), self)
 
     def begin(self, *, stream: bool = False) -> Run:
         """Start, in the caller's context, so that output goes to the caller's cell. With `stream` the text
@@ -135,7 +139,8 @@ class Run:
 
     def text(self) -> Iterator[str]:
         """The answer as it comes (after `begin(stream=True)`), until the turn is over. Leaving the
-        iteration early stops the turn."""
+        iteration early stops the turn. Raises ConfigError where that would never end."""
+        refuse_circle(self)
         return self._inbox.read(self.stop)
 
     def __repr__(self) -> str:
@@ -153,6 +158,7 @@ class Run:
 
     def atext(self) -> AsyncGenerator[str, None]:
         """`text()` for a caller with a loop of its own: a notebook's cell, say."""
+        refuse_circle(self)
         return self._inbox.aread(self.stop)
 
     # For backends, on the loop's thread
@@ -160,6 +166,7 @@ class Run:
     async def call(self, function: Callable[[], Any], is_async: bool) -> Any:
         """Run the user's `function` where it belongs and return what it returns; it is awaited when
         `is_async`."""
+        function = called_by(self._chain, function, is_async)
         if self._lend:
             job = Job(function, is_async)
             self._jobs.append(job)
@@ -177,9 +184,9 @@ class Run:
     # On the loop's thread
 
     async def _main(self) -> None:
-        if self._lock.locked():
+        if self.lock.locked():
             self._take(Activity(text="waiting for the turn before it"))
-        async with self._lock:
+        async with self.lock:
             self._meter.warm()
             # Before anything is sent: a provider that runs the loop tells of a request when it is under way.
             if not self._is_sent and (over := await self._metered(self._over_budget())):
@@ -254,8 +261,11 @@ class Run:
             pass
 
     def _take(self, event: Event) -> None:
-        if self.stopping and isinstance(event, TurnFinished | TurnFailed):
-            event = TurnFinished(stop_reason="interrupted", time=event.time)
+        if isinstance(event, TurnFinished | TurnFailed):
+            if self.stopping:
+                event = TurnFinished(stop_reason="interrupted", time=event.time)
+            elif loop.is_ending():
+                event = TurnFailed(error=TurnStopped(UNFINISHED), time=event.time)
         if isinstance(event, ApprovalAsked) and self._verdicts.always(self._tool(event.call_id)):
             # The user said yes to this tool before: nobody is asked.
             self._verdicts.answer(event.call_id, None)

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Literal, assert_never
@@ -195,6 +196,11 @@ class Turn:
     def duration(self) -> float:
         """`seconds`, by the name that ledgers use."""
         return self.seconds
+
+    def __await__(self) -> Generator[Any, None, Turn]:
+        """The turn itself: whoever awaits a Run may have what it ended as."""
+        return self
+        yield
 
     def __repr__(self) -> str:
         from . import render

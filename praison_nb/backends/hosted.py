@@ -17,6 +17,7 @@ from ..errors import ConfigError
 from ..events import Event
 from ..run import Run, Subscriber
 from ..turn import Turn
+from ..verdicts import Asker
 from .hosted_agents import AgentLife
 from .hosted_client import explain
 from .hosted_config import HostedAgentConfig, names_of
@@ -61,11 +62,20 @@ class HostedAgent(AgentLife):
         """One turn in the session, from the prompt until the session is idle again."""
         return HostedTurn(self, self.session, prompt, run).events()
 
-    def attach(self, turn: Turn, *, subscribers: tuple[Subscriber, ...] = ()) -> Run:
+    def attach(
+        self, turn: Turn, *, subscribers: tuple[Subscriber, ...] = (), asker: Asker | None = None
+    ) -> Run:
         """Take up `turn`, the last one of the session, which a process that ended had begun: everything from
         its message on is told, and nothing sent. Its id being the same, nothing is counted twice."""
         joining = functools.partial(HostedTurn, self, self.session, turn.prompt, joins=True)
-        return self._run(turn, lambda run: joining(run).events(), subscribers, lend=False, is_sent=True)
+        return self._run(
+            turn,
+            lambda run: joining(run).events(),
+            subscribers,
+            lend=False,
+            asker=asker,
+            is_sent=True,
+        )
 
     async def ensure(self, session: HostedSession) -> None:
         """Create what the session needs and has not yet, each once; or learn what a resumed one is.

@@ -1,22 +1,28 @@
-"""A cell with `%%agent`: it starts a turn, shows it, and waits for it."""
+"""A cell with `%%agent`: it starts a turn, shows it, and waits for it.
+
+There are two ways to wait. A cell that `%%agent` begins awaits, and the kernel stays alive. Whoever calls the
+magic in code of their own, in a loop, a function or a callback, has their thread blocked and gets the Turn.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Generator, Iterator
+import threading
+from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from .. import plain, render
+from .. import loop, plain, render
 from ..backends.base import checked
 from ..errors import ConfigError
+from ..interrupts import Interrupts
 from ..usage.price_file import amount
 from ..verdicts import ask_by_input
 from .arguments import unquoted
 from .display import show, takes_clicks
 from .fill import fill
-from .magics import can_await
 from .toolbox_magic import tools_named
 from .usage_settings import give_budget
 
@@ -33,22 +39,44 @@ class TurnInterrupted(KeyboardInterrupt):
         return ["KeyboardInterrupt: the turn was stopped; its text and usage so far are kept"]
 
 
-def run_cell(extension: Extension, arguments: Any, cell: str) -> Any:
-    """Start the turn, and wait for it where nothing can be awaited; else return what the cell awaits."""
-    (run, shown), name = _begin(extension, arguments, cell), arguments.out
-    if arguments.bg:
-        # The Run is `_` and `name`: it can be awaited, waited for and stopped.
-        _keep(extension.shell, run, name)
-        return Nothing() if can_await(extension.shell) else None
-    if can_await(extension.shell):
-        return Waiting(extension, run, shown, name)
-    _block(extension.shell, run, shown, name)
-    return None
+def run_magic(extension: Extension, arguments: Any, cell: str) -> Turn | Run:
+    """Start the turn, block until it is over, and return it; with `--bg` the Run, at once where somebody
+    reads on. Raises the turn's error, TurnInterrupted, and ConfigError where blocking stops all turns."""
+    if loop.on_loop_thread():
+        raise ConfigError("An async function cannot wait for %%agent: make the one that calls it a `def`.")
+    goes_on = arguments.bg and reads_on(extension.shell)
+    run, shown = _begin(extension, arguments, cell, goes_on=goes_on, blocks=True)
+    with _kept(extension.shell, run, arguments):
+        if not goes_on:
+            _block(extension, run, shown)
+    return run if arguments.bg else run.turn
 
 
-def _begin(extension: Extension, arguments: Any, cell: str) -> tuple[Run, Future[None]]:
+async def run_cell(extension: Extension, arguments: Any, cell: str) -> None:
+    """`run_magic` for a cell that awaits, whose value it is not: it shows the turn already."""
+    goes_on = arguments.bg and reads_on(extension.shell)
+    run, shown = _begin(extension, arguments, cell, goes_on=goes_on, blocks=False)
+    with _kept(extension.shell, run, arguments):
+        if not goes_on:
+            await _wait(extension, run, shown)
+
+
+def reads_on(shell: Any) -> bool:
+    """Whether outputs of the cell that runs now reach it after its end. nbclient, and with it nbconvert,
+    papermill and `jupyter execute`, reads until a cell ends, and after the last one ends the kernel. It is
+    known by its answering no `input()`: a front end that does has a user, who looks on."""
+    if not hasattr(shell, "kernel"):
+        return True
+    request = shell.kernel.get_parent().get("content", {})
+    return bool(request.get("allow_stdin", True))
+
+
+def _begin(
+    extension: Extension, arguments: Any, cell: str, *, goes_on: bool, blocks: bool
+) -> tuple[Run, Future[None]]:
     """Start the turn and show it; the future is done when what stays of the turn is in the cell. Whatever may
-    be refused is looked at before anything is changed."""
+    be refused is looked at before anything is changed. The turn `goes_on` when its cell has ended, or the cell
+    waits for it, and then no click arrives if it `blocks`."""
     shell, defaults, conversations = extension.shell, extension.magics, extension.conversations
     prompt, notes = (cell, []) if arguments.raw else fill(cell, shell.user_ns, shell.user_ns_hidden)
     prompt = checked(prompt).strip()
@@ -68,86 +96,68 @@ def _begin(extension: Extension, arguments: Any, cell: str) -> tuple[Run, Future
     )
     in_terminal = not hasattr(shell, "kernel")
     give_budget(conversation.backend)
-    if missed := conversations.attach(conversation):
-        extension.show_missed(missed)
+    extension.take_up(conversation)
     run: Run = conversations.begin(
         conversation,
         prompt,
         notices=tuple(notes),
-        lend=not arguments.bg,
-        stream=in_terminal and not arguments.bg,
+        lend=not goes_on,
+        stream=in_terminal and not goes_on,
         budget=budget,
-        asker=None if arguments.bg or takes_clicks(shell, defaults.live) else ask_by_input,
+        asker=None if goes_on or (not blocks and takes_clicks(shell, defaults.live)) else ask_by_input,
     )
     if not in_terminal:
-        return run, show(run, shell, defaults.live, background=arguments.bg).done
+        return run, show(run, shell, defaults.live, background=goes_on, blocks=blocks).done
     nothing: Future[None] = Future()
     nothing.set_result(None)
     return run, nothing
 
 
-class Nothing:
-    """For the `await` that stands before our cells."""
-
-    def __await__(self) -> Iterator[Any]:
-        return iter(())
-
-
-class Waiting:
-    """Waits for the turn when it is awaited, without blocking the kernel. Where nobody does, the magic having
-    been called in a function say, the turn goes on by itself when the cell has ended."""
-
-    def __init__(self, extension: Extension, run: Run, shown: Future[None], name: str | None) -> None:
-        self._shell, self._conversations = extension.shell, extension.conversations
-        self._run, self._shown, self._name = run, shown, name
-        self._is_awaited = False
-        self._shell.events.register("post_run_cell", self._cell_has_ended)
-
-    def __await__(self) -> Generator[Any, None, None]:
-        self._is_awaited = True
-        return self._wait().__await__()
-
-    async def _wait(self) -> None:
-        try:
-            await self._run
-            await asyncio.wrap_future(self._shown)
-            await self._conversations.settled()
-        except (asyncio.CancelledError, KeyboardInterrupt):
-            _keep(self._shell, self._run.turn, self._name)
-            raise TurnInterrupted from None
-        _end(self._shell, self._run.turn, self._name)
-
-    def _cell_has_ended(self, result: Any) -> None:
-        self._shell.events.unregister("post_run_cell", self._cell_has_ended)
-        if not self._is_awaited:
-            self._run.leave()
-            _keep(self._shell, self._run, self._name)
-
-
-def _block(shell: Any, run: Run, shown: Future[None], name: str | None) -> None:
-    """Wait for the turn; in a terminal, write the text as it comes."""
+@contextmanager
+def _kept(shell: Any, run: Run, arguments: Any) -> Iterator[None]:
+    """However the waiting inside ends, the Turn, with `--bg` the Run, is kept as `_`, as Out[n] and in the
+    variable of -o. It is shown already, so it is not the cell's value."""
     try:
-        for text in run.text():
-            sys.stdout.write(plain.clean(text))
-            sys.stdout.flush()
-        shown.result()
-    except KeyboardInterrupt:
-        _keep(shell, run.turn, name)
+        yield
+    except (asyncio.CancelledError, KeyboardInterrupt):
         raise TurnInterrupted from None
     finally:
-        if not hasattr(shell, "kernel"):
-            sys.stdout.write(f"\n{render.below_text(run.turn)}\n")
-    _end(shell, run.turn, name)
+        kept = run if arguments.bg else run.turn
+        shell.displayhook.update_user_ns(kept)
+        if arguments.out:
+            shell.push({arguments.out: kept})
 
 
-def _end(shell: Any, turn: Turn, name: str | None) -> None:
-    _keep(shell, turn, name)
-    if turn.error is not None:
-        raise turn.error
+async def _wait(extension: Extension, run: Run, shown: Future[None]) -> None:
+    """Wait for the turn without blocking the kernel."""
+    try:
+        await run
+    finally:
+        await _settled(extension, shown)
+    _raise_error(run)
 
 
-def _keep(shell: Any, turn: Turn | Run, name: str | None) -> None:
-    """The Turn as `_`, Out[n] and `name`; it is shown already, so it is not the cell's value."""
-    shell.displayhook.update_user_ns(turn)
-    if name:
-        shell.push({name: turn})
+def _block(extension: Extension, run: Run, shown: Future[None]) -> None:
+    """Wait for the turn on the caller's thread; in a terminal, write the text as it comes."""
+    is_main = threading.current_thread() is threading.main_thread()
+    with Interrupts().reach() if is_main else nullcontext():
+        try:
+            for text in run.text():
+                sys.stdout.write(plain.clean(text))
+                sys.stdout.flush()
+        finally:
+            if not hasattr(extension.shell, "kernel"):
+                sys.stdout.write(f"\n{render.below_text(run.turn)}\n")
+            asyncio.run_coroutine_threadsafe(_settled(extension, shown), loop.get()).result()
+    _raise_error(run)
+
+
+async def _settled(extension: Extension, shown: Future[None]) -> None:
+    """What a cell waits for when its turn is over, so that nothing is lost with the kernel."""
+    await asyncio.shield(asyncio.wrap_future(shown))
+    await extension.conversations.settled()
+
+
+def _raise_error(run: Run) -> None:
+    if run.turn.error is not None:
+        raise run.turn.error

@@ -104,6 +104,8 @@ def _stored(extension: Any, rest: str) -> None:
 
 
 def _resume(extension: Any, key: str) -> None:
+    from ..backends.base import raise_for
+    from .cell import reads_on
     from .session_commands import resume
 
     conversation = resume(extension.conversations, key)
@@ -112,8 +114,8 @@ def _resume(extension: Any, key: str) -> None:
         about += f" · {count} messages"
     name = conversation.name
     show(extension.shell, f"Session {name!r} ({about}) goes on with %%agent -s {name}.")
-    if missed := extension.conversations.attach(conversation):
-        extension.show_missed(missed)
+    if (run := extension.take_up(conversation)) and not reads_on(extension.shell):
+        raise_for(run.wait())
 
 
 def _show(extension: Any, rest: str) -> None:

@@ -15,6 +15,7 @@ from ..run import Run
 from ..store import Stored, StoreError
 from ..turn import Turn
 from ..usage.place import here
+from ..verdicts import Asker
 from .conversation import Conversation, make, naming, update
 from .restored import moment, restored
 
@@ -106,9 +107,9 @@ class Conversations:
         conversation.runs.append(run)
         return run
 
-    def attach(self, conversation: Conversation) -> Run | None:
+    def attach(self, conversation: Conversation, asker: Asker | None = None) -> Run | None:
         """Take up again the turn that the last kernel did not see the end of; None where there is none, or
-        it is taken up already."""
+        it is taken up already. `asker` is that of `Backend.begin`."""
         missed = conversation.missed
         if missed is None or any(
             run.turn.id == missed.turn["id"] and run.turn.ended is None for run in conversation.runs
@@ -125,7 +126,7 @@ class Conversations:
             notices=(f"taken up again: this turn of {moment(missed)} ran on when its kernel ended",),
         )
         run: Run = conversation.backend.attach(  # type: ignore[attr-defined]
-            turn, subscribers=(conversation.record.follow(),)
+            turn, subscribers=(conversation.record.follow(),), asker=asker
         )
         conversation.runs.append(run)
         return run

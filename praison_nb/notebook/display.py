@@ -34,15 +34,18 @@ QUIET_SECONDS = 3.5
 """The server counts over three seconds; after that it lets messages through again."""
 
 
-def show(run: Run, shell: Any, live: str = "auto", *, background: bool = False) -> KernelView:
-    """Show the turn in the cell that runs now. `live`: "widget", "plain", or "auto" to decide here. The view
-    is `done` when the still output is in place."""
+def show(
+    run: Run, shell: Any, live: str = "auto", *, background: bool = False, blocks: bool = False
+) -> KernelView:
+    """Show the turn in the cell that runs now. `live`: "widget", "plain", or "auto" to decide here. The cell
+    ends while the turn goes on (`background`), or waits for it, and may be one that `blocks` its kernel. The
+    view is `done` when the still output is in place."""
     kind: type[KernelView] = KernelView
     if live == "widget" or (live == "auto" and has_widgets(shell)):
         from .live import LiveView
 
         kind = LiveView
-    view = kind(run, shell, background=background)
+    view = kind(run, shell, background=background, blocks=blocks)
     run.subscribe(view)
 
     async def catch_up() -> None:
@@ -83,10 +86,11 @@ class KernelView:
 
     interval = PLAIN_SECONDS
 
-    def __init__(self, run: Run, shell: Any, *, background: bool) -> None:
+    def __init__(self, run: Run, shell: Any, *, background: bool, blocks: bool) -> None:
         self._run = run
         self._shell = shell
         self._background = background
+        self._blocks = blocks
         self._turn = run.turn
         # In the context of this cell, whoever stops the turn from whichever other one.
         self._painter = Painter(self._paint)

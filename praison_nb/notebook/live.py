@@ -75,7 +75,8 @@ class LiveView(KernelView):
     def _described(self, turn: Turn, number: int) -> tuple[int, list[dict[str, Any]], dict[str, Any]]:
         """Everything that the page shows. Made anew each time and never changed: other threads read it."""
         items = self._texts.of(turn, tool_item)
-        hint = "" if LISTENS or self._background else "interrupt the kernel to stop"
+        takes_clicks = self._background or (LISTENS and not self._blocks)
+        hint = "" if takes_clicks else "interrupt the kernel to stop"
         return number, items, panel(turn, stoppable=True, hint=hint)
 
     def _paint(self) -> None:

@@ -19,18 +19,14 @@ from .usage_magic import UsageMagics
 if TYPE_CHECKING:
     from ..run import Run
 
-_CELL = "get_ipython().run_cell_magic('agent',"
 _COMPLETED = ("%%agent", "%agent")
+_OWN = "_agent_cell"
+_OWN_CALL = f"get_ipython().run_cell_magic({_OWN!r},"
 
 
 def can_await(shell: Any) -> bool:
     """Whether the shell's cells may wait without blocking their kernel."""
     return hasattr(shell, "kernel") and bool(shell.autoawait)
-
-
-def await_our_cells(lines: list[str]) -> list[str]:
-    """Our cell magic is a coroutine, so that the kernel stays alive while the cell waits."""
-    return [f"await {lines[0]}", *lines[1:]] if lines and lines[0].startswith(_CELL) else lines
 
 
 @magics_class
@@ -90,9 +86,21 @@ class AgentMagics(Magics):
         OPENAI_API_KEY, else a running Ollama, else a small model embedded here. `%agent use …` sets
         another default. ■ (or Ctrl-C) stops the turn and keeps what there is. `%agent help` has more.
         """
-        from .cell import run_cell
+        from .cell import run_magic
 
-        return run_cell(self._extension, parsed(self.agent, line), cell)
+        return run_magic(self._extension, parsed(self.agent, line), cell)
+
+    @cell_magic(_OWN)
+    def agent_cell(self, line: str, cell: str) -> Any:
+        """What a cell becomes whose first line is `%%agent`: it waits without blocking the kernel where that
+        can be, and has no value, since it shows the turn already. Everybody else calls `agent`."""
+        from .cell import run_cell, run_magic
+
+        arguments = parsed(self.agent, line)
+        if can_await(self.shell):
+            return run_cell(self._extension, arguments, cell)
+        run_magic(self._extension, arguments, cell)
+        return None
 
     @line_magic("agent")
     def agent_line(self, line: str) -> None:
@@ -141,8 +149,9 @@ class Extension:
             for name, ours in table.items()
             if old.get(name) is not ours
         ]
-        if can_await(shell):
-            shell.input_transformers_post.append(await_our_cells)
+        # Before IPython makes a call of the cell, which is no other than the same call in code, and after.
+        shell.input_transformer_manager.line_transforms.insert(0, self._name_own_cell)
+        shell.input_transformers_post.append(self._await_own_cell)
         for key in _COMPLETED:
             shell.set_hook("complete_command", self._complete, str_key=key)
 
@@ -152,6 +161,20 @@ class Extension:
         from .conversations import Conversations
 
         return Conversations(lambda: self.magics.keep_history)
+
+    def _name_own_cell(self, lines: list[str]) -> list[str]:
+        """Have a cell that begins with our magic call it by the name that only such cells have. IPython's own
+        words about a cell without a body, or about a magic of others', stay."""
+        first, *body = lines or [""]
+        is_ours = self.shell.magics_manager.magics["cell"].get("agent") == self.magics.agent
+        if not (is_ours and body and first.startswith("%%") and first[2:].split(" ")[0].rstrip() == "agent"):
+            return lines
+        return [first.replace("agent", _OWN, 1), *body]
+
+    def _await_own_cell(self, lines: list[str]) -> list[str]:
+        """Await it, so that the kernel stays alive while the cell waits."""
+        is_own = bool(lines) and lines[0].startswith(_OWN_CALL) and can_await(self.shell)
+        return [f"await {lines[0]}", *lines[1:]] if is_own else lines
 
     def _complete(self, shell: Any, event: Any) -> list[str]:
         from .complete import complete
@@ -172,8 +195,12 @@ class Extension:
         for magics in (self.magics, self.usage):
             if magics in self.shell.configurables:
                 self.shell.configurables.remove(magics)
-        if await_our_cells in self.shell.input_transformers_post:
-            self.shell.input_transformers_post.remove(await_our_cells)
+        for transforms, ours in (
+            (self.shell.input_transformer_manager.line_transforms, self._name_own_cell),
+            (self.shell.input_transformers_post, self._await_own_cell),
+        ):
+            if ours in transforms:
+                transforms.remove(ours)
         self._complete_no_more()
 
     def _complete_no_more(self) -> None:
@@ -186,14 +213,23 @@ class Extension:
                 if not chain:
                     del completers[key]
 
-    def show_missed(self, run: Run) -> None:
-        """Show a turn that was taken up again, before whatever the cell does else."""
+    def take_up(self, conversation: Any) -> Run | None:
+        """Take up again the turn that the last kernel did not see the end of, and show it before whatever the
+        cell does else; None where there is none. Where nobody reads on, nobody is there to allow a tool."""
+        from ..verdicts import ask_by_input
+        from .cell import reads_on
+
+        asker = None if reads_on(self.shell) else ask_by_input
+        run: Run | None = self.conversations.attach(conversation, asker)
+        if run is None:
+            return None
         if hasattr(self.shell, "kernel"):
             from .display import show
 
             show(run, self.shell, self.magics.live, background=True)
         else:
             sys.stdout.write(f"{run.wait()!r}\n")
+        return run
 
     def backend(self, name: str | None) -> Any:
         """What -b means by a name, as `find_backend` has it; None without one. Raises ConfigError."""

@@ -112,6 +112,17 @@ def test_a_failed_turn_says_so_in_its_own_cell(kernel: Kernel, gates: Path) -> N
     assert kernel.run("turn.wait().error").ok
 
 
+def test_what_a_kernel_leaves_unfinished_says_so(kernel: Kernel) -> None:
+    kernel.run("a = scripted(*text('so far'), hold('never'))")
+    cells = [kernel.run("%%agent -b a --bg\nGo") for _ in range(2)]
+    shows(kernel, cells[0], "so far")
+    kernel.client.shutdown()
+    for cell in cells:
+        shows(kernel, cell, "[error]")
+        assert "Unfinished: its process ended before the turn did." in cell.text
+    assert "so far" in cells[0].text
+
+
 def test_functions_run_without_a_waiting_cell(kernel: Kernel) -> None:
     kernel.run(
         "async def step(run):\n    return TextDelta(text=await run.call(lambda: 'from a pool', False))"

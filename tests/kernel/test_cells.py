@@ -11,7 +11,7 @@ from praison_nb.usage import usage
 from servers.hosted import HostedServer, Tokens, request, text
 from servers.hosted_agent import messages
 from servers.kernel import Kernel
-from servers.openai import OpenAIServer, reply
+from servers.openai import DONE, OpenAIServer, chunk, reply
 
 
 @pytest.fixture
@@ -70,20 +70,92 @@ def test_a_line_that_cannot_be_read_is_one_line(kernel: Kernel, line: str) -> No
     assert error.startswith("ConfigError: ") and len(error.splitlines()) == 1
 
 
-def test_called_in_a_loop_the_turns_go_on_by_themselves(kernel: Kernel, server: OpenAIServer) -> None:
-    """Nobody awaits them, so nobody lends them the main thread: their functions run all the same."""
+def test_called_in_a_loop_each_turn_is_waited_for(kernel: Kernel, server: OpenAIServer) -> None:
+    """Those in the background are lent no thread: their functions run all the same."""
     kernel.run("def count() -> int:\n    return 3")
     for _ in range(2):
         server.script(reply(calls=[("count", "{}")]), reply("Three."))
     call = "get_ipython().run_cell_magic('agent', '-t count -s loop{}', prompt)"
     loop = f"for prompt in ('one', 'two'):\n    {call}"
     cell = kernel.run(loop.format(" -o run"))
-    assert cell.ok and "never awaited" not in cell.text
-    assert "Three." in kernel.run("(await run).text").text
+    assert cell.ok and "never awaited" not in cell.text and cell.text.count("[idle]") == 2
+    assert "Three." in cell.text and "[running" not in cell.text
+    assert kernel.run("(await run).prompt, run.text").of("text/plain") == ["('two', 'Three.')"]
     cell = kernel.run(loop.format(" --bg -o run"))
     assert cell.ok and "never awaited" not in cell.text
     assert kernel.run("(await run).prompt").of("text/plain") == ["'two'"]
     server.wait_for(lambda: len(server.bodies) >= 6)
+
+
+@pytest.mark.parametrize("before", ["", "import asyncio\nawait asyncio.sleep(0)\n"])
+def test_an_interrupt_ends_a_loop_over_the_magic(kernel: Kernel, server: OpenAIServer, before: str) -> None:
+    """ipykernel's own handler would only cancel the cell that awaits, when the loop has ended."""
+    server.script([chunk({"content": "so far"}), server.gate(), DONE])
+    count = len(server.bodies)
+    call = "get_ipython().run_cell_magic('agent', '-s loop -o turn', prompt)"
+    cell = kernel.begin(f"{before}for prompt in ('one', 'two'):\n    {call}")
+    kernel.read_until(lambda: "so far" in cell.text)
+    kernel.interrupt()
+    kernel.finish(cell)
+    assert cell.error == "KeyboardInterrupt: the turn was stopped; its text and usage so far are kept"
+    assert "stopped by you" in cell.text and len(server.bodies) == count + 1
+    assert kernel.run("turn.stop_reason, turn.text").of("text/plain") == ["('interrupted', 'so far')"]
+
+
+def test_where_the_kernel_is_blocked_the_question_comes_by_input(
+    kernel: Kernel, server: OpenAIServer
+) -> None:
+    """No click arrives, so the live view says how to stop."""
+    kernel.run("%config AgentMagics.live = 'widget'\n%agent policy inspect ask")
+    try:
+        server.script(reply(calls=[("inspect", '{"name": "x"}')]), reply("Then."))
+        cell = kernel.begin("turn = get_ipython().run_cell_magic('agent', '-t inspect -s asked', 'Go')")
+        assert "inspect wants to run" in kernel.question()
+        kernel.client.input("n")
+        assert kernel.finish(cell).ok and "Then." in cell.text
+        (hint,) = (
+            message["content"]["data"]["state"]["state"]["panel"]["hint"]
+            for message in cell.messages
+            if "_esm" in message["content"].get("data", {}).get("state", {})
+        )
+        assert hint == "interrupt the kernel to stop"
+    finally:
+        kernel.run("%config AgentMagics.live = 'auto'\n%agent policy inspect allow")
+
+
+FORMS = {
+    "cell": "%%agent -t ask -s outer\nGo",
+    "call": "x = get_ipython().run_cell_magic('agent', '-t ask -s outer', 'Go')",
+    "bg": "%%agent -t ask -s outer --bg -o run\nGo",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("session", ["outer", "inner"])
+def test_a_function_of_a_turn_asks_another_session_and_never_its_own(
+    kernel: Kernel, server: OpenAIServer, form: str, session: str
+) -> None:
+    """Turns of one session come one after the other: it would wait for itself."""
+    call = f"get_ipython().run_cell_magic('agent', '-s {session}', 'in')"
+    kernel.run(f"def ask() -> str:\n    return {call}.text")
+    inner = [reply("Inner.")] if session == "inner" else []
+    server.script(reply(calls=[("ask", "{}")]), *inner, reply("Then."))
+    cell = kernel.run(FORMS[form])
+    if form == "bg":
+        assert "Then." in kernel.run("(await run).text").text
+    assert cell.ok
+    result = server.bodies[-1]["messages"][-1]["content"]
+    refused = "A function that a turn of session 'outer' calls cannot wait for its next one."
+    assert (refused in result) == (session == "outer") and ("Inner." in result) == (session == "inner")
+
+
+def test_an_async_function_of_a_turn_blocks_nobody(kernel: Kernel, server: OpenAIServer) -> None:
+    call = "get_ipython().run_cell_magic('agent', '-s {}', '{}')"
+    kernel.run(f"async def ask() -> str:\n    return {call.format('inner', 'in')}.text")
+    server.script(reply(calls=[("ask", "{}")]), reply("Then."))
+    cell = kernel.run(f"x = {call.format('outer -t ask', 'Go')}")
+    assert cell.ok and "Then." in cell.text
+    assert "An async function cannot wait for %%agent" in server.bodies[-1]["messages"][-1]["content"]
 
 
 def test_a_used_up_budget_sends_nothing(hosted: Kernel, far: HostedServer) -> None:

@@ -406,10 +406,10 @@ def counted(session_id: str) -> tuple[int, int, int]:
 
 
 @pytest.mark.parametrize("ends", ["before", "after"])
-@pytest.mark.parametrize("by", ["prompt", "resume"])
+@pytest.mark.parametrize("by", ["prompt", "resume", "resume alone"])
 def test_a_hosted_turn_is_attached_to_again(hosted: Kernel, server: HostedServer, ends: str, by: str) -> None:
     """Its first request was seen and counted before the kernel was killed; the second one ends before, or
-    only after, the next kernel attaches."""
+    only after, the next kernel attaches. Where nobody looks on, `resume` waits for it."""
     server.script([request(text("first answer"), usage=Tokens(10, 1))])
     assert hosted.run("%%agent -b hosted -s research\nopening").ok
     gate = server.gate()
@@ -439,9 +439,15 @@ def test_a_hosted_turn_is_attached_to_again(hosted: Kernel, server: HostedServer
         assert cell.answers == ["part one\n\npart two", "the next answer"]
         expected = 11_110
     else:
-        cell = hosted.run("%agent resume research")
+        hosted.client.allow_stdin = by == "resume"
+        cell = hosted.begin("%agent resume research")
+        if by == "resume":
+            hosted.finish(cell)
         hosted.read_until(lambda: "part one" in cell.text)
+        assert bool(cell.reply) == (by == "resume") or ends == "before"
         gate.open()
+        hosted.finish(cell)
+        assert by == "resume" or "[idle]" in cell.text
         hosted.read_until(lambda: "[idle]" in cell.text)
         assert cell.answers == ["part one\n\npart two"]
         expected = 1_110

@@ -22,7 +22,7 @@ ROOMS = [
     ["usage", "store"],
     ["store"],
     ["loop", "interrupts"],
-    ["lend", "verdicts", "run"],
+    ["lend", "verdicts", "circles", "run"],
     ["toolbox"],
     ["backends"],
     ["agent"],
