@@ -75,8 +75,8 @@ def _begin(
     extension: Extension, arguments: Any, cell: str, *, goes_on: bool, blocks: bool
 ) -> tuple[Run, Future[None]]:
     """Start the turn and show it; the future is done when what stays of the turn is in the cell. Whatever may
-    be refused is looked at before anything is changed. The turn `goes_on` when its cell has ended, or the cell
-    waits for it, and then no click arrives if it `blocks`."""
+    be refused is looked at before anything is changed. The turn `goes_on` when its cell has ended, or the
+    cell waits for it, and then no click arrives if it `blocks`."""
     shell, defaults, conversations = extension.shell, extension.magics, extension.conversations
     prompt, notes = (cell, []) if arguments.raw else fill(cell, shell.user_ns, shell.user_ns_hidden)
     prompt = checked(prompt).strip()

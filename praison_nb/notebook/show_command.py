@@ -180,13 +180,13 @@ def _turn(entry: _Entry, session: Stored, keeps_history: bool) -> tuple[Turn, st
 
 def _messages(which: list[str], kept: Kept) -> Shown:
     """A turn of which an older version kept what was said."""
-    from .chat_items import message_items
+    from .chat_items import said_in
     from .chat_still import Transcript
 
     said = [each for each in store.kept_messages(store.current().path, kept.id) if isinstance(each, dict)]
     prompt = next((each.get("content") for each in said if each.get("role") == "user"), "")
     which += [_quoted(prompt) if isinstance(prompt, str) else "", MESSAGES_ONLY]
-    html, text = Transcript().render(which[0], message_items(said), ())
+    html, text = Transcript().render(which[0], said_in(said), ())
     return Shown(" · ".join(filter(None, which)), html, text, None)
 
 

@@ -13,12 +13,13 @@ from typing import Any
 
 from ..events import Activity, Event, TextDelta, Thinking, TurnFailed, TurnFinished
 from ..plain import SHOWN_CHARACTERS
+from ..redaction import redact_value
 from ..turn import Turn
 from ..turn_json import from_json, to_json
 from .file import StoreError, opened
 from .process import this_process
 from .sessions import Change, is_deleted
-from .stored import plain, without_keys
+from .stored import plain
 
 TURN_CHARACTERS = 2_000_000
 """So much is kept of one turn's texts together."""
@@ -157,7 +158,7 @@ def _cleaned(value: Any, room: int) -> Any:
 
 def _cut(text: str, room: int) -> str:
     is_long = len(text) > room
-    cleaned: str = without_keys(text[: room + _MARGIN] if is_long else text)
+    cleaned: str = redact_value(text[: room + _MARGIN] if is_long else text)
     if not is_long:
         return cleaned
     cleaned = cleaned[: max(0, len(cleaned) - _MARGIN)][: room - _NOTE]
