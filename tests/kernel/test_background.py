@@ -82,12 +82,12 @@ def test_a_line_of_agent_answers_and_stops(kernel: Kernel) -> None:
     asking = kernel.run("%%agent -b a -s one --bg\nGo")
     shows(kernel, asking, "bash wants to run")
     assert "`%agent allow one`" in asking.text
-    assert kernel.run("%agent allow").text.strip() == "Allowed: bash one"
-    shows(kernel, asking, 'bash wants to run: {"command": "two"}')
+    assert kernel.run("%agent allow").text.strip() == "Allowed: bash one (1 line, 3 characters)"
+    shows(kernel, asking, "bash wants to run (1 line, 3 characters):\ncommand: two")
     other = kernel.run("%%agent -b b -s two --bg\nGo")
     shows(kernel, other, "bash wants to run")
     assert "Several sessions wait for you: one, two." in kernel.run("%agent deny").error
-    assert kernel.run("%agent deny one").text.strip() == "Denied: bash two"
+    assert kernel.run("%agent deny one").text.strip() == "Denied: bash two (1 line, 3 characters)"
     shows(kernel, asking, "[idle]")
     assert "▸ bash one ✓" in asking.text and "▸ bash two ✗" in asking.text
     assert kernel.run("%agent stop").text.strip() == "Stopped: two."

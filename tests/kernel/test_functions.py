@@ -61,7 +61,8 @@ def test_without_widgets_the_front_end_is_asked(
     server.script(WRITE, reply("Then."))
     cell = kernel.begin("%%agent -t write_file -s asked\nWrite.")
     question = kernel.question()
-    assert "write_file wants to run" in question and '"content": "x"' in question
+    assert question.startswith("write_file wants to run (2 lines, 6 characters):\npath: a.txt\ncontent: x\n")
+    assert question.endswith("\n2 lines, 6 characters. Allow it? [y/N] ")
     kernel.client.input(answer)
     assert kernel.finish(cell).ok and cell.of("text/markdown") == ["Then."]
     assert (tmp_path / "a.txt").exists() == is_written

@@ -16,7 +16,7 @@ PACKAGE = Path(praison_nb.__file__).parent
 
 # Imports go from right to left only.
 ROOMS = [
-    ["plain", "markdown"],
+    ["plain", "markdown", "review"],
     ["errors", "session", "events"],
     ["turn", "render", "managed", "tools", "values"],
     ["usage", "store"],
