@@ -95,6 +95,20 @@ def test_a_line_of_agent_answers_and_stops(kernel: Kernel) -> None:
     assert kernel.run("%agent allow").text.strip() == "No tool waits for you."
 
 
+def test_a_call_that_changes_is_asked_about_again(kernel: Kernel, gates: Path) -> None:
+    kernel.run("a = changing('make', 'rm -r build')")
+    cell = kernel.run("%%agent -b a -s one --bg -o run\nGo")
+    shows(kernel, cell, "command: make")
+    (gates / "change").touch()
+    shows(kernel, cell, "command: rm -r build")
+    told = kernel.run("%agent allow").text
+    assert told.startswith("The call has changed since it was shown:\nbash wants to run")
+    assert "command: rm -r build\nSay it again to allow it." in told
+    assert "[running · waiting for you]" in cell.text
+    assert kernel.run("%agent allow").text.startswith("Allowed: bash rm -r build")
+    shows(kernel, cell, "[idle]")
+
+
 def test_stop_ends_queued_turns_too(kernel: Kernel) -> None:
     kernel.run("a = scripted(hold('never'))")
     cells = [kernel.run("%%agent -b a -s one --bg\nGo") for _ in range(3)]

@@ -222,6 +222,20 @@ def test_the_user_answers_before_a_tool_runs(kernel: Kernel, answer: str) -> Non
         kernel.finish(asked_again)
 
 
+def test_a_page_allows_what_it_shows(kernel: Kernel, gates: Path) -> None:
+    kernel.run("b = changing('make', 'rm -r build')")
+    cell = kernel.begin("%%agent -b b -s changing\nGo")
+    page = Page(kernel, cell)
+    first = page.wait_for(waits)["items"][0]["question"]["digest"]
+    (gates / "change").touch()
+    page.wait_for(lambda s: s["items"][0]["arguments"] == "command: rm -r build" and waits(s))
+    for kind in ("allow", "allow_session"):
+        page.send(kind=kind, call_id="ask0", digest=first)
+    page.send(kind="deny", call_id="ask0")
+    assert kernel.finish(cell).ok
+    assert page.state["items"][0]["state"] == "denied"
+
+
 def test_what_a_page_sends_is_not_trusted(kernel: Kernel) -> None:
     kernel.run("b = asking()")
     cell = kernel.begin("%%agent -b b -s odd\nGo")

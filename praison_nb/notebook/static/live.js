@@ -417,7 +417,8 @@ class ToolView {
 
   build(item, asks) {
     const hadFocus = this.element.contains(document.activeElement);
-    this.element.replaceChildren(asks ? this.question(item, Boolean(this.asks)) : this.folded());
+    this.element.replaceChildren(asks ? this.question(item, this.asked && this.asked !== asks) : this.folded());
+    this.asked = asks || this.asked; // also while the call is none that asks
     if (hadFocus) this.element.querySelector("summary, button")?.focus();
   }
 
