@@ -91,9 +91,11 @@ class ToolFinished(_Base):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalAsked(_Base):
-    """A tool call waits for the user's yes or no."""
+    """A tool call waits for the user's yes or no. `digest` (`review.digest`) is of the call that would run:
+    where the turn has another one under this id it is refused, and nobody is asked."""
 
     call_id: str
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

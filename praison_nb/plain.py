@@ -93,15 +93,6 @@ def clean(text: str) -> str:
     return _DANGEROUS.sub("", whole(text))
 
 
-def exact(text: str) -> str:
-    """`text` for somebody who decides about it: what `clean` leaves out is written as an escape.
-
-    >>> exact("# only look\\rimport os")
-    '# only look\\\\rimport os'
-    """
-    return _DANGEROUS.sub(lambda match: repr(match[0])[1:-1], whole(text))
-
-
 def shown(text: str, where: str = "the Turn's text") -> str:
     """`text`, or its first SHOWN_CHARACTERS and a line that says where the rest is.
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
-from . import markdown, plain
+from . import markdown, plain, review
 from .session import Status, Usage
 
 if TYPE_CHECKING:
@@ -164,21 +164,20 @@ def tool_line(call: ToolCall) -> str:
     """A tool call in one line."""
     mark = "…" if call.ended is None else "✗" if call.is_error or call.approval == "denied" else "✓"
     seconds = "" if call.seconds is None else f" {call.seconds:.1f} s"
-    return f"▸ {call.name} {plain.short(arguments(call), 80)} {mark}{seconds}"
+    name = review.one_line(call.name, 60)
+    return f"▸ {name} {review.one_line(plain.short(arguments(call), 80))} {mark}{seconds}"
 
 
-def arguments(call: ToolCall, indent: int | None = None) -> str:
-    """The arguments for reading: the text when that is all, else JSON. With `indent` in lines, for somebody
-    who decides about them: it makes a difference which argument the text is."""
+def arguments(call: ToolCall) -> str:
+    """The arguments in short: the text when that is all, else JSON."""
     try:
         values = json.loads(call.arguments)
     except (ValueError, RecursionError):
         return call.arguments
     if isinstance(values, dict) and [type(value) for value in values.values()] == [str]:
-        [(name, text)] = values.items()
-        between = "\n" if "\n" in text else " "
-        return text if indent is None else f"{name}:{between}{text}"
-    return "" if values == {} else json.dumps(values, ensure_ascii=False, indent=indent)
+        [text] = values.values()
+        return str(text)
+    return "" if values == {} else json.dumps(values, ensure_ascii=False)
 
 
 def html(turn: Turn) -> str:

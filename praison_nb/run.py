@@ -17,7 +17,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from decimal import Decimal
 from typing import Any
 
-from . import loop
+from . import loop, review
 from .circles import called_by, callers, refuse_circle
 from .errors import BackendError, PraisonError, TurnStopped
 from .events import (
@@ -30,17 +30,18 @@ from .events import (
     Spent,
     TextDelta,
     TextFinal,
+    ToolStarted,
     TurnFailed,
     TurnFinished,
 )
 from .lend import Inbox, Job, apart
 from .plain import of_error, whole_fields
-from .turn import Turn, fold
+from .turn import ToolCall, Turn, fold
 from .usage import writer
 from .usage.budget import reached
 from .usage.meter import Meter
 from .usage.session_cost import BeforeTurn
-from .verdicts import NO, Asker, Verdicts
+from .verdicts import CHANGED, NO, Asker, Verdicts, digest_of
 
 log = logging.getLogger(__name__)
 
@@ -113,14 +114,27 @@ class Run:
         """End the turn now; text and usage so far stay, the provider is told."""
         loop.get().call_soon_threadsafe(self._stop)
 
-    def approve(self, call_id: str, *, for_session: bool = False) -> None:
+    def approve(self, call_id: str, digest: str | None = None, *, for_session: bool = False) -> None:
         """Let the tool call go on that waits for a yes; with `for_session` all later calls of the same tool
-        in this session too."""
-        loop.get().call_soon_threadsafe(self._approve, call_id, for_session)
+        in this session too. `digest` (`review.digest`) is of the call that the user was shown, by default the
+        one that waits now. A yes to a call that has changed since, or that nobody was asked about yet, counts
+        for nothing."""
+        if digest is None:
+            waiting = (call for call in self.turn.waiting if call.id == call_id)
+            digest = next(map(digest_of, waiting), "")
+        loop.get().call_soon_threadsafe(self._approve, call_id, digest, for_session)
 
     def deny(self, call_id: str, message: str = NO) -> None:
         """Refuse the tool call that waits; the model gets `message`."""
-        loop.get().call_soon_threadsafe(self._verdicts.answer, call_id, message)
+        loop.get().call_soon_threadsafe(self._deny, call_id, message)
+
+    def has_changed(self, call_id: str) -> bool:
+        """Whether the user was asked about another call under this id before. True once: who asks this shows
+        the one that stands."""
+        changed = self._verdicts.changed
+        is_new = call_id in changed
+        changed.discard(call_id)
+        return is_new
 
     def leave(self) -> None:
         """Nobody will wait for the run after all: functions run on threads of the pool from now on."""
@@ -177,9 +191,10 @@ class Run:
                 self._jobs.remove(job)
         return await apart(function, is_async)
 
-    def verdict(self, call_id: str) -> asyncio.Future[str | None]:
-        """The user's answer to a tool call that asks: None for yes, else the message of the no."""
-        return self._verdicts.of(call_id)
+    def verdict(self, call_id: str, digest: str = "") -> asyncio.Future[str | None]:
+        """The user's answer to a tool call that asks: None for yes, else the message of the no. `digest`
+        (`review.digest`) is of the call that would run, by default as the turn has it now."""
+        return self._verdicts.of(call_id, digest or self._digest(call_id))
 
     # On the loop's thread
 
@@ -266,12 +281,12 @@ class Run:
                 event = TurnFinished(stop_reason="interrupted", time=event.time)
             elif loop.is_ending():
                 event = TurnFailed(error=TurnStopped(UNFINISHED), time=event.time)
-        if isinstance(event, ApprovalAsked) and self._verdicts.always(self._tool(event.call_id)):
-            # The user said yes to this tool before: nobody is asked.
-            self._verdicts.answer(event.call_id, None)
+        if isinstance(event, ApprovalAsked) and self._is_settled(event):
             return
         event = self._meter.priced(whole_fields(event), self.turn)
         self.turn = turn = fold(self.turn, event)
+        if isinstance(event, ToolStarted):
+            self._verdicts.called(event.call_id, self._digest(event.call_id))
         if turn.error:
             turn.error.turn = turn
         if self._streams:
@@ -323,18 +338,43 @@ class Run:
         for job in self._inbox.jobs():
             loop.pool().submit(contextvars.copy_context().run, job.work)
 
-    def _approve(self, call_id: str, for_session: bool) -> None:
-        if not for_session:
-            self._verdicts.answer(call_id, None)
-            return
-        name = self._tool(call_id)
-        self._verdicts.allow_always(name)
-        for call in self.turn.waiting:
-            if call.name == name:
-                self._verdicts.answer(call.id, None)
+    def _is_settled(self, event: ApprovalAsked) -> bool:
+        """Whether nobody has to be asked about the call, or nobody can be: then the answer is given here."""
+        call = self._call(event.call_id)
+        if call is None:
+            return False
+        digest = digest_of(call)
+        if event.digest and event.digest != digest:
+            self._verdicts.settle(call.id, event.digest, CHANGED)
+        elif self._verdicts.always(call.name):
+            # The user said yes to this tool before.
+            self._verdicts.settle(call.id, digest, None)
+        elif not review.can_be_shown(call.name, call.arguments):
+            name = review.one_line(call.name, 60)
+            self._take(Notice(text=f"{name} was not run: its arguments are too long to be shown."))
+            self._verdicts.settle(call.id, digest, review.TOO_LONG)
+        else:
+            return False
+        return True
 
-    def _tool(self, call_id: str) -> str:
-        return next((call.name for call in self.turn.tools if call.id == call_id), "")
+    def _approve(self, call_id: str, digest: str, for_session: bool) -> None:
+        call = self._call(call_id)
+        if call is None or not self._verdicts.allow(call_id, digest) or not for_session:
+            return
+        self._verdicts.allow_always(call.name)
+        for other in self.turn.waiting:
+            if other.name == call.name:
+                self._verdicts.allow(other.id, digest_of(other))
+
+    def _deny(self, call_id: str, message: str) -> None:
+        self._verdicts.settle(call_id, self._digest(call_id), message)
+
+    def _call(self, call_id: str) -> ToolCall | None:
+        return next((call for call in self.turn.tools if call.id == call_id), None)
+
+    def _digest(self, call_id: str) -> str:
+        call = self._call(call_id)
+        return digest_of(call) if call else ""
 
     def _close(self, task: asyncio.Future[Any]) -> None:
         if self.turn.ended is None:

@@ -1,5 +1,8 @@
 """The user's yes or no to tool calls that ask. Whoever has the Run gives it (`run.approve`, `run.deny`: a
-page's buttons, `%agent allow`); where nobody has, the user is asked by `input()`, or it is a no."""
+page's buttons, `%agent allow`); where nobody has, the user is asked by `input()`, or it is a no.
+
+A yes is for the call that was shown, to the byte: it carries the call's digest, and where another call stands
+under the same id by then it counts for nothing."""
 
 from __future__ import annotations
 
@@ -8,12 +11,13 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 
-from . import loop, plain, render
+from . import loop, plain, review
 from .lend import ToolInterrupted
 from .turn import ToolCall
 
 NO = "The user said no."
 NOBODY = "Nobody can be asked here."
+CHANGED = "The call was changed while the user was asked about it: call the tool again."
 
 Asker = Callable[[ToolCall], bool]
 """Asks the user about a call, on the thread that waits for the turn. Raises NobodyToAskError."""
@@ -34,13 +38,16 @@ class Verdicts:
         tell: Callable[[str], object],
     ) -> None:
         self._allowed, self._ask, self._tell = allowed, ask, tell
-        self._answers: dict[str, asyncio.Future[str | None]] = {}
+        self._answers: dict[tuple[str, str], asyncio.Future[str | None]] = {}
+        """By the call's id and digest."""
         self._asked: dict[str, ToolCall] = {}
-        self._asking: dict[str, asyncio.Task[None]] = {}
+        self._asking: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self.changed: set[str] = set()
+        """Calls that took the place of another one which the user had been asked about."""
 
-    def of(self, call_id: str) -> asyncio.Future[str | None]:
+    def of(self, call_id: str, digest: str) -> asyncio.Future[str | None]:
         """The answer to come: None for yes, else the message of the no."""
-        answer = self._answers.setdefault(call_id, loop.get().create_future())
+        answer = self._answer(call_id, digest)
         self._begin(call_id)
         return answer
 
@@ -49,9 +56,27 @@ class Verdicts:
         self._asked[call.id] = call
         self._begin(call.id)
 
-    def answer(self, call_id: str, message: str | None) -> None:
+    def called(self, call_id: str, digest: str) -> None:
+        """There is a call of this id from now on. What was said about another one is no answer to it."""
+        if self._asked.pop(call_id, None) is not None:
+            self.changed.add(call_id)
+        for key in [key for key in self._answers if key[0] == call_id]:
+            if self._answers[key].done():
+                del self._answers[key]
+            elif key[1] != digest:
+                self.settle(*key, CHANGED)
+
+    def allow(self, call_id: str, digest: str) -> bool:
+        """Give a yes. Returns whether it counts: not where the user was shown another call, or none."""
+        call = self._asked.get(call_id)
+        if call is None or digest_of(call) != digest:
+            return False
+        self.settle(call_id, digest, None)
+        return True
+
+    def settle(self, call_id: str, digest: str, message: str | None) -> None:
         """Give the answer; a second one counts for nothing."""
-        answer = self._answers.setdefault(call_id, loop.get().create_future())
+        answer = self._answer(call_id, digest)
         if not answer.done():
             answer.set_result(message)
 
@@ -63,26 +88,45 @@ class Verdicts:
         """Ask no more about the tool in this session."""
         self._allowed.add(tool)
 
+    def _answer(self, call_id: str, digest: str) -> asyncio.Future[str | None]:
+        key = call_id, digest
+        if key not in self._answers or self._answers[key].cancelled():
+            self._answers[key] = loop.get().create_future()
+        return self._answers[key]
+
     def _begin(self, call_id: str) -> None:
-        call, answer = self._asked.get(call_id), self._answers.get(call_id)
+        call = self._asked.get(call_id)
         # Who decides by a callback shows the question too, and waits for no answer of ours.
-        if self._ask is None or call is None or answer is None or answer.done() or call_id in self._asking:
+        if self._ask is None or call is None:
             return
-        self._asking[call_id] = loop.get().create_task(self._decide(call, self._ask))
+        key = call_id, digest_of(call)
+        answer, task = self._answers.get(key), self._asking.get(key)
+        if answer is None or answer.done() or (task is not None and not task.done()):
+            return
+        self._asking[key] = loop.get().create_task(self._decide(call, self._ask))
 
     async def _decide(self, call: ToolCall, ask: Callable[[ToolCall], Awaitable[bool]]) -> None:
+        digest = digest_of(call)
         try:
-            self.answer(call.id, None if await ask(call) else NO)
+            if await ask(call):
+                self.allow(call.id, digest)
+            else:
+                self.settle(call.id, digest, NO)
         except NobodyToAskError:
             name = plain.short(call.name, 60)
             self._tell(f"{name} was not run: nobody can be asked here. Allow it by its policy.")
-            self.answer(call.id, NOBODY)
+            self.settle(call.id, digest, NOBODY)
         except ToolInterrupted:
-            self.answer(call.id, NO)
+            self.settle(call.id, digest, NO)
         except Exception as error:
             name = plain.short(call.name, 60)
             self._tell(f"{name} was not run: asking failed ({type(error).__name__}).")
-            self.answer(call.id, NOBODY)
+            self.settle(call.id, digest, NOBODY)
+
+
+def digest_of(call: ToolCall) -> str:
+    """What an answer to the question about `call` carries."""
+    return review.digest(call.name, call.arguments)
 
 
 def ask_by_input(call: ToolCall) -> bool:
@@ -93,9 +137,10 @@ def ask_by_input(call: ToolCall) -> bool:
     in_terminal = sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
     if threading.current_thread() is not threading.main_thread() or not (in_kernel or in_terminal):
         raise NobodyToAskError
-    question = plain.exact(f"{call.name} wants to run: {render.arguments(call, indent=2)}")
+    counts = review.arguments(call.arguments).counts
     try:
-        answer = input(f"{question}\nAllow it? [y/N] ")
+        # The counts once more: of a long question only the end is in view.
+        answer = input(f"{review.question(call.name, call.arguments)}\n{counts}. Allow it? [y/N] ")
     except (EOFError, NotImplementedError, OSError):
         raise NobodyToAskError from None
     return answer.strip().lower() in ("y", "yes")

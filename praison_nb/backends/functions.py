@@ -3,14 +3,13 @@ the policy says so, run, and told to model and user."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
-from .. import toolbox
+from .. import review, toolbox
 from ..events import ApprovalAnswered, ApprovalAsked, Event, Notice
 from ..lend import ToolInterrupted
-from ..plain import SHOWN_CHARACTERS, of_error, short
+from ..plain import of_error, short, whole
 from ..redaction import collecting, notice, redact
 from ..run import Run
 from ..tools import Tool, ToolError, policy_of
@@ -22,8 +21,8 @@ Tell = Callable[[Event], None]
 
 
 class Functions:
-    """The tools of one turn. `verdict(call_id)` is the answer to a call that asks: None for yes, else the
-    message of the no."""
+    """The tools of one turn. `verdict(call_id, digest)` is the answer to a call that asks: None for yes, else
+    the message of the no."""
 
     def __init__(
         self,
@@ -31,7 +30,7 @@ class Functions:
         tools: Collection[Callable[..., object] | str],
         policies: Mapping[str, str],
         working_dir: str,
-        verdict: Callable[[str], Awaitable[str | None]] | None = None,
+        verdict: Callable[[str, str], Awaitable[str | None]] | None = None,
     ) -> None:
         self._run, self._policies = run, policies
         self._verdict = verdict or run.verdict
@@ -48,11 +47,16 @@ class Functions:
         self._asking.discard(call_id)
         return [ApprovalAnswered(call_id=call_id, allowed=False)] if asked else []
 
+    def is_asking(self, call_id: str) -> bool:
+        """Whether the call waits for the user's answer."""
+        return call_id in self._asking
+
     async def call(self, call_id: str, name: str, arguments: str, tell: Tell) -> tuple[str, bool]:
         """The result for the model, and whether it is an error, of which the user hears one line; so the user
         does of what was hidden in it. What a tool raises never ends the turn."""
         with collecting(self._hidden):
-            result, problem = await self._call(call_id, name, arguments, tell)
+            # As the user is shown them.
+            result, problem = await self._call(call_id, name, whole(arguments), tell)
             if problem:
                 tell(Notice(text=redact(f"{short(name, 60)} failed: {short(problem, 200)}")))
         self.report(tell)
@@ -121,11 +125,10 @@ class Functions:
             case "allow":
                 return ""
             case "ask":
-                if _shown_length(arguments) > SHOWN_CHARACTERS:
-                    return "The arguments are too long to be shown to the user, who would have to allow them."
-                tell(ApprovalAsked(call_id=call_id))
+                digest = review.digest(tool.name, arguments)
+                tell(ApprovalAsked(call_id=call_id, digest=digest))
                 self._asking.add(call_id)
-                message = await self._verdict(call_id)
+                message = await self._verdict(call_id, digest)
                 self._asking.discard(call_id)
                 if message is None and policy_of(tool, self._policies) == "deny":
                     # Said while the question stood.
@@ -134,9 +137,3 @@ class Functions:
                 return "" if message is None else message or NO
             case _:
                 return never
-
-
-def _shown_length(arguments: str) -> int:
-    """Characters of the longest form in which the user may be shown the arguments: as they came, or in lines
-    with escapes."""
-    return max(len(arguments), len(json.dumps(json.loads(arguments or "{}"), indent=2)))

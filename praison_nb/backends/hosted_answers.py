@@ -18,7 +18,7 @@ from ..turn import ToolCall
 from ..verdicts import NO
 from .functions import STOPPED, Functions
 from .hosted_events import Reader
-from .hosted_words import needs_approval, started
+from .hosted_words import digest_of, needs_approval, started
 
 if TYPE_CHECKING:
     from .hosted_turn import HostedTurn
@@ -47,7 +47,7 @@ class Answers:
         # A function runs as soon as it is called; everything else when the session says that it waits.
         calls = [use for use in reader.uses.values() if use.type == "agent.custom_tool_use"]
         for use in {use.id: use for use in [*calls, *reader.open_uses()]}.values():
-            if use.id in reader.answered or use.id in self._waiting:
+            if use.id in reader.answered or not self._is_new(use):
                 continue
             if not self._is_ours(use):
                 self._mention(use)
@@ -57,6 +57,19 @@ class Answers:
             else:
                 answer = self._approve(use) if needs_approval(use) else self._run(use)
                 self._waiting[use.id] = use, self._turn.spawn(answer)
+
+    def _is_new(self, use: Any) -> bool:
+        """Whether nobody sees to the tool use yet. One that was changed while the user was asked is one that
+        is asked about again; what runs already runs as it was called."""
+        if use.id not in self._waiting:
+            return True
+        before, task = self._waiting[use.id]
+        is_asked = needs_approval(before) or self._functions.is_asking(use.id)
+        if not is_asked or digest_of(before) == digest_of(use):
+            return False
+        task.cancel()
+        del self._waiting[use.id]
+        return True
 
     def _is_ours(self, use: Any) -> bool:
         if use.type != "agent.custom_tool_use":
@@ -90,17 +103,18 @@ class Answers:
         return _result(use.id, STOPPED, True)
 
     async def _approve(self, use: Any) -> None:
-        self._turn.put(ApprovalAsked(call_id=use.id))
-        message = await self._verdict(use.id)
+        digest = digest_of(use)
+        self._turn.put(ApprovalAsked(call_id=use.id, digest=digest))
+        message = await self._verdict(use.id, digest)
         self._settle(use.id)
         self._turn.put(ApprovalAnswered(call_id=use.id, allowed=message is None))
         await self._send(_confirmation(use.id, message))
 
-    async def _verdict(self, call_id: str) -> str | None:
+    async def _verdict(self, call_id: str, digest: str) -> str | None:
         """None for yes, else why not. Only a plain True of the callback is a yes."""
         callback = self._turn.agent.on_tool_confirmation
         if callback is None:
-            return await self._turn.run.verdict(call_id)
+            return await self._turn.run.verdict(call_id, digest)
         event: ToolStarted = started(self._reader.uses[call_id])
         call = ToolCall(event.call_id, event.name, event.arguments, event.runs, event.time, approval="asked")
         try:

@@ -30,7 +30,18 @@ from ..turn import estimate_tokens
 from .hosted_client import BUDGET_HINT
 from .hosted_preview import Preview
 from .hosted_usage import request_usage
-from .hosted_words import ANSWERS, PLAIN, TOOL_USES, asked_for, failure, plain_text, refusal, said, started
+from .hosted_words import (
+    ANSWERS,
+    PLAIN,
+    TOOL_USES,
+    asked_for,
+    digest_of,
+    failure,
+    plain_text,
+    refusal,
+    said,
+    started,
+)
 
 
 class Reader:
@@ -71,7 +82,7 @@ class Reader:
     def read(self, event: Any, *, history: bool = False) -> list[Event]:
         """Our events for one of the session's; none where it was read before."""
         kind, event_id = str(event.type), getattr(event, "id", None)
-        if event_id is not None and event_id in self.seen:
+        if event_id is not None and event_id in self.seen and not self._is_changed(event):
             return []
         if kind == "session.status_idle" and not self._is_ours(event, history):
             return []
@@ -82,6 +93,11 @@ class Reader:
         if kind in PLAIN:
             return [PLAIN[kind](event)]
         return list(HANDLERS[kind](self, event)) if kind in HANDLERS else []
+
+    def _is_changed(self, event: Any) -> bool:
+        """Whether a tool use that was read before, and is not answered, comes with other arguments."""
+        known = None if event.type not in TOOL_USES else self.uses.get(event.id)
+        return known is not None and event.id not in self.answered and digest_of(known) != digest_of(event)
 
     def recall(self, events: list[Any]) -> list[Event]:
         """Take the history from before the turn as read; what it left open is shown."""

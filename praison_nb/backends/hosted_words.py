@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any, Literal
 
+from .. import review
 from ..errors import PraisonError, RateLimitError, ServerError, SessionError
 from ..events import Activity, Event, Notice, ToolStarted
 from .hosted_usage import session_usage
@@ -54,6 +55,12 @@ def started(event: Any) -> ToolStarted:
         arguments=json.dumps(getattr(event, "input", None) or {}, ensure_ascii=False),
         runs=TOOL_USES[event.type],
     )
+
+
+def digest_of(event: Any) -> str:
+    """What tells a tool use from every other one, to the byte."""
+    use = started(event)
+    return review.digest(use.name, use.arguments)
 
 
 def asked_for(idle: Any) -> list[str]:

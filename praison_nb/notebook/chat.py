@@ -162,7 +162,7 @@ class SessionWidget(FollowingWidget):
 
     def _handle(self, message: dict[str, Any]) -> None:
         running = [run for run in self.runs if run.turn.ended is None]
-        call_id = str(message.get("call_id", ""))
+        call_id, digest = str(message.get("call_id", "")), str(message.get("digest", ""))
         asking = [run for run in running if call_id in {call.id for call in run.turn.waiting}]
         match message.get("kind"):
             case "stop":
@@ -170,7 +170,7 @@ class SessionWidget(FollowingWidget):
                     run.stop()
             case "allow" | "allow_session" as kind:
                 for run in asking:
-                    run.approve(call_id, for_session=kind == "allow_session")
+                    run.approve(call_id, digest, for_session=kind == "allow_session")
             case "deny":
                 for run in asking:
                     run.deny(call_id)

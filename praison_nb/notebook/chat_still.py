@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from .. import markdown, plain, render
+from .. import markdown, plain, render, review
 from ..turn import ToolCall, Turn
 from .chat_items import Said
 
@@ -40,8 +40,8 @@ def _still_turn(turn: Turn) -> tuple[str, str]:
 
 def _still_said(kind: str, said: str | ToolCall) -> tuple[str, str]:
     if isinstance(said, ToolCall):
-        line = f"{plain.clean(said.name)} {plain.exact(plain.short(render.arguments(said), 80))}"
-        return render.folded(line, render.arguments(said, indent=2), said.result), f"▸ {line}"
+        line = f"{review.one_line(said.name, 60)} {review.one_line(plain.short(render.arguments(said), 80))}"
+        return render.folded(line, review.arguments(said.arguments).text, said.result), f"▸ {line}"
     said = plain.clean(said)
     match kind:
         case "prompt":

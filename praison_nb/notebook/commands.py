@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .. import backends, plain, render
+from .. import backends, plain, render, review
 from ..backends.catalog import offers
 from ..errors import ConfigError
 from ..session import Status
+from ..verdicts import digest_of
 from .arguments import unquoted
 from .tables import Badge, show, table
 from .toolbox_magic import policy_command
@@ -69,9 +70,20 @@ def _answer(extension: Any, name: str, *, allow: bool) -> None:
     lines = []
     for run in waiting:
         for call in run.turn.waiting:
-            (run.approve if allow else run.deny)(call.id)
+            if allow and run.has_changed(call.id):
+                question = review.question(call.name, call.arguments)
+                lines.append(
+                    f"The call has changed since it was shown:\n{question}\nSay it again to allow it."
+                )
+                continue
+            if allow:
+                run.approve(call.id, digest_of(call))
+            else:
+                run.deny(call.id)
             said = "Allowed" if allow else "Denied"
-            lines.append(f"{said}: {call.name} {plain.short(render.arguments(call), 80)}")
+            arguments = review.one_line(plain.short(render.arguments(call), 80))
+            counts = review.arguments(call.arguments).counts
+            lines.append(f"{said}: {review.one_line(call.name)} {arguments} ({counts})")
     show(extension.shell, "\n".join(lines) or "No tool waits for you.")
 
 

@@ -14,7 +14,7 @@ from concurrent.futures import Future
 from html import escape
 from typing import Any
 
-from .. import loop, markdown, plain, render
+from .. import loop, markdown, plain, render, review
 from ..events import Event, new_id
 from ..run import Run
 from ..turn import Turn
@@ -182,12 +182,11 @@ class KernelView:
             text = f"{render.error_text(turn)}\n{text}"
         # In the foreground the question is asked by input().
         if turn.waiting and self._background:
-            asked = "\n".join(
-                plain.exact(f"{call.name} wants to run: {call.arguments}") for call in turn.waiting
-            )
-            how = f"Answer with `%agent allow {turn.session}` or `%agent deny {turn.session}`."
+            asked = "\n".join(review.question(call.name, call.arguments) for call in turn.waiting)
+            session = review.one_line(turn.session)
+            how = f"Answer with `%agent allow {session}` or `%agent deny {session}`."
             text += f"\n{asked}\n{how}"
-            html += f"<pre>{escape(plain.clean(asked))}</pre>{escape(plain.clean(how))}"
+            html += f'<pre style="white-space: pre-wrap">{escape(asked)}</pre>{escape(how)}'
         return {"text/html": html, "text/plain": plain.clean(text)}
 
     def _publish(self, data: dict[str, Any], display_id: str, *, update: bool = True) -> None:

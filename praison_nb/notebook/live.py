@@ -8,8 +8,9 @@ Python and the page speak in numbered messages that carry only what is new:
 A text comes as HTML, made by the renderer of the still output: `done` and `tail` as `markdown.Growing` has
 them, `rest` as text. `keep` are UTF-16 units of what there was.
 
-The page sends {"kind": "stop" | "allow" | "allow_session" | "deny", "call_id": …}, "here" when it shows the
-turn, "gone" when the still output stands in its place, and "ready" when it lacks something.
+The page sends {"kind": "stop" | "allow" | "allow_session" | "deny", "call_id": …}, a yes with the "digest" of
+the call that it showed; "here" when it shows the turn, "gone" when the still output stands in its place, and
+"ready" when it lacks something.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from typing import Any
 import anywidget
 import traitlets
 
-from .. import loop, plain, render
+from .. import loop, plain, render, review
 from ..session import Status
 from ..turn import ToolCall, Turn
+from ..verdicts import digest_of
 from .display import KernelView
 from .pace import INTERVAL_SECONDS
 from .text_items import TextItems
@@ -111,14 +113,14 @@ class LiveView(KernelView):
         """A message of the page, on whichever thread. Nothing is done here but handing over."""
         if not isinstance(message, dict):
             return
-        call_id = str(message.get("call_id", ""))
+        call_id, digest = str(message.get("call_id", "")), str(message.get("digest", ""))
         match message.get("kind"):
             case "stop":
                 self._run.stop()
             case "allow":
-                self._run.approve(call_id)
+                self._run.approve(call_id, digest)
             case "allow_session":
-                self._run.approve(call_id, for_session=True)
+                self._run.approve(call_id, digest, for_session=True)
             case "deny":
                 self._run.deny(call_id)
             case "ready":
@@ -170,16 +172,22 @@ def tool_item(call: ToolCall) -> dict[str, Any]:
         state = "asked" if call.approval == "asked" else "running"
     else:
         state = "denied" if call.approval == "denied" else "failed" if call.is_error else "done"
-    return {
+    shown = review.arguments(call.arguments)
+    more = "" if shown.complete else f"\n… there is more in {render.RESULTS}."
+    item: dict[str, Any] = {
         "kind": "tool",
         "id": call.id,
-        "name": plain.clean(call.name),
-        "line": plain.exact(plain.short(render.arguments(call), 80)),
-        "arguments": plain.shown(plain.exact(render.arguments(call, indent=2)), render.RESULTS),
+        "name": review.one_line(call.name, None if state == "asked" else 60),
+        "line": review.one_line(plain.short(render.arguments(call), 80)),
+        "arguments": shown.text + more,
         "result": plain.clean(plain.shown(call.result, render.RESULTS)),
         "state": state,
         "seconds": "" if call.seconds is None else f"{call.seconds:.1f} s",
+        "question": None,
     }
+    if state == "asked":
+        item["question"] = {"parts": shown.parts, "counts": shown.counts, "digest": digest_of(call)}
+    return item
 
 
 def patches(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[list[Any]]:

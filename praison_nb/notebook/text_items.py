@@ -15,7 +15,7 @@ class TextItems:
 
     >>> from praison_nb.turn import Message, Turn
     >>> TextItems().of(Turn(items=(Message("m", ("*a*",)),)), lambda call: {})
-    [{'kind': 'text', 'id': 'm', 'done': '', 'tail': '<p><em>a</em></p>\\\\n', 'rest': '', 'more': 0}]
+    [{'kind': 'text', 'id': 'm', 'done': '', 'tail': '<p><em>a</em></p>\n', 'rest': '', 'more': 0}]
     """
 
     def __init__(self) -> None:

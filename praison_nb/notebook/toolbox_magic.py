@@ -7,6 +7,7 @@ from typing import Any
 from .. import toolbox
 from ..errors import ConfigError
 from ..tools import check_policy, policies, set_policy
+from ..verdicts import digest_of
 from . import tables
 
 USUAL = "as the agent is set; else functions of yours run, and run_python, write_file, execute_command ask"
@@ -59,7 +60,10 @@ def policy_command(extension: Any, rest: str) -> None:
             for call in run.turn.waiting:
                 if call.name == name and policy != "ask":
                     # The question that stands is answered by this.
-                    (run.approve if policy == "allow" else run.deny)(call.id)
+                    if policy == "allow":
+                        run.approve(call.id, digest_of(call))
+                    else:
+                        run.deny(call.id)
     said = {"allow": "runs without asking", "ask": "asks before each call", "deny": "never runs"}[policy]
     tables.show(extension.shell, f"{name} {said}, for all agents of this kernel.")
 

@@ -146,6 +146,12 @@ def asking(*calls: str) -> ScriptedBackend:
     return scripted(counted(14002, 11342, 1377, "0.0344"), *steps, *text("It is built."))
 
 
+def changing(first: str, second: str) -> ScriptedBackend:
+    """A question whose call is replaced under its id, at the gate "change"."""
+    steps = [ask("ask0", "bash", json.dumps({"command": command})) for command in (first, second)]
+    return scripted(*steps[0][:2], hold("change"), *steps[1], *text("It is built."))
+
+
 def failing() -> ScriptedBackend:
     message = (
         "The provider is rate limiting this key (429). Retried 4 times over 31 s. Try again in 20 s, or "

@@ -89,6 +89,7 @@ def test_approvals_and_a_new_session_by_keyboard(lab: Server, page: Page) -> Non
     page.keyboard.press("Enter")
     expect(view.get_by_role("group", name="bash wants to run")).to_contain_text("make all")
     expect(view.locator(".pnb-status")).to_have_text("running · waiting for you")
+    expect(view.get_by_role("button", name="Allow once")).to_be_enabled()
     page.keyboard.press("Shift+Tab")  # Stop
     page.keyboard.press("Shift+Tab")  # Deny
     page.keyboard.press("Shift+Tab")  # for this session

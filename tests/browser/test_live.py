@@ -176,6 +176,7 @@ def test_approvals(lab: Server, page: Page, answer: str) -> None:
     expect(question.locator("pre")).to_have_text("command: rm -rf build/ && make all")
     expect(view.locator(".pnb-status")).to_have_text("running · waiting for you")
     # By the keyboard: the question's text, then its buttons, in their order.
+    expect(question.get_by_role("button", name="Allow once")).to_be_enabled()
     question.locator("pre").focus()
     for _ in range(["Allow once", "Allow bash for this session", "Deny"].index(answer) + 1):
         page.keyboard.press("Tab")

@@ -82,17 +82,31 @@ def test_a_line_of_agent_answers_and_stops(kernel: Kernel) -> None:
     asking = kernel.run("%%agent -b a -s one --bg\nGo")
     shows(kernel, asking, "bash wants to run")
     assert "`%agent allow one`" in asking.text
-    assert kernel.run("%agent allow").text.strip() == "Allowed: bash one"
-    shows(kernel, asking, 'bash wants to run: {"command": "two"}')
+    assert kernel.run("%agent allow").text.strip() == "Allowed: bash one (1 line, 3 characters)"
+    shows(kernel, asking, "bash wants to run (1 line, 3 characters):\ncommand: two")
     other = kernel.run("%%agent -b b -s two --bg\nGo")
     shows(kernel, other, "bash wants to run")
     assert "Several sessions wait for you: one, two." in kernel.run("%agent deny").error
-    assert kernel.run("%agent deny one").text.strip() == "Denied: bash two"
+    assert kernel.run("%agent deny one").text.strip() == "Denied: bash two (1 line, 3 characters)"
     shows(kernel, asking, "[idle]")
     assert "▸ bash one ✓" in asking.text and "▸ bash two ✗" in asking.text
     assert kernel.run("%agent stop").text.strip() == "Stopped: two."
     shows(kernel, other, "stopped by you")
     assert kernel.run("%agent allow").text.strip() == "No tool waits for you."
+
+
+def test_a_call_that_changes_is_asked_about_again(kernel: Kernel, gates: Path) -> None:
+    kernel.run("a = changing('make', 'rm -r build')")
+    cell = kernel.run("%%agent -b a -s one --bg -o run\nGo")
+    shows(kernel, cell, "command: make")
+    (gates / "change").touch()
+    shows(kernel, cell, "command: rm -r build")
+    told = kernel.run("%agent allow").text
+    assert told.startswith("The call has changed since it was shown:\nbash wants to run")
+    assert "command: rm -r build\nSay it again to allow it." in told
+    assert "[running · waiting for you]" in cell.text
+    assert kernel.run("%agent allow").text.startswith("Allowed: bash rm -r build")
+    shows(kernel, cell, "[idle]")
 
 
 def test_stop_ends_queued_turns_too(kernel: Kernel) -> None:

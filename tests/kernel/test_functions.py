@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 from pathlib import Path
 
 import pytest
@@ -61,10 +63,36 @@ def test_without_widgets_the_front_end_is_asked(
     server.script(WRITE, reply("Then."))
     cell = kernel.begin("%%agent -t write_file -s asked\nWrite.")
     question = kernel.question()
-    assert "write_file wants to run" in question and '"content": "x"' in question
+    assert question.startswith("write_file wants to run (2 lines, 6 characters):\npath: a.txt\ncontent: x\n")
+    assert question.endswith("\n2 lines, 6 characters. Allow it? [y/N] ")
     kernel.client.input(answer)
     assert kernel.finish(cell).ok and cell.answers == ["Then."]
     assert (tmp_path / "a.txt").exists() == is_written
+
+
+def test_the_question_shows_all_that_would_run(kernel: Kernel, server: OpenAIServer, tmp_path: Path) -> None:
+    kernel.run(f"%cd -q {tmp_path}")
+    content = f"x = '\u200b\u3164'\n{chr(10) * 400}user == '\u0430dmin'{' ' * 4500}; rm()\x1b[8m"
+    arguments = json.dumps({"path": "a.py", "content": content})
+    counts = f"403 lines, {len('a.py' + content):,} characters"
+    shown = (
+        f"write_file wants to run ({counts}):\npath: a.py\ncontent:\n  x = '⟦\\u200b⟧⟦\\u3164⟧'\n"
+        "  ⟦⋯ 400 empty lines⟧\n  user == '⟦CYRILLIC а⟧dmin'⟦⋯ 4,500 spaces⟧; rm()⟦\\x1b⟧[8m\n"
+    )
+    server.script(reply(calls=[("write_file", arguments)]), reply("Then."))
+    cell = kernel.begin("%%agent -t write_file -s hidden\nWrite.")
+    assert kernel.question() == f"{shown}{counts}. Allow it? [y/N] "
+    kernel.client.input("n")
+    assert kernel.finish(cell).ok
+    server.script(reply(calls=[("write_file", arguments)]), reply("Then."))
+    cell = kernel.run("%%agent --bg -t write_file -s hidden -o run\nWrite.")
+    kernel.read_until(lambda: "wants to run" in cell.text)
+    assert shown in cell.text
+    assert html.escape(shown).strip() in "".join(cell.of("text/html"))
+    reply_to_yes = kernel.run("%agent allow hidden").text
+    assert reply_to_yes.startswith("Allowed: write_file") and f"({counts})" in reply_to_yes
+    assert kernel.run("await run").ok
+    assert (tmp_path / "a.py").read_text() == content
 
 
 def test_where_nobody_can_answer_it_is_a_no(kernel: Kernel, server: OpenAIServer, tmp_path: Path) -> None:

@@ -146,6 +146,11 @@ class Page:
         data = {"method": "custom", "content": content}
         channel.send(session.msg("comm_msg", {"comm_id": self.comm_id, "data": data}))
 
+    def answer(self, kind: str) -> None:
+        """Click a button of the last question."""
+        item = [item for item in self.state["items"] if item.get("state") == "asked"][-1]
+        self.send(kind=kind, call_id=item["id"], digest=item["question"]["digest"])
+
     def wait_for(self, predicate: Any) -> dict[str, Any]:
         self.kernel.read_until(lambda: predicate(self.state))
         return self.state
@@ -199,10 +204,10 @@ def test_the_user_answers_before_a_tool_runs(kernel: Kernel, answer: str) -> Non
     state = page.wait_for(waits)
     assert state["panel"]["words"] == "running · waiting for you"
     assert state["items"][0]["state"] == "asked" and state["items"][0]["arguments"] == "command: one"
-    page.send(kind=answer, call_id="ask0")
+    page.answer(answer)
     if answer != "allow_session":
         page.wait_for(lambda s: waits(s) and s["items"][-1]["arguments"] == "command: two")
-        page.send(kind=answer, call_id="ask1")
+        page.answer(answer)
     kernel.finish(cell)
     assert cell.ok
     states = {"allow": ["done"] * 2, "allow_session": ["done"] * 2, "deny": ["denied"] * 2}
@@ -218,6 +223,20 @@ def test_the_user_answers_before_a_tool_runs(kernel: Kernel, answer: str) -> Non
         kernel.finish(asked_again)
 
 
+def test_a_page_allows_what_it_shows(kernel: Kernel, gates: Path) -> None:
+    kernel.run("b = changing('make', 'rm -r build')")
+    cell = kernel.begin("%%agent -b b -s changing\nGo")
+    page = Page(kernel, cell)
+    first = page.wait_for(waits)["items"][0]["question"]["digest"]
+    (gates / "change").touch()
+    page.wait_for(lambda s: s["items"][0]["arguments"] == "command: rm -r build" and waits(s))
+    for kind in ("allow", "allow_session"):
+        page.send(kind=kind, call_id="ask0", digest=first)
+    page.send(kind="deny", call_id="ask0")
+    assert kernel.finish(cell).ok
+    assert page.state["items"][0]["state"] == "denied"
+
+
 def test_what_a_page_sends_is_not_trusted(kernel: Kernel) -> None:
     kernel.run("b = asking()")
     cell = kernel.begin("%%agent -b b -s odd\nGo")
@@ -225,6 +244,9 @@ def test_what_a_page_sends_is_not_trusted(kernel: Kernel) -> None:
     page.wait_for(waits)
     page.send(kind="allow", call_id="no such call")
     page.send(kind="allow", call_id=["a", "list"])
+    page.send(kind="allow", call_id="ask0")
+    page.send(kind="allow_session", call_id="ask0", digest="of another call")
+    page.send(kind="allow", call_id="ask0", digest=None)
     page.send(kind="no such kind")
     page.send(kind="ready")
     kernel.read_until(lambda: "state" in cell.messages[-1]["content"].get("data", {}).get("content", {}))
@@ -244,7 +266,7 @@ def test_waiting_for_the_user_costs_nothing(kernel: Kernel) -> None:
     time.sleep(2)
     used = (_cpu(kernel) - before) / (time.monotonic() - started)
     assert used < 0.2
-    page.send(kind="allow", call_id="ask0")
+    page.answer("allow")
     kernel.finish(cell)
     assert len(cell.messages) - count < 20
 

@@ -81,7 +81,7 @@ def test_a_tool_asks(terminal: pexpect.spawn[str], openai_server: OpenAIServer, 
     ask_with = "get_ipython().run_cell_magic('agent', '-o turn -t write_file', 'Hi')"
     openai_server.script(write, reply("A pity."))
     terminal.sendline(ask_with)
-    terminal.expect_exact('"path": "a.txt"')
+    terminal.expect_exact("path: a.txt")
     terminal.expect_exact("Allow it? [y/N]")
     terminal.sendline("")
     terminal.expect_exact("A pity.")

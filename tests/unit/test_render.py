@@ -26,6 +26,7 @@ from praison_nb.events import (
 )
 from praison_nb.notebook.display import NOTHING, answer
 from praison_nb.notebook.live import tool_item
+from praison_nb.review import as_text
 from praison_nb.session import Usage
 from praison_nb.turn import ToolCall, Turn, fold
 
@@ -152,7 +153,8 @@ def test_who_decides_about_a_call_sees_what_will_run() -> None:
     code = "# only look\rimport os\x0c; a = '\u202egniht'; b = '\ud83d'\n\tpass"
     call = ToolCall("c", "run_python", json.dumps({"code": code}), "function", 0.0, approval="asked")
     item = tool_item(call)
-    assert item["arguments"] == "code:\n# only look\\rimport os\\x0c; a = '\\u202egniht'; b = '�'\n\tpass"
+    text = "code:\n  # only look⟦\\r⟧import os⟦\\x0c⟧; a = '⟦\\u202e⟧gniht'; b = '⟦\\ud83d⟧'\n  \tpass"
+    assert item["arguments"] == text == as_text(item["question"]["parts"])
     assert item["line"].startswith("# only look import os")
     # "Read a.csv" and "delete a.csv" are not one question.
     for name in ("read", "delete"):

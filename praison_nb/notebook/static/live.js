@@ -4,6 +4,7 @@
 
 const DEEP = 60; // levels of nesting that are followed; a hostile text could overflow the stack
 const DEAF_MS = 1000; // a click that changed nothing for so long has not arrived
+const HASTY_MS = 500; // nobody has read a question sooner
 
 // All that the renderer in the kernel makes of Markdown; nothing else of an HTML text enters the page.
 const TAGS = new Set("a blockquote br code em h1 h2 h3 h4 h5 h6 hr li ol p pre s span strong table tbody td th thead tr ul".split(" "));
@@ -120,7 +121,7 @@ class ToolView {
   }
 
   update(item) {
-    const asks = item.state === "asked";
+    const asks = item.question?.digest ?? "";
     if (asks !== this.asks) this.build(item, asks);
     this.asks = asks;
     if (asks) return;
@@ -136,7 +137,8 @@ class ToolView {
 
   build(item, asks) {
     const hadFocus = this.element.contains(document.activeElement);
-    this.element.replaceChildren(asks ? this.question(item) : this.folded());
+    this.element.replaceChildren(asks ? this.question(item, this.asked && this.asked !== asks) : this.folded());
+    this.asked = asks || this.asked; // also while the call is none that asks
     if (hadFocus) this.element.querySelector("summary, button")?.focus();
   }
 
@@ -158,32 +160,64 @@ class ToolView {
     return details;
   }
 
-  question(item) {
+  question(item, isChanged) {
+    const { parts, counts, digest } = item.question;
     const box = make("div", "pnb-ask");
     box.setAttribute("role", "group");
     box.setAttribute("aria-label", `${item.name} wants to run`);
-    const head = make("div");
-    head.append(make("b", "", item.name), " wants to run");
-    const input = make("pre", "pnb-box", item.arguments);
-    input.tabIndex = 0;
+    const head = make("div", "pnb-ask-head");
+    const count = make("span", "pnb-muted", parts.length ? ` · ${counts}` : " · no arguments");
+    head.append(make("b", "", item.name), isChanged ? " was changed, and wants to run" : " wants to run", count);
+    const input = make("pre", "pnb-box");
+    input.tabIndex = 0; // scrollable by keyboard, for which JupyterLab has uses of its own
+    input.dataset.lmSuppressShortcuts = "true";
     input.setAttribute("aria-label", "arguments");
-    const hint = make("div", "pnb-muted");
+    const end = make("span", "pnb-end");
+    input.append(...parts.map(partNode), end);
+    const hint = make("div", "pnb-muted", "Read to the end to allow.");
     hint.setAttribute("role", "status");
-    const answers = [["allow", "Allow once"], ["allow_session", `Allow ${item.name} for this session`], ["deny", "Deny"]];
+    const name = item.name.length > 60 ? `${item.name.slice(0, 59)}…` : item.name;
+    const answers = [["allow", "Allow once"], ["allow_session", `Allow ${name} for this session`], ["deny", "Deny"]];
     const buttons = answers.map(([kind, label]) => button(label, kind === "allow" ? "pnb-go" : ""));
+    buttons[1].title = `Every later call of ${name} in this session runs without a question, whatever its arguments.`;
+    let [isRead, isSent] = [false, false];
+    const refresh = () => buttons.forEach((each, i) => (each.disabled = isSent || (answers[i][0] !== "deny" && !isRead)));
     buttons.forEach((element, i) => {
       element.addEventListener("click", () => {
-        for (const each of buttons) each.disabled = true;
-        this.send({ kind: answers[i][0], call_id: item.id });
+        isSent = true;
+        refresh();
+        this.send({ kind: answers[i][0], call_id: item.id, digest });
         setTimeout(() => {
-          for (const each of buttons) each.disabled = false;
+          isSent = false;
+          refresh();
           setText(hint, deaf("The answer"));
         }, DEAF_MS);
       });
     });
+    refresh();
+    // Whatever scrolls or hides it, the box, the output, the page: the mark at the end is seen or it is not.
+    const watch = new IntersectionObserver((seen) => {
+      if (!seen.some((entry) => entry.intersectionRatio > 0.9)) return;
+      watch.disconnect();
+      // A click that was meant for what stood here before is no answer to this.
+      setTimeout(() => {
+        isRead = true;
+        refresh();
+        setText(hint, "");
+      }, HASTY_MS);
+    }, { threshold: [0, 0.95] });
+    watch.observe(end);
     box.append(head, input, ...buttons, hint);
     return box;
   }
+}
+
+/** What the user is shown of a call: text, or what stands for something that is not seen. */
+function partNode([kind, text, title]) {
+  if (kind === "text") return document.createTextNode(text);
+  const element = make(kind === "rtl" ? "bdi" : kind === "name" ? "b" : "span", `pnb-${kind}`, text);
+  if (title) element.title = title;
+  return element;
 }
 
 function deaf(what) {
