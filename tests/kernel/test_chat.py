@@ -366,6 +366,6 @@ def test_messages_of_the_users_own_are_shown_as_far_as_they_are_messages() -> No
         {"role": "assistant", "content": "Done."},
     ]
     call_item, text_item = earlier_items(said_in(said))
-    assert (call_item["name"], call_item["line"], call_item["result"]) == ("f", "1", "one")
+    assert (call_item["name"], call_item["line"], call_item["result"]) == ("f⟦\\x1b⟧", "1", "one")
     assert (call_item["state"], call_item["seconds"]) == ("past", "")
     assert text_item["tail"] == "<p>Done.</p>\n"
