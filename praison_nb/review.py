@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal, NamedTuple
 
+from .lookalikes import character_name, code_point, lookalikes, script_of
 from .plain import SHOWN_CHARACTERS, whole
 
 EMPTY_LINES = 3
@@ -226,11 +227,11 @@ def inline(text: str) -> list[Part]:
             case _ if len(piece) > BLANKS and match[0].strip("be") == "":
                 parts.append(_fold(_described(piece)))
             case "e":
-                parts.append(Part("escape", _escape(piece), _name(piece)))
+                parts.append(Part("escape", _escape(piece), character_name(piece)))
             case "f":
-                for script, letters in groupby(piece, _script):
+                for script, letters in groupby(piece, script_of):
                     word = "".join(letters)
-                    parts.append(Part("foreign", word, f"{script} {', '.join(map(_code, word))}"))
+                    parts.append(Part("foreign", word, f"{script} {', '.join(map(code_point, word))}"))
             case "r":
                 parts.append(Part("rtl", piece))
             case _:
@@ -257,15 +258,6 @@ def _count(number: int, what: str) -> str:
 
 def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode()
-
-
-def _code(character: str) -> str:
-    return f"U+{ord(character):04X}"
-
-
-@functools.lru_cache(maxsize=4096)
-def _name(character: str) -> str:
-    return unicodedata.name(character, _code(character))
 
 
 # What the categories do not tell: fillers, selectors of variants, and what is drawn as nothing or as a box.
@@ -304,87 +296,5 @@ def _kinds(text: str) -> str:
     # An accent without a letter would be drawn over whatever stands before it.
     kinds = re.sub(rf"(?<![tsrm])m+|(?<=m{{{MARKS}}})m+", lambda match: "e" * len(match[0]), kinds)
     kinds = re.sub("(?<=r)m", "r", kinds).translate({ord(a): b for a, b in ("je", "ve", "mt", "st")})
-    foreign = _foreign(text)
+    foreign = lookalikes(text)
     return "".join("f" if i in foreign and kind in "tr" else kind for i, kind in enumerate(kinds))
-
-
-# Letters that pass for others
-
-_TOKEN = re.compile(r"[^\s]*[^\x00-\x7f][^\s]*")
-_WORD = re.compile(r"(?:[^\W_]|[\u0300-\u036f])+")
-# As Unicode's security profile "highly restrictive" has it (UTS 39): these are written among Latin letters.
-_COMPANIONS = frozenset(
-    ["LATIN", "CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "HALFWIDTH", "HANGUL", "BOPOMOFO"]
-)
-# Of Greek, what names of variables in science have, and what looks like no Latin letter.
-_SYMBOLS = frozenset("ΓΔΘΛΞΠΣΦΨΩβδεζηθλμξπστφψωϕϵϑ∂")
-# Whole words of these can be read as Latin ones.
-_LOOKALIKES = {
-    "CYRILLIC": frozenset("АВЕЅІЈКМНОРСТУХҮԌԚԜӀасеорхуѕіјһԁԍԛԝӏкүѵ"),
-    "GREEK": frozenset("ΑΒΕΖΗΙΚΜΝΟΡΤΥΧοϲϳ"),
-}
-_PUNCTUATION = frozenset("\u037e\u1fef\u2024\u2044\u2215\u2236\u29f8\ua789")
-
-
-def _foreign(text: str) -> set[int]:
-    """Where in a line letters of another script pass for Latin ones, and signs for those of code."""
-    found: set[int] = set()
-    doubtful: list[tuple[str, range, bool]] = []
-    unmistakable: set[str] = set()
-    for token in _TOKEN.finditer(text):
-        inside = set(token[0])
-        if inside & _PUNCTUATION:
-            found.update(token.start() + i for i, c in enumerate(token[0]) if c in _PUNCTUATION)
-        in_code = any(c.isascii() and c.isalpha() for c in inside)
-        for word in _WORD.finditer(token[0]):
-            if word[0].isascii():
-                continue
-            where = range(token.start() + word.start(), token.start() + word.end())
-            letters = {c for c in set(word[0]) if c.isalnum()}
-            foreign = {c for c in letters if _is_disguised(c)}
-            if any(_is_latin(c) for c in letters):
-                foreign |= {c for c in letters if _is_foreign(c)}
-            elif any(c.isascii() for c in letters):
-                foreign |= {c for c in letters if c.isdecimal() and not c.isascii()}
-            found.update(i for i in where if text[i] in foreign)
-            for script, lookalikes in _LOOKALIKES.items():
-                own = {c for c in letters if _script(c) == script}
-                if own and own <= lookalikes:
-                    doubtful.append((script, where, in_code))
-                elif own:
-                    unmistakable.add(script)
-    for script, where, in_code in doubtful:
-        # A short word of a sentence in that script is no disguise.
-        if in_code or script not in unmistakable:
-            found.update(i for i in where if text[i] in _LOOKALIKES[script])
-    return found
-
-
-@functools.lru_cache(maxsize=4096)
-def _script(c: str) -> str:
-    return _name(c).partition(" ")[0]
-
-
-def _is_latin(c: str) -> bool:
-    return c.isalpha() and (c.isascii() or _script(c) == "LATIN")
-
-
-@functools.lru_cache(maxsize=4096)
-def _is_foreign(c: str) -> bool:
-    """Whether `c` is of no script that is written among Latin letters. Phonetic letters and clicks are Latin
-    by name only."""
-    if c.isascii() or c in _SYMBOLS:
-        return False
-    if "\u01c0" <= c <= "\u01c3" or "\u0250" <= c <= "\u02af":
-        return True
-    is_letter = unicodedata.category(c) in ("Lu", "Ll", "Lt", "Lo") and c != "µ"
-    return (is_letter or c.isdecimal()) and _script(c) not in _COMPANIONS
-
-
-@functools.lru_cache(maxsize=4096)
-def _is_disguised(c: str) -> bool:
-    """Whether `c` is a Latin letter or a digit in another form: Python reads a name in either as the same."""
-    if c <= "\xff" or unicodedata.category(c) not in ("Lu", "Ll", "Lo", "Nl", "Nd"):
-        return False
-    plain = unicodedata.normalize("NFKC", c)
-    return plain.isascii() and plain.isalnum()

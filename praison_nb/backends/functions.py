@@ -3,6 +3,7 @@ the policy says so, run, and told to model and user."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
@@ -126,6 +127,8 @@ class Functions:
                 return ""
             case "ask":
                 digest = review.digest(tool.name, arguments)
+                # A long text takes a while to look at, and is remembered then.
+                await asyncio.to_thread(review.can_be_shown, tool.name, arguments)
                 tell(ApprovalAsked(call_id=call_id, digest=digest))
                 self._asking.add(call_id)
                 message = await self._verdict(call_id, digest)

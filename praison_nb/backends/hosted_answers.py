@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from .. import review
 from ..errors import PraisonError
 from ..events import ApprovalAnswered, ApprovalAsked, Notice, ToolFinished, ToolStarted
 from ..lend import ToolInterrupted
@@ -103,7 +104,9 @@ class Answers:
         return _result(use.id, STOPPED, True)
 
     async def _approve(self, use: Any) -> None:
-        digest = digest_of(use)
+        digest, call = digest_of(use), started(use)
+        # A long text takes a while to look at, and is remembered then.
+        await asyncio.to_thread(review.can_be_shown, call.name, call.arguments)
         self._turn.put(ApprovalAsked(call_id=use.id, digest=digest))
         message = await self._verdict(use.id, digest)
         self._settle(use.id)
