@@ -248,6 +248,43 @@ def test_a_page_loaded_again_shows_the_turn_as_it_is(lab: Server, page: Page) ->
     expect(view.get_by_role("button", name="Stop")).to_be_hidden()
 
 
+@pytest.mark.parametrize("opened", ["before the turn", "while it runs"])
+def test_a_second_tab_leaves_the_first_ones_output(
+    lab: Server, page: Page, browser: Browser, opened: str
+) -> None:
+    gate = f"tabs {opened}"
+    notebook = Notebook(page, lab, [f"a = counting({gate!r})", "%%agent -b a -s tabs\nGo", "1 + 1"])
+    notebook.run(2)
+    notebook.wait_idle(2)
+    notebook.save()
+    other = browser.new_page()
+    try:
+        if opened == "while it runs":
+            notebook.run(3)
+            expect(notebook.view(3)).to_contain_text("399")
+        other.goto(lab.address(notebook.name))
+        # The second tab has heard from the kernel, and so of the turn's widget where there is one.
+        other.wait_for_function(
+            "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.connectionStatus "
+            "=== 'connected'"
+        )
+        if opened == "before the turn":
+            notebook.run(3)
+            expect(notebook.view(3)).to_contain_text("399")
+        lab.open_gate(gate)
+        still = notebook.cell(3).locator(".jp-OutputArea")
+        expect(still).to_contain_text("399 end")
+        expect(still).to_contain_text("● idle")
+        # What the second tab has to say has come to the kernel before this is over.
+        notebook.run(4)
+        notebook.wait_idle(4)
+        expect(still).to_contain_text("399 end")
+        assert kinds(notebook, 3) == STILL
+        assert "399 end" in notebook.save().cells[3].outputs[0]["data"]["text/plain"]
+    finally:
+        other.close()
+
+
 def test_a_turn_ends_without_its_page(lab: Server, page: Page, browser: Browser) -> None:
     notebook = Notebook(page, lab, ["a = counting('away')", "%%agent -b a -s away --bg -o away\nGo", "away"])
     notebook.run(2)
