@@ -205,8 +205,8 @@ def patches(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[lis
         if old is None or (old["kind"], old["id"]) != (item["kind"], item["id"]):
             patches.append([index, item])
             continue
-        changed = {key: _patch(old[key], value) for key, value in item.items() if old[key] != value}
-        patches.append([index, changed])
+        names = [name for name in {**old, **item} if old.get(name) != item.get(name)]
+        patches.append([index, {name: _patch(old.get(name, ""), item.get(name, "")) for name in names}])
     return patches
 
 

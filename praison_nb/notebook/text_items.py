@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import plain
-from ..markdown import Budget, Growing
+from ..markdown import Budget, Growing, Shown
 from ..turn import Message, ToolCall, Turn
 
 
@@ -15,7 +15,7 @@ class TextItems:
 
     >>> from praison_nb.turn import Message, Turn
     >>> TextItems().of(Turn(items=(Message("m", ("*a*",)),)), lambda call: {})
-    [{'kind': 'text', 'id': 'm', 'done': '', 'tail': '<p><em>a</em></p>\n', 'rest': '', 'more': 0}]
+    [{'kind': 'text', 'id': 'm', 'tail': '<p><em>a</em></p>\n'}]
     """
 
     def __init__(self) -> None:
@@ -29,23 +29,27 @@ class TextItems:
             if isinstance(item, ToolCall):
                 items.append(tool_item(item))
                 continue
-            made, budget = self._item(item, item.id or str(index), budget, room)
+            made, budget = self._text(item, item.id or str(index), budget, room)
             room = max(0, room - len(item.text))
             items.append(made)
         return items
 
-    def _item(self, message: Message, key: str, budget: Budget, room: int) -> tuple[dict[str, Any], Budget]:
+    def _text(self, message: Message, key: str, budget: Budget, room: int) -> tuple[dict[str, Any], Budget]:
         before, growing = self._growing.get(key, (None, None))
         if growing is None or before != budget:
             growing = Growing(budget)
             self._growing[key] = budget, growing
         text = message.text
         shown = growing.show(text[:room])
-        item = {"kind": "text", "id": key, **shown._asdict(), "more": max(0, len(text) - room)}
-        return item, growing.budget
+        return _item(key, shown, max(0, len(text) - room)), growing.budget
 
 
 def text_item(text: str, key: str) -> dict[str, Any]:
     """A text that will not grow."""
-    shown = Growing().show(plain.shown(text))
-    return {"kind": "text", "id": key, **shown._asdict(), "more": 0}
+    return _item(key, Growing().show(plain.shown(text)), 0)
+
+
+def _item(key: str, shown: Shown, more: int) -> dict[str, Any]:
+    # What is empty is left out: a chat has thousands of them.
+    fields = {**shown._asdict(), "more": more}
+    return {"kind": "text", "id": key, **{name: value for name, value in fields.items() if value}}

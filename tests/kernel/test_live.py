@@ -164,7 +164,9 @@ def test_the_page_gets_only_what_is_new_and_the_whole_on_request(kernel: Kernel,
     kernel.run("b = formatted()")
     cell = kernel.begin("%%agent -b b -s whole\nGo")
     page = Page(kernel, cell)
-    state = page.wait_for(lambda s: s["items"] and s["items"][0]["tail"].endswith("= -1$</span></p>\n"))
+    state = page.wait_for(
+        lambda s: s["items"] and s["items"][0].get("tail", "").endswith("= -1$</span></p>\n")
+    )
     assert state["panel"]["words"] == "running" and state["panel"]["running"]
     page.send(kind="ready")
     kernel.read_until(lambda: "state" in cell.messages[-1]["content"].get("data", {}).get("content", {}))

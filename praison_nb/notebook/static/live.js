@@ -100,16 +100,16 @@ class TextView {
     this.shown = { done: "", tail: "" };
   }
 
-  update(item) {
-    if (!item.done.startsWith(this.shown.done)) {
+  update({ done = "", tail = "", rest = "", more = 0 }) {
+    if (!done.startsWith(this.shown.done)) {
       this.done.replaceChildren();
       this.shown.done = "";
     }
-    if (item.done !== this.shown.done) this.done.append(...safeNodes(item.done.slice(this.shown.done.length)));
-    if (item.tail !== this.shown.tail) this.tail.replaceChildren(...safeNodes(item.tail));
-    this.shown = { done: item.done, tail: item.tail };
-    setText(this.rest, item.rest);
-    setText(this.more, item.more ? `… ${item.more.toLocaleString("en-US")} more characters are in the Turn's text.` : "");
+    if (done !== this.shown.done) this.done.append(...safeNodes(done.slice(this.shown.done.length)));
+    if (tail !== this.shown.tail) this.tail.replaceChildren(...safeNodes(tail));
+    this.shown = { done, tail };
+    setText(this.rest, rest);
+    setText(this.more, more ? `… ${more.toLocaleString("en-US")} more characters are in the Turn's text.` : "");
   }
 }
 
