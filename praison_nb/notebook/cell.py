@@ -73,8 +73,8 @@ def reads_on(shell: Any) -> bool:
 
 def _begin(
     extension: Extension, arguments: Any, cell: str, *, goes_on: bool, blocks: bool
-) -> tuple[Run, Future[None]]:
-    """Start the turn and show it; the future is done when what stays of the turn is in the cell. Whatever may
+) -> tuple[Run, list[Future[None]]]:
+    """Start the turn and show it; the futures are done when what stays of it is in the cell. Whatever may
     be refused is looked at before anything is changed. The turn `goes_on` when its cell has ended, or the
     cell waits for it, and then no click arrives if it `blocks`."""
     shell, defaults, conversations = extension.shell, extension.magics, extension.conversations
@@ -96,7 +96,7 @@ def _begin(
     )
     in_terminal = not hasattr(shell, "kernel")
     give_budget(conversation.backend)
-    extension.take_up(conversation)
+    missed = extension.take_up(conversation)
     run: Run = conversations.begin(
         conversation,
         prompt,
@@ -107,10 +107,9 @@ def _begin(
         asker=None if goes_on or (not blocks and takes_clicks(shell, defaults.live)) else ask_by_input,
     )
     if not in_terminal:
-        return run, show(run, shell, defaults.live, background=goes_on, blocks=blocks).done
-    nothing: Future[None] = Future()
-    nothing.set_result(None)
-    return run, nothing
+        view = show(run, shell, defaults.live, background=goes_on, blocks=blocks)
+        return run, [view.done, *([missed[1]] if missed else [])]
+    return run, []
 
 
 @contextmanager
@@ -128,7 +127,7 @@ def _kept(shell: Any, run: Run, arguments: Any) -> Iterator[None]:
             shell.push({arguments.out: kept})
 
 
-async def _wait(extension: Extension, run: Run, shown: Future[None]) -> None:
+async def _wait(extension: Extension, run: Run, shown: list[Future[None]]) -> None:
     """Wait for the turn without blocking the kernel."""
     try:
         await run
@@ -137,7 +136,7 @@ async def _wait(extension: Extension, run: Run, shown: Future[None]) -> None:
     _raise_error(run)
 
 
-def _block(extension: Extension, run: Run, shown: Future[None]) -> None:
+def _block(extension: Extension, run: Run, shown: list[Future[None]]) -> None:
     """Wait for the turn on the caller's thread; in a terminal, write the text as it comes."""
     is_main = threading.current_thread() is threading.main_thread()
     with Interrupts().reach() if is_main else nullcontext():
@@ -152,9 +151,10 @@ def _block(extension: Extension, run: Run, shown: Future[None]) -> None:
     _raise_error(run)
 
 
-async def _settled(extension: Extension, shown: Future[None]) -> None:
+async def _settled(extension: Extension, shown: list[Future[None]]) -> None:
     """What a cell waits for when its turn is over, so that nothing is lost with the kernel."""
-    await asyncio.shield(asyncio.wrap_future(shown))
+    for each in shown:
+        await asyncio.shield(asyncio.wrap_future(each))
     await extension.conversations.settled()
 
 

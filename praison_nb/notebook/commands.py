@@ -126,8 +126,11 @@ def _resume(extension: Any, key: str) -> None:
         about += f" · {count} messages"
     name = conversation.name
     show(extension.shell, f"Session {name!r} ({about}) goes on with %%agent -s {name}.")
-    if (run := extension.take_up(conversation)) and not reads_on(extension.shell):
-        raise_for(run.wait())
+    if (missed := extension.take_up(conversation)) and not reads_on(extension.shell):
+        run, shown = missed
+        turn = run.wait()
+        shown.result()
+        raise_for(turn)
 
 
 def _show(extension: Any, rest: str) -> None:

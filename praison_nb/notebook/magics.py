@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+from concurrent.futures import Future
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -213,9 +214,10 @@ class Extension:
                 if not chain:
                     del completers[key]
 
-    def take_up(self, conversation: Any) -> Run | None:
+    def take_up(self, conversation: Any) -> tuple[Run, Future[None]] | None:
         """Take up again the turn that the last kernel did not see the end of, and show it before whatever the
-        cell does else; None where there is none. Where nobody reads on, nobody is there to allow a tool."""
+        cell does else; the future is done when what stays of it is in the cell. None where there is none.
+        Where nobody reads on, nobody is there to allow a tool."""
         from ..verdicts import ask_by_input
         from .cell import reads_on
 
@@ -226,10 +228,11 @@ class Extension:
         if hasattr(self.shell, "kernel"):
             from .display import show
 
-            show(run, self.shell, self.magics.live, background=True)
-        else:
-            sys.stdout.write(f"{run.wait()!r}\n")
-        return run
+            return run, show(run, self.shell, self.magics.live, background=True).done
+        sys.stdout.write(f"{run.wait()!r}\n")
+        nothing: Future[None] = Future()
+        nothing.set_result(None)
+        return run, nothing
 
     def backend(self, name: str | None) -> Any:
         """What -b means by a name, as `find_backend` has it; None without one. Raises ConfigError."""
