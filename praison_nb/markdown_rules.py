@@ -100,10 +100,18 @@ def page() -> Any:
 
         def fence(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
             # Its language is no class: some pages draw diagrams of what has one.
-            return f"<pre><code>{escape(tokens[index].content)}</code></pre>\n"
+            return f'<pre style="margin: 1em 2em"><code>{escape(tokens[index].content)}</code></pre>\n'
 
         def code_block(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
             return self.fence(tokens, index, options, env)
+
+        def td_open(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+            # JupyterLab has cells of tables stand to the right.
+            tokens[index].attrs.setdefault("style", "text-align:left")
+            return self.renderToken(tokens, index, options, env)
+
+        def th_open(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+            return self.td_open(tokens, index, options, env)
 
         def long(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
             return escape(tokens[index].content)

@@ -66,6 +66,7 @@ def shoot(browser: Browser, theme: str, name: str) -> None:
         picture(3, "done")
         notebook.run(4)
         expect(notebook.view(4)).to_contain_text("wants to run")
+        expect(notebook.view(4).get_by_role("button", name="Allow once")).to_be_enabled()
         picture(4, "asking")
         server.open_gate("failing")
         notebook.run(5)

@@ -112,8 +112,8 @@ class Elements(HTMLParser):
             f'<p><a href="http://p.example/x.png" class="pnb-picture" {LINK}>🖼 a &quot;b&quot;</a></p>',
         ),
         ("[![p](http://p.example)](http://a.example)", f'<p><a href="http://a.example" {LINK}>🖼 p</a></p>'),
-        ("```mermaid\nA[<b>]\n```", "<pre><code>A[&lt;b&gt;]\n</code></pre>"),
-        ("    code\n", "<pre><code>code\n</code></pre>"),
+        ("```mermaid\nA[<b>]\n```", '<pre style="margin: 1em 2em"><code>A[&lt;b&gt;]\n</code></pre>'),
+        ("    code\n", '<pre style="margin: 1em 2em"><code>code\n</code></pre>'),
         (
             "[a]: http://x.example\n\n[a]",
             f'<p>[a]: <a href="http://x.example" {LINK}>http://x.example</a></p>\n<p>[a]</p>',

@@ -8,7 +8,7 @@ const HASTY_MS = 500; // nobody has read a question sooner
 
 // All that the renderer in the kernel makes of Markdown; nothing else of an HTML text enters the page.
 const TAGS = new Set("a blockquote br code em h1 h2 h3 h4 h5 h6 hr li ol p pre s span strong table tbody td th thead tr ul".split(" "));
-const STYLES = new Set(["white-space: pre-wrap", "text-align:left", "text-align:center", "text-align:right"]);
+const STYLES = new Set(["white-space: pre-wrap", "margin: 1em 2em", "text-align:left", "text-align:center", "text-align:right"]);
 const CLASSES = new Set(["pnb-picture", "mathjax_process tex2jax_process"]);
 
 /** The address if a click on it can only open a page or a mail, else "". */
