@@ -36,7 +36,9 @@ LONG_TAIL = 800
 by an eighth, so that all of it together costs a multiple of its length."""
 
 # Only marked formulas are typeset, and what overflows (stacked accents, say) stays within the answer.
-_OPEN = '<div class="pnb-answer mathjax_ignore tex2jax_ignore" style="overflow-x: auto; overflow-y: hidden">'
+NO_FORMULAS = "mathjax_ignore tex2jax_ignore"
+"""Classes of an element in which a page typesets nothing but what is marked."""
+_OPEN = f'<div class="pnb-answer {NO_FORMULAS}" style="overflow-x: auto; overflow-y: hidden">'
 _AS_TEXT = '<p style="white-space: pre-wrap">{}</p>\n'
 
 
@@ -149,7 +151,7 @@ def _block_html(block: _Block, lines: list[str], budget: Budget) -> str:
     elements = sum(
         1 for token in _flat(block.tokens) if token.nesting >= 0 and token.type not in _NO_ELEMENTS
     )
-    if elements > budget.elements or any(token.level >= DEEP for token in block.tokens):
+    if elements > budget.elements or any(token.level >= DEEP for token in _flat(block.tokens)):
         return _AS_TEXT.format(escape("".join(lines[block.first_line : block.end_line]).rstrip()))
     budget.elements -= elements
     parser = _parser()

@@ -194,7 +194,8 @@ def below_html(turn: Turn, *, error: bool = False) -> str:
     if error and turn.error:
         border = f"border-left: 3px solid {COLOURS[Status.ERROR]}; padding: 4px 10px; margin: 6px 0"
         parts.append(f'<div style="{border}">{_safe(error_text(turn))}</div>')
-    return "".join(parts) + panel_html(turn)
+    # A sum of dollars is no formula.
+    return f'<div class="{markdown.NO_FORMULAS}">{"".join(parts)}{panel_html(turn)}</div>'
 
 
 def badge_html(status: Status, waiting: bool = False, activity: str = "") -> str:

@@ -54,4 +54,4 @@ def _still_said(kind: str, said: str | ToolCall) -> tuple[str, str]:
 
 def _asked(text: str) -> str:
     style = "border-left: 3px solid var(--jp-brand-color1, #1976d2); padding: 4px 10px; white-space: pre-wrap"
-    return f'<div style="{style}"><b>You</b> {escape(text)}</div>'
+    return f'<div class="{markdown.NO_FORMULAS}" style="{style}"><b>You</b> {escape(text)}</div>'

@@ -10,6 +10,7 @@ from html import escape
 
 from .. import plain, render, store
 from ..errors import ConfigError
+from ..markdown import NO_FORMULAS
 from ..store import Kept, Stored, StoreError
 from ..turn import Turn
 from ..usage.place import here
@@ -51,7 +52,7 @@ class Shown:
         line = plain.clean(self.line)
         style = f"font-size: 12px; color: {render.MUTED}"
         return {
-            "text/html": f'<div style="{style}">{escape(line)}</div>{self.html}',
+            "text/html": f'<div class="{NO_FORMULAS}" style="{style}">{escape(line)}</div>{self.html}',
             "text/plain": f"{line}\n\n{self.text}",
         }
 

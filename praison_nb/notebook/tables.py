@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from html import escape
 from typing import Any
 
-from .. import plain, render
+from .. import markdown, plain, render
 from ..session import Status
 
 Rows = Sequence[Sequence[str]]
@@ -42,7 +42,7 @@ def table(
     numbers = heads[1:] if numbers is None else numbers
     most = max(bars or [0.0]) or 1.0
     shares = None if bars is None else [each / most for each in bars]
-    small = f'style="font-size: 12px; color: {render.MUTED}; white-space: pre-wrap"'
+    small = f'class="{markdown.NO_FORMULAS}" style="font-size: 12px; color: {render.MUTED}; white-space: pre-wrap"'
     said = "".join(f"<div {small}>{escape(plain.clean(note))}</div>" for note in notes)
     lines = [as_text(heads, rows, numbers, shares), *map(plain.clean, notes)]
     html = as_html(heads, rows, numbers, shares)
@@ -87,7 +87,8 @@ def as_html(
     bars = [""] * len(rows) if shares is None else map(_bar, shares)
     head = line("th", heads, "" if shares is None else "<th></th>")
     body = "".join(line("td", row, bar) for row, bar in zip(rows, bars, strict=True))
-    return f'<table style="{style}"><thead>{head}</thead><tbody>{body}</tbody></table>'
+    rows_html = f"<thead>{head}</thead><tbody>{body}</tbody>"
+    return f'<table class="{markdown.NO_FORMULAS}" style="{style}">{rows_html}</table>'
 
 
 def _bar(share: float) -> str:
