@@ -42,7 +42,8 @@ def table(
     numbers = heads[1:] if numbers is None else numbers
     most = max(bars or [0.0]) or 1.0
     shares = None if bars is None else [each / most for each in bars]
-    small = f'class="{markdown.NO_FORMULAS}" style="font-size: 12px; color: {render.MUTED}; white-space: pre-wrap"'
+    style = f"font-size: 12px; color: {render.MUTED}; white-space: pre-wrap"
+    small = f'class="{markdown.NO_FORMULAS}" style="{style}"'
     said = "".join(f"<div {small}>{escape(plain.clean(note))}</div>" for note in notes)
     lines = [as_text(heads, rows, numbers, shares), *map(plain.clean, notes)]
     html = as_html(heads, rows, numbers, shares)
