@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export JUPYTER_PREFER_ENV_PATH = 1
 
-.PHONY: lab demo test check bench screenshots hosted-demo constraints clean
+.PHONY: lab demo test test-all check bench security-table screenshots hosted-demo constraints clean
 
 # Open JupyterLab on the quickstart. In a container, where one is root, Jupyter wants to be told that this is meant.
 LAB_OPTIONS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
@@ -21,6 +21,10 @@ test: .venv/ready-test check
 	$(BIN)/python -m pytest -q -m browser
 	node --test tests/js/
 
+# And what takes too long for every run.
+test-all: test
+	$(BIN)/python -m pytest -q -m slow
+
 check: .venv/ready-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -29,6 +33,10 @@ check: .venv/ready-test
 # What the README's figures come from.
 bench: .venv/ready-test
 	for bench in tests/bench/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+
+# How busy texts of all kinds keep a page: the table of docs/security.md.
+security-table: .venv/ready-test
+	$(BIN)/python tests/bench/bench_busy.py
 
 # Pictures of what a cell shows, in docs/screenshots.
 screenshots: .venv/ready-test

@@ -32,6 +32,7 @@ CHROMIUM = [
     "--disable-sync",
     "--no-first-run",
 ]
+KERNELSPEC = {"name": "python3", "display_name": "Python 3", "language": "python"}
 SETTINGS = {
     "@jupyterlab/apputils-extension/notification": {"checkForUpdates": False, "fetchNews": "false"},
     "@jupyterlab/docmanager-extension/plugin": {"autosave": False},
@@ -52,10 +53,13 @@ class Server:
         app: str = "jupyterlab",
         theme: str = "JupyterLab Light",
         path: tuple[str, ...] = (),
+        settings: dict[str, dict[str, Any]] | None = None,
+        options: tuple[str, ...] = (),
     ) -> None:
-        self.folder, self.app, self._path = folder, app, path
+        self.folder, self.app, self._path, self._options = folder, app, path, options
         self.notebooks, self.gates = folder / "notebooks", folder / "gates"
         self._settings = {**SETTINGS, "@jupyterlab/apputils-extension/themes": {"theme": theme}}
+        self._settings |= settings or {}
 
     def __enter__(self) -> Self:
         for name in ("notebooks", "gates", "runtime", "config", "data", "home"):
@@ -85,6 +89,7 @@ class Server:
             f"--ServerApp.root_dir={self.notebooks}",
             "--expose-app-in-browser",
             "--LabApp.extension_manager=readonly",
+            *self._options,
         ]
         log = (self.folder / "server.log").open("w")
         self._process = subprocess.Popen(
@@ -132,18 +137,15 @@ class Server:
 
     def write(self, name: str, cells: list[str]) -> None:
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-        notebook.metadata["kernelspec"] = {
-            "name": "python3",
-            "display_name": "Python 3",
-            "language": "python",
-        }
+        notebook.metadata["kernelspec"] = KERNELSPEC
         nbformat.write(notebook, self.notebooks / name)
 
     def read(self, name: str) -> Any:
         return nbformat.read(self.notebooks / name, as_version=4)
 
-    def address(self, name: str) -> str:
-        path = "lab/tree" if self.app == "jupyterlab" else "notebooks"
+    def address(self, name: str, app: str = "") -> str:
+        """Where the notebook opens, in `app` if not in the one that was started; each serves both."""
+        path = "lab/tree" if (app or self.app) == "jupyterlab" else "notebooks"
         # `reset`: no tabs of earlier tests.
         return f"{self.url}{path}/{name}?token={TOKEN}&reset"
 
@@ -151,19 +153,19 @@ class Server:
 class Notebook:
     """A notebook in a page."""
 
-    def __init__(self, page: Page, server: Server, cells: list[str]) -> None:
+    def __init__(self, page: Page, server: Server, cells: list[str], app: str = "") -> None:
         server.end_kernels()
         self.page, self.server, self.name = page, server, f"{uuid.uuid4().hex[:8]}.ipynb"
         name = self.name
         page.set_default_timeout(PATIENCE_MS)
         server.write(name, ["from browser.scenarios import *", "%load_ext praison_nb", *cells])
-        self.open()
+        self.open(app)
         self.run(0)
         self.run(1)
         self.wait_idle(1)
 
-    def open(self) -> None:
-        self.page.goto(self.server.address(self.name))
+    def open(self, app: str = "") -> None:
+        self.page.goto(self.server.address(self.name, app))
         self.page.wait_for_function("window.jupyterapp && window.jupyterapp.shell.currentWidget")
         self.page.wait_for_function(
             "() => { const s = jupyterapp.shell.currentWidget.sessionContext; "

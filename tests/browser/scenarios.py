@@ -60,13 +60,13 @@ $e^{i\\pi} = -1$
 """
 
 
-def hold(name: str) -> Callable[[Run], Awaitable[None]]:
-    """A step that waits for the test."""
+def hold(name: str, seconds: float = 0.02) -> Callable[[Run], Awaitable[None]]:
+    """A step that waits for the test, and looks that often."""
 
     async def wait(run: Run) -> None:
         # Another process opens it: there is no event to wait for.
         while not (GATES / name).exists():  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(seconds)
 
     return wait
 

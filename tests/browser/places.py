@@ -1,0 +1,275 @@
+"""Where a text of a model is shown, and what it does there though nobody clicks.
+
+    with Watch(browser, server, pages) as watch:
+        for harm in watch.harms({0: aimed("<img src=@url@>", 0, listener.url)}):
+            print(harm)
+
+The places: JupyterLab while the turn runs ("live"), when it is over ("still"), and saved and opened again;
+Notebook 7 likewise; nbconvert's pages of that notebook.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+from playwright.sync_api import Browser, BrowserContext, Error, Page, Request
+
+from browser.hostile_random import MARK
+from browser.hostile_turns import SHOWN
+from browser.lab import Notebook, Server
+from browser.pages import TEMPLATES, Pages
+
+SETTINGS = {
+    # All outputs and all cells of a long notebook are in the page, as for somebody who scrolls through it.
+    "@jupyterlab/notebook-extension/tracker": {"maxNumberOutputs": 1_000_000, "windowingMode": "none"},
+}
+OPTIONS = (
+    "--JupyterNotebookApp.expose_app_in_browser=True",
+    # Many turns that begin and end at the same time.
+    "--ZMQChannelsWebsocketConnection.iopub_msg_rate_limit=1000000",
+    "--ZMQChannelsWebsocketConnection.iopub_data_rate_limit=1000000000",
+)
+APPS = ("jupyterlab", "notebook")
+ALONE_IN = "jupyterlab"
+"""Where each text is shown alone too, when its turn is over, and so in nbconvert's pages."""
+IN_APPS = tuple(f"{app} {state}" for app in APPS for state in ("live", "still", "reopened"))
+PLACES = (*IN_APPS, *TEMPLATES)
+DRAWN = (Path(__file__).parent / "drawn.js").read_text()
+FROZEN_SECONDS = 60.0
+"""A page that has not shown all its texts at a place after so long is frozen by one of them."""
+
+
+@dataclass(frozen=True)
+class Harm:
+    """What text `number` did at a place: it "ran", "fetched", has "drawn" what it must not, or the page
+    "crashed" or "froze", or "was not converted". The number is None where nothing tells which text it was."""
+
+    place: str
+    number: int | None
+    kind: str
+    detail: str = ""
+
+
+class Broken(Exception):
+    """The page is of no more use."""
+
+
+class Deadline:
+    """Ends the pages' processes when a place takes too long: a frozen page answers nobody, not even to
+    time-outs."""
+
+    def __init__(self, browser: Browser) -> None:
+        session = browser.new_browser_cdp_session()
+        processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
+        session.detach()
+        self._browser = psutil.Process(next(each["id"] for each in processes if each["type"] == "browser"))
+        self._timer: threading.Timer | None = None
+        self.passed = False
+
+    def set(self) -> None:
+        """Begin to count."""
+        self.cancel()
+        self.passed = False
+        self._timer = threading.Timer(FROZEN_SECONDS, self._end)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _end(self) -> None:
+        self.passed = True
+        for process in self._browser.children(recursive=True):
+            if "--type=renderer" in process.cmdline():
+                process.kill()
+
+
+class Watch:
+    """Shows texts at all places and notes what they do. Its kernels and pages end with the `with`."""
+
+    def __init__(
+        self, browser: Browser, server: Server, pages: Pages, places: Iterable[str] = PLACES
+    ) -> None:
+        self._browser, self._server, self._pages = browser, server, pages
+        self._places = tuple(places)
+        self._place = ""
+        self._found: dict[tuple[Any, ...], Harm] = {}
+
+    def __enter__(self) -> Self:
+        self._context = self._new_context()
+        self._deadline = Deadline(self._browser)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._deadline.cancel()
+        self._context.close()
+
+    def harms(self, texts: dict[int, str]) -> list[Harm]:
+        """What the texts do. Where they end the page, halves of them are shown until it is clear which."""
+        self._found = {}
+        self._search(texts)
+        return list(self._found.values())
+
+    def harms_of_pages(self, document: Any) -> list[Harm]:
+        """What a notebook's outputs do in nbconvert's pages."""
+        self._found = {}
+        self._open = set()
+        self._show_pages(self._context.new_page(), document)
+        self._deadline.cancel()
+        return list(self._found.values())
+
+    def _search(self, texts: dict[int, str]) -> None:
+        try:
+            self._show(texts)
+        except Broken as broken:
+            if len(texts) == 1:
+                self._note(next(iter(texts)), str(broken))
+                return
+            numbers, before = list(texts), len(self._found)
+            for half in (numbers[: len(numbers) // 2], numbers[len(numbers) // 2 :]):
+                self._search({number: texts[number] for number in half})
+            if len(self._found) == before:
+                self._note(None, str(broken), f"{len(texts)} texts together")
+
+    def _show(self, texts: dict[int, str]) -> None:
+        crashes: list[Page] = []
+        page = self._context.new_page()
+        page.on("crash", lambda page: crashes.append(page))
+        self._open: set[Request] = set()
+        try:
+            self._show_in(page, texts)
+        except Error as error:
+            if not crashes and not self._deadline.passed:
+                raise
+            self._context.close()
+            self._context = self._new_context()
+            raise Broken("froze" if self._deadline.passed else "crashed") from error
+        finally:
+            self._deadline.cancel()
+        page.close()
+
+    def _show_in(self, page: Page, texts: dict[int, str]) -> None:
+        document = None
+        for app in APPS:
+            if any(place.startswith(app) for place in self._places):
+                made = self._show_in_app(page, app, texts)
+                document = document or made
+        if document is not None:
+            self._show_pages(page, document)
+
+    def _show_pages(self, page: Page, document: Any) -> None:
+        for template in TEMPLATES:
+            if template not in self._places:
+                continue
+            self._enter(template)
+            try:
+                address = self._pages.publish(template, document)
+            except RecursionError as error:
+                raise Broken("was not converted") from error
+            page.goto(address)
+            page.wait_for_function(
+                "document.readyState === 'complete' && (!window.MathJax || MathJax.isReady)"
+            )
+            page.evaluate("() => window.MathJax && new Promise(r => MathJax.Hub.Queue(r))")
+            self._settle(page)
+            self._look(page, ".jp-OutputArea-output, .output_area, .aria-status")
+
+    def _show_in_app(self, page: Page, app: str, texts: dict[int, str]) -> Any:
+        name = uuid.uuid4().hex[:8]
+        (self._server.notebooks / f"{name}.json").write_text(json.dumps(list(texts.items())))
+        self._enter(f"{app} live")
+        setup = "from browser.hostile_turns import show, keep\n%config AgentMagics.keep_history = False"
+        cells = [setup, f"show('{name}.json', '{name}')", f"keep('{name}.json')"]
+        notebook = Notebook(page, self._server, cells, app=app)
+        page.set_default_timeout(0)
+        for index in (2, 3):
+            notebook.run(index)
+            notebook.wait_idle(index)
+        page.wait_for_function(
+            "([words, n]) => document.querySelector('.jp-Notebook').textContent.split(words).length > n",
+            arg=[SHOWN, len(texts)],
+            polling=200,
+        )
+        self._settle(page)
+        self._look(page, ".pnb")
+        self._enter(f"{app} still")
+        self._server.open_gate(name)
+        if app == ALONE_IN:
+            notebook.run(4)
+            notebook.wait_idle(4)
+        is_still(page)
+        self._settle(page)
+        self._look(page, ".jp-OutputArea-output")
+        document = notebook.save()
+        self._enter(f"{app} reopened")
+        page.goto("about:blank")
+        notebook.open(app)
+        self._settle(page)
+        self._look(page, ".jp-OutputArea-output")
+        page.goto("about:blank")
+        self._server.end_kernels()
+        return document
+
+    def _settle(self, page: Page) -> None:
+        """Until the page has nothing to do and nothing to load, and that twice in a row."""
+        calm = 0
+        while calm < 2:
+            settle(page)
+            calm = 0 if self._open else calm + 1
+
+    def _look(self, page: Page, roots: str) -> None:
+        page.evaluate("document.querySelectorAll('.jp-Cell details').forEach(d => { d.open = true; })")
+        for number, words in page.evaluate(DRAWN, roots):
+            self._note(number, "drawn", words)
+        self._settle(page)
+
+    def _new_context(self) -> BrowserContext:
+        context = self._browser.new_context(viewport={"width": 1200, "height": 900}, reduced_motion="reduce")
+        context.expose_function("ran", lambda number=None: self._note(number, "ran"))
+        context.on("request", self._requested)
+        for event in ("requestfinished", "requestfailed"):
+            context.on(event, self._answered)
+        return context
+
+    def _requested(self, request: Request) -> None:
+        if match := MARK.search(request.url):
+            self._note(int(match[1] or match[2]), "fetched", request.url)
+        if not request.url.startswith(("data:", "blob:")):
+            self._open.add(request)
+
+    def _answered(self, request: Request) -> None:
+        self._open.discard(request)
+
+    def _enter(self, place: str) -> None:
+        self._place = place
+        self._deadline.set()
+
+    def _note(self, number: int | None, kind: str, detail: str = "") -> None:
+        harm = Harm(self._place, number, kind, detail)
+        self._found.setdefault((self._place, number, kind), harm)
+
+
+def is_still(page: Page) -> None:
+    """Wait until no live view is in the page or its document."""
+    page.wait_for_function(
+        "() => !document.querySelector('.pnb') && "
+        "jupyterapp.shell.currentWidget.content.widgets.every(cell => (cell.model.outputs?.toJSON() ?? [])"
+        ".every(output => !output.data?.['application/vnd.jupyter.widget-view+json']))",
+        polling=200,
+    )
+
+
+def settle(page: Page) -> None:
+    """Wait until the page has nothing to do."""
+    page.evaluate(
+        "() => new Promise(r => requestIdleCallback(() => setTimeout(() => requestIdleCallback(r, "
+        "{timeout: 5000}), 20), {timeout: 5000}))"
+    )

@@ -1,0 +1,81 @@
+"""No text costs a page more than its length. The whole table is `make security-table`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Error, Page
+
+from browser.busy import KINDS, STATES, Stopwatch
+from browser.lab import Server
+from browser.places import OPTIONS, SETTINGS, Deadline
+
+pytestmark = pytest.mark.browser
+SECONDS = 0.2
+"""Of busy page, for 20,000 characters of any text."""
+GROWTH = 2.3
+"""For twice the text."""
+NOISE_SECONDS = 0.06
+"""By which the opening of one and the same notebook differs."""
+TRIES = 3
+
+
+def growth(stopwatch: Stopwatch, kind: str) -> dict[str, tuple[float, float]]:
+    """For each state the best of some tries with 20,000 and with 40,000 characters."""
+    once = {state: float("inf") for state in STATES}
+    twice = dict(once)
+    for _ in range(TRIES):
+        for size, best in ((20_000, once), (40_000, twice)):
+            for state, busy in stopwatch.measure(KINDS[kind](size)).items():
+                best[state] = min(best[state], busy.total)
+        if not excessive(once, twice):
+            break
+    return {state: (once[state], twice[state]) for state in STATES}
+
+
+def excessive(once: dict[str, float], twice: dict[str, float]) -> dict[str, tuple[float, float]]:
+    """The states that take too long, or grow too fast."""
+    return {
+        state: (once[state], twice[state])
+        for state in STATES
+        if once[state] > SECONDS or twice[state] > GROWTH * once[state] + NOISE_SECONDS
+    }
+
+
+def slow_states(page: Page, server: Server, deadline: Deadline, kinds: list[str]) -> dict[str, object]:
+    """By kind, what is excessive; the kind that ended the page is the last one."""
+    slow: dict[str, object] = {}
+    stopwatch = Stopwatch(page, server, deadline, pieces=4)
+    for kind in kinds:
+        try:
+            measured = growth(stopwatch, kind)
+        except Error:
+            slow[kind] = "frozen" if deadline.passed else "crashed"
+            break
+        once, twice = ({state: pair[n] for state, pair in measured.items()} for n in (0, 1))
+        if bad := excessive(once, twice):
+            slow[kind] = bad
+    deadline.cancel()
+    return slow
+
+
+@pytest.fixture
+def timed_lab(tmp_path: Path) -> Iterator[Server]:
+    with Server(tmp_path, settings=SETTINGS, options=OPTIONS) as server:
+        yield server
+
+
+def test_twice_the_text_takes_twice_the_time(browser: Browser, page: Page, timed_lab: Server) -> None:
+    kinds = ["stars", "wide head, short rows", "formulas", "brackets", "prose"]
+    assert slow_states(page, timed_lab, Deadline(browser), kinds) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("kind", KINDS)
+def test_twice_any_text_takes_twice_the_time(
+    browser: Browser, page: Page, timed_lab: Server, kind: str
+) -> None:
+    assert slow_states(page, timed_lab, Deadline(browser), [kind]) == {}
