@@ -2,14 +2,14 @@ r"""Formulas in Markdown: `$…$`, `$$…$$`, `\(…\)`, `\[…\]`. They stay Te
 MathJax (JupyterLab's, or that of nbconvert's pages) typesets; around it nothing is, so $5 and $6 are prices.
 
 >>> from praison_nb.markdown import to_html
->>> "$x^2$</span> costs $5 or $6" in to_html("$x^2$ costs $5 or $6")
-True
+>>> to_html("$x^2$ costs $5 or $6").count("_process")
+2
 """
 
 from __future__ import annotations
 
+import html
 import re
-from html import escape
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -39,6 +39,32 @@ _NESTING = re.compile(
 _IN_DOLLARS = re.compile(r"\$(?![\s$])((?:[^$\\]|\\.)+)(?<!\s)\$(?!\d)", re.DOTALL)
 
 
+_DELIMITER = re.compile(r"\$|\\(?=[(\[]|begin)")
+_MOST_DELIMITERS = 50
+
+
+def escape(text: str) -> str:
+    """`text` as HTML in which nothing is a formula, wherever a page copies the text to: the slides of
+    nbconvert have a line for screen readers that their MathJax typesets too.
+
+    >>> escape("a < $5")
+    'a &lt; <span aria-hidden="true">$</span><span role="img" aria-label="$"></span>5'
+    """
+    if delimiters(text) > _MOST_DELIMITERS:
+        return f'<span aria-hidden="true">{html.escape(text)}</span>'
+    return _DELIMITER.sub(
+        lambda match: _HIDDEN_DOLLAR if match[0] == "$" else "<span>\\</span>", html.escape(text)
+    )
+
+
+_HIDDEN_DOLLAR = '<span aria-hidden="true">$</span><span role="img" aria-label="$"></span>'
+
+
+def delimiters(text: str) -> int:
+    """How many signs of formulas there are in `text`, each of which costs an element or two."""
+    return text.count("$") + text.count("\\(") + text.count("\\[") + text.count("\\begin")
+
+
 class Budget(Protocol):
     """What an answer may still cost the page: characters of TeX, and PRICE for each formula."""
 
@@ -52,12 +78,12 @@ def to_html(tex: str, budget: Budget) -> str:
     >>> to_html("$a<b$", Budget())
     '<span class="mathjax_process tex2jax_process">$a&lt;b$</span>'
     >>> to_html(r"$\def\x{y}$", Budget())
-    '<code>$\\def\\x{y}$</code>'
+    '<code><span ...>$</span>...</code>'
     """
     if len(tex) > min(LONG, budget.tex - PRICE) or _HARMFUL.search(tex) or _depth(tex) > DEEP:
         return f"<code>{escape(tex)}</code>"
     budget.tex -= len(tex) + PRICE
-    return f'<span class="mathjax_process tex2jax_process">{escape(tex)}</span>'
+    return f'<span class="mathjax_process tex2jax_process">{html.escape(tex)}</span>'
 
 
 def _depth(tex: str) -> int:

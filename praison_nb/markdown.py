@@ -15,22 +15,26 @@ import functools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
+from . import formulas
 from .plain import clean
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-MOST_ELEMENTS = 4000
-"""Elements of one answer; a block that would need more is shown as text. A page lays out some 50 in a ms."""
-MOST_TEX = 4000
+MOST_ELEMENTS = 3000
+"""Elements of one answer; from the block on that would need more it is text. A page lays out 50 in a ms."""
+MOST_TEX = 2000
 """What of one answer is typeset: characters of TeX, and ten for each formula. The rest is shown as code.
 MathJax takes some 40 µs for one."""
 DEEP = 16
 """Levels of quotes and lists."""
+LONG_BLOCK = 50_000
+"""Characters of one paragraph, list, table or piece of code."""
+WINDOW = 200
+"""Lines that are parsed together."""
 LONG_TAIL = 800
 """A block that is still being written and has more parts than this is formatted anew only when it has grown
 by an eighth, so that all of it together costs a multiple of its length."""
@@ -42,10 +46,18 @@ _OPEN = f'<div class="pnb-answer {NO_FORMULAS}" style="overflow-x: auto; overflo
 _AS_TEXT = '<p style="white-space: pre-wrap">{}</p>\n'
 
 
-def to_html(source: str) -> str:
-    """The Markdown `source` as HTML, "" of nothing."""
-    lines, budget = _lines(clean(source)), Budget()
-    made = "".join(_block_html(block, lines, budget) for block in _blocks(lines))
+def to_html(*sources: str) -> str:
+    """The Markdown of an answer's messages as HTML, "" of nothing. Each message stands for itself."""
+    budget, made = Budget(), ""
+    for source in sources:
+        growing = Growing(budget)
+        shown = growing.show(source)
+        made += (
+            shown.done
+            + shown.tail
+            + (_AS_TEXT.format(formulas.escape(shown.rest.strip("\n"))) if shown.rest else "")
+        )
+        budget = growing.budget
     return f"{_OPEN}{made}</div>" if made else ""
 
 
@@ -90,10 +102,12 @@ class Growing:
         self._done = ""
         self._end = 0
         """Where in the source the blocks end that are done."""
-        self._formatted = 0
-        """How much after that is in the tail."""
+        self._is_text = False
+        """Whether what follows is too much for blocks, and stays text."""
         self._tail = ""
-        self._parts = 0
+        self._formatted = 0
+        """How much of the source after the end is in the tail."""
+        self._work = 0
         """How much work the tail is."""
 
     def show(self, text: str) -> Shown:
@@ -103,23 +117,55 @@ class Growing:
         elif len(text) > len(self._text):
             self._source += clean(text[len(self._text) :])
             self._text = text
-        unfinished = len(self._source) - self._end
-        if unfinished - self._formatted > (self._formatted // 8 if self._parts > LONG_TAIL else 0):
-            self._format()
+        more = len(self._source) - self._end - self._formatted
+        if not self._is_text and more > (self._formatted // 8 if self._work > LONG_TAIL else 0):
+            self._finish_blocks()
+            self._format_tail()
         return Shown(self._done, self._tail, self._source[self._end + self._formatted :])
 
-    def _format(self) -> None:
-        # A line that has only begun may turn out to belong to the block before it.
+    def _finish_blocks(self) -> None:
+        """Render the blocks that are whole, some lines at a time: what is too much is known before all of it
+        is parsed. A line that has only begun may turn out to belong to the block before it."""
         lines = _lines(self._source[self._end : self._source.rfind("\n") + 1])
-        *whole, last = _blocks(lines) or [_Block(0, 0, [])]
-        self._done += "".join(_block_html(block, lines, self._budget) for block in whole)
-        self._end += len("".join(lines[: last.first_line]))
-        tail = _lines(self._source[self._end :])
-        blocks = _blocks(tail)
+        first, count = 0, WINDOW
+        while first < len(lines) and not self._is_text:
+            window = lines[first : first + count]
+            is_last = first + count >= len(lines)
+            blocks = _blocks(window)
+            held = _open_formula(window)
+            whole = [block for block in blocks[:-1] if block.end_line <= held]
+            if not whole and not is_last:
+                # A block that is longer than the window, or nothing but empty lines.
+                self._is_text = bool(blocks) and not self._fits(blocks[0], "".join(window))
+                count *= 2
+                continue
+            for block in whole:
+                if not self._fits(block, "".join(window[block.first_line : block.end_line])):
+                    self._is_text = True
+                    break
+                self._done += _block_html(block, window, self._budget)
+                first_left = block.end_line
+            if not whole:
+                break
+            first_left = whole[-1].end_line if not self._is_text else block.first_line
+            self._end += len("".join(window[:first_left]))
+            first, count = first + first_left, WINDOW
+
+    def _format_tail(self) -> None:
+        tail = self._source[self._end :]
+        lines = _lines(tail)
+        blocks = [] if self._is_text else _blocks(lines)
+        self._is_text = self._is_text or not all(self._fits(block, tail) for block in blocks)
         self.budget = replace(self._budget)
-        self._tail = "".join(_block_html(block, tail, self.budget) for block in blocks)
-        self._formatted = len(self._source) - self._end
-        self._parts = sum(len(block.tokens) for block in blocks) + self._formatted // 10
+        if self._is_text:
+            self.budget.elements = 0
+            blocks = []
+        self._tail = "".join(_block_html(block, lines, self.budget) for block in blocks)
+        self._formatted = 0 if self._is_text else len(tail)
+        self._work = sum(len(block.tokens) for block in blocks) + len(lines) + len(tail) // 10
+
+    def _fits(self, block: _Block, text: str) -> bool:
+        return len(text) <= LONG_BLOCK and _elements(block) <= self._budget.elements
 
 
 class _Block(NamedTuple):
@@ -148,17 +194,41 @@ def _blocks(lines: list[str]) -> list[_Block]:
 
 
 def _block_html(block: _Block, lines: list[str], budget: Budget) -> str:
-    elements = sum(
-        1 for token in _flat(block.tokens) if token.nesting >= 0 and token.type not in _NO_ELEMENTS
-    )
-    if elements > budget.elements or any(token.level >= DEEP for token in _flat(block.tokens)):
-        return _AS_TEXT.format(escape("".join(lines[block.first_line : block.end_line]).rstrip()))
-    budget.elements -= elements
+    budget.elements -= _elements(block)
+    if any(token.level >= DEEP for token in _flat(block.tokens)):
+        return _AS_TEXT.format(formulas.escape("".join(lines[block.first_line : block.end_line]).strip("\n")))
     parser = _parser()
     return str(parser.renderer.render(block.tokens, parser.options, {"budget": budget}))
 
 
+def _elements(block: _Block) -> int:
+    count = 0
+    for token in _flat(block.tokens):
+        count += token.nesting >= 0 and token.type not in _NO_ELEMENTS
+        if token.type not in _FORMULAS_AND_THEIR_TEXT:
+            count += min(formulas.delimiters(token.content), 50) * 2
+    return count
+
+
+def _open_formula(lines: list[str]) -> int:
+    """The line with which a formula begins that may end in a later line; how many lines there are without
+    one."""
+    begin, closed = len(lines), ""
+    for number, line in enumerate(lines):
+        text = line.rstrip()
+        if begin < len(lines):
+            if not text or text.endswith(closed):
+                begin = len(lines)
+        elif match := _FORMULA_BEGINS.match(text):
+            closed = "$$" if match[1] == "$$" else "\\]"
+            if not match[2].endswith(closed):
+                begin = number
+    return begin
+
+
+_FORMULA_BEGINS = re.compile(r"[\s>]*(?:[-*+]|\d{1,9}[.)])?\s*(\$\$|\\\[)(.*)", re.DOTALL)
 _NO_ELEMENTS = ("text", "inline", "softbreak")
+_FORMULAS_AND_THEIR_TEXT = ("formula", "formula_block", "inline")
 
 
 def _flat(tokens: Sequence[Token]) -> Iterator[Token]:
@@ -171,7 +241,7 @@ def _flat(tokens: Sequence[Token]) -> Iterator[Token]:
 def _parser() -> MarkdownIt:
     from markdown_it import MarkdownIt
 
-    from . import formulas, markdown_rules
+    from . import markdown_rules
 
     parser = MarkdownIt(
         "commonmark", {"html": False, "maxNesting": DEEP + 4}, renderer_cls=markdown_rules.page()

@@ -100,7 +100,9 @@ def page() -> Any:
 
         def fence(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
             # Its language is no class: some pages draw diagrams of what has one.
-            return f'<pre style="margin: 1em 2em"><code>{escape(tokens[index].content)}</code></pre>\n'
+            return (
+                f'<pre style="margin: 1em 2em"><code>{formulas.escape(tokens[index].content)}</code></pre>\n'
+            )
 
         def code_block(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
             return self.fence(tokens, index, options, env)
@@ -114,18 +116,22 @@ def page() -> Any:
             return self.td_open(tokens, index, options, env)
 
         def long(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
-            return escape(tokens[index].content)
+            return formulas.escape(tokens[index].content)
+
+        def code_inline(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
+            return f"<code>{formulas.escape(tokens[index].content)}</code>"
 
         def text(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
             content = tokens[index].content
             if "://" not in content or env.get("in_link"):
-                return escape(content)
+                return formulas.escape(content)
             parts, end = [], 0
             for match in _BARE_ADDRESS.finditer(content):
                 if is_safe_address(match[0]):
-                    parts += [escape(content[end : match.start()]), _link(match[0]), escape(match[0]), "</a>"]
+                    words = formulas.escape(match[0])
+                    parts += [formulas.escape(content[end : match.start()]), _link(match[0]), words, "</a>"]
                     end = match.end()
-            return "".join([*parts, escape(content[end:])])
+            return "".join([*parts, formulas.escape(content[end:])])
 
         def link_open(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
             env["in_link"] = True
@@ -137,7 +143,7 @@ def page() -> Any:
 
         def image(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
             address = str(tokens[index].attrGet("src"))
-            words = escape(f"🖼 {tokens[index].content or address}")
+            words = formulas.escape(f"🖼 {tokens[index].content or address}")
             return words if env.get("in_link") else f"{_link(address, 'pnb-picture')}{words}</a>"
 
     return Page

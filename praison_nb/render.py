@@ -10,7 +10,7 @@ from decimal import Decimal
 from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
-from . import markdown, plain, review
+from . import formulas, markdown, plain, review
 from .session import Status, Usage
 
 if TYPE_CHECKING:
@@ -182,7 +182,21 @@ def arguments(call: ToolCall) -> str:
 
 def html(turn: Turn) -> str:
     """The whole turn as still HTML."""
-    return markdown.to_html(plain.shown(turn.text)) + below_html(turn, error=True)
+    return answer_html(turn) + below_html(turn, error=True)
+
+
+def answer_html(turn: Turn) -> str:
+    """The answer as still HTML, "" where there is none; of a very long one its beginning."""
+    from .turn import Message
+
+    texts, room = [], plain.SHOWN_CHARACTERS
+    for item in turn.items:
+        if isinstance(item, Message) and item.text:
+            texts.append(item.text[: max(0, room)])
+            room -= len(item.text)
+    if room < 0:
+        texts.append(f"… {-room:,} more characters are in the Turn's text.")
+    return markdown.to_html(*texts)
 
 
 def below_html(turn: Turn, *, error: bool = False) -> str:
@@ -221,7 +235,7 @@ def panel_html(turn: Turn) -> str:
 
 
 def _fact_html(fact: Fact) -> str:
-    title = f' title="{_safe(fact.title)}"' if fact.title else ""
+    title = f' title="{escape(plain.clean(fact.title))}"' if fact.title else ""
     strong = f'<b style="color: {TEXT}; font-weight: 600">{_safe(fact.strong)}</b>' if fact.strong else ""
     style = "white-space: nowrap; margin-left: 8px"
     return f'<span style="{style}"{title}>{_safe(fact.before)}{strong}{_safe(fact.after)}</span>'
@@ -236,4 +250,4 @@ def folded(line: str, *boxes: str) -> str:
 
 
 def _safe(text: str) -> str:
-    return escape(plain.clean(text))
+    return formulas.escape(plain.clean(text))

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from .magics import Extension
 
 
+INTERRUPTED_SECONDS = 5.0
+"""An interrupted cell waits at most so long until what stays of its turn is in place."""
+
+
 class TurnInterrupted(KeyboardInterrupt):
     """The user interrupted the cell: later cells of a Run All must not run."""
 
@@ -78,7 +82,15 @@ def _begin(
     be refused is looked at before anything is changed. The turn `goes_on` when its cell has ended, or the
     cell waits for it, and then no click arrives if it `blocks`."""
     shell, defaults, conversations = extension.shell, extension.magics, extension.conversations
-    prompt, notes = (cell, []) if arguments.raw else fill(cell, shell.user_ns, shell.user_ns_hidden)
+    prompt, notes = cell, list[str]()
+    if not arguments.raw:
+        prompt, notes = fill(cell, shell.user_ns, shell.user_ns_hidden)
+        for name in ("system", "session", "model", "backend"):
+            # IPython would run what stands in braces here.
+            if value := getattr(arguments, name):
+                filled, more = fill(value, shell.user_ns, shell.user_ns_hidden)
+                setattr(arguments, name, filled)
+                notes += more
     prompt = checked(prompt).strip()
     budget = None if arguments.budget is None else amount(arguments.budget, "--budget")
     if budget == 0:
@@ -97,19 +109,26 @@ def _begin(
     in_terminal = not hasattr(shell, "kernel")
     give_budget(conversation.backend)
     missed = extension.take_up(conversation)
-    run: Run = conversations.begin(
-        conversation,
-        prompt,
-        notices=tuple(notes),
-        lend=not goes_on,
-        stream=in_terminal and not goes_on,
-        budget=budget,
-        asker=None if goes_on or (not blocks and takes_clicks(shell, defaults.live)) else ask_by_input,
-    )
-    if not in_terminal:
+    shown = extension.began()
+    try:
+        run: Run = conversations.begin(
+            conversation,
+            prompt,
+            notices=tuple(notes),
+            lend=not goes_on,
+            stream=in_terminal and not goes_on,
+            budget=budget,
+            asker=None if goes_on or (not blocks and takes_clicks(shell, defaults.live)) else ask_by_input,
+        )
+        if in_terminal:
+            shown.set_result(None)
+            return run, []
         view = show(run, shell, defaults.live, background=goes_on, blocks=blocks)
-        return run, [view.done, *([missed[1]] if missed else [])]
-    return run, []
+    except BaseException:
+        shown.set_result(None)
+        raise
+    view.done.add_done_callback(lambda _: shown.set_result(None))
+    return run, [view.done, *([missed[1]] if missed else [])]
 
 
 @contextmanager
@@ -147,7 +166,13 @@ def _block(extension: Extension, run: Run, shown: list[Future[None]]) -> None:
         finally:
             if not hasattr(extension.shell, "kernel"):
                 sys.stdout.write(f"\n{render.below_text(run.turn)}\n")
-            asyncio.run_coroutine_threadsafe(_settled(extension, shown), loop.get()).result()
+            settled = asyncio.run_coroutine_threadsafe(_settled(extension, shown), loop.get())
+            try:
+                settled.result()
+            except KeyboardInterrupt:
+                # What stays of the turn is worth another moment.
+                settled.result(INTERRUPTED_SECONDS)
+                raise
     _raise_error(run)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from .. import markdown, plain, render, review
+from .. import formulas, markdown, plain, render, review
 from ..turn import ToolCall, Turn
 from .chat_items import Said
 
@@ -49,9 +49,9 @@ def _still_said(kind: str, said: str | ToolCall) -> tuple[str, str]:
         case "text":
             return markdown.to_html(said), f"Agent: {said}"
         case _:
-            return f"<p>{escape(said)}</p>", said
+            return f"<p>{formulas.escape(said)}</p>", said
 
 
 def _asked(text: str) -> str:
     style = "border-left: 3px solid var(--jp-brand-color1, #1976d2); padding: 4px 10px; white-space: pre-wrap"
-    return f'<div class="{markdown.NO_FORMULAS}" style="{style}"><b>You</b> {escape(text)}</div>'
+    return f'<div class="{markdown.NO_FORMULAS}" style="{style}"><b>You</b> {formulas.escape(text)}</div>'

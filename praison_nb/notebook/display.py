@@ -11,10 +11,9 @@ from __future__ import annotations
 import asyncio
 import os
 from concurrent.futures import Future
-from html import escape
 from typing import Any
 
-from .. import loop, markdown, plain, render, review
+from .. import formulas, loop, plain, render, review
 from ..events import Event, new_id
 from ..run import Run
 from ..turn import Turn
@@ -76,8 +75,9 @@ def has_widgets(shell: Any) -> bool:
 
 def answer(turn: Turn) -> dict[str, str]:
     """The answer as the output that stays."""
-    text = plain.shown(turn.text)
-    return {"text/html": markdown.to_html(text), "text/plain": plain.clean(text)} if text else NOTHING
+    if not turn.text:
+        return NOTHING
+    return {"text/html": render.answer_html(turn), "text/plain": plain.clean(plain.shown(turn.text))}
 
 
 class KernelView:
@@ -89,6 +89,8 @@ class KernelView:
     def __init__(self, run: Run, shell: Any, *, background: bool, blocks: bool) -> None:
         self._run = run
         self._shell = shell
+        # While another cell is captured, the shell has another one.
+        self._display_pub = shell.display_pub
         self._background = background
         self._blocks = blocks
         self._turn = run.turn
@@ -149,10 +151,11 @@ class KernelView:
         if not text:
             self._publish(self._panel(turn), self._above)
             return
+        # The panel never leaves the cell: it is in the second output before the answer takes its place.
+        self._show_below(turn)
         if len(text) >= GROWTH * self._length:
             self._length = len(text)
             self._publish(answer(turn), self._above)
-        self._show_below(turn)
 
     def _end(self, turn: Turn) -> None:
         """Put the still output in place."""
@@ -186,8 +189,8 @@ class KernelView:
             session = review.one_line(turn.session)
             how = f"Answer with `%agent allow {session}` or `%agent deny {session}`."
             text += f"\n{asked}\n{how}"
-            html += f'<pre style="white-space: pre-wrap">{escape(asked)}</pre>{escape(how)}'
+            html += f'<pre style="white-space: pre-wrap">{formulas.escape(asked)}</pre>{formulas.escape(how)}'
         return {"text/html": html, "text/plain": plain.clean(text)}
 
     def _publish(self, data: dict[str, Any], display_id: str, *, update: bool = True) -> None:
-        self._shell.display_pub.publish(data, transient={"display_id": display_id}, update=update)
+        self._display_pub.publish(data, transient={"display_id": display_id}, update=update)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import sys
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from types import MethodType
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 from traitlets import Bool, Enum, Int, Unicode
 
@@ -75,6 +75,7 @@ class AgentMagics(Magics):
     @argument("--budget", metavar="USD", help="end this turn before it costs more")
     @argument("--bg", action="store_true", help="return at once; `await _` or `_.wait()` gives the Turn")
     @argument("--raw", action="store_true", help="send the text as it is, with every {brace}")
+    @no_var_expand
     @cell_magic
     def agent(self, line: str, cell: str) -> Any:
         """Send the cell's text to an agent and show its answer, live, with status, tokens and cost.
@@ -91,6 +92,7 @@ class AgentMagics(Magics):
 
         return run_magic(self._extension, parsed(self.agent, line), cell)
 
+    @no_var_expand
     @cell_magic(_OWN)
     def agent_cell(self, line: str, cell: str) -> Any:
         """What a cell becomes whose first line is `%%agent`: it waits without blocking the kernel where that
@@ -103,6 +105,7 @@ class AgentMagics(Magics):
         run_magic(self._extension, arguments, cell)
         return None
 
+    @no_var_expand
     @line_magic("agent")
     def agent_line(self, line: str) -> None:
         """Look after sessions.
@@ -153,6 +156,8 @@ class Extension:
         # Before IPython makes a call of the cell, which is no other than the same call in code, and after.
         shell.input_transformer_manager.line_transforms.insert(0, self._name_own_cell)
         shell.input_transformers_post.append(self._await_own_cell)
+        self._begun: list[Future[None]] = []
+        shell.events.register("post_run_cell", self._cell_has_ended)
         for key in _COMPLETED:
             shell.set_hook("complete_command", self._complete, str_key=key)
 
@@ -185,6 +190,7 @@ class Extension:
     def remove(self) -> None:
         """Undo what __init__ did. What others have put in the place of ours meanwhile stays."""
         self.conversations.stop()
+        self.shell.events.unregister("post_run_cell", self._cell_has_ended)
         tools.clear_policies()
         for table, name, ours, old in self._replaced:
             if table.get(name) is not ours:
@@ -214,6 +220,25 @@ class Extension:
                 if not chain:
                     del completers[key]
 
+    def began(self) -> Future[None]:
+        """A turn begins in a cell; whoever begins it says by the future when what stays of it is in place."""
+        self._begun = [each for each in self._begun if not each.done()]
+        shown: Future[None] = Future()
+        self._begun.append(shown)
+        return shown
+
+    def _cell_has_ended(self, result: Any) -> None:
+        """Where nobody reads on, a cell ends when all turns have that were begun, by threads too."""
+        from ..lend import SLICE_SECONDS, work_for_main
+        from .cell import reads_on
+
+        if not self._begun or reads_on(self.shell):
+            return
+        for shown in self._begun:
+            while not shown.done():
+                work_for_main()
+                wait([shown], timeout=SLICE_SECONDS)
+
     def take_up(self, conversation: Any) -> tuple[Run, Future[None]] | None:
         """Take up again the turn that the last kernel did not see the end of, and show it before whatever the
         cell does else; the future is done when what stays of it is in the cell. None where there is none.
@@ -228,7 +253,10 @@ class Extension:
         if hasattr(self.shell, "kernel"):
             from .display import show
 
-            return run, show(run, self.shell, self.magics.live, background=True).done
+            shown = self.began()
+            view = show(run, self.shell, self.magics.live, background=True)
+            view.done.add_done_callback(lambda _: shown.set_result(None))
+            return run, view.done
         sys.stdout.write(f"{run.wait()!r}\n")
         nothing: Future[None] = Future()
         nothing.set_result(None)

@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from html import escape
 
-from .. import plain, render, store
+from .. import formulas, plain, render, store
 from ..errors import ConfigError
 from ..markdown import NO_FORMULAS
 from ..store import Kept, Stored, StoreError
@@ -50,9 +49,9 @@ class Shown:
     def bundle(self) -> dict[str, str]:
         """Line and turn as one output."""
         line = plain.clean(self.line)
-        style = f"font-size: 12px; color: {render.MUTED}"
+        style, head = f"font-size: 12px; color: {render.MUTED}", formulas.escape(line)
         return {
-            "text/html": f'<div class="{NO_FORMULAS}" style="{style}">{escape(line)}</div>{self.html}',
+            "text/html": f'<div class="{NO_FORMULAS}" style="{style}">{head}</div>{self.html}',
             "text/plain": f"{line}\n\n{self.text}",
         }
 

@@ -21,13 +21,15 @@ class StillCopy:
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
+        # While another cell is captured, the shell has another one.
+        self._display_pub = shell.display_pub
         self._display_id = new_id()
         self._is_behind: bool | None = None
 
     def publish(self, widget: Any, live: str, html: str, text: str) -> None:
         """Show `widget`, with the copy behind it. Its element in the page has the class pnb-alive."""
         self._is_behind = live == "widget" or (live == "auto" and has_widgets(self._shell))
-        publish = self._shell.display_pub.publish
+        publish = self._display_pub.publish
         if self._is_behind:
             bundle = widget._repr_mimebundle_()
             publish({**(bundle[0] if isinstance(bundle, tuple) else bundle), **NOTHING})
@@ -37,7 +39,7 @@ class StillCopy:
         """Have the copy say this from now on, where there is one; in the context of the cell."""
         if self._is_behind is not None:
             transient = {"display_id": self._display_id}
-            self._shell.display_pub.publish(self._data(html, text), transient=transient, update=True)
+            self._display_pub.publish(self._data(html, text), transient=transient, update=True)
 
     def _data(self, html: str, text: str) -> dict[str, str]:
         behind = f'{STYLE}<div class="pnb-behind">{html}</div>' if self._is_behind else f"<div>{html}</div>"

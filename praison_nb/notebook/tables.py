@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from html import escape
 from typing import Any
 
-from .. import markdown, plain, render
+from .. import formulas, markdown, plain, render
 from ..session import Status
 
 Rows = Sequence[Sequence[str]]
@@ -44,7 +43,7 @@ def table(
     shares = None if bars is None else [each / most for each in bars]
     style = f"font-size: 12px; color: {render.MUTED}; white-space: pre-wrap"
     small = f'class="{markdown.NO_FORMULAS}" style="{style}"'
-    said = "".join(f"<div {small}>{escape(plain.clean(note))}</div>" for note in notes)
+    said = "".join(f"<div {small}>{formulas.escape(plain.clean(note))}</div>" for note in notes)
     lines = [as_text(heads, rows, numbers, shares), *map(plain.clean, notes)]
     html = as_html(heads, rows, numbers, shares)
     shell.display_pub.publish({"text/plain": "\n".join(lines), "text/html": html + said})
@@ -82,7 +81,7 @@ def as_html(
 
     def cell(tag: str, name: str, text: str) -> str:
         align = "right" if name in numbers else "left"
-        inner = text.html if isinstance(text, Badge) else escape(plain.clean(text))
+        inner = text.html if isinstance(text, Badge) else formulas.escape(plain.clean(text))
         return f'<{tag} style="text-align: {align}{cell_style}">{inner}</{tag}>'
 
     bars = [""] * len(rows) if shares is None else map(_bar, shares)

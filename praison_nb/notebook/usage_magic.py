@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from IPython.core.magic import Magics, line_magic, magics_class
+from IPython.core.magic import Magics, line_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 
 from .arguments import parsed
@@ -20,6 +20,7 @@ class UsageMagics(Magics):
     @argument("--csv", metavar="PATH", help="write the turns to a CSV file")
     @argument("--parquet", metavar="PATH", help="write the turns to a Parquet file")
     @argument("-o", "--out", metavar="NAME", help="keep the turns as a DataFrame in this variable")
+    @no_var_expand
     @line_magic
     def usage(self, line: str) -> None:
         """What was used and what it cost, by the ledger.

@@ -145,3 +145,19 @@ def test_functions_run_without_a_waiting_cell(kernel: Kernel) -> None:
     assert cell.ok
     cell = kernel.run("%%agent -b b --bg\nGo")
     shows(kernel, cell, "from a pool")
+
+
+@pytest.mark.parametrize("capture", ["%%capture out", "from IPython.utils.capture import capture_output"])
+def test_what_another_cell_captures_is_its_own(kernel: Kernel, gates: Path, capture: str) -> None:
+    kernel.run("b = scripted(*text('half '), hold('go'), *text('end'))")
+    cell = kernel.run("%%agent -b b --bg -o run\nGo")
+    waits = "(pathlib.Path(os.environ['PRAISON_NB_GATES']) / 'go').touch(); run.wait(); time.sleep(0)"
+    lines = ["import os, pathlib, time", waits, "while not run.turn.ended: time.sleep(0.01)"]
+    if capture.startswith("%%"):
+        code = "\n".join([capture, *lines, "mine = 1"])
+    else:
+        code = "\n".join([capture, "with capture_output() as out:", *(f"    {line}" for line in lines)])
+    assert kernel.run(code).ok
+    shows(kernel, cell, "[idle]")
+    assert cell.answers == ["half end"]
+    assert "half" not in kernel.run("print([str(each.data) for each in out.outputs])").text

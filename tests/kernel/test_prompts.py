@@ -90,3 +90,16 @@ def test_no_key_leaves_with_a_prompt(kernel: Kernel, server: OpenAIServer) -> No
     cell = kernel.run("%%agent --new\n{settings['text']} {settings['api_key']} {settings['text']!r}")
     assert last_prompt(server) == "[key] [key] '[key]'"
     assert "sent, without" in cell.text and SECRET not in cell.text
+
+
+def test_nothing_in_a_magics_line_is_run(kernel: Kernel, server: OpenAIServer) -> None:
+    assert kernel.run("name, role = 'research', 'a poet'").ok
+    cell = kernel.run('%%agent --new -s {name} --system "You are {role}, {save()}, {os.environ}, $role"\nHi')
+    assert cell.ok and "] research · " in cell.text
+    assert server.bodies[-1]["messages"][0]["content"] == "You are a poet, {save()}, {os.environ}, $role"
+    assert "filled {role}: str, 6 characters sent" in cell.text
+    for line in ("%agent How do I leave: {exit()}?", "%agent show {save()}", "%usage {save()}"):
+        assert "SAVED" not in kernel.run(line).text
+    refused = kernel.run("%%agent {os.environ['MY_API_KEY']} {save()}\nHi")
+    assert not refused.ok and SECRET not in refused.text and "SAVED" not in refused.text
+    assert kernel.run("print(f'alive {calls}')").text.strip() == "alive []"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,36 @@ def test_nbclient_has_the_outputs_in_the_cells_that_they_belong_to(files_server:
     assert in_order(first, "first", "[idle]", "second", "[idle]")
     assert in_order(second, "third", "[idle]") and in_order(third, "first", "[idle]", "second", "[idle]")
     assert fourth == "'third'" and "widgets" not in made.metadata
+
+
+IN_A_TASK = f"""
+import asyncio
+prompt = 'first'
+task = asyncio.create_task(asyncio.to_thread(lambda: {CALL}))
+while not task.done() and not asked(): await asyncio.sleep(0.01)
+"""
+IN_A_THREAD = f"""
+import threading, time
+prompt = 'first'
+threading.Thread(target=lambda: {CALL}).start()
+while not asked(): time.sleep(0.01)
+"""
+
+
+@pytest.mark.parametrize("cell", [IN_A_TASK, IN_A_THREAD], ids=["task", "thread"])
+def test_what_a_last_cell_leaves_under_way_is_finished(files_server: OpenAIServer, cell: str) -> None:
+    gate = files_server.gate()
+    files_server.script(reply("Answer one.", before_end=[gate]))
+    opens = threading.Thread(target=lambda: (files_server.wait_for(lambda: gate.reached), gate.open()))
+    opens.start()
+    setup = (
+        "from praison_nb.notebook import _loaded\n"
+        "asked = lambda: any(each.runs for each in next(iter(_loaded.values())).conversations)"
+    )
+    made = notebook(setup, cell.format(""))
+    NotebookClient(made, kernel_name="python3").execute()
+    opens.join()
+    assert in_order(shown(made.cells[-1]), "Answer one.", "[idle]")
 
 
 @pytest.mark.parametrize("cell", [EVENT_LOOP, BACKGROUND], ids=["loop in a cell that awaits", "bg"])

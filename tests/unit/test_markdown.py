@@ -13,6 +13,7 @@ from praison_nb import markdown
 from praison_nb.markdown import Growing, to_html
 
 LINK = 'target="_blank" rel="noopener noreferrer"'
+ALLOWED_ATTRIBUTES = ("href", "class", "target", "rel", "style", "start", "aria-hidden", "aria-label", "role")
 ALPHABET = [
     "a",
     "word ",
@@ -181,7 +182,7 @@ def test_random_texts_make_only_what_is_allowed() -> None:
         made = Elements(to_html(source))
         assert set(made.tags) <= allowed, source
         for tag, name, value in made.attributes:
-            assert name in ("href", "class", "target", "rel", "style", "start"), source
+            assert name in ALLOWED_ATTRIBUTES, source
             assert name != "href" or (tag == "a" and value.startswith(("http", "mailto:"))), source
 
 
@@ -199,6 +200,31 @@ def test_growing_text_ends_as_the_whole_text() -> None:
         whole = to_html(source)
         assert shown.rest == ""
         assert (shown.done + shown.tail).strip() == (inner(source) if whole else ""), source
+
+
+def test_a_formula_that_has_not_ended_is_not_done() -> None:
+    for source in (
+        "$$\nx\n- z\n$$\n",
+        "\\[\na\n=\nb\n\\]",
+        "$$\na\n+ b\n$$",
+        "- a\n\n  $$\n  b\n  > c\n  $$\n",
+        "text\n\n$$\n# a\n1. b\n$$\n\nmore",
+    ):
+        whole = inner(source)
+        for pieces in (1, 3, len(source)):
+            growing = Growing()
+            for end in range(pieces, len(source) + pieces, pieces):
+                shown = growing.show(source[:end])
+            assert (shown.done + shown.tail).strip() == whole, source
+        assert "mathjax_process" in whole
+
+
+def test_each_message_stands_for_itself_and_they_share_what_a_page_bears() -> None:
+    made = to_html("```\ncode", "**done** now")
+    assert "<strong>done</strong>" in made and made.count("<code>") == 1
+    many = to_html(*["- a\n" * 300] * 20)
+    assert sum(tag != "p" for tag in Elements(many).tags) <= markdown.MOST_ELEMENTS + 2
+    assert Elements(many).text.count("a") == 6000
 
 
 def test_a_text_that_is_another_one_begins_anew() -> None:

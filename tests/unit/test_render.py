@@ -72,7 +72,7 @@ def test_the_panel_says_what_the_turn_used_and_cost() -> None:
     assert render.below_text(finished) == f"▸ bash ls ✓ 1.5 s\n{line}"
     html = render.below_html(finished)
     assert Tags(html).tags == {"details", "summary", "pre", "div", "b", "span"}
-    assert Tags(html).attributes <= {"style", "title", "class"}
+    assert Tags(html).attributes <= {"style", "title", "class", "aria-hidden", "aria-label", "role"}
 
 
 def test_an_unknown_price_is_never_zero() -> None:
