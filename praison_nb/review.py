@@ -3,17 +3,22 @@ wrote looks like something else.
 
 A text becomes Parts, of which a page makes nodes and a terminal makes text. Whatever is no text of the
 model's stands in ⟦ ⟧ there, and these two are escaped where the model wrote them, so that they cannot be
-imitated.
+imitated. Different values have different texts, as in YAML: a string that could be read as something else
+stands in quotes, one of several lines after a |. Only what a fold counts is not told apart.
 
 >>> write_file = arguments('{"path": "a.txt", "content": "one\\\\n\\\\n\\\\n\\\\n\\\\n\\\\ntwo\\\\u200b"}')
 >>> write_file.counts
 '8 lines, 18 characters'
 >>> print(write_file.text)
 path: a.txt
-content:
+content: |
   one
   ⟦⋯ 5 empty lines⟧
   two⟦\\u200b⟧
+>>> print(arguments('{"seconds": "60", "name": "", "b c": null}').text)
+seconds: "60"
+name: ""
+"b c": null
 """
 
 from __future__ import annotations
@@ -83,11 +88,11 @@ class Review:
 @functools.lru_cache(maxsize=128)
 def arguments(text: str) -> Review:
     """The arguments of a call (JSON text), by the values that the function gets; text that is no JSON is
-    shown as it is."""
+    shown as such."""
     try:
         return _reviewed(json.loads(text or "{}"))
     except (ValueError, RecursionError):
-        return _reviewed(text)
+        return _reviewed(text, is_json=False)
 
 
 def can_be_shown(name: str, text: str) -> bool:
@@ -105,6 +110,16 @@ def question(name: str, text: str) -> str:
     review = arguments(text)
     head = f"{one_line(name)} wants to run"
     return f"{head} ({review.counts}):\n{review.text}" if review.parts else f"{head} (no arguments)"
+
+
+def is_short(name: str, text: str) -> bool:
+    """Whether the question is one that a line of 80 characters shows whole.
+
+    >>> is_short("bash", '{"command": "make"}'), is_short("bash", '{"command": "make\\\\nrm -r build"}')
+    (True, False)
+    """
+    shown = f"{one_line(name)} {arguments(text).text}"
+    return len(shown) <= 80 and "\n" not in shown
 
 
 def digest(name: str, text: str) -> str:
@@ -153,36 +168,72 @@ class _Writer:
         self.characters += len(text)
         self.lines += text.count("\n") + (not text.endswith("\n"))
 
-    def write(self, value: object, indent: str = "") -> None:
+    def write(self, value: object, indent: str = "", *, is_quoted: bool = False) -> None:
         """Every line of a value is indented, so that none can pass for the name of an argument."""
         if isinstance(value, dict) and value:
             for key, inner in value.items():
-                self.put(Part("text", f"\n{indent}"), Part("name", f"{one_line(key)}:"))
+                name = as_text(_scalar(key, is_quoted=not key.isidentifier()))
+                self.put(Part("text", f"\n{indent}"), Part("name", f"{name}:"))
                 self.write(inner, indent + "  ")
         elif isinstance(value, list) and value:
             for inner in value:
                 self.put(Part("text", f"\n{indent}"), Part("name", "-"))
                 self.write(inner, indent + "  ")
-        elif isinstance(value, str) and value:
+        elif isinstance(value, str) and "\n" in value:
             self.count(value)
-            is_block = "\n" in value
+            self.put(Part("text", " "), Part("text", "|"))
             for line in _lines(value):
-                self.put(Part("text", f"\n{indent}" if is_block else " "), *line)
+                self.put(Part("text", f"\n{indent or '  '}"), *line)
+        elif isinstance(value, str):
+            self.count(value)
+            self.put(Part("text", " "), *_scalar(value, is_quoted=is_quoted or _needs_quotes(value)))
         else:
             text = json.dumps(value)
             self.count(text)
-            self.put(Part("text", f" {text}"))
+            self.put(Part("text", " "), Part("text", text))
 
 
-def _reviewed(value: object) -> Review:
+def _reviewed(value: object, *, is_json: bool = True) -> Review:
     writer, complete = _Writer(), True
     try:
+        if not is_json:
+            writer.put(Part("text", " "), Part("fold", "not JSON"))
         if value != {}:
-            writer.write(value)
+            # A string that is all there is must not pass for names and values.
+            writer.write(value, is_quoted=is_json)
     except _TooLongError:
         complete = False
     # The first is what stands between a name and its value, or between two lines.
     return Review(tuple(_merged(writer.parts[1:])), writer.lines, writer.characters, complete)
+
+
+# What YAML has for an item of a list or for a name, and how a text of several lines begins.
+_STRUCTURE = re.compile(r"-(?: |$)|[\w.-]+:(?: |$)|\|$")
+
+
+def _needs_quotes(text: str) -> bool:
+    """Whether a string of one line could be read as another value, or as a part of what stands around it."""
+    if not text or text != text.strip() or text[0] in "\"'" or _STRUCTURE.match(text):
+        return True
+    if text.casefold() in ("null", "none", "true", "false"):
+        return True
+    for read in (float, json.loads):
+        try:
+            read(text)
+        except ValueError:
+            continue
+        except RecursionError:
+            pass
+        return True
+    return False
+
+
+def _scalar(text: str, *, is_quoted: bool) -> list[Part]:
+    """A string of one line; in quotes as JSON has it, but for characters that do not print."""
+    if not is_quoted:
+        return inline(text)
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return [Part("text", '"'), *inline(escaped), Part("text", '"')]
 
 
 def _merged(parts: Iterable[Part]) -> Iterator[Part]:

@@ -148,11 +148,14 @@ class KernelView:
         text = turn.text
         if not text:
             self._publish(self._panel(turn), self._above)
-            return
-        if len(text) >= GROWTH * self._length:
-            self._length = len(text)
-            self._publish(answer(turn), self._above)
-        self._show_below(turn)
+        else:
+            if len(text) >= GROWTH * self._length:
+                self._length = len(text)
+                self._publish(answer(turn), self._above)
+            self._show_below(turn)
+        if self._background:
+            for call in turn.waiting:
+                self._run.note_shown(call)
 
     def _end(self, turn: Turn) -> None:
         """Put the still output in place."""
