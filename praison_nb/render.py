@@ -84,7 +84,11 @@ def facts(turn: Turn) -> list[Fact]:
     count, _, cached = tokens_in.partition(" ")
     title = "no list price for this model" if turn.cost is None else ""
     said = [
-        Fact("", turn.session, "".join(f" · {word}" for word in (turn.model, turn.backend) if word)),
+        Fact(
+            "",
+            review.one_line(turn.session),
+            "".join(f" · {word}" for word in (turn.model, turn.backend) if word),
+        ),
         Fact(stopped(turn) or f"{turn.seconds:.1f} s{tool_count(turn)}"),
         Fact("in ", count, f" {cached}" if cached else ""),
         Fact("out ", tokens_out),
@@ -144,7 +148,7 @@ def panel_text(turn: Turn) -> str:
 def below_text(turn: Turn) -> str:
     """All that stands under the answer as text: tool calls, notices, the panel."""
     lines = [tool_line(call) for call in turn.tools]
-    lines += [f"note: {notice}" for notice in turn.notices]
+    lines += [f"note: {review.one_line(notice)}" for notice in turn.notices]
     return "\n".join([plain.clean(line) for line in lines] + [panel_text(turn)])
 
 
@@ -203,7 +207,8 @@ def below_html(turn: Turn, *, error: bool = False) -> str:
     """Tool calls, notices and the panel as still HTML; with `error`, the error's line too."""
     parts = [folded(tool_line(call)[2:], call.arguments, call.result) for call in turn.tools]
     parts += [
-        f'<div style="font-size: 12px; color: {MUTED}">{_safe(notice)}</div>' for notice in turn.notices
+        f'<div style="font-size: 12px; color: {MUTED}">{_safe(review.one_line(notice))}</div>'
+        for notice in turn.notices
     ]
     if error and turn.error:
         border = f"border-left: 3px solid {COLOURS[Status.ERROR]}; padding: 4px 10px; margin: 6px 0"

@@ -35,7 +35,7 @@ from .events import (
     TurnFinished,
 )
 from .lend import Inbox, Job, apart
-from .plain import of_error, whole_fields
+from .plain import of_error, short, whole_fields
 from .turn import ToolCall, Turn, fold
 from .usage import writer
 from .usage.budget import reached
@@ -135,6 +135,14 @@ class Run:
         is_new = call_id in changed
         changed.discard(call_id)
         return is_new
+
+    def note_shown(self, call: ToolCall) -> None:
+        """The whole question about `call` stands where the user says yes by a line."""
+        self._verdicts.shown.add((call.id, digest_of(call)))
+
+    def was_shown(self, call: ToolCall) -> bool:
+        """Whether `note_shown` was said of this very call."""
+        return (call.id, digest_of(call)) in self._verdicts.shown
 
     def leave(self) -> None:
         """Nobody will wait for the run after all: functions run on threads of the pool from now on."""
@@ -350,7 +358,7 @@ class Run:
             # The user said yes to this tool before.
             self._verdicts.settle(call.id, digest, None)
         elif not review.can_be_shown(call.name, call.arguments):
-            name = review.one_line(call.name, 60)
+            name = short(call.name, 60)
             self._take(Notice(text=f"{name} was not run: its arguments are too long to be shown."))
             self._verdicts.settle(call.id, digest, review.TOO_LONG)
         else:

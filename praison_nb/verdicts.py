@@ -44,6 +44,8 @@ class Verdicts:
         self._asking: dict[tuple[str, str], asyncio.Task[None]] = {}
         self.changed: set[str] = set()
         """Calls that took the place of another one which the user had been asked about."""
+        self.shown: set[tuple[str, str]] = set()
+        """Calls of which the user was shown all, by id and digest."""
 
     def of(self, call_id: str, digest: str) -> asyncio.Future[str | None]:
         """The answer to come: None for yes, else the message of the no."""

@@ -16,7 +16,7 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
-from .. import loop, plain
+from .. import loop, plain, review
 from ..backends.base import Session
 from ..backends.catalog import backend_of, is_hosted, suggested
 from ..errors import ConfigError, PraisonError
@@ -151,7 +151,7 @@ class SessionWidget(FollowingWidget):
         else:
             shown = super()._panel()
             words = "".join(f" · {word}" for word in (backend.model, backend.name) if word)
-            shown["facts"][0] = ["", plain.clean(conversation.name), plain.clean(words), ""]
+            shown["facts"][0] = ["", review.one_line(conversation.name), plain.clean(words), ""]
         return {**shown, "model": backend.model, "models": suggested(backend.name)}
 
     # What the page sends

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from .. import plain, render
+from .. import plain, render, review
 from ..turn import ToolCall, Turn
 from .live import tool_item
 from .text_items import TextItems, text_item
@@ -71,7 +71,7 @@ def turn_items(turn: Turn, texts: TextItems) -> list[dict[str, Any]]:
     what of the turn is rendered."""
     items = texts.of(turn, tool_item)
     items = [{**each, "id": f"{turn.id}-{each['id']}"} if each["kind"] == "text" else each for each in items]
-    notes = [("note", notice) for notice in turn.notices]
+    notes = [("note", review.one_line(notice)) for notice in turn.notices]
     if stopped := render.stopped(turn):
         notes.append(("note", stopped))
     if turn.error:

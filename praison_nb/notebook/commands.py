@@ -15,6 +15,8 @@ from .tables import Badge, show, table
 from .toolbox_magic import policy_command
 from .usage_settings import budget_command, price_command
 
+CHANGED = "Say it again to allow it."
+UNSEEN = "Not allowed yet: this is all of it. Say `%agent allow` once more."
 NONE_YET = "No sessions yet: ask something with %%agent."
 
 
@@ -50,7 +52,7 @@ def _stop(extension: Any, name: str) -> None:
     running = _running(extension, name)
     for run in running:
         run.stop()
-    names = ", ".join(dict.fromkeys(run.turn.session for run in running))
+    names = _names(running)
     show(extension.shell, f"Stopped: {names}." if running else "No turn is under way.")
 
 
@@ -65,16 +67,19 @@ def _deny(extension: Any, name: str) -> None:
 def _answer(extension: Any, name: str, *, allow: bool) -> None:
     waiting = [run for run in _running(extension, name) if run.turn.waiting]
     if len({run.turn.session for run in waiting}) > 1:
-        names = ", ".join(dict.fromkeys(run.turn.session for run in waiting))
+        names = _names(waiting)
         raise ConfigError(f"Several sessions wait for you: {names}. Name the one that you mean.")
-    lines = []
+    lines, unseen = [], []
     for run in waiting:
         for call in run.turn.waiting:
+            question = review.question(call.name, call.arguments)
             if allow and run.has_changed(call.id):
-                question = review.question(call.name, call.arguments)
-                lines.append(
-                    f"The call has changed since it was shown:\n{question}\nSay it again to allow it."
-                )
+                lines.append(f"The call has changed since it was shown:\n{question}\n{CHANGED}")
+                unseen.append((run, call))
+                continue
+            if allow and not run.was_shown(call) and not review.is_short(call.name, call.arguments):
+                lines.append(f"{question}\n{UNSEEN}")
+                unseen.append((run, call))
                 continue
             if allow:
                 run.approve(call.id, digest_of(call))
@@ -85,12 +90,18 @@ def _answer(extension: Any, name: str, *, allow: bool) -> None:
             counts = review.arguments(call.arguments).counts
             lines.append(f"{said}: {review.one_line(call.name)} {arguments} ({counts})")
     show(extension.shell, "\n".join(lines) or "No tool waits for you.")
+    for run, call in unseen:
+        run.note_shown(call)
 
 
 def _running(extension: Any, name: str) -> list[Any]:
     """The turns under way, queued ones too, of one session or of all."""
     conversations = [extension.conversations.find(name)] if name else list(extension.conversations)
     return [run for c in conversations for run in c.runs if run.turn.ended is None]
+
+
+def _names(runs: list[Any]) -> str:
+    return ", ".join(dict.fromkeys(review.one_line(run.turn.session) for run in runs))
 
 
 def _reset(extension: Any, name: str) -> None:

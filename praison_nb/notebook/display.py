@@ -150,12 +150,15 @@ class KernelView:
         text = turn.text
         if not text:
             self._publish(self._panel(turn), self._above)
-            return
-        # The panel never leaves the cell: it is in the second output before the answer takes its place.
-        self._show_below(turn)
-        if len(text) >= GROWTH * self._length:
-            self._length = len(text)
-            self._publish(answer(turn), self._above)
+        else:
+            # The panel never leaves the cell: it is in the second output before the answer takes its place.
+            self._show_below(turn)
+            if len(text) >= GROWTH * self._length:
+                self._length = len(text)
+                self._publish(answer(turn), self._above)
+        if self._background:
+            for call in turn.waiting:
+                self._run.note_shown(call)
 
     def _end(self, turn: Turn) -> None:
         """Put the still output in place."""

@@ -156,7 +156,7 @@ def panel(turn: Turn, *, stoppable: bool, hint: str = "") -> dict[str, Any]:
         "running": running,
         "stoppable": stoppable,
         "hint": hint if running else "",
-        "notices": [plain.clean(notice) for notice in turn.notices],
+        "notices": [review.one_line(notice) for notice in turn.notices],
         "budget": {"spent": spent[0], "title": spent[1]} if spent else None,
     }
 

@@ -109,6 +109,46 @@ def test_a_call_that_changes_is_asked_about_again(kernel: Kernel, gates: Path) -
     shows(kernel, cell, "[idle]")
 
 
+def test_a_long_call_is_shown_whole_before_a_line_allows_it(kernel: Kernel, gates: Path) -> None:
+    """The widget may stand out of sight, or its end."""
+    kernel.run("%config AgentMagics.live = 'widget'")
+    kernel.run("command = 'x\\n' * 3000 + 'rm -r build'")
+    kernel.run("a = asking(command, 'make'); b = changing('y' * 99, command)")
+    kernel.run("%%agent -b a -s one --bg -o run\nGo")
+    kernel.run("import asyncio\nwhile not run.turn.waiting:\n    await asyncio.sleep(0.01)")
+    told = kernel.run("%agent allow").text
+    assert told.startswith("bash wants to run (3,001 lines, 6,011 characters):\ncommand: |\n  x\n  x\n")
+    assert told.count("\n  x") == 3000
+    assert told.strip().endswith(
+        "\n  rm -r build\nNot allowed yet: this is all of it. Say `%agent allow` once more."
+    )
+    assert kernel.run("run.turn.tools[0].approval").text.strip() == "'asked'"
+    assert kernel.run("%agent allow").text.startswith("Allowed: bash x x")
+    kernel.run(
+        "while run.turn.tools[-1].id != 'ask1' or not run.turn.waiting:\n    await asyncio.sleep(0.01)"
+    )
+    assert kernel.run("%agent allow").text.strip() == "Allowed: bash make (1 line, 4 characters)"
+    # What was shown of another call is no showing of this one.
+    kernel.run("%%agent -b b -s two --bg -o run\nGo")
+    kernel.run("while not run.turn.waiting:\n    await asyncio.sleep(0.01)")
+    assert "Not allowed yet" in kernel.run("%agent allow").text
+    (gates / "change").touch()
+    kernel.run(
+        "while run.turn.tools[0].arguments.count('x') < 9 or not run.turn.waiting: await asyncio.sleep(0.01)"
+    )
+    assert kernel.run("%agent allow").text.startswith("The call has changed since it was shown:\n")
+    assert kernel.run("run.turn.tools[0].approval").text.strip() == "'asked'"
+    assert kernel.run("%agent allow").text.startswith("Allowed: bash x x")
+
+
+def test_a_long_call_in_the_plain_view_is_shown_already(kernel: Kernel) -> None:
+    kernel.run("a = asking('x\\n' * 3000 + 'rm -r build')")
+    cell = kernel.run("%%agent -b a -s o\u200bne --bg\nGo")
+    shows(kernel, cell, "\n  rm -r build\nAnswer with `%agent allow o⟦\\u200b⟧ne`")
+    assert kernel.run("%agent allow").text.startswith("Allowed: bash x x")
+    shows(kernel, cell, "[idle]")
+
+
 def test_stop_ends_queued_turns_too(kernel: Kernel) -> None:
     kernel.run("a = scripted(hold('never'))")
     cells = [kernel.run("%%agent -b a -s one --bg\nGo") for _ in range(3)]

@@ -76,7 +76,7 @@ def test_the_question_shows_all_that_would_run(kernel: Kernel, server: OpenAISer
     arguments = json.dumps({"path": "a.py", "content": content})
     counts = f"403 lines, {len('a.py' + content):,} characters"
     shown = (
-        f"write_file wants to run ({counts}):\npath: a.py\ncontent:\n  x = '⟦\\u200b⟧⟦\\u3164⟧'\n"
+        f"write_file wants to run ({counts}):\npath: a.py\ncontent: |\n  x = '⟦\\u200b⟧⟦\\u3164⟧'\n"
         "  ⟦⋯ 400 empty lines⟧\n  user == '⟦CYRILLIC а⟧dmin'⟦⋯ 4,500 spaces⟧; rm()⟦\\x1b⟧[8m\n"
     )
     server.script(reply(calls=[("write_file", arguments)]), reply("Then."))

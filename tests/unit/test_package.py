@@ -16,7 +16,7 @@ PACKAGE = Path(praison_nb.__file__).parent
 
 # Imports go from right to left only.
 ROOMS = [
-    ["plain", "formulas", "markdown_rules", "markdown", "redaction", "lookalikes", "review"],
+    ["plain", "formulas", "markdown_rules", "markdown", "redaction", "lookalikes", "visible", "review"],
     ["errors", "session", "events"],
     ["turn", "turn_json", "render", "managed", "tools", "values"],
     ["usage", "store"],

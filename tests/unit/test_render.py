@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 from html.parser import HTMLParser
 
@@ -24,8 +25,10 @@ from praison_nb.events import (
     TurnFailed,
     TurnFinished,
 )
+from praison_nb.notebook.chat_items import turn_items
 from praison_nb.notebook.display import NOTHING, answer
-from praison_nb.notebook.live import tool_item
+from praison_nb.notebook.live import panel, tool_item
+from praison_nb.notebook.text_items import TextItems
 from praison_nb.review import as_text
 from praison_nb.session import Usage
 from praison_nb.turn import ToolCall, Turn, fold
@@ -98,6 +101,16 @@ def test_every_state_in_words(events: list[Event], words: str) -> None:
     assert words in render.text(turn(*events))
 
 
+def test_a_notice_and_a_name_are_one_line_each() -> None:
+    odd = fold(done(), Notice(text="x\u200b was not run.\n[idle] p\u0430id"))
+    odd = replace(odd, session="a\u202eb")
+    note = "x⟦\\u200b⟧ was not run.⟦\\n⟧[idle] p⟦CYRILLIC а⟧id"
+    assert render.below_text(odd).startswith(f"note: {note}\n[idle] a⟦\\u202e⟧b · m")
+    assert f">{note}</div>" in render.below_html(odd)
+    assert panel(odd, stoppable=True)["notices"] == [note]
+    assert turn_items(odd, TextItems())[-1]["text"] == note
+
+
 def test_notices_and_the_error_are_shown() -> None:
     failed = turn(Notice(text="x is not defined"), TurnFailed(error=RateLimitError("Too many <requests>.")))
     assert "note: x is not defined" in render.text(failed)
@@ -153,7 +166,7 @@ def test_who_decides_about_a_call_sees_what_will_run() -> None:
     code = "# only look\rimport os\x0c; a = '\u202egniht'; b = '\ud83d'\n\tpass"
     call = ToolCall("c", "run_python", json.dumps({"code": code}), "function", 0.0, approval="asked")
     item = tool_item(call)
-    text = "code:\n  # only look⟦\\r⟧import os⟦\\x0c⟧; a = '⟦\\u202e⟧gniht'; b = '⟦\\ud83d⟧'\n  \tpass"
+    text = "code: |\n  # only look⟦\\r⟧import os⟦\\x0c⟧; a = '⟦\\u202e⟧gniht'; b = '⟦\\ud83d⟧'\n  \tpass"
     assert item["arguments"] == text == as_text(item["question"]["parts"])
     assert item["line"].startswith("# only look import os")
     # "Read a.csv" and "delete a.csv" are not one question.

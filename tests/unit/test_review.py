@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import time
 
 import pytest
@@ -33,7 +34,7 @@ def shown(**arguments: object) -> str:
     ],
 )
 def test_empty_lines_are_folded(code: str, text: str) -> None:
-    assert shown(code=code).removeprefix("code:\n").endswith(text)
+    assert shown(code=code).removeprefix("code: |\n").endswith(text)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +88,41 @@ def test_what_does_not_print_is_an_escape(character: str) -> None:
         ("cat a\u2215b", "cat a⟦DIVISION ∕⟧b"),
         ("x \u01c3= y", "x ⟦LATIN ǃ⟧= y"),
         ("10\u09ea", "10⟦BENGALI ৪⟧"),
+        ("x = \u09ea\u09ea", "x = ⟦BENGALI ৪৪⟧"),
+        ("\ua4e1\ua4f3 -rf ~", "⟦LISU ꓡꓳ⟧ -rf ~"),
+        ("sudo \ua4e1\ua4e2 x", "sudo ⟦LISU ꓡꓢ⟧ x"),
+        ("if \u13aa\u13b1: x", "if ⟦CHEROKEE ᎪᎱ⟧: x"),
+        ("import \u2c9f\u2ca5", "import ⟦COPTIC ⲟⲥ⟧"),
+        ("x.\u2d54\u2d5d", "x.⟦TIFINAGH ⵔⵝ⟧"),
+        ("a = \u07ca", "a = ⟦NKO ߊ⟧"),
+        ("a = \U00010415", "a = ⟦DESERET 𐐕⟧"),
+        ("ls \u1587\u14aa", "ls ⟦CANADIAN ᖇᒪ⟧"),
+        ("ls \u0585\u057d", "ls ⟦ARMENIAN օս⟧"),
+        ("x = \u05e1", "x = ⟦HEBREW ס⟧"),
+        ("x = \u0d20", "x = ⟦MALAYALAM ഠ⟧"),
+        ("rm \u2212rf", "rm ⟦MINUS −⟧rf"),
+        ("rm \u2010rf", "rm ⟦HYPHEN ‐⟧rf"),
+        ("\u2011rf", "⟦NON-BREAKING ‑⟧rf"),
+        ("rm \u2013rf", "rm ⟦EN –⟧rf"),
+        ("rm \u2014\u2014force", "rm ⟦EM ——⟧force"),
+        ("rm \u2212\u2010rf", "rm ⟦MINUS −⟧⟦HYPHEN ‐⟧rf"),
+        ("rm \u30fcrf", "rm ⟦KATAKANA-HIRAGANA ー⟧rf"),
+        ("\u6587\u4ef6 rm \uff0drf", "rm ⟦FULLWIDTH －⟧rf"),
+        ("x\u0589 y", "x⟦ARMENIAN ։⟧ y"),
+        ("f(a\u201a b)", "f(a⟦SINGLE ‚⟧ b)"),
+        ("\u02bcx\u02bc", "⟦MODIFIER ʼ⟧x⟦MODIFIER ʼ⟧"),
+        ("2\u22173", "2⟦ASTERISK ∗⟧3"),
+        ("rm ./\u2217", "rm ./⟦ASTERISK ∗⟧"),
+        ("a\u2223b", "a⟦DIVIDES ∣⟧b"),
+        ("\u223c/x", "⟦TILDE ∼⟧/x"),
+        ("0\u00d741", "0⟦MULTIPLICATION ×⟧41"),
+        ("\u2217.py", "⟦ASTERISK ∗⟧.py"),
+        ("\ua78crm\ua78c", "⟦LATIN ꞌ⟧rm⟦LATIN ꞌ⟧"),
+        ("\u1d00dmin", "⟦LATIN ᴀ⟧dmin"),
+        ("ls\u2502sh", "ls⟦BOX │⟧sh"),
+        ("rm \u4e00rf", "rm ⟦CJK 一⟧rf"),
+        ("rm \u3161rf", "rm ⟦HANGUL ㅡ⟧rf"),
+        ("x \uff1d 1", "x ⟦FULLWIDTH ＝⟧ 1"),
         ("z\u0338\u0327\u0322\u0321\u0328algo", "z\u0338\u0327\u0322⟦\\u0321⟧⟦\\u0328⟧algo"),
         ("'\u0338rm'", "'\u0338rm'"),
         ("a \u0338rm", "a ⟦\\u0338⟧rm"),
@@ -112,6 +148,18 @@ def test_what_passes_for_something_else_is_marked(text: str, told: str) -> None:
         "नमस्ते दुनिया",
         "สวัสดี",
         "USB-кабель, 3D-модель",
+        "don’t — it’s “so” … 3 × 4 − 1, pages 10–20, Mann–Whitney, word—word",
+        "„wort“ ‚wort‘ «mot» ¿Qué? § 3 x→y x≤5 ±1 √2 • a",
+        "使用numpy、pandas，然后plot；x＝1（2）：好。",
+        "サーバーとコーヒー server、data",
+        "# Հայերեն տեքստ code-ում",
+        "ᎣᏏᏲ ᏙᎯᏧ",
+        "ⵜⴰⵎⴰⵣⵉⵖⵜ",
+        "print('है')  # यह code है।",
+        "x = 1  # نص عربي، numpy",
+        "第一步：pip install x",
+        "├── a.py │ b",
+        "ספר־numpy",
         "\u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd",
         "[⋯ 400 empty lines] \\u200b [CYRILLIC а]".replace("а", "a"),
     ],
@@ -127,7 +175,7 @@ def test_what_is_ours_cannot_be_imitated() -> None:
     # No line of a value stands where the names of arguments do.
     text = shown(content="x\npath: /etc/passwd", path="a.txt", **{"k\npath": "b"})
     names = [line for line in text.split("\n") if not line.startswith(" ")]
-    assert names == ["content:", "path: a.txt", "k⟦\\n⟧path: b"]
+    assert names == ["content: |", "path: a.txt", '"k⟦\\n⟧path": b']
     kinds = [part.kind for part in review.arguments(json.dumps({"path": "x\npath: y"})).parts]
     assert kinds == ["name", "text"]
 
@@ -165,16 +213,129 @@ def test_lines_and_characters_are_counted(arguments: dict[str, object], counts: 
         ('{"command": "ls", "command": "rm -r x"}', "command: rm -r x"),
         ('{"command": "\\u0072\\u006d"}', "command: rm"),
         ('{"x": 1e2, "y": 1.50, "z": 10000000000000000.1}', "x: 100.0\ny: 1.5\nz: 1e+16"),
-        ('{"a": {"b": ["c\\nd", true]}}', "a:\n  b:\n    -\n      c\n      d\n    - true"),
+        ('{"a": {"b": ["c\\nd", true]}}', "a:\n  b:\n    - |\n      c\n      d\n    - true"),
         ('{"a": [null, [], {}, ""]}', 'a:\n  - null\n  - []\n  - {}\n  - ""'),
         ('{"n": NaN}', "n: NaN"),
         ("", ""),
-        ("[1, 2", "[1, 2"),
-        ("rm\u200b", "rm⟦\\u200b⟧"),
+        ("[1, 2", "⟦not JSON⟧ [1, 2"),
+        ("rm\u200b", "⟦not JSON⟧ rm⟦\\u200b⟧"),
+        ("command: ls\nx", "⟦not JSON⟧ |\n  command: ls\n  x"),
+        ("  ", '⟦not JSON⟧ "  "'),
+        ("3", "3"),
+        ("null", "null"),
+        ("false", "false"),
+        ("[]", "[]"),
+        ("{}", ""),
+        ('[1, ["x"]]', "- 1\n-\n  - x"),
+        ('"a: b"', '"a: b"'),
+        ('"a\\nb"', "|\n  a\n  b"),
     ],
 )  # fmt: skip
 def test_the_values_are_those_that_the_function_gets(arguments: str, text: str) -> None:
     assert review.arguments(arguments).text == text
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [None, "null", "Null", "NULL"],
+        [1, "1", 1.0, "1.0", "+1", "1e0", " 1", "1 ", "'1'", '"1"', '"\\"1\\""'],
+        [True, "true", False, "false", "True"],
+        [{}, "{}", [], "[]", "", '""', "''", " ", "\t", "|", "-"],
+        [float("nan"), "NaN", "nan", float("inf"), "Infinity", float("-inf"), "-Infinity"],
+        ["- x\n- y", ["x", "y"], "-\n  x", "\n- x\n- y", ["x\n- y"], "|\n- x\n- y"],
+        ["x: 1\ny: 2", {"x": 1, "y": 2}, {"x": "1\ny: 2"}, {"x: 1\ny": 2}, {"x": "1", "y": "2"}],
+        ["c: d", {"c": "d"}, ["c: d"], [{"c": "d"}], "- c: d", [["c: d"]], ["- c: d"]],
+        ["\n", "\n\n", " \n", "\\n", "⟦\\n⟧", '"\n"'],
+        ["9" * 5000, '"' + "9" * 5000, "[" * 5000],
+        ["a\\", 'a"', 'a\\"', ' a"', ' a\\"', ' a\\\\"'],
+    ],
+)  # fmt: skip
+def test_what_differs_is_shown_differently(values: list[object]) -> None:
+    calls = [
+        value for each in values for value in ({"a": each}, {"a": [each]}, [each], {"a": {"b": each}}, each)
+    ]
+    texts = [review.arguments(json.dumps(call)).text for call in calls]
+    assert len(set(texts)) == len({json.dumps(call) for call in calls})
+    assert all(texts[i] or calls[i] == {} for i in range(len(calls)))
+
+
+def test_a_name_is_told_from_a_value() -> None:
+    assert shown(**{"b: c": "d"}) == '"b: c": d'
+    assert shown(b="c: d") == 'b: "c: d"'
+    assert shown(**{"": 1, "a b": 2, "-": 3, "é": 4, 'a"': 5}) == '"": 1\n"a b": 2\n"-": 3\né: 4\n"a\\"": 5'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rm -rf build/ && make all",
+        'git commit -m "done"',
+        "print('x: y')",
+        "-rf",
+        "https://example.org/a?b=c",
+        "[ -f x ] && y",
+        "a: b".replace(" ", ""),
+        "1 + 1",
+        "C:\\x",
+        "don't",
+    ],
+)
+def test_what_is_plain_stays_without_quotes(text: str) -> None:
+    assert shown(command=text) == f"command: {text}"
+
+
+def test_random_arguments_are_told_apart() -> None:
+    chance = random.Random(7)
+    pieces = [
+        "x",
+        "y",
+        "- ",
+        ": ",
+        ":",
+        "\n",
+        "  ",
+        '"',
+        "\\",
+        "|",
+        "1",
+        "null",
+        "{}",
+        "[]",
+        "⟦",
+        "⋯",
+        "\u200b",
+    ]
+    pieces += ["\u0430", "\t", "-", "true", ".0", "'", "NaN", "⟧", "\\n", "é", "u200b", "\r"]
+
+    def string() -> str:
+        return "".join(chance.choices(pieces, k=chance.randrange(5)))
+
+    def value(depth: int) -> object:
+        match chance.randrange(8 if depth else 5):
+            case 0 | 1 | 2:
+                return string()
+            case 3:
+                return chance.choice(
+                    [None, True, False, 0, 1, -1, 1.0, 10, float("nan"), float("inf"), "", [], {}]
+                )
+            case 4:
+                return chance.choice(["x", "y", "x\ny", "1", "null"])
+            case 5 | 6:
+                return [value(depth - 1) for _ in range(chance.randrange(3))]
+            case _:
+                return {string(): value(depth - 1) for _ in range(chance.randrange(3))}
+
+    calls = {json.dumps(value(3)) for _ in range(60_000)} | {
+        json.dumps({string(): value(2)}) for _ in range(20_000)
+    }
+    texts: dict[str, str] = {}
+    pages: dict[tuple[tuple[str, str], ...], str] = {}
+    for call in sorted(calls):
+        parts = review._reviewed(json.loads(call)).parts
+        assert texts.setdefault(as_text(parts), call) == call
+        assert pages.setdefault(tuple((part.kind, part.text) for part in parts), call) == call
+    assert len(texts) > 20_000
 
 
 def test_a_digest_is_of_one_call() -> None:
@@ -206,7 +367,23 @@ def test_what_is_too_long_cannot_be_allowed() -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", ["x\n", "\u200b", "\u200b.", "a\u0430 ", "中", "a b ", "\n", " ", "é\u0301", "\u05d0 "]
+    "unit",
+    [
+        "−",
+        "x\u2212",
+        "\ua4e1 x",
+        "\u05e1 ",
+        "x\n",
+        "\u200b",
+        "\u200b.",
+        "a\u0430 ",
+        "中",
+        "a b ",
+        "\n",
+        " ",
+        "é\u0301",
+        "\u05d0 ",
+    ],
 )
 def test_the_time_grows_with_the_text(unit: str) -> None:
     def seconds(length: int) -> float:
