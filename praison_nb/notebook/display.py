@@ -147,6 +147,10 @@ class KernelView:
 
     def _update(self, turn: Turn) -> None:
         """Show the turn as it is, while it runs."""
+        if self._background:
+            # Before they stand there: an answer may come at once.
+            for call in turn.waiting:
+                self._run.note_shown(call)
         text = turn.text
         if not text:
             self._publish(self._panel(turn), self._above)
@@ -156,9 +160,6 @@ class KernelView:
             if len(text) >= GROWTH * self._length:
                 self._length = len(text)
                 self._publish(answer(turn), self._above)
-        if self._background:
-            for call in turn.waiting:
-                self._run.note_shown(call)
 
     def _end(self, turn: Turn) -> None:
         """Put the still output in place."""
