@@ -30,20 +30,7 @@ R = TypeVar("R")
 Q = TypeVar("Q", bound="Queue[Any]")
 
 # Shared memory between machines does not exist: on these WAL would lose or damage data.
-_NETWORK = (
-    "nfs",
-    "cifs",
-    "smb",
-    "9p",
-    "afs",
-    "ceph",
-    "lustre",
-    "gpfs",
-    "glusterfs",
-    "beegfs",
-    "fuse.",
-    "pvfs",
-)
+_REMOTE = ("9p", "afs", "beegfs", "ceph", "cifs", "fuse.", "gluster", "gpfs", "lustre", "nfs", "pvfs", "smb")
 _LOCAL_FUSE = ("fuse.fuseblk", "fuse.overlay", "fuse.fuse-overlayfs", "fuse.lxcfs")
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -53,14 +40,14 @@ _REFUSED = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError,
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """What a file is, for those who read its errors: its `name` in full and in one word, the environment
-    variable that names another file, and the error that is raised. `unusable` and `busy` say what it is
-    then, `meanwhile` what that means for the user."""
+    """What a file is, for those who read its errors: its `name`, the environment `variable` that names
+    another file, and the `error` that is raised. `unusable` and `busy` say what it is then, `meanwhile`
+    what that means for the user. `pragma` is set at each connection."""
 
     name: str
-    word: str
     variable: str
     error: type[PraisonError]
+    pragma: str
     unusable: str
     busy: str
     meanwhile: str = ""
@@ -71,7 +58,7 @@ class Kind:
             return error
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in _DAMAGED or isinstance(error, ValueError):
-            why = f"is damaged, or no {self.word}: move it away and a new one is begun"
+            why = f"is damaged, or no {self.name.split()[0]}: move it away and a new one is begun"
         elif code == sqlite3.SQLITE_FULL:
             why = "cannot grow, the disk is full: make room"
         elif code in _BUSY:
@@ -95,7 +82,7 @@ class Kind:
 
 
 def connect(
-    path: Path, kind: Kind, migrations: Sequence[str], *, timeout: float, pragma: str, journal: str = ""
+    path: Path, kind: Kind, migrations: Sequence[str], timeout: float, journal: str = ""
 ) -> sqlite3.Connection:
     """The file at `path`, made where there is none, brought up to date where it is older. Another process may
     hold it for `timeout` seconds. `journal` is the mode of its journal, "" for SQLite's own. Whoever gets the
@@ -105,7 +92,7 @@ def connect(
         path.parent.mkdir(parents=True, exist_ok=True)
         _create(path)
         connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
-        connection.execute(f"PRAGMA {pragma}").fetchone()
+        connection.execute(f"PRAGMA {kind.pragma}").fetchone()
         if (version := _version(connection)) > len(migrations):
             raise kind.error(
                 f"The {kind.name} {path} was written by a newer praison_nb: update this one, or set "
@@ -201,7 +188,8 @@ class Queue(Generic[T]):
 
     def close(self) -> None:
         """Write what waits, and let go of the file."""
-        self._flush()
+        if self.waiting:
+            self._flush()
 
     def exclusively(self, seconds: float, work: Callable[[], R], busy: PraisonError) -> R:
         """`work()` under `lock`. Raises `busy` where another thread holds it for so many seconds."""
@@ -271,18 +259,19 @@ class Current(Generic[Q]):
         path = self._path()
         with self._lock:
             before = self.made
-            if before is not None and before.path == path:
-                return before
-            made = self._make(path)
-            if before is not None:
-                before.close()
-                # The user was told to name another file where the one before cannot be written.
-                with before.lock:
+            if before is None or before.path != path:
+                made = self._make(path)
+                if before is not None:
+                    before.close()
+                    # The user was told to name another file where the one before cannot be written.
                     made.waiting.extend(before.waiting)
-                    self.made = made
-                    before.waiting.clear()
-            self.made = made
-            return made
+                self.made = before = made
+            return before
+
+    async def flush(self) -> None:
+        """Write what waits, when the process ends."""
+        if self.made is not None:
+            self.made.close()
 
     def _forget(self) -> None:
         if self.made is not None:
@@ -307,13 +296,12 @@ def network_of(path: Path, mounts: str | None = None) -> str:
             mounts = Path("/proc/self/mounts").read_text("utf-8", "replace")
         except OSError:
             return ""
-    target, best, kind = os.path.realpath(path), "", ""
-    for line in mounts.splitlines():
-        fields = line.split(" ")
-        if len(fields) < 3:
-            continue
-        point = fields[1].replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
+    target, best, kind = os.path.realpath(path) + "/", "", ""
+    for _, point, mounted, *_ in (
+        fields for line in mounts.splitlines() if len(fields := line.split(" ")) > 2
+    ):
+        point = point.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
         # The last of equal ones is the one on top.
-        if len(point) >= len(best) and (target + "/").startswith(point.rstrip("/") + "/"):
-            best, kind = point, fields[2]
-    return kind if kind.startswith(_NETWORK) and kind not in _LOCAL_FUSE else ""
+        if len(point) >= len(best) and target.startswith(point.rstrip("/") + "/"):
+            best, kind = point, mounted
+    return kind if kind.startswith(_REMOTE) and kind not in _LOCAL_FUSE else ""

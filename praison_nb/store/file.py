@@ -73,9 +73,10 @@ def default_path() -> Path:
 
 STORE = storage.Kind(
     name="store of sessions",
-    word="store",
     variable="PRAISON_NB_SESSIONS",
     error=StoreError,
+    # What is deleted shall be gone from the file as well.
+    pragma="secure_delete=ON",
     unusable="used",
     busy="is locked by another process",
     meanwhile=" Until then sessions end with the kernel.",
@@ -85,9 +86,7 @@ STORE = storage.Kind(
 def connect(path: Path, patience: float = GLANCE_SECONDS) -> closing[sqlite3.Connection]:
     """The store at `path`, made where there is none, brought up to date where it is older, to be used by
     `with`. Another process may hold the file for `patience` seconds. Raises StoreError."""
-    # What is deleted shall be gone from the file as well.
-    pragma = "secure_delete=ON"
-    return closing(storage.connect(path, STORE, MIGRATIONS, timeout=patience, pragma=pragma))
+    return closing(storage.connect(path, STORE, MIGRATIONS, patience))
 
 
 def read(path: Path, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

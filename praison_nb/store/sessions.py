@@ -210,9 +210,4 @@ def is_deleted(connection: sqlite3.Connection, session_id: str) -> bool:
 
 current = Current(Store, default_path)
 """The store that counts now."""
-
-
-async def flush() -> None:
-    """Write what waits, when the process ends."""
-    if current.made is not None and current.made.waiting:
-        current.made.flush(PATIENCE_SECONDS)
+flush = current.flush

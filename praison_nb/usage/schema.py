@@ -73,9 +73,9 @@ class LedgerError(PraisonError):
 
 LEDGER = storage.Kind(
     name="ledger",
-    word="ledger",
     variable="PRAISON_NB_LEDGER",
     error=LedgerError,
+    pragma="synchronous=FULL",
     unusable="written",
     busy=f"was locked by another process for {TIMEOUT_SECONDS:.0f} s",
 )
@@ -93,11 +93,5 @@ def default_path() -> Path:
 def connect(path: Path) -> sqlite3.Connection:
     """The ledger at `path`, made where there is none, brought up to date where it is older. Whoever gets the
     connection may use it from any thread, one at a time. Raises LedgerError."""
-    return storage.connect(
-        path,
-        LEDGER,
-        MIGRATIONS,
-        timeout=TIMEOUT_SECONDS,
-        pragma="synchronous=FULL",
-        journal="delete" if network_of(path) else "wal",
-    )
+    journal = "delete" if network_of(path) else "wal"
+    return storage.connect(path, LEDGER, MIGRATIONS, TIMEOUT_SECONDS, journal)

@@ -86,9 +86,4 @@ class Writer(Queue[Row]):
 
 current = Current(Writer, default_path)
 """The writer of the ledger that counts now."""
-
-
-async def flush() -> None:
-    """Write what waits, when the process ends."""
-    if current.made is not None:
-        current.made.flush()
+flush = current.flush
