@@ -196,10 +196,11 @@ class Queue(Generic[T]):
         try:
             if not self.lock.acquire(timeout=seconds):
                 raise busy
-            return work()
+            result = work()
+            return result  # noqa: RET504  (it is still guarded where an interrupt comes now)
         finally:
             # The lock itself knows whether it was acquired: an interrupt may come when it has just been. And
-            # nothing comes before the release, or an interrupt could.
+            # nothing is called before the release, or an interrupt could come there.
             try:
                 self.lock.release()
             except RuntimeError:

@@ -134,7 +134,7 @@ class Store(Queue[Change]):
         except StoreError as error:
             self.problem = str(error)
             raise
-        except (sqlite3.Error, ValueError) as error:
+        except (sqlite3.Error, ValueError, OverflowError) as error:
             raise STORE.explain(error, self.path) from error
         self.problem = ""
 

@@ -55,7 +55,9 @@ def _money(cost: Decimal | None) -> int | None:
 
 
 def _tokens(usage: Usage) -> tuple[int, ...]:
-    return (*(_fitting(getattr(usage, name)) for name in TOKENS), int(usage.estimated))
+    counts = (getattr(usage, name) for name in TOKENS)
+    # What a server gives as NaN is no count.
+    return (*(_fitting(count) if count == count else 0 for count in counts), int(usage.estimated))
 
 
 def _fitting(number: float | Decimal) -> int:
