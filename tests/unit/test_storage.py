@@ -12,6 +12,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -86,6 +87,13 @@ def file(kind: Any, tmp_path: Path) -> Iterator[Any]:
     made.queue.close()
 
 
+@pytest.fixture
+def in_memory() -> Iterator[Path]:
+    """A folder for hundreds of files, whose disk nobody waits for where the system has such a one."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
+        yield Path(folder)
+
+
 def can_be_written(path: Path) -> bool:
     with contextlib.closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
         try:
@@ -152,12 +160,12 @@ def interrupt(work: Callable[[], object], at: int) -> BaseException | None:
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 @pytest.mark.parametrize("is_new", [True, False], ids=["a new file", "a file that is there"])
 def test_an_interrupt_at_any_point_loses_nothing_and_holds_nothing(
-    kind: Any, tmp_path: Path, is_new: bool
+    kind: Any, in_memory: Path, is_new: bool
 ) -> None:
     at, error = 0, None
     while at == 0 or error is not None:
         at += 1
-        file = kind(tmp_path / f"{at if is_new else 0}.sqlite")
+        file = kind(in_memory / f"{at if is_new else 0}.sqlite")
         first = 2 if is_new else 2 * at
         file.queue.waiting.extend([file.item(first), file.item(first + 1)])
         error = interrupt(file.queue.flush, at)
