@@ -75,8 +75,7 @@ class Kind:
 
     def reraise(self, error: BaseException, path: Path) -> NoReturn:
         """Raise `error`, explained where the file is at fault and not what was to be written."""
-        is_refused = isinstance(error, _REFUSED)
-        if isinstance(error, OSError | MemoryError | sqlite3.Error) and not is_refused:
+        if isinstance(error, OSError | MemoryError | sqlite3.Error) and not isinstance(error, _REFUSED):
             raise self.explain(error, path) from error
         raise error
 
@@ -216,6 +215,7 @@ class Queue(Generic[T]):
             except self.kind.error:
                 raise
             except Exception:
+                # The half of it, until it is the one that is at fault.
                 if size := len(batch) // 2:
                     continue
                 log.exception("a row could not be written to the %s", self.kind.name)
@@ -235,9 +235,7 @@ class Queue(Generic[T]):
 
     def _done(self, task: asyncio.Future[object]) -> None:
         self.task = None
-        if task.cancelled():
-            return
-        if error := task.exception():
+        if not task.cancelled() and (error := task.exception()):
             log.error("the %s could not be written", self.kind.name, exc_info=error)
         elif self.waiting and not self.problem:
             self._start()
@@ -260,14 +258,15 @@ class Current(Generic[Q]):
         path = self._path()
         with self._lock:
             before = self.made
-            if before is None or before.path != path:
-                made = self._make(path)
-                if before is not None:
-                    before.close()
-                    # The user was told to name another file where the one before cannot be written.
-                    made.waiting.extend(before.waiting)
-                self.made = before = made
-            return before
+            if before is not None and before.path == path:
+                return before
+            made = self._make(path)
+            if before is not None:
+                before.close()
+                # The user was told to name another file where the one before cannot be written.
+                made.waiting.extend(before.waiting)
+            self.made = made
+            return made
 
     async def flush(self) -> None:
         """Write what waits, when the process ends."""

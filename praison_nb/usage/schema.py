@@ -93,5 +93,4 @@ def default_path() -> Path:
 def connect(path: Path) -> sqlite3.Connection:
     """The ledger at `path`, made where there is none, brought up to date where it is older. Whoever gets the
     connection may use it from any thread, one at a time. Raises LedgerError."""
-    journal = "delete" if network_of(path) else "wal"
-    return storage.connect(path, LEDGER, MIGRATIONS, TIMEOUT_SECONDS, journal)
+    return storage.connect(path, LEDGER, MIGRATIONS, TIMEOUT_SECONDS, "delete" if network_of(path) else "wal")

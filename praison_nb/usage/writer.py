@@ -62,10 +62,7 @@ class Writer(Queue[Row]):
 
     def remarks(self) -> list[str]:
         """Lines that the user should read; each is said once."""
-        lines = []
-        while self._remarks:
-            lines.append(self._remarks.popleft())
-        return lines
+        return [self._remarks.popleft() for _ in range(len(self._remarks))]
 
     def close(self) -> None:
         """Write what waits, and close the file."""
