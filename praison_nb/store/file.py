@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+from .. import storage
 from ..errors import PraisonError
-from ..usage.schema import absolute, apply
+from ..storage import absolute
 from ..usage.schema import default_path as ledger_path
 
 PATIENCE_SECONDS = 5.0
@@ -69,51 +71,29 @@ def default_path() -> Path:
     return absolute(Path(named).expanduser()) if named else ledger_path().parent / "sessions.sqlite"
 
 
-@contextmanager
-def opened(path: Path, patience: float = GLANCE_SECONDS) -> Iterator[sqlite3.Connection]:
-    """The store at `path`, made where there is none, brought up to date where it is older, closed at the
-    end. Whatever goes wrong meanwhile is raised as StoreError; another process may hold the file for
-    `patience` seconds."""
+STORE = storage.Kind(
+    name="store of sessions",
+    variable="PRAISON_NB_SESSIONS",
+    error=StoreError,
+    # What is deleted shall be gone from the file as well.
+    pragma="secure_delete=ON",
+    unusable="used",
+    busy="is locked by another process",
+    meanwhile=" Until then sessions end with the kernel.",
+)
+
+
+def connect(path: Path, patience: float = GLANCE_SECONDS) -> closing[sqlite3.Connection]:
+    """The store at `path`, made where there is none, brought up to date where it is older, to be used by
+    `with`. Another process may hold the file for `patience` seconds. Raises StoreError."""
+    return closing(storage.connect(path, STORE, MIGRATIONS, patience))
+
+
+def read(path: Path, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """The rows of a query. Raises StoreError."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # SQLite's side files take the same mode.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        with closing(sqlite3.connect(path, timeout=patience, isolation_level=None)) as connection:
-            # What is deleted shall be gone from the file as well.
-            connection.execute("PRAGMA secure_delete=ON").fetchone()
-            _migrate(connection, path)
-            yield connection
-    except (OSError, sqlite3.Error, ValueError) as error:
-        raise _explained(error, path) from error
-
-
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > len(MIGRATIONS):
-        raise StoreError(
-            f"The store of sessions {path} was written by a newer praison_nb: update this one, or "
-            "set PRAISON_NB_SESSIONS to another file. It is left as it is."
-        )
-    if version < len(MIGRATIONS):
-        apply(connection, MIGRATIONS)
-
-
-def locked(path: Path) -> StoreError:
-    """The error of a store that somebody else does not let go of."""
-    return _error(path, "is locked by another process")
-
-
-def _explained(error: Exception, path: Path) -> StoreError:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or isinstance(error, ValueError):
-        return _error(path, "is damaged, or no store: move it away and a new one is begun")
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return locked(path)
-    reason = getattr(error, "strerror", None) or str(error)
-    return _error(
-        path, f"cannot be used ({reason}): make it writable, or set PRAISON_NB_SESSIONS to another file"
-    )
-
-
-def _error(path: Path, why: str) -> StoreError:
-    return StoreError(f"The store of sessions {path} {why}. Until then sessions end with the kernel.")
+        # They are fetched before they are looked at: one that is damaged must leave no lock behind.
+        with connect(path) as connection:
+            return connection.execute(query, values).fetchall()
+    except (sqlite3.Error, ValueError) as error:
+        raise STORE.explain(error, path) from error

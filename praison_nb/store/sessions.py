@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
+import functools
 import json
-import logging
 import sqlite3
-import threading
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from ..redaction import redact_value
-from .file import GLANCE_SECONDS, PATIENCE_SECONDS, StoreError, default_path, locked, opened
+from ..storage import Current, Queue, transact
+from .file import GLANCE_SECONDS, PATIENCE_SECONDS, STORE, StoreError, connect, default_path, read
 from .stored import COLUMNS, Stored, plain, row_of, stored_of
-
-log = logging.getLogger(__name__)
 
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM sessions"
 # The user changes these later, perhaps in another kernel: a turn that goes on knows nothing of that.
@@ -37,7 +33,7 @@ _MOVED = "id != :id AND CASE WHEN json_valid(turn) THEN json_extract(turn, '$.id
 Change = Callable[[sqlite3.Connection], object]
 
 
-class Store:
+class Store(Queue[Change]):
     """A store's file. Each use opens it anew, so any thread or process may use it at any time. `problem` says
     why it could not be written when that was tried last, "" where it could.
 
@@ -45,37 +41,30 @@ class Store:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.problem = ""
-        self._waiting: deque[Change] = deque()
-        self._lock = threading.Lock()
-        self._queue = threading.Lock()
-        self._is_flushing = False
+        super().__init__(path, STORE, functools.partial(self.flush, PATIENCE_SECONDS))
         self._told = ""
 
-    # Reading. Rows are fetched before they are looked at: one that is damaged must leave no lock behind.
+    # Reading
 
     def all(self) -> list[Stored]:
         """All sessions, the one used last first."""
-        with opened(self.path) as connection:
-            rows = connection.execute(f"{_SELECT} ORDER BY last_used DESC").fetchall()
-            return [stored_of(row) for row in rows]
+        return self._stored(f"{_SELECT} ORDER BY last_used DESC")
 
     def current(self, notebook: str, name: str) -> Stored | None:
         """The session that goes on under the name, None without one."""
-        with opened(self.path) as connection:
-            rows = connection.execute(
-                f"{_SELECT} WHERE notebook=? AND name=? AND is_current AND NOT is_archived "
-                "ORDER BY last_used DESC LIMIT 1",
-                (plain(notebook), plain(name)),
-            ).fetchall()
-            return stored_of(rows[0]) if rows else None
+        where = "notebook=? AND name=? AND is_current AND NOT is_archived ORDER BY last_used DESC LIMIT 1"
+        found = self._stored(f"{_SELECT} WHERE {where}", (plain(notebook), plain(name)))
+        return found[0] if found else None
+
+    def _stored(self, query: str, values: Sequence[str] = ()) -> list[Stored]:
+        try:
+            return [stored_of(row) for row in read(self.path, query, values)]
+        except ValueError as error:
+            raise STORE.explain(error, self.path) from error
 
     def history(self, session_id: str) -> list[Any]:
         """What was said in a local session, as the messages that its server gets."""
-        with opened(self.path) as connection:
-            select = "SELECT messages FROM history WHERE id=? ORDER BY n"
-            rows = connection.execute(select, (session_id,)).fetchall()
+        rows = read(self.path, "SELECT messages FROM history WHERE id=? ORDER BY n", (session_id,))
         try:
             turns = [json.loads(messages) for (messages,) in rows]
         except ValueError:
@@ -102,7 +91,7 @@ class Store:
 
     def leave(self, notebook: str, name: str) -> None:
         """Have nothing go on under the name; what was there is kept."""
-        self._waiting.append(lambda connection: connection.execute(_LEAVE, (plain(notebook), plain(name))))
+        self.waiting.append(lambda connection: connection.execute(_LEAVE, (plain(notebook), plain(name))))
         self.flush()
 
     def rename(self, session: Stored, name: str) -> None:
@@ -135,31 +124,19 @@ class Store:
     def change(self, change: Change, patience: float = PATIENCE_SECONDS) -> None:
         """Make the change here and now, after those that wait. Others may hold the file for `patience`
         seconds."""
+
+        def work() -> None:
+            self.catch_up(functools.partial(self._write, patience))
+            self._write(patience, [change])
+
         try:
-            if not self._lock.acquire(timeout=patience):
-                raise locked(self.path)
-            try:
-                while self._waiting:
-                    self._catch_up(patience)
-                self._apply(change, patience)
-            finally:
-                self._lock.release()
+            self.exclusively(patience, work, STORE.failure(self.path, STORE.busy))
         except StoreError as error:
             self.problem = str(error)
             raise
+        except (sqlite3.Error, ValueError, OverflowError) as error:
+            raise STORE.explain(error, self.path) from error
         self.problem = ""
-
-    def later(self, change: Change) -> None:
-        """Make the change soon, on a thread of the pool. Belongs to the event loop's thread."""
-        with self._queue:
-            self._waiting.append(change)
-            if self._is_flushing:
-                return
-            self._is_flushing = True
-        try:
-            asyncio.get_running_loop().run_in_executor(None, self._flush_all)
-        except RuntimeError:  # no more threads: the process ends, and `flush` at its end writes it
-            self._is_flushing = False
 
     def flush(self, patience: float = GLANCE_SECONDS) -> bool:
         """Make the changes that wait, here and now, and say whether the file can be written."""
@@ -187,41 +164,12 @@ class Store:
         told, self._told = self._told, problem
         return problem if problem != told else ""
 
-    def _flush_all(self) -> None:
-        """One thread for all that comes meanwhile: others would queue up where the file is locked."""
-        while True:
-            is_done = self.flush(PATIENCE_SECONDS)
-            with self._queue:
-                if not is_done or not self._waiting:
-                    self._is_flushing = False
-                    return
-
-    def _catch_up(self, patience: float) -> None:
-        """Make all that wait now as one: the disk is waited for once."""
-        waiting = tuple(self._waiting)
-
-        def change(connection: sqlite3.Connection) -> None:
-            for each in waiting:
-                connection.execute("SAVEPOINT one")
-                try:
-                    each(connection)
-                except (OSError, sqlite3.Error, ValueError):
-                    raise
-                except Exception:
-                    # What no store takes must not stop what is behind it.
-                    log.exception("a change of the store of sessions could not be made")
-                    connection.execute("ROLLBACK TO one")
-                connection.execute("RELEASE one")
-
-        self._apply(change, patience)
-        for _ in waiting:
-            self._waiting.popleft()
-
-    def _apply(self, change: Change, patience: float) -> None:
-        with opened(self.path, patience) as connection:
-            connection.execute("BEGIN IMMEDIATE")
-            change(connection)
-            connection.execute("COMMIT")
+    def _write(self, patience: float, changes: Sequence[Change]) -> None:
+        with connect(self.path, patience) as connection:
+            try:
+                transact(connection, lambda connection: [change(connection) for change in changes])
+            except BaseException as error:
+                STORE.reraise(error, self.path)
 
 
 def putting(session: Stored) -> Change:
@@ -260,21 +208,6 @@ def is_deleted(connection: sqlite3.Connection, session_id: str) -> bool:
     return found.fetchone() is not None
 
 
-_lock = threading.Lock()
-_current: Store | None = None
-
-
-def current() -> Store:
-    """The store that counts now."""
-    global _current
-    path = default_path()
-    with _lock:
-        if _current is None or _current.path != path:
-            _current = Store(path)
-        return _current
-
-
-async def flush() -> None:
-    """Write what waits, when the process ends."""
-    if _current is not None and _current._waiting:
-        _current.flush(PATIENCE_SECONDS)
+current = Current(Store, default_path)
+"""The store that counts now."""
+flush = current.flush

@@ -16,7 +16,7 @@ from ..plain import SHOWN_CHARACTERS
 from ..redaction import redact_value
 from ..turn import Turn
 from ..turn_json import from_json, to_json
-from .file import StoreError, opened
+from .file import StoreError, read
 from .process import this_process
 from .sessions import Change, is_deleted
 from .stored import plain
@@ -61,11 +61,10 @@ def kept_turns(path: Path, session_id: str, notebook: str = "", name: str = "") 
     """The turns of a session, oldest first; for the id "" those that had none under the name. Raises
     StoreError."""
     where, values = ("session=?", [session_id]) if session_id else (_BEFORE_THE_SESSION, [notebook, name])
-    with opened(path) as connection:
-        select = f"SELECT id, started, kept, process FROM turns WHERE {where} ORDER BY started, n"
-        rows = connection.execute(select, [plain(value) for value in values]).fetchall()
-        select = "SELECT turn FROM history WHERE id=? AND turn NOT IN (SELECT id FROM turns) ORDER BY n"
-        old = connection.execute(select, (session_id,)).fetchall()
+    select = f"SELECT id, started, kept, process FROM turns WHERE {where} ORDER BY started, n"
+    rows = read(path, select, [plain(value) for value in values])
+    select = "SELECT turn FROM history WHERE id=? AND turn NOT IN (SELECT id FROM turns) ORDER BY n"
+    old = read(path, select, (session_id,))
     whole = [Kept(id=key, started=start, seen=seen, process=process) for key, start, seen, process in rows]
     return [*(Kept(id=key, is_whole=False) for (key,) in old), *whole]
 
@@ -90,8 +89,7 @@ def kept_messages(path: Path, turn_id: str) -> list[Any]:
 
 
 def _json(path: Path, select: str, turn_id: str) -> Any:
-    with opened(path) as connection:
-        rows = connection.execute(select, (turn_id,)).fetchall()
+    rows = read(path, select, (turn_id,))
     if not rows:
         raise StoreError(f"Turn {turn_id} is not in the store {path} any more.")
     return json.loads(rows[0][0])

@@ -8,10 +8,9 @@ kernels share them with it.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import get_args
+from typing import Any, get_args
 
 from ..errors import ConfigError
 from ..events import Scope, Spent
@@ -61,8 +60,7 @@ def put(book: Writer, limit: Decimal | None, scope: str, place: Place) -> None:
 
 def limits(book: Writer, place: Place) -> dict[str, Decimal]:
     """The limits that count here, by scope. Raises LedgerError."""
-    with _locked(book):
-        told = book.ledger.read("SELECT per, key, usd FROM budgets")
+    told = _read(book, "SELECT per, key, usd FROM budgets")
     return {per: usd(value) or Decimal(0) for per, key, value in told if key == _key(per, place)}
 
 
@@ -95,8 +93,7 @@ def totals(book: Writer, place: Place, scopes: Iterable[str]) -> dict[str, Decim
                 "SELECT coalesce(sum(t.priced), 0) FROM turns t JOIN labels l ON l.n = t.label "
                 "WHERE l.user = ? AND l.notebook = ? GROUP BY l.session_id ORDER BY 1 DESC LIMIT 1"
             )
-            with _locked(book):
-                rows = book.ledger.read(query, (place.user, place.notebook))
+            rows = _read(book, query, (place.user, place.notebook))
             told[scope] = (usd(rows[0][0]) if rows else None) or Decimal(0)
         else:
             told[scope] = _total(book, scope, "", place)[0]
@@ -113,15 +110,14 @@ def _total(book: Writer, scope: str, session_id: str, place: Place) -> tuple[Dec
     told = {"user": place.user, "notebook": place.notebook, "session_id": session_id}
     same = {name: told[name] for name in _SAME[scope]}
     since = today() if scope == "day" else 0
-    with _locked(book):
-        # What could not be written yet counts too, in place of the turn's row in the file.
-        late = {row.id: row for row in tuple(book.waiting) if isinstance(row, TurnRow)}
-        query = (
-            "SELECT coalesce(sum(t.priced), 0), count(*), coalesce(sum(t.unpriced > 0), 0) FROM turns t "
-            f"JOIN labels l ON l.n = t.label WHERE {' AND '.join(f'l.{name} = ?' for name in same)} "
-            f"AND t.time >= ? AND t.id NOT IN ({', '.join('?' * len(late))})"
-        )
-        total, turns, unpriced = book.ledger.read(query, [*same.values(), since, *late])[0]
+    # What could not be written yet counts too, in place of the turn's row in the file.
+    late = {row.id: row for row in tuple(book.waiting) if isinstance(row, TurnRow)}
+    query = (
+        "SELECT coalesce(sum(t.priced), 0), count(*), coalesce(sum(t.unpriced > 0), 0) FROM turns t "
+        f"JOIN labels l ON l.n = t.label WHERE {' AND '.join(f'l.{name} = ?' for name in same)} "
+        f"AND t.time >= ? AND t.id NOT IN ({', '.join('?' * len(late))})"
+    )
+    total, turns, unpriced = _read(book, query, [*same.values(), since, *late])[0]
     ours = [row for row in late.values() if row.time * 1_000_000 >= since and _has(row, same)]
     total += sum(pico(row.priced) or 0 for row in ours)
     return usd(total) or Decimal(0), turns + len(ours), unpriced + sum(row.unpriced > 0 for row in ours)
@@ -167,15 +163,10 @@ def reached(told: Spent) -> str:
     )
 
 
-@contextmanager
-def _locked(book: Writer) -> Iterator[None]:
+def _read(book: Writer, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
     # Another kernel may keep the file busy for long: a turn does not wait for that.
-    if not book.lock.acquire(timeout=LOCK_SECONDS):
-        raise LedgerError(f"The ledger {book.ledger.path} is busy.")
-    try:
-        yield
-    finally:
-        book.lock.release()
+    busy = LedgerError(f"The ledger {book.path} is busy.")
+    return book.exclusively(LOCK_SECONDS, lambda: book.ledger.read(query, values), busy)
 
 
 def _key(scope: str, place: Place) -> str:

@@ -8,14 +8,15 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from ..session import Usage
-from .schema import LABELS, TOKENS, connect, explain
+from ..storage import transact
+from .schema import LABELS, LEDGER, TOKENS, connect
 
 PICO = Decimal(10) ** 12
 MOST = 2**53
@@ -54,7 +55,9 @@ def _money(cost: Decimal | None) -> int | None:
 
 
 def _tokens(usage: Usage) -> tuple[int, ...]:
-    return (*(_fitting(getattr(usage, name)) for name in TOKENS), int(usage.estimated))
+    counts = (getattr(usage, name) for name in TOKENS)
+    # What a server gives as NaN is no count.
+    return (*(_fitting(count) if count == count else 0 for count in counts), int(usage.estimated))
 
 
 def _fitting(number: float | Decimal) -> int:
@@ -162,32 +165,26 @@ class Ledger:
     @property
     def connection(self) -> sqlite3.Connection:
         """Open it. Raises LedgerError."""
-        if self._connection is not None and self._opened_by != os.getpid():
-            # After a fork the parent's connection may not even be closed here.
-            self._of_parent.append(self._connection)
-            self._connection = None
+        self._leave_to_parent()
         if self._connection is None:
             self._connection, self._opened_by = connect(self.path), os.getpid()
-            self._known.clear()
         return self._connection
 
     def write(self, rows: Iterable[Row]) -> None:
         """Put all rows in, or none. A turn replaces its earlier row; a request that is there stays as it is.
-        Raises LedgerError."""
-        connection = self.connection
-        settled, are_old = time.time() - SETTLED_SECONDS, False
-        try:
-            connection.execute("BEGIN IMMEDIATE")
+        Raises LedgerError, and what else is raised for a row that no ledger takes."""
+        rows = tuple(rows)
+
+        def put(connection: sqlite3.Connection) -> None:
             for row in rows:
                 self._put(connection, row)
-                are_old = are_old or row.time < settled
-            connection.execute("COMMIT")
-        except Exception as error:
+
+        try:
+            transact(self.connection, put)
+        except BaseException as error:
             self.close()
-            if isinstance(error, sqlite3.Error):
-                raise explain(error, self.path) from error
-            raise
-        if are_old:
+            LEDGER.reraise(error, self.path)
+        if any(row.time < time.time() - SETTLED_SECONDS for row in rows):
             # A turn may run for days, or be taken up again: what was kept of it is no longer true.
             with contextlib.suppress(OSError):
                 old_turns(self.path).unlink(missing_ok=True)
@@ -206,23 +203,28 @@ class Ledger:
             known = self._known[labels] = connection.execute(_GET_LABEL, labels).fetchone()[0]
         return known
 
-    def read(self, query: str, values: Any = ()) -> list[tuple[Any, ...]]:
+    def read(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """The rows of a query. Raises LedgerError."""
         try:
             return self.connection.execute(query, values).fetchall()
         except sqlite3.Error as error:
-            raise explain(error, self.path) from error
+            raise LEDGER.explain(error, self.path) from error
 
-    def change(self, statement: str, values: tuple[Any, ...]) -> None:
+    def change(self, statement: str, values: Sequence[Any]) -> None:
         """One statement that writes. Raises LedgerError."""
-        try:
-            self.connection.execute(statement, values)
-        except sqlite3.Error as error:
-            raise explain(error, self.path) from error
+        self.read(statement, values)
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
-        if self._connection is not None and self._opened_by == os.getpid():
-            self._connection.close()
-        self._connection = None
+        self._leave_to_parent()
+        connection, self._connection = self._connection, None
         self._known.clear()
+        if connection is not None:
+            connection.close()
+
+    def _leave_to_parent(self) -> None:
+        """After a fork, the parent's connection: it may not even be closed here."""
+        if self._connection is not None and self._opened_by != os.getpid():
+            self._of_parent.append(self._connection)
+            self._connection = None
+            self._known.clear()

@@ -107,8 +107,7 @@ class Meter:
                 # No more threads: the process ends.
                 return list[Spent | Notice](told)
         lines = [line for each in told for line in self._lines(each)] + self.book.remarks()
-        if price_file.problem:
-            lines += _once(price_file.problem, price_file.problem, _said)
+        lines += _once(price_file.problem, price_file.problem, _said)
         return [*told, *(Notice(text=line) for line in lines)]
 
     def _lines(self, told: Spent) -> list[str]:

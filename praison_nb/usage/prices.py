@@ -9,6 +9,8 @@ genai-prices, which is on this machine. An unknown price is None, never 0.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,6 +21,7 @@ from ..events import RequestFinished
 from ..session import Usage
 from . import price_file
 
+log = logging.getLogger(__name__)
 Source = Literal["provider", "table", "user", "unpriced"]
 
 RUNNING_HOUR = Decimal("0.08")
@@ -36,16 +39,25 @@ def priced(event: RequestFinished, at: float) -> RequestFinished:
 
 def price(usage: Usage, model: str, provider: str, at: float) -> tuple[Decimal | None, Source]:
     """USD for `usage`, or None, and who says so. `provider` is "" where nobody is paid by a table: a model
-    of one's own costs what the user said (`%agent price`), else it is not known."""
-    if not usage.input_tokens and not usage.output_tokens:
-        return Decimal(0), "table"
-    if (own := price_file.find(model)) is not None:
-        return own.cost(usage), "user"
-    cost = _by_table(usage, model, provider, at) if provider else None
-    return cost, "unpriced" if cost is None else "table"
+    of one's own costs what the user said (`%agent price`), else it is not known. A count that has no price (a
+    server may say -1), and a price table that fails, make it unknown too: never an error."""
+    try:
+        if not usage.input_tokens and not usage.output_tokens:
+            return Decimal(0), "table"
+        own = price_file.find(model)
+        cost = _by_table(usage, model, provider, at) if own is None else own.cost(usage)
+        if cost is not None and cost.is_finite() and cost >= 0:
+            return cost, "table" if own is None else "user"
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        log.debug("no price for %r", model, exc_info=True)
+    return None, "unpriced"
 
 
 def _by_table(usage: Usage, model: str, provider: str, at: float) -> Decimal | None:
+    if not provider:
+        return None
     from genai_prices import Usage as Counted
     from genai_prices import calc_price
 
@@ -59,11 +71,7 @@ def _by_table(usage: Usage, model: str, provider: str, at: float) -> Decimal | N
         output_tokens=usage.output_tokens,
     )
     when = datetime.fromtimestamp(at, UTC)
-    try:
-        found = calc_price(counted, model, provider_id=provider, genai_request_timestamp=when)
-    except LookupError:
-        return None
-    return found.total_price
+    return calc_price(counted, model, provider_id=provider, genai_request_timestamp=when).total_price
 
 
 def is_warm() -> bool:
@@ -74,7 +82,8 @@ def is_warm() -> bool:
 def warm() -> None:
     """Load the price table, which takes a fifth of a second: on a thread of the pool while the turn's first
     request is on its way."""
-    import genai_prices  # noqa: F401
+    with contextlib.suppress(Exception):
+        import genai_prices  # noqa: F401
 
 
 def running(seconds: float) -> Decimal:

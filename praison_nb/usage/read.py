@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from .ledger import REQUEST_COLUMNS, SETTLED_SECONDS, TURN_COLUMNS, old_turns
-from .schema import LABELS, LedgerError, connect, explain
+from .schema import LABELS, LEDGER, LedgerError, connect
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,7 +85,7 @@ def labels(path: Path) -> list[tuple[Any, ...]]:
     try:
         return connection.execute(f"SELECT n, {', '.join(LABELS)} FROM labels").fetchall()
     except sqlite3.Error as error:
-        raise explain(error, path) from error
+        raise LEDGER.explain(error, path) from error
     finally:
         connection.close()
 
@@ -139,7 +139,7 @@ def _read(path: Path, table: str, wanted: Filter, after: int) -> np.ndarray[Any,
         cells = itertools.chain.from_iterable(connection.execute(query, values))
         return np.ascontiguousarray(np.fromiter(cells, np.int64).reshape(-1, width).T)
     except sqlite3.Error as error:
-        raise explain(error, path) from error
+        raise LEDGER.explain(error, path) from error
     finally:
         connection.close()
 

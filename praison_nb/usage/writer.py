@@ -4,33 +4,25 @@ written waits in memory until it can."""
 from __future__ import annotations
 
 import asyncio
-import logging
-import threading
 from collections import deque
 from pathlib import Path
 
+from ..storage import Current, Queue, network_of
 from .ledger import Ledger, Row
-from .schema import LedgerError, default_path, network_of
-
-log = logging.getLogger(__name__)
+from .schema import LEDGER, LedgerError, default_path
 
 SETTLE_SECONDS = 1.0
 """A turn waits at most so long for its request to be on the disk, and not again while the disk is slow."""
 
 
-class Writer:
+class Writer(Queue[Row]):
     """The queue before one ledger. `put` and `settled` belong to the loop's thread, the rest to any."""
 
     def __init__(self, path: Path) -> None:
+        super().__init__(path, LEDGER, self.flush)
         self.ledger = Ledger(path)
-        self.lock = threading.Lock()
-        """Held by whoever uses `ledger`."""
-        self.waiting: deque[Row] = deque()
-        self.problem = ""
-        """Why the last write failed, "" when it did not."""
         self._remarks: deque[str] = deque()
         self._told: set[str] = set()
-        self._task: asyncio.Future[None] | None = None
         self.slow = False
         """Whether the disk took too long the last time."""
         if network := network_of(path):
@@ -40,9 +32,8 @@ class Writer:
             )
 
     def put(self, *rows: Row) -> None:
-        """Write the rows soon, on a thread of the pool."""
-        self.waiting.extend(rows)
-        self._start()
+        """Write the rows soon."""
+        self.later(*rows)
 
     async def settled(self) -> None:
         """Wait until everything is on the disk, or cannot be, or takes too long."""
@@ -50,70 +41,34 @@ class Writer:
             return
         try:
             async with asyncio.timeout(SETTLE_SECONDS):
-                while self._task is not None:
-                    await asyncio.wait({self._task})
+                while self.task is not None:
+                    await asyncio.wait({self.task})
         except TimeoutError:
             self.slow = True
 
     def flush(self) -> None:
-        """Write what waits, here and now."""
+        """Write what waits, here and now. What cannot be written goes on waiting, and the user reads why."""
         with self.lock:
-            self._write()
+            if not self.waiting:
+                return
+            try:
+                self.catch_up(self.ledger.write)
+            except LedgerError as error:
+                self.problem = str(error)
+                self.fail(error)
+            else:
+                self.problem, self.slow = "", False
+                self._told = {line for line in self._told if line.endswith("local disk.")}
 
     def remarks(self) -> list[str]:
         """Lines that the user should read; each is said once."""
-        lines = []
-        while self._remarks:
-            lines.append(self._remarks.popleft())
-        return lines
+        return [self._remarks.popleft() for _ in range(len(self._remarks))]
 
     def close(self) -> None:
         """Write what waits, and close the file."""
         with self.lock:
-            self._write()
+            self.flush()
             self.ledger.close()
-
-    def _start(self) -> None:
-        if self._task is not None:
-            return
-        try:
-            self._task = asyncio.get_running_loop().run_in_executor(None, self.flush)
-        except RuntimeError:
-            # No more threads: the process ends, and `flush` at its end writes the rest.
-            return
-        self._task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Future[None]) -> None:
-        self._task = None
-        if not task.cancelled() and task.exception() is None and self.waiting and not self.problem:
-            self._start()
-
-    def _write(self) -> None:
-        while self.waiting:
-            rows = [self.waiting.popleft() for _ in range(len(self.waiting))]
-            try:
-                self._put(rows)
-            except LedgerError as error:
-                self.waiting.extendleft(reversed(rows))
-                self.problem = str(error)
-                self.fail(error)
-                return
-            self.problem, self.slow = "", False
-            self._told = {line for line in self._told if line.endswith("local disk.")}
-
-    def _put(self, rows: list[Row]) -> None:
-        """Write the rows. One that no ledger takes is left out; it must not cost the others. Raises
-        LedgerError."""
-        try:
-            self.ledger.write(rows)
-        except LedgerError:
-            raise
-        except Exception:
-            if len(rows) > 1:
-                for row in rows:
-                    self._put([row])
-            else:
-                log.exception("a row could not be written to the ledger")
 
     def fail(self, error: LedgerError) -> None:
         """Have the user read why the ledger does not work."""
@@ -126,23 +81,6 @@ class Writer:
             self._remarks.append(line)
 
 
-_lock = threading.Lock()
-_current: Writer | None = None
-
-
-def current() -> Writer:
-    """The writer of the ledger that counts now."""
-    global _current
-    path = default_path()
-    with _lock:
-        if _current is None or _current.ledger.path != path:
-            before, _current = _current, Writer(path)
-            if before is not None:
-                before.close()
-        return _current
-
-
-async def flush() -> None:
-    """Write what waits, when the process ends."""
-    if _current is not None:
-        _current.flush()
+current = Current(Writer, default_path)
+"""The writer of the ledger that counts now."""
+flush = current.flush

@@ -19,6 +19,7 @@ ROOMS = [
     ["plain", "formulas", "markdown_rules", "markdown", "redaction", "lookalikes", "visible", "review"],
     ["errors", "session", "events"],
     ["turn", "turn_json", "render", "managed", "tools", "values"],
+    ["storage"],
     ["usage", "store"],
     ["store"],
     ["loop", "interrupts"],

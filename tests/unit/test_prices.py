@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from praison_nb import ScriptedBackend
 from praison_nb.errors import ConfigError
-from praison_nb.events import RequestFinished
+from praison_nb.events import RequestFinished, RequestStarted, TextDelta
 from praison_nb.session import Usage
-from praison_nb.usage import price_file, prices
+from praison_nb.usage import price_file, prices, writer
 
 AT = datetime(2025, 11, 1, tzinfo=UTC).timestamp()
 
@@ -168,3 +171,38 @@ def test_no_amount(text: object) -> None:
 def test_run_time_of_a_hosted_session() -> None:
     assert prices.running(3600) == Decimal("0.08")
     assert prices.running(0.5) == Decimal("0.04") / 3600
+
+
+COUNTS = [-1, math.nan, math.inf, True, 1.5, Decimal("-0.5")]
+
+
+@pytest.mark.parametrize("count", COUNTS, ids=repr)
+def test_a_count_that_has_no_price_fails_no_turn(count: Any) -> None:
+    usage = Usage(uncached_input_tokens=100_000, output_tokens=count)
+    finished = RequestFinished(model="gpt-4o-mini", provider="openai", usage=usage)
+    turn = ScriptedBackend([RequestStarted(), TextDelta(text="The answer."), finished]).begin("Hi").wait()
+    assert (turn.text, turn.error, turn.stop_reason) == ("The answer.", None, "end_turn")
+    book = writer.current()
+    book.flush()
+    assert book.ledger.read("SELECT count(*) FROM requests") == [(1,)]
+    if count in (-1, math.inf) or count != count:
+        assert turn.cost is None and turn.unpriced_requests == 1
+    book.close()
+
+
+@pytest.mark.parametrize("error", [ValueError, RuntimeError, ImportError, OverflowError, SystemExit])
+def test_a_price_table_that_fails_fails_no_turn(
+    error: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The table's own data never fail: its function is replaced by one that does.
+    def fail(*arguments: Any, **options: Any) -> Any:
+        raise error("no")
+
+    monkeypatch.setattr("genai_prices.calc_price", fail)
+    finished = RequestFinished(model="gpt-4o-mini", provider="openai", usage=Usage(output_tokens=7))
+    turn = ScriptedBackend([RequestStarted(), TextDelta(text="The answer."), finished]).begin("Hi").wait()
+    assert (turn.text, turn.error, turn.cost, turn.unpriced_requests) == ("The answer.", None, None, 1)
+    book = writer.current()
+    book.flush()
+    assert book.ledger.read("SELECT output_tokens, cost FROM requests") == [(7, None)]
+    book.close()

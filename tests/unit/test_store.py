@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -133,7 +134,7 @@ def test_a_newer_file_is_left_as_it_is(kept: Store) -> None:
 
 def test_what_cannot_be_written_waits_and_is_told_once(kept: Store) -> None:
     kept.path.parent.write_text("a file where the folder should be")
-    kept._waiting.append(putting(Stored(id="1", name="n")))
+    kept.waiting.append(putting(Stored(id="1", name="n")))
     kept.flush()
     line = kept.check()
     assert "cannot be used (" in line and "PRAISON_NB_SESSIONS" in line
@@ -305,7 +306,12 @@ async def test_a_locked_file_is_waited_for_once_and_by_one_thread(
     begun: list[asyncio.Future[None]] = []
     loop = asyncio.get_running_loop()
     pool = loop.run_in_executor
-    monkeypatch.setattr(loop, "run_in_executor", lambda *job: begun.append(pool(*job)))
+
+    def begin(*job: Any) -> asyncio.Future[None]:
+        begun.append(pool(*job))
+        return begun[-1]
+
+    monkeypatch.setattr(loop, "run_in_executor", begin)
     other = sqlite3.connect(kept.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     for number in range(9):
@@ -335,5 +341,5 @@ def test_what_no_store_takes_stops_nothing_else(kept: Store) -> None:
         putting(Stored(id="half", name="n"))(connection)
         raise RuntimeError("no")
 
-    kept._waiting.extend([putting(Stored(id="1", name="n")), half, putting(Stored(id="2", name="m"))])
-    assert kept.flush() and {each.id for each in kept.all()} == {"1", "2"} and not kept._waiting
+    kept.waiting.extend([putting(Stored(id="1", name="n")), half, putting(Stored(id="2", name="m"))])
+    assert kept.flush() and {each.id for each in kept.all()} == {"1", "2"} and not kept.waiting

@@ -1,0 +1,307 @@
+"""A SQLite file of the package, and the queue before it: how it is opened, brought up to date, written and
+explained. The ledger and the store of sessions stand on it.
+
+Whatever ends a step of it, an interrupt too, leaves no transaction open and no lock held, and what was to be
+written in the queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import functools
+import logging
+import os
+import sqlite3
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, NoReturn, TypeVar
+
+from .errors import PraisonError
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+R = TypeVar("R")
+Q = TypeVar("Q", bound="Queue[Any]")
+
+# Shared memory between machines does not exist: on these WAL would lose or damage data.
+_REMOTE = ("9p", "afs", "beegfs", "ceph", "cifs", "fuse.", "gluster", "gpfs", "lustre", "nfs", "pvfs", "smb")
+_LOCAL_FUSE = ("fuse.fuseblk", "fuse.overlay", "fuse.fuse-overlayfs", "fuse.lxcfs")
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+# What SQLite raises where the file is in order and a row is not.
+_REFUSED = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """What a file is, for those who read its errors: its `name`, the environment `variable` that names
+    another file, and the `error` that is raised. `unusable` and `busy` say what it is then, `meanwhile`
+    what that means for the user. `pragma` is set at each connection."""
+
+    name: str
+    variable: str
+    error: type[PraisonError]
+    pragma: str
+    unusable: str
+    busy: str
+    meanwhile: str = ""
+
+    def explain(self, error: BaseException, path: Path) -> PraisonError:
+        """What went wrong with the file in one line that says what to do."""
+        if isinstance(error, self.error):
+            return error
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in _DAMAGED or isinstance(error, ValueError):
+            why = f"is damaged, or no {self.name.split()[0]}: move it away and a new one is begun"
+        elif code == sqlite3.SQLITE_FULL:
+            why = "cannot grow, the disk is full: make room"
+        elif code in _BUSY:
+            why = self.busy
+        else:
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            another = f"make it writable, or set {self.variable} to another file"
+            why = f"cannot be {self.unusable} ({reason}): {another}"
+        return self.failure(path, why)
+
+    def failure(self, path: Path, why: str) -> PraisonError:
+        """The error of a file of which `why` is true."""
+        return self.error(f"The {self.name} {path} {why}.{self.meanwhile}")
+
+    def reraise(self, error: BaseException, path: Path) -> NoReturn:
+        """Raise `error`, explained where the file is at fault and not what was to be written."""
+        if isinstance(error, OSError | MemoryError | sqlite3.Error) and not isinstance(error, _REFUSED):
+            raise self.explain(error, path) from error
+        raise error
+
+
+def connect(
+    path: Path, kind: Kind, migrations: Sequence[str], timeout: float, journal: str = ""
+) -> sqlite3.Connection:
+    """The file at `path`, made where there is none, brought up to date where it is older. Another process may
+    hold it for `timeout` seconds. `journal` is the mode of its journal, "" for SQLite's own. Whoever gets the
+    connection may use it from any thread, one at a time. Raises `kind.error`."""
+    connection: sqlite3.Connection | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _create(path)
+        connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
+        connection.execute(f"PRAGMA {kind.pragma}").fetchone()
+        if (version := _version(connection)) > len(migrations):
+            raise kind.error(
+                f"The {kind.name} {path} was written by a newer praison_nb: update this one, or set "
+                f"{kind.variable} to another file. It is left as it is."
+            )
+        if journal:
+            _set_journal(connection, journal, timeout)
+        if version < len(migrations):
+            transact(connection, functools.partial(_migrate, migrations))
+    except BaseException as error:
+        if connection is not None:
+            connection.close()
+        kind.reraise(error, path)
+    return connection
+
+
+def _create(path: Path) -> None:
+    """Make the file for its user's eyes only; SQLite's side files take the same mode."""
+    target = os.path.realpath(path)
+    try:
+        os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        # It is not opened to see whether that can be done: to close it again would end all locks that this
+        # process has on it (POSIX), in the middle of another thread's transaction.
+        code = errno.EISDIR if os.path.isdir(target) else errno.EACCES
+        if code == errno.EISDIR or not os.access(target, os.R_OK | os.W_OK):
+            raise OSError(code, os.strerror(code)) from None
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
+def _migrate(migrations: Sequence[str], connection: sqlite3.Connection) -> None:
+    """Run the numbered scripts that the file lacks. Its user_version counts them."""
+    # Another process may have been faster, and newer.
+    if (version := _version(connection)) < len(migrations):
+        for script in migrations[version:]:
+            for statement in filter(str.strip, script.split(";")):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={len(migrations)}")
+
+
+def _set_journal(connection: sqlite3.Connection, mode: str, timeout: float) -> None:
+    """Change the journal's mode where it is another; while others use the file SQLite refuses at once
+    instead of waiting, so the waiting is done here."""
+    until = time.monotonic() + timeout
+    while True:
+        try:
+            if connection.execute("PRAGMA journal_mode").fetchone()[0] != mode:
+                connection.execute(f"PRAGMA journal_mode={mode}").fetchone()
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in _BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+
+
+def transact(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], object]) -> None:
+    """`work(connection)` as one transaction: all of it, or nothing."""
+    # In one frame, and no context manager: an interrupt between two frames would find nobody who rolls back.
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        work(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.rollback()
+        raise
+
+
+class Queue(Generic[T]):
+    """What is to be written to a file, in order. It is taken off when it is written: what is written twice
+    because something came between must do no harm."""
+
+    def __init__(self, path: Path, kind: Kind, flush: Callable[[], object]) -> None:
+        """`flush` writes what waits; it is called on a thread of the pool."""
+        self.path = path
+        self.kind = kind
+        self._flush = flush
+        self.waiting: deque[T] = deque()
+        self.lock = threading.RLock()
+        """Held by whoever uses the file, or takes from `waiting`."""
+        self.problem = ""
+        """Why the last write failed, "" when it did not."""
+        self.task: asyncio.Future[object] | None = None
+        """What writes now, on a thread of the pool. Belongs to the event loop's thread."""
+
+    def later(self, *items: T) -> None:
+        """Write the items soon, on a thread of the pool. Belongs to the event loop's thread."""
+        self.waiting.extend(items)
+        self._start()
+
+    def close(self) -> None:
+        """Write what waits, and let go of the file."""
+        if self.waiting:
+            self._flush()
+
+    def exclusively(self, seconds: float, work: Callable[[], R], busy: PraisonError) -> R:
+        """`work()` under `lock`. Raises `busy` where another thread holds it for so many seconds."""
+        try:
+            if not self.lock.acquire(timeout=seconds):
+                raise busy
+            result = work()
+            return result  # noqa: RET504  (it is still guarded where an interrupt comes now)
+        finally:
+            # The lock itself knows whether it was acquired: an interrupt may come when it has just been. And
+            # nothing is called before the release, or an interrupt could come there.
+            try:
+                self.lock.release()
+            except RuntimeError:
+                pass
+
+    def catch_up(self, write: Callable[[Sequence[T]], object]) -> None:
+        """Have `write` put all that waits into the file as one: the disk is waited for once. What no file
+        takes is left out; it must not stop the rest. Needs `lock`. Raises the kind's error."""
+        size = len(self.waiting)
+        while batch := tuple(self.waiting)[:size]:
+            try:
+                write(batch)
+            except self.kind.error:
+                raise
+            except Exception:
+                # The half of it, until it is the one that is at fault.
+                if size := len(batch) // 2:
+                    continue
+                log.exception("a row could not be written to the %s", self.kind.name)
+            for _ in batch:
+                self.waiting.popleft()
+            size = len(self.waiting)
+
+    def _start(self) -> None:
+        # One thread for all that comes meanwhile: others would queue up where the file is locked.
+        if self.task is None:
+            try:
+                self.task = asyncio.get_running_loop().run_in_executor(None, self._flush)
+            except RuntimeError:
+                # No more threads: the process ends, and what is done at its end writes the rest.
+                return
+            self.task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Future[object]) -> None:
+        self.task = None
+        if not task.cancelled() and (error := task.exception()):
+            log.error("the %s could not be written", self.kind.name, exc_info=error)
+        elif self.waiting and not self.problem:
+            self._start()
+
+
+class Current(Generic[Q]):
+    """The queue before the file that counts now, `made` at the first call. A child of a fork makes one of its
+    own: its parent's may be locked by a thread that the child has not."""
+
+    def __init__(self, make: Callable[[Path], Q], path: Callable[[], Path]) -> None:
+        self._make = make
+        self._path = path
+        self._of_parent: list[Q] = []
+        self._lock = threading.Lock()
+        self.made: Q | None = None
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forget)
+
+    def __call__(self) -> Q:
+        path = self._path()
+        with self._lock:
+            before = self.made
+            if before is not None and before.path == path:
+                return before
+            made = self._make(path)
+            if before is not None:
+                before.close()
+                # The user was told to name another file where the one before cannot be written.
+                made.waiting.extend(before.waiting)
+            self.made = made
+            return made
+
+    async def flush(self) -> None:
+        """Write what waits, when the process ends."""
+        if self.made is not None:
+            self.made.close()
+
+    def _forget(self) -> None:
+        if self.made is not None:
+            # It is kept: what its parent has open may not even be closed here.
+            self._of_parent.append(self.made)
+        self.made, self._lock = None, threading.Lock()
+
+
+@functools.cache
+def absolute(path: Path) -> Path:
+    """Where the path led when it was seen first: the notebook may change its working directory."""
+    return path.absolute()
+
+
+def network_of(path: Path, mounts: str | None = None) -> str:
+    """The network file system that `path` is on ("nfs4", say), "" on a local one. `mounts` is the text of
+    /proc/self/mounts. Other systems than Linux tell only a Windows network path."""
+    if sys.platform == "win32":
+        return "network drive" if str(path.absolute()).startswith("\\\\") else ""
+    if mounts is None:
+        try:
+            mounts = Path("/proc/self/mounts").read_text("utf-8", "replace")
+        except OSError:
+            return ""
+    target, best, kind = os.path.realpath(path) + "/", "", ""
+    for _, point, mounted, *_ in (
+        fields for line in mounts.splitlines() if len(fields := line.split(" ")) > 2
+    ):
+        point = point.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
+        # The last of equal ones is the one on top.
+        if len(point) >= len(best) and target.startswith(point.rstrip("/") + "/"):
+            best, kind = point, mounted
+    return kind if kind.startswith(_REMOTE) and kind not in _LOCAL_FUSE else ""
