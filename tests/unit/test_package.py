@@ -21,7 +21,7 @@ ROOMS = [
     ["turn", "turn_json", "render", "managed", "tools", "values"],
     ["usage", "store"],
     ["store"],
-    ["loop", "interrupts"],
+    ["loop", "interrupts", "user_loop", "observable"],
     ["lend", "verdicts", "circles", "run"],
     ["toolbox"],
     ["backends"],
