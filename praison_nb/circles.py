@@ -48,6 +48,8 @@ def called_by(runs: tuple[Run, ...], function: Callable[[], Any], is_async: bool
 def refuse_circle(run: Run, *, blocks: bool) -> None:
     """Raise ConfigError where whoever waits here, with a thread that `blocks` or in a coroutine, must go on
     before `run` can end; a turn that was begun for this is stopped."""
+    if run.turn.ended is not None:
+        return
     try:
         if blocks:
             loop.refuse_to_wait()
