@@ -36,6 +36,9 @@ class Observers(Generic[P]):
         self._observers[key] = _Observer(function, remove)
         return remove
 
+    def __len__(self) -> int:
+        return len(self._observers)
+
     def notify(self, *args: P.args, **kwargs: P.kwargs) -> None:
         """Call them in the order in which they were added."""
         for key, observer in tuple(self._observers.items()):

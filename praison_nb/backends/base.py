@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from decimal import Decimal
 from typing import Any
 
-from .. import loop
 from ..errors import ConfigError, TurnStopped
 from ..events import Event, SessionUsage
 from ..observable import Observers
@@ -59,7 +59,7 @@ class Session(Followed):
         self.id = ""
         self.title = ""
         self.messages: list[Any] = []
-        self._lock: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
+        self._lock = os.getpid(), asyncio.Lock()
         self._runs: list[Run] = []
         self.allowed_tools: set[str] = set()
         """Tools that the user allowed for the whole session."""
@@ -74,8 +74,8 @@ class Session(Followed):
     @property
     def lock(self) -> asyncio.Lock:
         """Held by the turn under way; in a forked process, which has a loop of its own, nobody holds it."""
-        if self._lock is None or self._lock[0] is not loop.get():
-            self._lock = loop.get(), asyncio.Lock()
+        if self._lock[0] != os.getpid():
+            self._lock = os.getpid(), asyncio.Lock()
         return self._lock[1]
 
     @property
