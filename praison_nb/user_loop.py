@@ -8,6 +8,7 @@ the user's keeps from call to call finds the loop that it was made on.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from concurrent.futures import Future
@@ -18,6 +19,7 @@ from . import loop
 from .plain import of_error
 
 T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 0.3
 """A loop that has not begun with a coroutine after so long is blocked by another."""
@@ -85,7 +87,14 @@ async def _begin(here: _UserLoop, begun: Future[None], function: Callable[[], Aw
     if not begun.set_running_or_notify_cancel():
         raise asyncio.CancelledError
     begun.set_result(None)
-    return await contained(function)
+    try:
+        return await contained(function)
+    except Exception as error:
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            # Nobody is there any more who could be told.
+            log.debug("a function that was cancelled failed", exc_info=True)
+            raise asyncio.CancelledError from error
+        raise
 
 
 async def contained(function: Callable[[], Awaitable[T]]) -> T:

@@ -442,6 +442,30 @@ def test_a_turn_that_the_end_has_ended_is_not_waited_for() -> None:
     assert "Unfinished: its process ended before the turn did." in script(HELLO + code)
 
 
+STOPPED = """
+import threading
+from praison_nb import loop, user_loop
+begun = threading.Event()
+async def fail():
+    begun.set()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        raise ValueError("on the way out")
+async def stop():
+    running = asyncio.create_task(user_loop.run(fail))
+    await asyncio.to_thread(begun.wait)
+    running.cancel()
+    await asyncio.wait([running])
+    print(running.cancelled(), await user_loop.run(lambda: agent.astart("hi")))
+loop.run_sync(stop)
+"""
+
+
+def test_what_fails_as_it_is_stopped_is_not_complained_of() -> None:
+    assert script(HELLO + STOPPED) == "True hello\n"
+
+
 FORK = """
 from praison_nb import LocalAgent, LocalAgentConfig
 async def tool() -> str:
