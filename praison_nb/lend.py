@@ -13,16 +13,11 @@ from concurrent.futures import Future
 from contextlib import nullcontext
 from typing import Any
 
-from . import loop
+from . import loop, user_loop
 from .interrupts import Interrupts
+from .loop import SLICE_SECONDS
 from .plain import of_error
-
-SLICE_SECONDS = 0.2
-"""A waiting thread looks up this often, so that an interrupt reaches it on every system."""
-
-
-class ToolInterrupted(Exception):
-    """The function was interrupted by the user."""
+from .user_loop import ToolInterrupted as ToolInterrupted
 
 
 class Job:
@@ -33,7 +28,7 @@ class Job:
         self._function = function
         self._future: asyncio.Future[Any] = loop.get().create_future()
         self._interrupts = Interrupts()
-        self._on_the_loop: Future[None] | None = None
+        self._elsewhere: Future[None] | None = None
         self._told_to_end = False
 
     async def result(self) -> Any:
@@ -46,10 +41,11 @@ class Job:
             return
         try:
             if self.is_async:
-                # Nobody's loop is free here (a script's thread waits): the background loop takes it.
-                self._on_the_loop = asyncio.run_coroutine_threadsafe(self.work_async(), loop.get())
+                # There is no loop here: a script's thread waits.
+                there = user_loop.run(self.work_async)
+                self._elsewhere = asyncio.run_coroutine_threadsafe(there, loop.get())
                 if self._told_to_end:
-                    self._on_the_loop.cancel()
+                    self._elsewhere.cancel()
                 return
             is_main = threading.current_thread() is threading.main_thread()
             with self._interrupts.reach() if is_main else nullcontext():
@@ -67,7 +63,7 @@ class Job:
     async def work_async(self) -> None:
         """Do an async function here, beside whatever else this loop does."""
         try:
-            self._deliver(await _contained_async(self._function), None)
+            self._deliver(await user_loop.contained(self._function), None)
         except asyncio.CancelledError:
             self._deliver(None, ToolInterrupted("the turn was stopped"))
         except Exception as error:
@@ -78,12 +74,12 @@ class Job:
         self._deliver(None, ToolInterrupted("nobody waits for the turn any more"))
 
     def interrupt(self) -> None:
-        """Raise KeyboardInterrupt in the function where it runs on the main thread, and end one that runs on
-        the loop."""
+        """Raise KeyboardInterrupt in the function where it runs on the main thread, and cancel one that runs
+        on the user's loop."""
         self._told_to_end = True
         self._interrupts.send()
-        if self._on_the_loop is not None:
-            self._on_the_loop.cancel()
+        if self._elsewhere is not None:
+            self._elsewhere.cancel()
 
     def _deliver(self, result: Any, error: Exception | None) -> None:
         loop.get().call_soon_threadsafe(self._set, result, error)
@@ -100,7 +96,7 @@ class Job:
 async def apart(function: Callable[[], Any], is_async: bool) -> Any:
     """What `function` returns, where nobody lends a thread: it runs on one of a pool."""
     if is_async:
-        return await _contained_async(function)
+        return await user_loop.run(function)
     context = contextvars.copy_context()
 
     def work() -> Any:
@@ -122,19 +118,6 @@ def _contained(function: Callable[[], Any]) -> Any:
     except BaseException as error:
         if isinstance(error, Exception) and not isinstance(error, StopIteration):
             raise
-        raise RuntimeError(of_error(error)) from error
-
-
-async def _contained_async(function: Callable[[], Any]) -> Any:
-    try:
-        return await function()
-    except asyncio.CancelledError:
-        if (task := asyncio.current_task()) is not None and task.cancelling():
-            raise
-        raise ToolInterrupted("the function was cancelled") from None
-    except Exception:
-        raise
-    except BaseException as error:
         raise RuntimeError(of_error(error)) from error
 
 
@@ -216,7 +199,7 @@ class Inbox:
 
     def _next(self) -> Job | str | None:
         while True:
-            closed = self._closed
+            closed = self._closed or loop.has_ended()
             work_for_main()
             try:
                 # Of several waiters only one finds the mark of the end.
@@ -246,9 +229,12 @@ class Inbox:
                     return
                 if isinstance(item, str):
                     yield item
-                elif item.is_async:
+                elif item.is_async and not loop.on_loop_thread():
                     tasks.add(task := asyncio.create_task(item.work_async()))
                     task.add_done_callback(tasks.discard)
+                elif loop.on_loop_thread() or user_loop.is_here():
+                    # This thread is not the waiter's to lend.
+                    loop.pool().submit(contextvars.copy_context().run, item.work)
                 else:
                     item.work()
         except BaseException:

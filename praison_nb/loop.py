@@ -1,7 +1,7 @@
-"""The one background event loop. All network I/O and all state of turns live on its thread; nothing else
-in the package makes a loop. Beside it is a pool for functions of the user's, which may take long (the loop's
-own pool, which the ledger and the store need, is not kept busy by them), and one for views: to make HTML of a
-long text takes a while, and the loop must not wait for it."""
+"""The one background event loop. All network I/O and all state of turns live on its thread; the user's
+coroutines have a loop of their own (`user_loop`). Beside it is a pool for functions of the user's, which may
+take long (the loop's own pool, which the ledger and the store need, is not kept busy by them), and one for
+views: to make HTML of a long text takes a while, and the loop must not wait for it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import Context
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any, TypeVar
 
+from .errors import ConfigError, TurnStopped
+
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 _lock = threading.Lock()
@@ -25,11 +27,15 @@ _views: ThreadPoolExecutor | None = None
 _here = threading.local()
 _is_ending = False
 _closers: list[Callable[[], Coroutine[Any, Any, None]]] = []
+_forgetters: list[Callable[[], object]] = []
 
 FUNCTIONS = 32
 """So many functions of the user's at once; more wait."""
 VIEWS = 2
 """So many views are drawn at once; more wait."""
+SLICE_SECONDS = 0.2
+"""A waiting thread looks up this often, so that an interrupt reaches it on every system."""
+ENDING = "The process is ending: no turn can begin any more, and none is waited for."
 SHUTDOWN_SECONDS = 2.0
 """How long the process waits at its end for turns to stop and for providers to be told."""
 
@@ -39,11 +45,17 @@ def get() -> asyncio.AbstractEventLoop:
     global _loop, _thread
     with _lock:
         if _loop is None:
-            _loop = asyncio.new_event_loop()
-            _thread = threading.Thread(target=_work, args=(_loop,), name="praison_nb", daemon=True)
-            _thread.start()
+            _loop, _thread = start("praison_nb")
             atexit.register(_shutdown)
         return _loop
+
+
+def start(name: str) -> tuple[asyncio.AbstractEventLoop, threading.Thread]:
+    """A new loop that runs on a thread of its own."""
+    new = asyncio.new_event_loop()
+    thread = threading.Thread(target=_work, args=(new,), name=name, daemon=True)
+    thread.start()
+    return new, thread
 
 
 def _work(own: asyncio.AbstractEventLoop) -> None:
@@ -57,22 +69,36 @@ def _work(own: asyncio.AbstractEventLoop) -> None:
             log.exception("a task raised what should end the process; the other turns go on")
 
 
-def submit(coroutine: Coroutine[Any, Any, Any], context: Context | None = None) -> asyncio.Future[Any]:
-    """Run `coroutine` as a task on the loop, in `context`, and return at once. The task may only be touched
-    on the loop's thread; use it there, or not at all."""
-    holder: list[asyncio.Task[Any]] = []
-    made = threading.Event()
+def run_sync(function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """What `await function()` returns, run on the loop while this thread waits. An interrupt cancels it and
+    is raised again. Raises ConfigError on the loop's own thread, and TurnStopped where the process ends."""
+    refuse_to_wait()
+    future = asyncio.run_coroutine_threadsafe(function(), get())
+    try:
+        # In slices, so that an interrupt arrives on every system.
+        while not wait({future}, SLICE_SECONDS).done:
+            if has_ended():
+                raise TurnStopped(ENDING)
+        return future.result()
+    except BaseException:
+        future.cancel()
+        raise
 
-    def make() -> None:
-        holder.append(get().create_task(coroutine, context=context))
-        made.set()
 
+def refuse_to_wait() -> None:
+    """Raise ConfigError where this thread would wait for itself, and TurnStopped where the process ends."""
     if on_loop_thread():
-        make()
-    else:
-        get().call_soon_threadsafe(make)
-        made.wait()
-    return holder[0]
+        raise ConfigError(
+            "This waits, and cannot be called on the background loop, where all turns run. Call it from a "
+            "cell, a script, a tool, or with asyncio.to_thread; or await the turn."
+        )
+    refuse_at_end()
+
+
+def refuse_at_end() -> None:
+    """Raise TurnStopped where the process ends."""
+    if _is_ending:
+        raise TurnStopped(ENDING)
 
 
 def on_loop_thread() -> bool:
@@ -112,12 +138,24 @@ def is_ending() -> bool:
     return _is_ending
 
 
+def has_ended() -> bool:
+    """Whether the loop does nothing any more, since the process ends."""
+    return _is_ending and (_loop is None or not _loop.is_running())
+
+
 def at_exit(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """`await close()` on the loop when the process ends."""
     _closers.append(close)
 
 
+def after_fork(forget: Callable[[], object]) -> None:
+    """Call `forget()` in a child process, for what belongs to the parent's loop."""
+    _forgetters.append(forget)
+
+
 def _shutdown() -> None:
+    global _is_ending
+    _is_ending = True
     if _loop is None or _thread is None or not _thread.is_alive():
         return
     asyncio.run_coroutine_threadsafe(_close(), _loop)
@@ -125,8 +163,6 @@ def _shutdown() -> None:
 
 
 async def _close() -> None:
-    global _is_ending
-    _is_ending = True
     tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for task in tasks:
         task.cancel()
@@ -140,6 +176,8 @@ def _forget_after_fork() -> None:
     # Threads do not survive a fork: the child gets a loop of its own when it needs one.
     global _loop, _thread, _pool, _views, _lock
     _loop, _thread, _pool, _views, _lock = None, None, None, None, threading.Lock()
+    for forget in _forgetters:
+        forget()
 
 
 if hasattr(os, "register_at_fork"):

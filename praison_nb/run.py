@@ -17,8 +17,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from decimal import Decimal
 from typing import Any
 
-from . import loop, review
-from .circles import called_by, callers, refuse_circle
+from . import loop, review, user_loop
+from .circles import called_by, callers, enter, refuse_circle
 from .errors import BackendError, PraisonError, TurnStopped
 from .events import (
     Activity,
@@ -35,6 +35,7 @@ from .events import (
     TurnFinished,
 )
 from .lend import Inbox, Job, apart
+from .observable import Observers
 from .plain import of_error, short, whole_fields
 from .turn import ToolCall, Turn, fold
 from .usage import writer
@@ -52,7 +53,7 @@ DRAIN_SECONDS = 30.0
 
 UNFINISHED = "Unfinished: its process ended before the turn did. The text so far is kept."
 
-Subscriber = Callable[[Event, Turn], None]
+Subscriber = Callable[[Event, Turn], object]
 Source = Callable[["Run"], AsyncIterator[Event]]
 
 
@@ -80,12 +81,13 @@ class Run:
         asker: Asker | None = None,
         is_sent: bool = False,
     ) -> None:
+        loop.refuse_at_end()
         self.turn = turn
         self.stopping = False
         self._source = source
         self.lock = lock
         self._meter = Meter(budget, before)
-        self._subscribers: list[Subscriber] = [self._meter, *subscribers]
+        self._subscribers: Observers[Event, Turn] = Observers(self._meter, *subscribers)
         self._lend = lend
         self._is_sent = is_sent
         self._streams = False
@@ -94,7 +96,7 @@ class Run:
         self._inbox = Inbox()
         self._verdicts = Verdicts(
             set() if allowed is None else allowed,
-            None if asker is None else lambda call: self.call(functools.partial(asker, call), False),
+            None if asker is None else functools.partial(self._ask, asker),
             lambda line: self._take(Notice(text=line)),
         )
         self._task: asyncio.Future[Any] | None = None
@@ -104,8 +106,7 @@ class Run:
         """Start, in the caller's context, so that output goes to the caller's cell. With `stream` the text
         can be had from `text()` while it comes."""
         self._streams = stream
-        self._task = loop.submit(self._main(), contextvars.copy_context())
-        loop.get().call_soon_threadsafe(self._task.add_done_callback, self._close)
+        loop.get().call_soon_threadsafe(self._begin)
         return self
 
     # From any thread
@@ -149,12 +150,14 @@ class Run:
         loop.get().call_soon_threadsafe(self._leave)
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
-        """Call `subscriber(event, turn)` on the loop's thread after each event, and return what ends that."""
-        self._subscribers.append(subscriber)
-        return lambda: self._subscribers.remove(subscriber) if subscriber in self._subscribers else None
+        """Call `subscriber(event, turn)` on the loop's thread after each event, and return what ends that. A
+        coroutine that it returns is awaited on the user's loop, one after the other. What it raises is
+        logged, and it is called no more."""
+        return self._subscribers.add(subscriber)
 
     def wait(self) -> Turn:
-        """Block until the turn is over. An interrupt stops the turn and is raised again."""
+        """Block until the turn is over. An interrupt stops the turn and is raised again. Raises ConfigError
+        where that would never end."""
         for _ in self.text():
             pass
         return self.turn
@@ -162,7 +165,8 @@ class Run:
     def text(self) -> Iterator[str]:
         """The answer as it comes (after `begin(stream=True)`), until the turn is over. Leaving the
         iteration early stops the turn. Raises ConfigError where that would never end."""
-        refuse_circle(self)
+        refuse_circle(self, blocks=True)
+        user_loop.about_to_block()
         return self._inbox.read(self.stop)
 
     def __repr__(self) -> str:
@@ -180,7 +184,7 @@ class Run:
 
     def atext(self) -> AsyncGenerator[str, None]:
         """`text()` for a caller with a loop of its own: a notebook's cell, say."""
-        refuse_circle(self)
+        refuse_circle(self, blocks=False)
         return self._inbox.aread(self.stop)
 
     # For backends, on the loop's thread
@@ -206,7 +210,16 @@ class Run:
 
     # On the loop's thread
 
+    def _begin(self) -> None:
+        self._task = loop.get().create_task(self._main())
+        self._task.add_done_callback(self._close)
+
+    async def _ask(self, asker: Asker, call: ToolCall) -> bool:
+        is_async = inspect.iscoroutinefunction(asker)
+        return await self.call(functools.partial(asker, call), is_async) is True
+
     async def _main(self) -> None:
+        enter(self._chain)
         if self.lock.locked():
             self._take(Activity(text="waiting for the turn before it"))
         async with self.lock:
@@ -302,13 +315,7 @@ class Run:
         if isinstance(event, ApprovalAsked):
             for call in turn.waiting:
                 self._verdicts.asked(call)
-        for subscriber in tuple(self._subscribers):
-            try:
-                subscriber(event, turn)
-            except Exception:
-                # A view that breaks must not break the turn.
-                log.exception("a subscriber failed and gets no more events")
-                self._subscribers.remove(subscriber)
+        self._subscribers.notify(event, turn)
         if turn.ended is not None:
             self._inbox.close()
 

@@ -4,7 +4,7 @@ it, its session and `retrieve_session()` are here.
 >>> from praison_nb.events import TextDelta
 >>> class Shout(Backend):
 ...     name = "shout"
-...     async def events(self, prompt, run):
+...     async def events(self, prompt, session, run):
 ...         yield TextDelta(text=prompt.upper())
 >>> Shout().begin("hello").wait().text
 'HELLO'
@@ -13,6 +13,8 @@ it, its session and `retrieve_session()` are here.
 from __future__ import annotations
 
 import asyncio
+import functools
+import os
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
@@ -21,8 +23,9 @@ from typing import Any
 
 from ..errors import ConfigError, TurnStopped
 from ..events import Event, SessionUsage
+from ..observable import Observers
 from ..plain import whole
-from ..run import Run, Source, Subscriber
+from ..run import Run, Subscriber
 from ..session import SessionInfo, Status, Usage
 from ..toolbox import POLICIES
 from ..tools import policy_notices
@@ -35,17 +38,16 @@ class Followed:
     """What tells its listeners that it has changed; they ask what it is now."""
 
     def __init__(self) -> None:
-        self._listeners: list[Callable[[], None]] = []
+        self._observers: Observers[[]] = Observers()
 
-    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call `listener()` after each change, mostly on the loop's thread, and return what ends that."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener) if listener in self._listeners else None
+    def listen(self, listener: Callable[[], object]) -> Callable[[], None]:
+        """Call `listener()` after each change, mostly on the loop's thread, and return what ends that. It is
+        treated as `Run.subscribe` treats its own."""
+        return self._observers.add(listener)
 
     def changed(self) -> None:
         """Tell the listeners."""
-        for listener in tuple(self._listeners):
-            listener()
+        self._observers.notify()
 
 
 class Session(Followed):
@@ -57,7 +59,7 @@ class Session(Followed):
         self.id = ""
         self.title = ""
         self.messages: list[Any] = []
-        self.lock = asyncio.Lock()
+        self._lock = os.getpid(), asyncio.Lock()
         self._runs: list[Run] = []
         self.allowed_tools: set[str] = set()
         """Tools that the user allowed for the whole session."""
@@ -68,6 +70,13 @@ class Session(Followed):
         self._turns: dict[str, Usage] = {}
         self._costs: dict[str, Decimal] = {}
         self._cost_before: Decimal | None = None
+
+    @property
+    def lock(self) -> asyncio.Lock:
+        """Held by the turn under way; in a forked process, which has a loop of its own, nobody holds it."""
+        if self._lock[0] != os.getpid():
+            self._lock = os.getpid(), asyncio.Lock()
+        return self._lock[1]
 
     @property
     def run(self) -> Run | None:
@@ -152,9 +161,9 @@ class Backend(Followed, ABC):
         return ""
 
     @abstractmethod
-    def events(self, prompt: str, run: Run) -> AsyncIterator[Event]:
-        """Run one turn in `self.session`, on the background loop. When the turn is stopped, the generator
-        gets CancelledError and may still yield what settles the usage."""
+    def events(self, prompt: str, session: Session, run: Run) -> AsyncIterator[Event]:
+        """Run one turn in `session`, which it was begun in, on the background loop. When the turn is stopped,
+        the generator gets CancelledError and may still yield what settles the usage."""
 
     def begin(
         self,
@@ -183,7 +192,7 @@ class Backend(Followed, ABC):
         )
         return self._run(
             turn,
-            lambda run: self.events(prompt, run),
+            functools.partial(self.events, prompt),
             subscribers,
             lend=lend,
             stream=stream,
@@ -201,7 +210,7 @@ class Backend(Followed, ABC):
     def _run(
         self,
         turn: Turn,
-        source: Source,
+        source: Callable[[Session, Run], AsyncIterator[Event]],
         subscribers: tuple[Subscriber, ...],
         *,
         lend: bool,
@@ -214,7 +223,7 @@ class Backend(Followed, ABC):
         record.is_resumed = record.is_resumed or (bool(record.id) and record.run is None)
         run = Run(
             turn,
-            source,
+            functools.partial(source, record),
             lock=record.lock,
             subscribers=(record.observe, *subscribers),
             lend=lend,

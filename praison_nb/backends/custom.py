@@ -6,10 +6,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing
 from typing import Any
 
-from .. import loop
+from .. import loop, user_loop
 from ..events import Event, RequestFinished, RequestStarted, SessionAttached, TextDelta, new_id
 from ..lend import apart
 from ..run import Run
@@ -22,8 +23,8 @@ _END = object()
 
 
 class CustomBackend(Backend):
-    """Runs `user`, an object with the five methods. Its plain functions run on a thread of the pool, so
-    that the stream and Stop stay alive."""
+    """Runs `user`, an object with the five methods. Its plain functions run on a thread of the pool and its
+    coroutines on the user's loop, so that the stream and Stop stay alive."""
 
     name = "custom"
 
@@ -41,18 +42,18 @@ class CustomBackend(Backend):
         model = getattr(self.user, "model", "")
         return model if isinstance(model, str) and model else type(self.user).__name__
 
-    async def events(self, prompt: str, run: Run) -> AsyncIterator[Event]:
+    async def events(self, prompt: str, session: Session, run: Run) -> AsyncIterator[Event]:
         """One turn of the user's backend. Tokens are what its session says that the turn used; where it
         counts none, they are estimated."""
-        session = self.session
         before = await self._ask()
         session.id = before.id or session.id or f"custom-{new_id()[:12]}"
         yield SessionAttached(session_id=session.id)
         yield RequestStarted(input_tokens=estimate_tokens(len(prompt)))
         try:
-            async for text in self._pieces(prompt):
-                if text:
-                    yield TextDelta(text=text, message_id="answer")
+            async with aclosing(self._pieces(prompt)) as pieces:
+                async for text in pieces:
+                    if text:
+                        yield TextDelta(text=text, message_id="answer")
         except asyncio.CancelledError:
             if hasattr(self.user, "interrupt"):
                 await _awaited(await apart(self.user.interrupt, False))
@@ -63,7 +64,7 @@ class CustomBackend(Backend):
             yield SessionAttached(session_id=after.id)
         yield RequestFinished(model=self.model, usage=_difference(before, after))
 
-    async def _pieces(self, prompt: str) -> AsyncIterator[str]:
+    async def _pieces(self, prompt: str) -> AsyncGenerator[str, None]:
         """The answer in pieces: `stream`, or `execute` where the object does not really stream."""
         try:
             pieces = await _awaited(await _called(self.user.stream, prompt))
@@ -74,8 +75,9 @@ class CustomBackend(Backend):
         if isinstance(pieces, str):
             yield pieces
         elif hasattr(pieces, "__aiter__"):
-            async for piece in pieces:
-                yield _text(piece)
+            async with aclosing(user_loop.iterate(pieces)) as arriving:
+                async for piece in arriving:
+                    yield _text(piece)
         else:
             iterator: Iterator[Any] = iter(pieces)
             while (piece := await apart(lambda: next(iterator, _END), False)) is not _END:
@@ -116,8 +118,8 @@ class CustomBackend(Backend):
     def retrieve_session(self) -> dict[str, Any]:
         """What the user's object says, completed by what we know: the status while and after our turns,
         tokens where it counts none."""
-        if not loop.on_loop_thread():
-            asyncio.run_coroutine_threadsafe(self._ask(), loop.get()).result()
+        if not loop.on_loop_thread() and not loop.is_ending():
+            loop.run_sync(self._ask)
         return self._info(self.session).to_dict()
 
     def _info(self, session: Session) -> SessionInfo:
@@ -133,7 +135,7 @@ class CustomBackend(Backend):
         result = getattr(self.user, method)(**options)
         if not inspect.isawaitable(result):
             return result
-        return asyncio.run_coroutine_threadsafe(_awaited(result), loop.get()).result()
+        return loop.run_sync(lambda: _awaited(result))
 
 
 async def _called(function: Any, prompt: str) -> Any:
@@ -147,7 +149,8 @@ async def _called(function: Any, prompt: str) -> Any:
 
 
 async def _awaited(value: Any) -> Any:
-    return await value if inspect.isawaitable(value) else value
+    """The value; one that is awaitable is the user's code, and has its place."""
+    return await user_loop.run(lambda: value) if inspect.isawaitable(value) else value
 
 
 def _text(piece: Any) -> str:

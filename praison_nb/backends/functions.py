@@ -4,6 +4,8 @@ the policy says so, run, and told to model and user."""
 from __future__ import annotations
 
 import asyncio
+import functools
+import inspect
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
@@ -87,13 +89,17 @@ class Functions:
         code too: it runs where the function does."""
 
         # Hidden before it is cut, which would leave half of a secret.
-        async def later() -> str:
-            return redacted(text_of(await function()))
+        async def later(coroutine: Awaitable[Any] | None = None) -> str:
+            return redacted(text_of(await (coroutine or function())))
 
-        def now() -> str:
-            return redacted(text_of(function()))
+        def now() -> Any:
+            value = function()
+            return value if inspect.iscoroutine(value) else redacted(text_of(value))
 
-        return str(await self.run_there(later if is_async else now, is_async))
+        result = await self.run_there(later if is_async else now, is_async)
+        if inspect.iscoroutine(result):
+            result = await self.run_there(functools.partial(later, result), True)
+        return str(result)
 
     async def _call(self, call_id: str, name: str, arguments: str, tell: Tell) -> tuple[str, str | None]:
         """The result for the model; for the user the line that says what went wrong, "" where the user knows,

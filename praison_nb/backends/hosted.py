@@ -18,6 +18,7 @@ from ..events import Event
 from ..run import Run, Subscriber
 from ..turn import Turn
 from ..verdicts import Asker
+from .base import Session
 from .hosted_agents import AgentLife
 from .hosted_client import explain
 from .hosted_config import HostedAgentConfig, names_of
@@ -58,9 +59,10 @@ class HostedAgent(AgentLife):
         self.on_custom_tool = on_custom_tool
         self._creating = asyncio.Lock()
 
-    def events(self, prompt: str, run: Run) -> AsyncIterator[Event]:
+    def events(self, prompt: str, session: Session, run: Run) -> AsyncIterator[Event]:
         """One turn in the session, from the prompt until the session is idle again."""
-        return HostedTurn(self, self.session, prompt, run).events()
+        assert isinstance(session, HostedSession)
+        return HostedTurn(self, session, prompt, run).events()
 
     def attach(
         self, turn: Turn, *, subscribers: tuple[Subscriber, ...] = (), asker: Asker | None = None
@@ -70,7 +72,7 @@ class HostedAgent(AgentLife):
         joining = functools.partial(HostedTurn, self, self.session, turn.prompt, joins=True)
         return self._run(
             turn,
-            lambda run: joining(run).events(),
+            lambda session, run: joining(run).events(),
             subscribers,
             lend=False,
             asker=asker,

@@ -152,9 +152,9 @@ class Answers:
 
     async def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """A callback of the user's, where the user's functions run."""
-        is_async = inspect.iscoroutinefunction(function)
-        value = await self._turn.run.call(functools.partial(function, *arguments), is_async)
-        return await value if isinstance(value, Awaitable) else value
+        call, is_async = self._turn.run.call, inspect.iscoroutinefunction(function)
+        value = await call(functools.partial(function, *arguments), is_async)
+        return await call(lambda: value, True) if isinstance(value, Awaitable) else value
 
     def _settle(self, call_id: str) -> None:
         self._waiting.pop(call_id, None)

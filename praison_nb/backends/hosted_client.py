@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from asyncio import AbstractEventLoop
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 KEY_VARIABLE = "ANTHROPIC_API_KEY"
 _NEVER_BETTER = ("authentication_error", "permission_error", "not_found_error", "invalid_request_error")
 
-_clients: dict[tuple[str, str, str, float | None], AsyncAnthropic] = {}
+_clients: dict[tuple[AbstractEventLoop, str, str, str, float | None], AsyncAnthropic] = {}
+"""Those of a parent process, whose loop they share, stay here and are not touched."""
 
 
 def client_of(config: HostedAgentConfig) -> AsyncAnthropic:
@@ -34,7 +36,7 @@ def client_of(config: HostedAgentConfig) -> AsyncAnthropic:
     api_key = config.api_key or os.environ.get(KEY_VARIABLE, "")
     token = "" if api_key else os.environ.get("ANTHROPIC_AUTH_TOKEN", "")
     address = config.base_url or os.environ.get("ANTHROPIC_BASE_URL", "")
-    key = (api_key, token, address, config.timeout)
+    key = (loop.get(), api_key, token, address, config.timeout)
     if key not in _clients:
         from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient
 
@@ -58,9 +60,8 @@ def load() -> None:
 
 
 async def _close_clients() -> None:
-    for client in _clients.values():
-        await client.close()
-    _clients.clear()
+    for key in [key for key in _clients if key[0] is loop.get()]:
+        await _clients.pop(key).close()
 
 
 def where_of(config: HostedAgentConfig) -> Where:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import TimeoutError as NotYet
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-SLICE_SECONDS = 0.2
-"""A waiting thread looks up this often, so that an interrupt reaches it on every system."""
 PAUSE_SECONDS = 0.2
 """Between two looks at a session that is about to stop."""
 LOOKS = 3
@@ -211,20 +208,6 @@ class Life(Backend):
 
     def _wait(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run the coroutine on the background loop, and wait for it on this thread."""
-        if loop.on_loop_thread():
-            raise ConfigError(
-                "This waits for the server and cannot be called on the background loop, where all turns run. "
-                "Call it from a cell, a script, a tool that is a plain function, or with asyncio.to_thread."
-            )
+        loop.refuse_to_wait()
         load()
-        future = asyncio.run_coroutine_threadsafe(work(), loop.get())
-        try:
-            while True:
-                try:
-                    return future.result(SLICE_SECONDS)
-                except NotYet:
-                    if future.done():
-                        raise
-        except KeyboardInterrupt:
-            future.cancel()
-            raise
+        return loop.run_sync(work)

@@ -72,9 +72,9 @@ class LocalAgent(Backend):
         self.reset_session()
         self.session.id = ids.get("session_id") or ""
 
-    async def events(self, prompt: str, run: Run) -> AsyncIterator[Event]:
+    async def events(self, prompt: str, session: Session, run: Run) -> AsyncIterator[Event]:
         """One turn: ask the model, run the tools that it calls, and ask again until it has no more."""
-        session, config = self.session, self.config
+        config = self.config
         if config.runs_embedded:
             from . import embedded
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import AbstractEventLoop
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from urllib.parse import urlsplit
 
@@ -30,14 +31,15 @@ async def open_stream(client: AsyncOpenAI, request: dict[str, Any]) -> Stream:
         return cast("Stream", await client.chat.completions.create(**request))
 
 
-_clients: dict[tuple[str, str, float | None], AsyncOpenAI] = {}
+_clients: dict[tuple[AbstractEventLoop, str, str, float | None], AsyncOpenAI] = {}
+"""Those of a parent process, whose loop they share, stay here and are not touched."""
 
 
 def client_of(server: Server, timeout: float | None) -> AsyncOpenAI:
     """The client for a server, shared by all agents that ask it."""
     from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
-    key = (server.base_url, server.api_key, timeout)
+    key = (loop.get(), server.base_url, server.api_key, timeout)
     if key not in _clients:
         if not _clients:
             loop.at_exit(_close_clients)
@@ -54,6 +56,5 @@ def client_of(server: Server, timeout: float | None) -> AsyncOpenAI:
 
 
 async def _close_clients() -> None:
-    for client in _clients.values():
-        await client.close()
-    _clients.clear()
+    for key in [key for key in _clients if key[0] is loop.get()]:
+        await _clients.pop(key).close()

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 from ..events import Event, SessionAttached, new_id
 from ..run import Run
-from .base import Backend
+from .base import Backend, Session
 
 Step = Event | Callable[[Run], Awaitable[Event | None]] | Exception
 
@@ -32,10 +32,10 @@ class ScriptedBackend(Backend):
         """The name given."""
         return self._model
 
-    async def events(self, prompt: str, run: Run) -> AsyncIterator[Event]:
+    async def events(self, prompt: str, session: Session, run: Run) -> AsyncIterator[Event]:
         """Play the steps."""
-        self.session.id = self.session.id or f"scripted-{new_id()[:12]}"
-        yield SessionAttached(session_id=self.session.id, model=self._model)
+        session.id = session.id or f"scripted-{new_id()[:12]}"
+        yield SessionAttached(session_id=session.id, model=self._model)
         for step in self.steps:
             if isinstance(step, Exception):
                 raise step

@@ -46,8 +46,7 @@ class TurnInterrupted(KeyboardInterrupt):
 def run_magic(extension: Extension, arguments: Any, cell: str) -> Turn | Run:
     """Start the turn, block until it is over, and return it; with `--bg` the Run, at once where somebody
     reads on. Raises the turn's error, TurnInterrupted, and ConfigError where blocking stops all turns."""
-    if loop.on_loop_thread():
-        raise ConfigError("An async function cannot wait for %%agent: make the one that calls it a `def`.")
+    loop.refuse_to_wait()
     goes_on = arguments.bg and reads_on(extension.shell)
     run, shown = _begin(extension, arguments, cell, goes_on=goes_on, blocks=True)
     with _kept(extension.shell, run, arguments):
@@ -166,12 +165,11 @@ def _block(extension: Extension, run: Run, shown: list[Future[None]]) -> None:
         finally:
             if not hasattr(extension.shell, "kernel"):
                 sys.stdout.write(f"\n{render.below_text(run.turn)}\n")
-            settled = asyncio.run_coroutine_threadsafe(_settled(extension, shown), loop.get())
             try:
-                settled.result()
+                loop.run_sync(lambda: _settled(extension, shown))
             except KeyboardInterrupt:
                 # What stays of the turn is worth another moment.
-                settled.result(INTERRUPTED_SECONDS)
+                loop.run_sync(lambda: asyncio.wait_for(_settled(extension, shown), INTERRUPTED_SECONDS))
                 raise
     _raise_error(run)
 

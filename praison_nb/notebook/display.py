@@ -8,7 +8,6 @@ no widget, and no renderer of somebody else's. Until then the first holds the li
 
 from __future__ import annotations
 
-import asyncio
 import os
 from concurrent.futures import Future
 from typing import Any
@@ -51,7 +50,7 @@ def show(
         # A short turn may be over by now: then its end is shown here, and before its cell ends.
         view.take(run.turn)
 
-    asyncio.run_coroutine_threadsafe(catch_up(), loop.get()).result()
+    loop.run_sync(catch_up)
     return view
 
 

@@ -229,7 +229,8 @@ class Extension:
 
     def _cell_has_ended(self, result: Any) -> None:
         """Where nobody reads on, a cell ends when all turns have that were begun, by threads too."""
-        from ..lend import SLICE_SECONDS, work_for_main
+        from ..lend import work_for_main
+        from ..loop import SLICE_SECONDS
         from .cell import reads_on
 
         if not self._begun or reads_on(self.shell):

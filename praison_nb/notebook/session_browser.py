@@ -91,9 +91,10 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
     def update(self, said: str | None = None) -> None:
         """Read the sessions anew and show them, and then `said`. Waits until that is done, but on the loop's
         thread, which does it."""
-        done = asyncio.run_coroutine_threadsafe(self._update(said), loop.get())
-        if not loop.on_loop_thread():
-            done.result()
+        if loop.on_loop_thread():
+            asyncio.run_coroutine_threadsafe(self._update(said), loop.get())
+        else:
+            loop.run_sync(lambda: self._update(said))
 
     def close(self) -> None:
         """Take it away, and follow no more."""

@@ -112,7 +112,7 @@ def test_the_loop_outlives_a_task_that_ends_it(caplog: pytest.LogCaptureFixture)
     async def work() -> int:
         return 7
 
-    loop.submit(leave())
+    asyncio.run_coroutine_threadsafe(leave(), loop.get())
     assert asyncio.run_coroutine_threadsafe(work(), loop.get()).result(10) == 7
     assert "the other turns go on" in caplog.text
 

@@ -266,7 +266,7 @@ def test_what_was_said_before_is_there_once_somebody_looks(lab: Server, page: Pa
 MANY = """
 from praison_nb.events import SessionAttached, TextDelta
 class Many(type(scripted())):
-    async def events(self, prompt, run):
+    async def events(self, prompt, session, run):
         yield SessionAttached(session_id="many")
         yield TextDelta(text=f"Answer to **{prompt}** with some words more.", message_id="m")
 b = Many([], model="many")

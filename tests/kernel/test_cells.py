@@ -149,13 +149,18 @@ def test_a_function_of_a_turn_asks_another_session_and_never_its_own(
     assert (refused in result) == (session == "outer") and ("Inner." in result) == (session == "inner")
 
 
-def test_an_async_function_of_a_turn_blocks_nobody(kernel: Kernel, server: OpenAIServer) -> None:
+@pytest.mark.parametrize("session", ["inner", "outer"])
+def test_an_async_function_of_a_turn_may_wait_too(kernel: Kernel, server: OpenAIServer, session: str) -> None:
+    """It blocks a loop that is there for that."""
     call = "get_ipython().run_cell_magic('agent', '-s {}', '{}')"
-    kernel.run(f"async def ask() -> str:\n    return {call.format('inner', 'in')}.text")
-    server.script(reply(calls=[("ask", "{}")]), reply("Then."))
+    kernel.run(f"async def ask() -> str:\n    return {call.format(session, 'in')}.text")
+    inner = [reply("Inner.")] if session == "inner" else []
+    server.script(reply(calls=[("ask", "{}")]), *inner, reply("Then."))
     cell = kernel.run(f"x = {call.format('outer -t ask', 'Go')}")
     assert cell.ok and "Then." in cell.text
-    assert "An async function cannot wait for %%agent" in server.bodies[-1]["messages"][-1]["content"]
+    result = server.bodies[-1]["messages"][-1]["content"]
+    refused = "A function that a turn of session 'outer' calls cannot wait for its next one."
+    assert (refused in result) == (session == "outer") and ("Inner." in result) == (session == "inner")
 
 
 def test_a_used_up_budget_sends_nothing(hosted: Kernel, far: HostedServer) -> None:

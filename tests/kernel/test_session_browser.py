@@ -47,11 +47,11 @@ def test_one_thread_changes_what_it_shows(kernel: Kernel) -> None:
 def test_it_looks_no_more_once_it_is_closed(kernel: Kernel) -> None:
     kernel.run("%%agent -s late\nHi")
     closing = (
-        "backend = table._conversations.find('late').backend\nbefore = len(backend._listeners)\n"
+        "backend = table._conversations.find('late').backend\nbefore = len(backend._observers)\n"
         # It cannot read while somebody has the ledger.
         "with writer.current().lock:\n    loop.get().call_soon_threadsafe(table._look)\n    table.close()\n"
         "asyncio.run_coroutine_threadsafe(ended(), loop.get()).result()\n"
-        "print('more:', len(backend._listeners) - before)"
+        "print('more:', len(backend._observers) - before)"
     )
     assert "more: 0" in kernel.run(closing).text
     assert kernel.run("shown = table.table.value\ntable.close()").ok
@@ -63,7 +63,7 @@ def test_it_ends_what_it_followed(kernel: Kernel) -> None:
     kernel.run("%%agent -s followed\nHi")
     kernel.run("looked()\nbackend = table._conversations.find('followed').backend")
     followed = kernel.run(
-        "print(len(backend._listeners)); table.close(); looked(); print(len(backend._listeners))"
+        "print(len(backend._observers)); table.close(); looked(); print(len(backend._observers))"
     )
     before, after = map(int, followed.text.split())
     assert after == before - 1

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from praison_nb import LocalAgent, LocalAgentConfig, ScriptedBackend, Turn
-from praison_nb.backends.base import Backend
+from praison_nb.backends.base import Backend, Session
 from praison_nb.errors import ConfigError
 from praison_nb.events import Event, RequestFinished, RequestStarted, TextDelta
 from praison_nb.run import Run
@@ -164,7 +164,7 @@ class Remote(Backend):
         super().__init__()
         self.told = False
 
-    async def events(self, prompt: str, run: Run) -> AsyncIterator[Event]:
+    async def events(self, prompt: str, session: Session, run: Run) -> AsyncIterator[Event]:
         try:
             for number in range(10):
                 yield RequestStarted(id=f"start-{number}")

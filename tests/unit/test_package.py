@@ -22,7 +22,7 @@ ROOMS = [
     ["storage"],
     ["usage", "store"],
     ["store"],
-    ["loop", "interrupts"],
+    ["loop", "interrupts", "user_loop", "observable"],
     ["lend", "verdicts", "circles", "run"],
     ["toolbox"],
     ["backends"],
