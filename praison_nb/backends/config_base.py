@@ -4,6 +4,7 @@ no repr and no pickle."""
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -11,7 +12,8 @@ from .. import redaction
 
 
 class Config:
-    """The base of a frozen dataclass. A pickle has no key: where it is read the variable counts."""
+    """The base of a frozen dataclass. A pickle has no key: where it is read the variable counts. What goes
+    into each request, such as `extra_headers`, is not in it either, and no value of it in a repr."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -24,7 +26,7 @@ class Config:
 
     def __repr__(self) -> str:
         shown = [f.name for f in fields(self) if f.repr]  # type: ignore[arg-type]
-        values = (f"{name}={redaction.redact_value(getattr(self, name), name)!r}" for name in shown)
+        values = (f"{name}={redaction.masked(getattr(self, name), name)!r}" for name in shown)
         return redaction.redact(f"{type(self).__qualname__}({', '.join(values)})")
 
     def __getstate__(self) -> dict[str, Any]:
@@ -42,5 +44,7 @@ class Config:
 def _public(name: str, value: Any) -> Any:
     if name == "api_key":
         return None
+    if isinstance(value, Mapping):
+        value = {key: inner for key, inner in value.items() if not redaction.is_sent(str(key), inner)}
     public = redaction.redact_value(value, name)
     return value if public == value else public
