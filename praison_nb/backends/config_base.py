@@ -4,11 +4,13 @@ no repr and no pickle."""
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
 from .. import redaction
+from ..errors import ConfigError
 
 
 class Config:
@@ -21,7 +23,10 @@ class Config:
         cls.__repr__ = Config.__repr__  # type: ignore[method-assign]
 
     def register_secrets(self) -> None:
-        """From now on what is secret in it is hidden in all texts of this process."""
+        """From now on what is secret in it is hidden in all texts of this process. Raises ConfigError where
+        a password in an address cannot be told from the rest of it."""
+        for name in ("base_url", "api_base"):
+            check_address(getattr(self, name, None), name)
         redaction.register_settings(vars(self))
 
     def __repr__(self) -> str:
@@ -39,6 +44,34 @@ class Config:
         made = object.__new__(type(self))
         vars(made).update({name: copy.deepcopy(value, memo) for name, value in vars(self).items()})
         return made
+
+
+# What stands for itself in the user's part of an address, and codes.
+_USER_PART = re.compile(r"(?:[^\s\x00-\x20/?#@:\[\]\\\"<>^`{|}%]|%[0-9A-Fa-f]{2})*")
+
+
+def check_address(address: object, name: str) -> None:
+    """Raise ConfigError where the address has a user's name or password with characters that are to be
+    encoded, such as `/` and `@`: a password that ends the host's name too early goes to another host."""
+    if not isinstance(address, str) or "@" not in address:
+        return
+    rest = address.partition("://")[2] or address
+    authority = re.split(r"[/?#\\]", rest, maxsplit=1)[0]
+    user, at, _ = authority.rpartition("@")
+    if at:
+        parts = user.split(":", 1)
+        is_right = all(_USER_PART.fullmatch(part.replace(":", "")) for part in parts)
+        is_right = is_right and rest.count("@") == 1 and not re.search(r"\s", address)
+    else:
+        # An @ in the path or after it: a host and its port stand before it, or a password with a slash.
+        is_right = bool(re.fullmatch(r"(?:[\w.-]*|\[[\da-fA-F:.]*\])(?::\d{1,5})?", authority))
+        is_right = is_right and "#" not in rest
+    if not is_right:
+        redaction.register(rest.rpartition("@")[0].partition(":")[2], name, may_be_word=True)
+        raise ConfigError(
+            f"{name}: the user's name or password in it has characters that an address cannot have as they "
+            "are: percent-encode both, as urllib.parse.quote(password, safe='') does."
+        )
 
 
 def _public(name: str, value: Any) -> Any:

@@ -92,8 +92,8 @@ _CASE_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 def level_of(name: str) -> Level:
     """What a name says of its value.
 
-    >>> [level_of(name).name for name in ("OPENAI_API_KEY", "clientSecret", "SESSION_KEY", "MONKEY", "KEY_FILE")]
-    ['SURE', 'SURE', 'MAYBE', 'NONE', 'NONE']
+    >>> [level_of(name).name for name in ("OPENAI_API_KEY", "clientSecret", "SESSION_KEY", "MONKEY")]
+    ['SURE', 'SURE', 'MAYBE', 'NONE']
     """
     if name in ("PWD", "OLDPWD"):
         # The shell's own, its folders.
