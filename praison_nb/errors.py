@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from .turn import Turn
 
 
+_LONGEST = 20_000
+"""Characters of a message."""
+
+
 class PraisonError(Exception):
     """The root. `str(error)` is one line; `turn` is the Turn so far, or None when none was under way."""
 
@@ -46,7 +50,8 @@ class PraisonError(Exception):
 
     def __init__(self, message: str) -> None:
         # What a server says of itself may drive a terminal as well as what a model says.
-        super().__init__(redact(plain.clean(" ".join(message.split()))))
+        line = redact(plain.clean(" ".join(message[: 2 * _LONGEST].split())))
+        super().__init__(plain.short(line, _LONGEST) if len(line) > _LONGEST else line)
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows: the one line. Our frames would tell a user nothing."""

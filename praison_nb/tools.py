@@ -37,9 +37,11 @@ _by_command: dict[str, Policy] = {}
 """`policies` as the command set them, or as the user was told that they are. Code can write the other."""
 
 
-def set_policy(tool: str, policy: Policy) -> None:
-    """Set the user's policy for a tool, as the command does."""
-    policies[tool] = _by_command[tool] = policy
+def set_policy(tool: str, policy: Policy, *, by_code: bool = False) -> None:
+    """Set the user's policy for a tool, as the command does; `by_code` where no user gives the command."""
+    policies[tool] = policy
+    if not by_code:
+        _by_command[tool] = policy
 
 
 def clear_policies() -> None:

@@ -188,7 +188,7 @@ class Backend(Followed, ABC):
             session_id=self.session.id,
             backend=self.name,
             model=self.model,
-            notices=(*notices, *self._policy_notices()),
+            notices=(*notices, *self.policy_notices()),
         )
         return self._run(
             turn,
@@ -200,8 +200,8 @@ class Backend(Followed, ABC):
             asker=asker,
         )
 
-    def _policy_notices(self) -> tuple[str, ...]:
-        """What code has changed in the policies since the last turn."""
+    def policy_notices(self) -> tuple[str, ...]:
+        """What code has changed in the policies since this was last asked: by each turn, and by each call."""
         configured = getattr(getattr(self, "config", None), "policies", {})
         before = getattr(configured, "given", configured) if self._policies is None else self._policies
         self._policies = dict(configured)

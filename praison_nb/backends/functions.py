@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from .. import review, toolbox
@@ -34,7 +34,9 @@ class Functions:
         policies: Mapping[str, str],
         working_dir: str,
         verdict: Callable[[str, str], Awaitable[str | None]] | None = None,
+        policy_notices: Callable[[], Iterable[str]] = tuple,
     ) -> None:
+        self._policy_notices = policy_notices
         self._run, self._policies = run, policies
         self._verdict = verdict or run.verdict
         self._hidden: dict[str, None] = {}
@@ -119,15 +121,18 @@ class Functions:
         except ToolInterrupted as error:
             return str(error), ""
         except ToolError as error:
-            text, line = (redact(part) for part in (str(error), error.line))
+            text, line = (redacted(part) for part in (str(error), error.line))
             return text, line
         except Exception as error:
-            text = redact(of_error(error))
+            text = redacted(of_error(error))
             return text, text
 
     async def _refusal(self, call_id: str, tool: Tool, arguments: str, tell: Tell) -> str:
         """Why the call may not run, "" where it may. Where the policy says so, the user is asked."""
         never = f"The user does not allow {tool.name}."
+        # What an earlier call of the turn has changed.
+        for line in self._policy_notices():
+            tell(Notice(text=line))
         match policy_of(tool, self._policies):
             case "allow":
                 return ""

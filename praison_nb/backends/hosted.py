@@ -24,6 +24,7 @@ from .hosted_client import explain
 from .hosted_config import HostedAgentConfig, names_of
 from .hosted_session import HostedSession
 from .hosted_turn import HostedTurn
+from .sdk_errors import unchained
 
 
 class HostedAgent(AgentLife):
@@ -111,8 +112,10 @@ class HostedAgent(AgentLife):
                 )
                 session.id = told.id
                 self._learn(session, told)
+                return
             except Exception as error:
-                raise explain(error, self.config, what) from error
+                problem = explain(error, self.config, what)
+            raise unchained(problem)
 
     def _learn(self, session: HostedSession, told: Any) -> None:
         session.learn(told)

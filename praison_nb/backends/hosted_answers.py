@@ -14,8 +14,8 @@ from ..errors import PraisonError
 from ..events import ApprovalAnswered, ApprovalAsked, Notice, ToolFinished, ToolStarted
 from ..lend import ToolInterrupted
 from ..plain import of_error, short
-from ..redaction import redact
 from ..turn import ToolCall
+from ..values import redacted
 from ..verdicts import NO
 from .functions import STOPPED, Functions
 from .hosted_events import Reader
@@ -34,7 +34,12 @@ class Answers:
         self._turn, self._reader = turn, reader
         config = turn.agent.config
         self._functions = Functions(
-            turn.run, config.local_tools, config.policies, config.working_dir, self._verdict
+            turn.run,
+            config.local_tools,
+            config.policies,
+            config.working_dir,
+            self._verdict,
+            turn.agent.policy_notices,
         )
         self._waiting: dict[str, tuple[Any, asyncio.Task[None]]] = {}
         """The tool uses whose answer is not known yet, and who works on it."""
@@ -146,7 +151,7 @@ class Answers:
         except ToolInterrupted as error:
             return str(error), True
         except Exception as error:
-            return redact(of_error(error)), True
+            return redacted(of_error(error)), True
         finally:
             self._functions.report(self._turn.put)
 

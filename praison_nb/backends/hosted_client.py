@@ -17,6 +17,7 @@ from ..errors import (
     SessionError,
 )
 from . import http_client
+from .config_base import check_address
 from .hosted_config import HostedAgentConfig
 from .sdk_errors import Where, retry_after, translate
 
@@ -40,6 +41,8 @@ def client_of(config: HostedAgentConfig) -> AsyncAnthropic:
     if key not in _clients:
         from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient
 
+        check_address(address, "base_url")
+        redaction.register_address(address)
         http = http_client.client(DefaultAsyncHttpxClient)
         client = AsyncAnthropic(api_key=api_key or None, base_url=address or None, http_client=http)
         redaction.register(client.api_key or client.auth_token, KEY_VARIABLE)

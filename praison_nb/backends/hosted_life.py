@@ -17,6 +17,7 @@ from .hosted_client import all_pages, client_of, explain, load
 from .hosted_config import HostedAgentConfig, budget_dict
 from .hosted_past import read_messages
 from .hosted_session import HostedSession
+from .sdk_errors import unchained
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -204,7 +205,8 @@ class Life(Backend):
         try:
             return await request
         except Exception as error:
-            raise explain(error, self.config, what) from error
+            problem = explain(error, self.config, what)
+        raise unchained(problem)
 
     def _wait(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Run the coroutine on the background loop, and wait for it on this thread."""

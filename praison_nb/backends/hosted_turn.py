@@ -30,6 +30,7 @@ from .hosted_connection import Connection
 from .hosted_events import Reader
 from .hosted_session import HostedSession
 from .hosted_usage import session_usage
+from .sdk_errors import unchained
 
 if TYPE_CHECKING:
     from .hosted import HostedAgent
@@ -118,13 +119,12 @@ class HostedTurn:
     async def _drive(self) -> None:
         try:
             await self._converse()
-        except PraisonError:
-            raise
+            return
         except Exception as error:
-            log.debug("a hosted turn failed", exc_info=True)
-            raise explain(error, self.agent.config, f"the session {self.session.id}") from error
+            problem = explain(error, self.agent.config, f"the session {self.session.id}")
         finally:
             self._out.put_nowait(None)
+        raise unchained(problem)
 
     async def _converse(self) -> None:
         session = self.session

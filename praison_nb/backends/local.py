@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import fields, replace
 from typing import Any
@@ -37,7 +37,7 @@ from .local_config import LocalAgentConfig
 from .local_tools import ToolCalls
 from .openai_client import client_of, open_stream
 from .providers import Server, resolve
-from .sdk_errors import translate
+from .sdk_errors import translate, unchained
 
 
 class LocalAgent(Backend):
@@ -88,7 +88,7 @@ class LocalAgent(Backend):
             server = resolve(config.model, base_url=config.address, api_key=config.api_key)
         session.id = session.id or f"local-{new_id()[:12]}"
         yield SessionAttached(session_id=session.id, model=server.model)
-        turn = _LocalTurn(session, config, server, prompt, run)
+        turn = _LocalTurn(session, config, server, prompt, run, self.policy_notices)
         try:
             async for event in turn.events():
                 if isinstance(event, TurnFinished):
@@ -104,11 +104,19 @@ class _LocalTurn:
     tool call with its result, a stopped answer with the text so far."""
 
     def __init__(
-        self, session: Session, config: LocalAgentConfig, server: Server, prompt: str, run: Run
+        self,
+        session: Session,
+        config: LocalAgentConfig,
+        server: Server,
+        prompt: str,
+        run: Run,
+        policy_notices: Callable[[], Iterable[str]],
     ) -> None:
         self.session, self.config, self.server = session, config, server
         self.new: list[dict[str, Any]] = [{"role": "user", "content": prompt}]
-        functions = Functions(run, config.tools, config.policies, config.working_dir)
+        functions = Functions(
+            run, config.tools, config.policies, config.working_dir, policy_notices=policy_notices
+        )
         self.tools, self.calls = functions.tools, ToolCalls(functions)
         self.emulate = config.runs_embedded
 
@@ -143,7 +151,7 @@ class _LocalTurn:
         request = self._request_body(first)
         choosing = "response_format" in request and self.emulate and bool(self.tools)
         yield RequestStarted(input_tokens=estimate_tokens(len(json.dumps(request["messages"]))))
-        opened = False
+        opened, problem = False, None
         try:
             client = client_of(self.server, self.config.timeout)
             async with await open_stream(client, request) as stream:
@@ -159,13 +167,13 @@ class _LocalTurn:
             yield TurnFinished(stop_reason="interrupted")
             raise
         except Exception as error:
-            yield self._counted(reply, opened)
-            self._keep_partial(reply, choosing)
             problem = translate(error, self.server.where)
+        yield self._counted(reply, opened)
+        if problem is not None:
+            self._keep_partial(reply, choosing)
             if self.emulate and isinstance(problem, UnreachableError):
                 problem = await _ended(self.server.base_url) or problem
-            raise problem from error
-        yield self._counted(reply, opened)
+            raise unchained(problem)
         if not reply.finish_reason:
             self._keep_partial(reply, choosing)
             raise UnreachableError(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from .. import redaction
 from ..errors import ConfigError, MissingKeyError
+from .config_base import check_address
 from .sdk_errors import Where
 
 
@@ -57,6 +58,7 @@ class Server:
 
     def __post_init__(self) -> None:
         redaction.register(self.api_key, self.key_variable or f"the key for {self.name}")
+        check_address(self.base_url, "base_url")
         redaction.register_address(self.base_url)
 
     @property

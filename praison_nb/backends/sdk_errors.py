@@ -4,6 +4,7 @@ mapping serves both; what a stream raises below the SDK (httpx, JSON, UTF-8) is 
 from __future__ import annotations
 
 import json
+import logging
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,8 @@ from ..errors import (
 from ..plain import short
 from ..redaction import redact
 
+log = logging.getLogger(__name__)
+
 _CONTEXT = re.compile(
     r"context[_ ](length|window|size)|maximum context|prompt is too long|exceed_context|too many tokens", re.I
 )
@@ -47,9 +50,12 @@ class Where:
 
     def told(self, text: str) -> str:
         """What the server or the SDK said, in one short line and without secrets."""
-        return short(redact(text), 300)
+        # A key that is cut in two would not be known for one.
+        return short(redact(text.strip()[:_MOST_READ]), 300)
 
 
+_MOST_READ = 4000
+"""Characters of what a server says: it may answer with a whole page."""
 _USER = re.compile(r"//[^/\s]*@")
 
 
@@ -85,6 +91,14 @@ def translate(error: BaseException, where: Where) -> PraisonError:
     if names & {"OpenAIError", "AnthropicError"}:
         return ConfigError(f"{where.server}: {told}")
     return _malformed(where, f"{type(error).__name__}: {told}")
+
+
+def unchained(problem: PraisonError) -> PraisonError:
+    """`problem` without what it came of: an SDK's exception holds the request with its key, and what the
+    server said of it. To be raised where no exception is being handled, which would be its context."""
+    log.debug("a request failed: %s", problem, exc_info=problem.__cause__ or problem.__context__)
+    problem.__cause__ = problem.__context__ = None
+    return problem
 
 
 def _by_status(status: int, error: BaseException, told: str, where: Where) -> PraisonError:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from .. import toolbox
+from ..circles import callers
 from ..errors import ConfigError
+from ..lend import main_is_at_work
 from ..tools import check_policy, policies, set_policy
 from ..verdicts import digest_of
 from . import tables
@@ -52,7 +54,8 @@ def policy_command(extension: Any, rest: str) -> None:
             f"No tool {name!r:.60} runs here: built in are {', '.join(toolbox.NAMES)}; others are your "
             "functions. For what runs in a hosted agent's container its permission_policy decides."
         )
-    set_policy(name, policy)
+    # What a model's code says is not the user's word.
+    set_policy(name, policy, by_code=main_is_at_work() or bool(callers()))
     for conversation in extension.conversations:
         # A yes for the session was given before this.
         conversation.backend.session.allowed_tools.discard(name)

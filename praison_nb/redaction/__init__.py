@@ -25,67 +25,140 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from .forms import HIDDEN as HIDDEN
-from .forms import SEARCHES
-from .names import Level, fits, is_distinct, is_plain, level_of, looks_random
+from .named import SEARCHES
+from .names import (
+    Level,
+    fits,
+    is_distinct,
+    is_given,
+    is_placeholder,
+    is_plain,
+    is_word,
+    level_of,
+    level_of_items,
+    looks_random,
+)
 
 _registered: dict[str, str] = {}
 """Secrets in use in this process, and what a user reads of each."""
 
 
-def register(value: object, name: str) -> None:
+def register(value: object, name: str, *, may_be_word: bool = False) -> None:
     """From now on `value` is a secret everywhere in this process, if it is a text that can be told from
-    words. `name` is what a user reads of it, such as "api_key of a config"."""
-    if isinstance(value, str) and value not in _registered and is_distinct(Level.SURE, value):
-        _registered[value.strip()] = name
+    others; a single lower-case word only where it `may_be_word`. `name` is what a user reads of it, such as
+    "api_key of a config"."""
+    if isinstance(value, bytes | bytearray):
+        value = value.decode("utf-8", "replace")
+    if not isinstance(value, str) or (value := value.strip()) in _registered:
+        return
+    if is_given(value) and (may_be_word or not is_word(value)):
+        _registered[value] = name
 
 
 def register_address(address: object, name: str = "a password in a URL") -> None:
-    """From now on the password in `address`, which may be encoded there, is a secret."""
-    if not isinstance(address, str) or "@" not in address:
+    """From now on the password in `address`, which may be encoded there, is a secret, and so are the tokens
+    of its query."""
+    if not isinstance(address, str) or "://" not in address:
         return
     with contextlib.suppress(ValueError):
-        user, colon, password = urlsplit(address).netloc.rpartition("@")[0].partition(":")
+        parts = urlsplit(address)
+        user, colon, password = parts.netloc.rpartition("@")[0].partition(":")
         secret = password if colon else user if looks_random(user) else ""
-        register(secret, name)
-        register(unquote(secret), name)
+        for text in (secret, unquote(secret)):
+            register(text, name, may_be_word=True)
+        for pair in parts.query.split("&"):
+            key, _, value = pair.partition("=")
+            if level_of(unquote(key)):
+                for text in (value, unquote(value)):
+                    register(text, unquote(key)[:60], may_be_word=True)
 
 
 def register_header(value: str, name: str) -> None:
     """From now on the value of an HTTP header is a secret, and so is what is secret within it."""
-    register(value, name)
+    register(value, name, may_be_word=True)
     scheme, _, credentials = value.partition(" ")
-    register(credentials, name)
+    register(credentials, name, may_be_word=True)
     if scheme.lower() == "basic":
         with contextlib.suppress(ValueError):
-            register(base64.b64decode(credentials).decode().partition(":")[2], name)
+            register(base64.b64decode(credentials).decode().partition(":")[2], name, may_be_word=True)
     for part in re.split("[;,]", value):
         # Cookies.
         if looks_random(secret := part.partition("=")[2]):
             register(secret, name)
 
 
+_SENT = re.compile(r"(?:headers?|query|params|cookies|body)$", re.IGNORECASE)
+_SECRET_HEADER = re.compile(
+    r"key|auth|token|secret|session|cookie|sig(?:nature)?$|passw|pwd|credential|jwt|csrf|access",
+    re.IGNORECASE,
+)
+
+
+def is_sent(name: str, value: object) -> bool:
+    """Whether this is what goes into each request beside the prompt, such as `extra_headers`: a mapping or
+    a list of pairs, whose values are nobody's business."""
+    return bool(_SENT.search(name)) and (isinstance(value, Mapping) or bool(_pairs(value)))
+
+
+def _pairs(value: object) -> list[tuple[Any, Any]]:
+    if isinstance(value, list | tuple) and all(
+        isinstance(pair, list | tuple) and len(pair) == 2 for pair in value
+    ):
+        return [(key, inner) for key, inner in value]
+    return []
+
+
+def masked(value: Any, name: str = "") -> Any:
+    """`redact_value`, and without any value of what goes into each request.
+
+    >>> masked({"extra_headers": {"X-Title": "notes"}, "extra_query": [("n", 1)], "seed": 3})
+    {'extra_headers': {'X-Title': '[key]'}, 'extra_query': [('n', '[key]')], 'seed': 3}
+    """
+    if is_sent(name, value):
+        if isinstance(value, Mapping):
+            return dict.fromkeys(value, HIDDEN)
+        return [(key, HIDDEN) for key, _ in _pairs(value)]
+    if isinstance(value, Mapping) and level_of(name) is not Level.SURE:
+        return {key: masked(inner, str(key)) for key, inner in value.items()}
+    return redact_value(value, name)
+
+
 def register_settings(settings: object, name: str = "") -> None:
-    """From now on what stands in these dicts and lists under a name like a key's is a secret, and so is what
-    looks like one among headers, and the password of an address. `name` is what they stand under."""
-    if isinstance(settings, Mapping):
-        for key, value in settings.items():
-            if isinstance(value, str):
-                is_header = (
-                    name.lower().endswith("headers") and "://" not in value and fits(Level.LIKELY, value)
-                )
-                if is_header or is_secret_entry(str(key), value):
-                    register_header(value, f"{key!s:.60}")
-                register_address(value)
-            else:
-                register_settings(value, str(key))
-    elif isinstance(settings, list | tuple):
+    """From now on what stands in these dicts, lists and pairs under a name like a key's is a secret, and so
+    is what looks like one among headers, and the password of an address. `name` is what they stand under."""
+    is_header = name.lower().endswith(("header", "headers", "cookies"))
+    entries = list(settings.items()) if isinstance(settings, Mapping) else _pairs(settings)
+    for key, value in entries:
+        if isinstance(value, bytes | bytearray):
+            value = value.decode("utf-8", "replace")
+        if isinstance(key, bytes):
+            key = key.decode("utf-8", "replace")
+        if isinstance(value, str):
+            _register_entry(str(key), value, is_header=is_header, is_sent=bool(_SENT.search(name)))
+        else:
+            register_settings(value, str(key) if isinstance(value, Mapping) or not is_header else name)
+    if not entries and isinstance(settings, list | tuple):
         for value in settings:
             register_settings(value, name)
 
 
+def _register_entry(key: str, value: str, *, is_header: bool, is_sent: bool) -> None:
+    register_address(value)
+    looks_like_one = "://" not in value and fits(Level.LIKELY, value)
+    if is_header and (looks_like_one or _SECRET_HEADER.search(key)):
+        register_header(value, f"{key:.60}")
+    elif is_sent and level_of(key):
+        register(value, f"{key:.60}", may_be_word=True)
+    elif is_secret_entry(key, value):
+        register(value, f"{key:.60}")
+
+
 def is_secret_entry(name: str, value: str) -> bool:
     """Whether `value` is a secret where it stands under `name`."""
-    return fits(level_of(name), value) or (name.lower() in ("cookie", "set-cookie") and bool(value))
+    if name.lower() in ("cookie", "set-cookie", "proxy-authorization"):
+        return bool(value)
+    is_header = name == "Authorization" and " " in value and not is_placeholder(value.split(" ")[-1])
+    return fits(level_of(name), value) or is_header
 
 
 # What is looked for
@@ -160,7 +233,7 @@ def _in_environment() -> dict[str, str]:
         if (level := level_of(name)) and is_distinct(level, value):
             found[value] = name
         for secret in _within(value):
-            found |= {text: name for text in (secret, unquote(secret)) if is_distinct(Level.SURE, text)}
+            found |= {text: name for text in (secret, unquote(secret)) if len(text) >= 8 and is_given(text)}
     return found
 
 
@@ -246,10 +319,19 @@ def redact_value(value: Any, name: str = "") -> Any:
     if isinstance(value, Mapping):
         if value and level_of(name) is Level.SURE:
             return HIDDEN
-        return {key: redact_value(inner, str(key)) for key, inner in value.items()}
+        # {"name": "DB_PASSWORD", "value": "x"}
+        named = value.get("name")
+        of_value = named if isinstance(named, str) and level_of(named) else "value"
+        return {
+            key: redact_value(inner, of_value if key == "value" else str(key)) for key, inner in value.items()
+        }
     if isinstance(value, tuple):
         return tuple(redact_value(inner, name) for inner in value)
-    return [redact_value(inner, name) for inner in value] if isinstance(value, list) else value
+    if not isinstance(value, list):
+        return value
+    if name and level_of_items(name) is Level.SURE:
+        name = re.sub("[sS]$", "", name)
+    return [redact_value(inner, name) for inner in value]
 
 
 def notice(names: list[str]) -> str:

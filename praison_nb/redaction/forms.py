@@ -1,6 +1,5 @@
-"""The forms that secrets have in a text: a table of those that give themselves away, and what has a name
-before it. Each pattern is bounded or possessive where it can be tried at many places: no text takes long.
-"""
+"""The forms that secrets have in a text: a table of those that give themselves away. Each
+pattern is bounded or possessive where it can be tried at many places: no text takes long."""
 
 from __future__ import annotations
 
@@ -8,11 +7,10 @@ import base64
 import contextlib
 import functools
 import re
-import string
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from .names import fits, is_plain, is_template, level_of, looks_random
+from .names import is_placeholder, is_template, looks_random
 
 HIDDEN = "[key]"
 """What stands in a secret's place."""
@@ -86,7 +84,7 @@ _FORMS = (
     _form(
         "a password in a URL",
         "://",
-        r"://[^/\s:@\"'<>`]{0,256}+:(?P<s>[^\s/\"'<>`]{1,256})@",
+        r"://[^/\s:\"'<>`]{0,256}+:(?P<s>[^\s/\"'<>`]{1,256})@",
         _is_password,
     ),
     # With a slash in it, where it is no port.
@@ -141,6 +139,21 @@ _FORMS = (
         r"(?<![A-Za-z])(?:pypi-AgE[\w-]{20,}|SG\.[\w-]{16,64}\.[\w-]{16,}|ya29\.[\w-]{20,}|GOCSPX-[\w-]{20,}"
         r"|hvs\.[\w-]{20,}|dapi[0-9a-f]{32}|PMAK-[0-9a-f-]{30,}|ATATT[\w-]{30,}|AGE-SECRET-KEY-1[A-Z0-9]{50,})",
     ),
+    _form(
+        "an Authorization header",
+        "uthorization",
+        r"[Aa]uthorization\\{0,3}[\"']?\s{0,2}[:=]\s{0,2}\\{0,3}[\"']?"
+        r"(?:Token|token|Bearer|bearer|Bot|Key|Negotiate|NTLM|SSWS|Splunk|GenieKey|[Aa][Pp][Ii][-_]?[Kk][Ee][Yy])"
+        r" (?:token=\"?)?(?P<s>[^\s\"'\\,;]{4,4000}+)(?=[\"'\\,;]|\s{0,9}$|\s{0,9}[\r\n])",
+        lambda text: not is_placeholder(text),
+    ),
+    _form(
+        "a user's password",
+        "curl",
+        r"\bcurl\b[^\n|;]{0,200}? (?:-u|--user|--proxy-user)[ =]?[\"']?[^\s:\"']{1,60}+:"
+        r"(?P<s>[^\s\"']{1,200}+)",
+        lambda text: not is_placeholder(text),
+    ),
     _form("a bot's token", ":AA", r"(?<!\d)\d{8,10}:AA[\w-]{32,}"),
 )
 
@@ -153,79 +166,7 @@ def _by_form(form: _Form, text: str) -> Iterator[Found]:
                 yield Found(*match.span(form.group), form.name)
 
 
-_NAMED_SIGNS = (
-    "key",
-    "token",
-    "secret",
-    "pass",
-    "pwd",
-    "credential",
-    "auth",
-    "pat",
-    "dsn",
-    "sig",
-    "jwt",
-    "cookie",
+FORMS: tuple[Callable[[str], Iterator[Found]], ...] = tuple(
+    functools.partial(_by_form, form) for form in _FORMS
 )
-_NAME = re.compile(
-    r"(?<![\w.-])(?P<n>[A-Za-z_][\w.-]{0,80}+)\\{0,3}[\"']?(?P<sep>\s{0,4}+(?::=|=>|:|=(?!=))\s{0,4}+)b?(?=[^\s,;)\]}])",
-    re.ASCII,
-)
-_QUOTED = re.compile(r"""(\\{0,3})(["'])(?P<v>(?:(?!\1\2)(?:\\.|[^\\]))*+)""", re.DOTALL)
-_BARE = re.compile(r"[^\s\"'`,;&<>()\[\]{}|\\]+")
-_PAIR_BEFORE = re.compile(r"\w=\S{1,60} $")
-_PAIR_AFTER = re.compile(r" {1,4}\w{1,30}=[^\s=]")
-_IDENTIFIER = re.compile(r"[A-Za-z_][\w.]*", re.ASCII)
-
-
-def _under_names(text: str) -> Iterator[Found]:
-    """The secrets that stand in `text` under a name: entries of dicts, arguments, headers, variables,
-    connection strings, queries."""
-    lower = text.lower()
-    if not any(sign in lower for sign in _NAMED_SIGNS):
-        return
-    done = 0
-    for match in _NAME.finditer(text):
-        begin, name = match.end(), match["n"].rpartition(".")[2]
-        # PWD is the shell's folder, and in a connection string what it is elsewhere.
-        level = level_of("pwd") if name == "PWD" and text[begin] not in "/\"'" else level_of(name)
-        if begin < done or not level:
-            continue
-        if quoted := _QUOTED.match(text, begin):
-            begin, value = quoted.start("v"), quoted["v"]
-            is_secret = fits(level, value)
-        elif bare := _BARE.match(text, begin):
-            value = bare[0]
-            is_secret = fits(level, value) and _is_value(text, match, value)
-        else:
-            continue
-        if is_secret and value != HIDDEN:
-            done = begin + len(value)
-            yield Found(begin, done, name[:60])
-
-
-def _is_value(text: str, match: re.Match[str], value: str) -> bool:
-    """Whether what stands after a name, without quotes, is its value, and no code or prose."""
-    begin, end = match.start(), match.end() + len(value)
-    before, after = text[max(0, begin - 1) : begin], text[end : end + 1]
-    if after and after in "([{":
-        return False
-    if match["sep"] == "=":
-        # A query, a connection string, a file of variables.
-        is_variable = match["n"].isupper() and (
-            before in ("", "\n") or text.startswith("export ", max(0, begin - 7))
-        )
-        is_pair = _PAIR_AFTER.match(text, end) or _PAIR_BEFORE.search(text, max(0, begin - 70), begin)
-        if is_variable or is_pair or before in ("?", "&", ";") or after in (";", "&"):
-            return True
-    # In code it is a name, whose digits are at its end. A name after a colon is a type.
-    is_header = match["sep"].strip() == ":" and "." not in value
-    is_code = not is_header and _IDENTIFIER.fullmatch(value.rstrip(string.digits))
-    return looks_random(value) or (len(value) > 5 and not is_plain(value) and not is_code)
-
-
-SEARCHES: tuple[Callable[[str], Iterator[Found]], ...] = (
-    *(functools.partial(_by_form, form) for form in _FORMS),
-    _under_names,
-)
-"""Each yields some of a text's secrets, in its order; together they find all, one after the other."""
+"""Each yields the secrets of a text that have one form, in its order."""

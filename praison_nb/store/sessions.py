@@ -193,10 +193,11 @@ def putting(session: Stored) -> Change:
 
 def adding(session_id: str, turn: str, messages: list[Any]) -> Change:
     """The change that adds what a turn said to the session's history; a turn that is there stays as it is."""
-    row = (session_id, turn, json.dumps(redact_value(messages), default=str))
 
     def change(connection: sqlite3.Connection) -> None:
         if not is_deleted(connection, session_id):
+            # Here, where no turn waits for it: a history may be long.
+            row = (session_id, turn, json.dumps(redact_value(messages), default=str))
             connection.execute("INSERT OR IGNORE INTO history (id, turn, messages) VALUES (?, ?, ?)", row)
 
     return change

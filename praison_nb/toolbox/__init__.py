@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ..errors import ConfigError
 from ..lend import apart
 from ..tools import Policy, Tool, tools_of
 
-POLICIES: dict[str, Policy] = {
-    "run_python": "ask",
-    "inspect": "allow",
-    "read_file": "allow",
-    "write_file": "ask",
-    "list_files": "allow",
-    "execute_command": "ask",
-}
+POLICIES: Mapping[str, Policy] = MappingProxyType(
+    {
+        "run_python": "ask",
+        "inspect": "allow",
+        "read_file": "allow",
+        "write_file": "ask",
+        "list_files": "allow",
+        "execute_command": "ask",
+    }
+)
 NAMES = tuple(POLICIES)
 
 Call = Callable[[Callable[[], Any], bool], Awaitable[Any]]

@@ -16,6 +16,7 @@ from praison_nb import errors as e
 from praison_nb.events import ApprovalAnswered, ApprovalAsked, Event, ToolFinished
 from praison_nb.plain import SHOWN_CHARACTERS
 from praison_nb.run import Run
+from praison_nb.toolbox import POLICIES
 from praison_nb.tools import clear_policies, policies, set_policy
 from servers.openai import DONE, OpenAIServer, call, chunk, reply
 from servers.waiting import until
@@ -362,6 +363,34 @@ def test_what_code_changes_in_the_policies_is_told_once(openai_server: OpenAISer
     )
     agent.update_agent(policies={"run_python": "deny"})
     assert "run_python was changed to deny" in agent.begin("Hi").wait().notices[0]
+
+
+def test_what_code_changes_within_a_turn_is_told_at_the_next_call(openai_server: OpenAIServer) -> None:
+    def open_door() -> str:
+        """Open it."""
+        policies["write_file"] = "allow"
+        return "open"
+
+    def close_door() -> str:
+        """Close it."""
+        del policies["write_file"]
+        return "closed"
+
+    agent = local(openai_server, tools=[open_door, close_door, "write_file"])
+    openai_server.script(
+        reply(calls=[("open_door", "{}")]),
+        reply(calls=[write()]),
+        reply(calls=[("close_door", "{}")]),
+        reply("Done."),
+    )
+    turn = agent.begin("Hi").wait()
+    assert turn.notices == (CHANGED,)
+    assert "changed to ask by code" in agent.begin("Hi").wait().notices[0]
+
+
+def test_the_usual_policies_stay_as_they_are() -> None:
+    with pytest.raises(TypeError):
+        POLICIES["write_file"] = "allow"  # type: ignore[index]
 
 
 def test_before_the_first_turn_too(openai_server: OpenAIServer) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import json
 import logging
 import pickle
+import time
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +18,9 @@ import pytest
 
 from praison_nb import HostedAgentConfig, LocalAgent, LocalAgentConfig, ManagedConfig
 from praison_nb import errors as e
+from praison_nb.backends.providers import resolve
 from praison_nb.redaction import redact
+from praison_nb.store.sessions import Store, adding
 from servers.hosted import HostedServer
 from servers.hosted_agent import hosted
 from servers.openai import OpenAIServer, reply
@@ -41,11 +47,11 @@ def test_a_repr_and_a_pickle_have_no_secrets(openai_server: OpenAIServer) -> Non
     assert (
         is_clean(repr(config))
         and "'temperature': 0.5" in repr(config)
-        and "'X-Title': 'a notebook'" in repr(config)
+        and "'X-Title': '[key]'" in repr(config)
     )
     read = pickle.loads(pickle.dumps(config))
     assert is_clean(str(vars(read))) and is_clean(repr(pickle.dumps(config)))
-    assert read.api_key is None and read.model == "m" and read.options["temperature"] == 0.5
+    assert read.api_key is None and read.model == "m" and read.options == {"temperature": 0.5}
     # A copy is the same.
     for same in (copy.copy(config), copy.deepcopy(config)):
         assert (
@@ -88,6 +94,120 @@ def test_no_error_and_no_log_has_one(openai_server: OpenAIServer, status: int, c
     assert turn.error is not None and is_clean(str(turn.error)) and "[key]" in str(turn.error)
     loggers = {record.name.partition(".")[0] for record in caplog.records}
     assert {"openai", "httpx2", "httpcore2"} <= loggers and is_clean(caplog.text)
+
+
+def chain(error: BaseException) -> str:
+    """All that the error and what it came of say."""
+    texts, seen = ["".join(traceback.format_exception(error))], [error]
+    for each in seen:
+        texts += [str(each), repr(each), repr(each.args)]
+        seen += [other for other in (each.__cause__, each.__context__) if other and other not in seen]
+    return "".join(texts)
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 0])
+def test_nor_has_what_an_error_came_of(openai_server: OpenAIServer, status: int) -> None:
+    text = f"bad {KEY} at http://ada:l0ve%2Flace@host, {PASSWORD}, {HEADER}"
+    agent = local(openai_server)
+    if status:
+        openai_server.refuse(5, status=status, message=text, headers={"x-should-retry": "false"})
+    else:
+        agent = local(openai_server, base_url="http://ada:l0ve%2Flace@127.0.0.1:1/v1")
+    error = agent.begin("Hi").wait().error
+    assert error is not None and is_clean(chain(error))
+    if status:
+        # A second time, as a script meets it.
+        openai_server.refuse(5, status=status, message=text, headers={"x-should-retry": "false"})
+    with pytest.raises(e.PraisonError) as caught:
+        asyncio.run(agent.execute("Hi"))
+    assert is_clean(chain(caught.value))
+
+
+def test_nor_has_a_hosted_ones(server: HostedServer) -> None:
+    for what in (
+        lambda agent: agent.begin("Hi").wait().error,
+        lambda agent: agent.list_agents(),
+    ):
+        agent = hosted(server)
+        server.refuse(9, status=401, message=f"bad {server.api_key}")
+        try:
+            error = what(agent)
+        except e.PraisonError as raised:
+            error = raised
+        assert isinstance(error, e.AuthenticationError) and server.api_key not in chain(error)
+        server.refuse(0)
+
+
+ADDRESSES = [
+    "http://ada:p@Zq9w/rd#x@127.0.0.1/v1",
+    "http://ada:Zq9w#x@127.0.0.1/v1",
+    "http://ada:Zq9w?x@127.0.0.1/v1",
+    "http://ada:Zq9w/x@127.0.0.1/v1",
+    "http://ada:Zq9w\\x@127.0.0.1/v1",
+    "http://ada:Zq9w\nx@127.0.0.1/v1",
+    "http://ada:Zq9w x@127.0.0.1/v1",
+    "http://ada:Zq9w%x@127.0.0.1/v1",
+    "http://ada:[Zq9w]@127.0.0.1/v1",
+    "http://ada@example.org:Zq9w@127.0.0.1/v1",
+    "http://Zq9w#x@127.0.0.1/v1",
+    "ada:Zq9w/x@127.0.0.1/v1",
+]
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_an_address_whose_password_is_not_encoded_is_refused(address: str, monkeypatch: Any) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", address)
+    makers: list[Callable[[], Any]] = [
+        lambda: LocalAgentConfig(model="m", base_url=address, api_key=KEY),
+        lambda: LocalAgentConfig(model="m", api_base=address, api_key=KEY),
+        lambda: HostedAgentConfig(base_url=address, api_key=KEY),
+        lambda: resolve("gpt-4o", api_key=KEY),
+    ]
+    for make in makers:
+        with pytest.raises(e.ConfigError, match="percent-encode") as caught:
+            make()
+        assert "Zq9w" not in chain(caught.value).partition("ConfigError: ")[2]
+        assert "Zq9w" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://ada:Zq9%2Fx@h:80/v1",
+        "http://ada:a:b-$&'()*+,;=!~@h/v1",
+        "http://:pässword@h/v1",
+        "http://h:80/v1/@ada",
+        "http://h/v1?mail=a@b",
+        "http://[::1]:80/@x",
+        "http://user@h/v1",
+    ],
+)
+def test_other_addresses_are_none_of_them(address: str) -> None:
+    assert LocalAgentConfig(model="m", base_url=address).base_url == address
+
+
+def test_what_a_server_says_is_cut_before_it_is_looked_at(openai_server: OpenAIServer) -> None:
+    openai_server.refuse(9, status=400, message=f"{KEY} " + "token='a1 key=" * 300_000)
+    begun = time.monotonic()
+    error = local(openai_server).begin("Hi").wait().error
+    assert "[key]" in str(error) and is_clean(str(error)) and len(str(error)) < 1000
+    assert time.monotonic() - begun < 5
+
+
+def test_a_history_is_redacted_where_it_is_written(tmp_path: Path) -> None:
+    threads: list[str] = []
+    messages = [{"role": "user", "content": "password: swordfish\n"}]
+
+    class Noting(list[Any]):
+        def __iter__(self) -> Any:
+            threads.append("read")
+            return super().__iter__()
+
+    change = adding("local-1", "turn-1", Noting(messages))
+    assert threads == []
+    store = Store(tmp_path / "store.sqlite3")
+    store.change(change)
+    assert threads and store.history("local-1") == [{"role": "user", "content": "password: [key]\n"}]
 
 
 def test_what_is_hidden_in_tools_of_ours_is_told(

@@ -382,6 +382,19 @@ def test_policies(kernel: Kernel, server: OpenAIServer) -> None:
     assert "Built in are run_python" in kernel.run("%%agent -t nosuch\nHi").error
 
 
+def test_a_policy_that_a_models_code_sets_by_the_command_is_told(
+    kernel: Kernel, server: OpenAIServer
+) -> None:
+    call_python(server, "get_ipython().run_line_magic('agent', 'policy write_file allow')")
+    assert kernel.run("%%agent -t run_python\nHi").ok
+    changed = "policy of write_file was changed to allow by code in this kernel"
+    assert changed in kernel.run("%%agent\nHi").text
+    # The user's own word is none of code's.
+    assert "asks before each call" in kernel.run("%agent policy write_file ask").text
+    assert "by code" not in kernel.run("%%agent\nHi").text
+    kernel.run("from praison_nb.tools import policies\ndel policies['write_file']")
+
+
 def test_completion(kernel: Kernel) -> None:
     for line, offered in [("%%agent -t run", "run_python"), ("%agent pol", "policy")]:
         answer = kernel.client.complete(line, len(line), reply=True, timeout=60)

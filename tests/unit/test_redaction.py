@@ -78,7 +78,56 @@ BY_FORM = [
     ("OPENAI_API_KEY=lovelace\nDEBUG=1", "lovelace"),
     ("export GH_PAT=lovelace", "lovelace"),
     ("clientSecret: 'lovelace'", "lovelace"),
+    ("curl -u ada:Tr0ub4dor https://example.org/", "Tr0ub4dor"),
+    ("curl -s --user 'ada:Tr0ub4dor' https://example.org/", "Tr0ub4dor"),
+    ("mysql --password=lovelace -h db", "lovelace"),
+    ("mysql --password lovelace -h db", "lovelace"),
+    ("tool --api-key Tr0ub4dor3", "Tr0ub4dor3"),
+    ("tool --token=lovelace -v", "lovelace"),
+    ("<password>lovelace</password>", "lovelace"),
+    ("<db:apiKey>lovelace</db:apiKey>", "lovelace"),
+    ('{"name": "DB_PASSWORD", "value": "love lace"}', "love lace"),
+    ("{'name': 'DB_PASSWORD', 'value': 'lovelace'}", "lovelace"),
+    ("- name: DB_PASSWORD\n  value: lovelace\n", "lovelace"),
+    ("passwords: ['abc', 'lovelace']", "lovelace"),
+    ('"api_keys": ["abcd1234", "lovelace"]', "lovelace"),
+    ("Authorization: Token 9944b09199c62bcf\n", "9944b09199c62bcf"),
+    ("'Authorization': 'ApiKey lovelace'", "lovelace"),
+    ("{'Authorization': 'Bearer lovelace'}", "lovelace"),
+    ("Set-Cookie: sessionid=lovelace; Path=/", "lovelace"),
+    ("Cookie: theme=a1; sessionid=lovelace", "lovelace"),
+    ("https://ada@corp.com:lovelace@h/x", "lovelace"),
+    ("Server=h;Uid=ada;Pwd=love lace;", "love lace"),
+    ("{'db_pw': 'lovelace', 'n': 1}", "lovelace"),
+    ("{'passwort': 'lovelace'}", "lovelace"),
+    ("Kennwort='lovelace'", "lovelace"),
+    ("password='%Tr0ub4dor'", "%Tr0ub4dor"),
+    ("password='<Tr0ub4dor3>'", "<Tr0ub4dor3>"),
 ]
+
+# Lines that have nothing else in them.
+LINES = [
+    "password: lovelace",
+    "password = lovelace",
+    "db_password=lovelace",
+    "export DB_PASSWORD=lovelace",
+    "export db_password=lovelace",
+    "spring.datasource.password=lovelace",
+    "  password: lovelace  # the countess's",
+    "- client_secret: lovelace",
+    "passwort: lovelace",
+    "kennwort=lovelace",
+    "password: correct-horse-battery-staple",
+    "$password = lovelace;",
+]
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_line_of_settings_is_known_by_its_name(line: str) -> None:
+    for around in ("{}", "{}\n", "[db]\n{}\nuser: ada", "a\r\n{}\r\nb"):
+        told, names = redact_and_name(around.format(line))
+        assert "lovelace" not in told and "correct" not in told and names
+        assert told.count("\n") == around.count("\n")
 
 
 @pytest.mark.parametrize(("text", "secret"), BY_FORM)
@@ -110,6 +159,21 @@ DATA = [
     '{"password": "string", "api_key": "required", "auth": "oauth2", "secret": true}',
     "Unexpected token: expected ')' at 3:14. The key: 'b' is missing",
     "monkey=banana123, passenger=Ada Lovelace, author=Ada",
+    "the password: use a long one. His password: swordfish was the joke. Password: must be long",
+    "Give a password = anything you like\nThe secret: practice",
+    "class A:\n    api_key: SecretStr\n    password = self.password\n    token = tokens.next2",
+    "use --password to give one, --token TOKEN, --api-key=$KEY, docker run -u 1000:1000, curl -u ada",
+    "<password>the password</password>".replace("the password", "{password}") + "<token>the</token>",
+    "tokens: ['the', 'dog'], unique_tokens=['a1', 'b']",
+    '{"name": "token_count", "value": "1234"}, {"name": "Ada", "value": "lovelace"}',
+    "Cookie: a thing to eat; Set-Cookie: Path=/",
+    '[{"predicted_token": "Paris"}, {"current_token": "the"}, {"eot_token": "EOT"}, {"input_token": "dog"}]',
+    '{"mountain_pass": "Gotthard", "boarding_pass": "mobile", "butter_pat": "small", "bus_pass": "monthly"}',
+    '{"trade_secret": "cola recipe", "top_secret": "false", "has_password": "1", "needs_password": "always"}',
+    '{"authorization": "approved", "prior_authorization": "granted", "credentials": "PhD, MBA"}',
+    '[{"token": "covid2019"}, {"token": "comment1.line2"}, {"token": "rgba(12,34,56,0.5)"}]',
+    '{"public_key": "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE", "dsn": "localhost1:5432"}',
+    '{"cache_key": "3f2a9c0d1e4b5a69788796a5b4c3d2e1f0a9b8c7", "Key": "logs/AB12cd34EF56gh78.gz"}',
 ]
 
 
@@ -232,8 +296,77 @@ def test_variables_that_hold_no_secrets_take_no_words(monkeypatch: pytest.Monkey
     for name, value in {"LM_API_KEY": "lm-studio", "DB_PASSWORD": "postgres", "X_TOKEN": "abc"}.items():
         monkeypatch.setenv(name, value)
     assert redact_and_name(text) == (text, [])
-    monkeypatch.setenv("WORD_TOKEN", "lovelace")
+    monkeypatch.setenv("WORD_URL", "postgres://ada:lovelace@db/app")
     assert redact("lovelace, lovelaces, ada_lovelace") == "[key], lovelaces, ada_[key]"
+
+
+# What is withheld from programs, and stands in texts and data for reasons of its own.
+ORDINARY = {
+    "APP_TOKEN": "production",
+    "APP_SECRET": "Development",
+    "DB_PASSWORD": "customer_id",
+    "ADMIN_PASSWORD": "administrator",
+    "SORT_SECRET": "created_at_2024",
+    "MY_SECRET": "us-east-1",
+    "GCP_SECRET": "europe-west1-b",
+    "X_TOKEN": "2024-01-01",
+    "Y_TOKEN": "2024-01-01T10:30:00Z",
+    "HOST_TOKEN": "db.example.org:5432",
+    "REFRESH_TOKEN": "http://localhost:8888/cb",
+    "SESSION_SECRET": "keyboard cat",
+    "FILE_SECRET": "/var/lib/app/data",
+    "CAMEL_TOKEN": "customerName",
+}
+DISTINCT = [
+    "hunter2",
+    "%Tr0ub4dor3",
+    "correct horse battery staple",
+    "analytical-engine-7",
+    "SwordFish!",
+    "p@ssword",
+]
+
+
+@pytest.mark.parametrize("name", ORDINARY)
+def test_ordinary_values_of_variables_stay_in_texts(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert child_environment(ORDINARY) == {}
+    monkeypatch.setenv(name, ORDINARY[name])
+    text = f"in {ORDINARY[name]} today"
+    assert redact_and_name(text) == (text, [])
+
+
+@pytest.mark.parametrize("value", DISTINCT)
+def test_others_are_hidden_everywhere(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("Y_PASSWORD", value)
+    assert redact_and_name(f"in {value} today") == ("in [key] today", ["Y_PASSWORD"])
+
+
+GIVEN = [
+    "%Tr0ub4dor3xyz",
+    "your-Tr0ub4dor-3",
+    "<Tr0ub4dor3>",
+    "[Tr0ub4dor3]",
+    "$SECRETVALUE",
+    "{Tr0ub4dor}",
+    "Swordfish",
+    "my-tr0ub4dor-key",
+    "abc123",
+]
+
+
+@pytest.mark.parametrize("value", GIVEN)
+def test_what_is_given_as_a_key_is_one_whatever_it_looks_like(value: str) -> None:
+    redaction.register_settings({"api_key": value})
+    assert redact_and_name(f"in {value} today") == ("in [key] today", ["api_key"])
+
+
+@pytest.mark.parametrize(
+    "value", ["", "k", "not-needed", "ollama", "${API_KEY}", "$OPENAI_API_KEY", "notebook"]
+)
+def test_placeholders_and_words_are_none(value: str) -> None:
+    redaction.register_settings({"api_key": value})
+    text = f"in {value} today"
+    assert redact_and_name(text) == (text, [])
 
 
 def test_secrets_of_the_environment_are_hidden_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,6 +416,33 @@ def test_addresses_headers_and_settings_are_registered() -> None:
     assert told == "[key] [key] [key] [key] [key] [key] [key] My notebook"
 
 
+@pytest.mark.parametrize(
+    ("settings", "secret"),
+    [
+        ({"extra_headers": [("X-Api-Key", "Zq9xT7bLmk1")]}, "Zq9xT7bLmk1"),
+        ({"extra_headers": {"X-Api-Key": b"Zq9xT7bLmk2"}}, "Zq9xT7bLmk2"),
+        ({"extra_headers": {b"X-Api-Key": b"Zq9xT7bLmk2"}}, "Zq9xT7bLmk2"),
+        ({"extra_headers": {"X-Corp-Key": "swordfish"}}, "swordfish"),
+        ({"extra_headers": {"X-Session": "swordfish"}}, "swordfish"),
+        ({"extra_headers": {"X-Hub-Signature": "swordfish"}}, "swordfish"),
+        ({"extra_headers": {"Authorization": "Token swordfish"}}, "swordfish"),
+        ({"extra_headers": {"X-Access": "hunter22hunter"}}, "hunter22hunter"),
+        ({"extra_headers": {"api-key": "%Tr0ub4dor9"}}, "%Tr0ub4dor9"),
+        ({"default_headers": {"Cookie": "a=swordfish"}}, "a=swordfish"),
+        ({"extra_query": {"key": "swordfish"}}, "swordfish"),
+        ({"extra_query": [["sig", "Zq9xT7bLmk3"]]}, "Zq9xT7bLmk3"),
+        ({"extra_query": {"token": b"swordfish"}}, "swordfish"),
+        ({"extra_body": {"pw": "Zq9xT7bLmk4"}}, "Zq9xT7bLmk4"),
+        ({"base_url": "http://h/v1?token=swordfish&n=1"}, "swordfish"),
+        ({"base_url": "http://h/v1?api-key=a%2Fbcdef"}, "a/bcdef"),
+        ({"base_url": "http://ada:swordfish@h/v1"}, "swordfish"),
+    ],
+)
+def test_headers_and_queries_are_known_whatever_they_look_like(settings: object, secret: str) -> None:
+    redaction.register_settings({"options": settings, **settings})  # type: ignore[dict-item]
+    assert redact(f"it says {secret}") == "it says [key]"
+
+
 def test_structures_keep_their_shape() -> None:
     value = {
         "pwd": "a",
@@ -314,6 +474,15 @@ def test_structures_keep_their_shape() -> None:
         ("monkey", Level.NONE),
         ("passenger", Level.NONE),
         ("token_count", Level.NONE),
+        ("predicted_token", Level.LIKELY),
+        ("refresh_token", Level.SURE),
+        ("MOUNTAIN_TOKEN", Level.SURE),
+        ("boarding_pass", Level.LIKELY),
+        ("db_pass", Level.SURE),
+        ("trade_secret", Level.MAYBE),
+        ("has_password", Level.MAYBE),
+        ("public_key", Level.NONE),
+        ("passwort", Level.SURE),
         ("PWD", Level.NONE),
         ("pwd", Level.SURE),
     ],
@@ -341,8 +510,30 @@ HOSTILE = [
     "AKIA",
     "Basic YWRh",
     "1234567890:AA",
-    "lovelace",
+    "lovelace-1",
     "key_",
+    "key=",
+    "a.key=",
+    "token=key=",
+    "KEY:",
+    "=KEY",
+    "KEY=$",
+    "a:key=",
+    "key=x.key=",
+    "password=password=",
+    "passwords=['a',",
+    "Cookie: a=",
+    "cookie=",
+    "a=b;",
+    "--password ",
+    "--password=-",
+    "curl -u ",
+    "<password>",
+    "name=key,value=",
+    "Authorization: Token ",
+    "Pwd=a b",
+    "password: a\n",
+    'password\\"',
     "A",
     " ",
 ]
@@ -350,10 +541,10 @@ HOSTILE = [
 
 @pytest.mark.parametrize("piece", HOSTILE)
 def test_twice_the_text_takes_twice_the_time(piece: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SOME_TOKEN", "lovelace")
+    monkeypatch.setenv("SOME_TOKEN", "lovelace-1")
 
     def seconds(size: int) -> float:
-        text = "password sk- " + piece * (size // len(piece))
+        text = "password cookie curl </ value sk- " + piece * (size // len(piece))
         times = []
         for _ in range(5):
             begun = time.thread_time()

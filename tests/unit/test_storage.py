@@ -241,7 +241,7 @@ def test_whatever_ends_a_change_is_raised_and_undoes_it(tmp_path: Path, error: t
         {"duration": None},
         {"labels": ("too few",)},
     ],
-    ids=str,
+    ids=["half a character", "an object", "nothing", "a huge number", "no duration", "too few labels"],
 )
 def test_a_row_that_sqlite_refuses_costs_no_other(tmp_path: Path, broken: dict[str, Any]) -> None:
     file = OfLedger(tmp_path / "l.sqlite")
@@ -262,7 +262,7 @@ def test_a_row_that_sqlite_refuses_costs_no_other(tmp_path: Path, broken: dict[s
         ("INSERT INTO deleted VALUES (?)", ()),
         ("INSERT INTO history VALUES (1, 's', NULL, NULL)", ()),
     ],
-    ids=str,
+    ids=["half a character", "a huge number", "an object", "too few values", "nothing"],
 )
 def test_a_change_that_sqlite_refuses_costs_no_other(tmp_path: Path, statement: Any) -> None:
     kept = Store(tmp_path / "s.sqlite")
