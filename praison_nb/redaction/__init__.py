@@ -317,7 +317,7 @@ def redact_value(value: Any, name: str = "") -> Any:
             return HIDDEN
         return redact(text) if isinstance(value, str) else value
     if isinstance(value, Mapping):
-        if value and level_of(name) is Level.SURE:
+        if value and (level_of(name) is Level.SURE or name.lower().endswith(("credential", "credentials"))):
             return HIDDEN
         # {"name": "DB_PASSWORD", "value": "x"}
         named = value.get("name")

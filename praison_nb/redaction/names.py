@@ -116,6 +116,8 @@ def level_of(name: str) -> Level:
 def _level_of_word(word: str, before: str, is_variable: bool) -> Level:
     if word in ("KEY", "KEYS") and before in _KEYS:
         return _KEYS[before]
+    if before and is_variable and word in ("AUTHORIZATION", "CREDENTIAL", "CREDENTIALS"):
+        return Level.SURE
     if before and word in ("TOKEN", "PASS", "PAT"):
         if before in _COMMON:
             return Level.MAYBE
@@ -275,7 +277,7 @@ def is_ordinary(value: str) -> bool:
     if has_digits:
         # A year may stand before or after a name.
         return (not has_letters and not value.isdigit()) or ("_" in value and "-" not in value)
-    return len(value) <= 15 if value.isalpha() else len(re.split("[ -]", value)) < 4
+    return len(value) < 16 if value.isalpha() else len(value) < 16 or len(re.split("[ -]", value)) < 3
 
 
 _ADDRESS = re.compile(
