@@ -102,6 +102,8 @@ def keeping(turn: Turn, notebook: str) -> Change:
     def change(connection: Any) -> None:
         session = plain(turn.session_id)
         if session and is_deleted(connection, session):
+            # Kept before the turn had its session.
+            connection.execute("DELETE FROM turns WHERE id=?", (turn.id,))
             return
         place, process = [plain(notebook), plain(turn.session)], this_process()
         row = [turn.id, session, *place, turn.started, time.time(), process, as_text(turn)]

@@ -100,6 +100,17 @@ def test_forgotten_turns_are_gone_and_stay_away(kept: Store) -> None:
     assert kept_turns(kept.path, "1") == [] and b"unforgettable" not in kept.path.read_bytes()
 
 
+def test_a_turn_that_gets_a_deleted_session_is_gone(kept: Store) -> None:
+    kept.put(Stored(id="1", name="n"))
+    kept.forget("1")
+    before = ended(id="t", session_id="", prompt="a secret prompt", session="n")
+    kept.change(keeping(before, ""))
+    assert [each.id for each in kept_turns(kept.path, "", "", "n")] == ["t"]
+    kept.change(keeping(replace(before, session_id="1"), ""))
+    assert kept_turns(kept.path, "", "", "n") == []
+    assert b"a secret prompt" not in kept.path.read_bytes()
+
+
 def test_keys_stay_out_and_arguments_stay_json(kept: Store) -> None:
     arguments = json.dumps({"header": f"Bearer {KEY}", "n": 1})
     turn = ended(
