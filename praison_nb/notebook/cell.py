@@ -22,7 +22,7 @@ from ..usage.price_file import amount
 from ..verdicts import ask_by_input
 from .arguments import unquoted
 from .display import show, takes_clicks
-from .fill import fill
+from .fill import fill, fill_options
 from .toolbox_magic import tools_named
 from .usage_settings import give_budget
 
@@ -84,12 +84,7 @@ def _begin(
     prompt, notes = cell, list[str]()
     if not arguments.raw:
         prompt, notes = fill(cell, shell.user_ns, shell.user_ns_hidden)
-        for name in ("system", "session", "model", "backend"):
-            # IPython would run what stands in braces here.
-            if value := getattr(arguments, name):
-                filled, more = fill(value, shell.user_ns, shell.user_ns_hidden)
-                setattr(arguments, name, filled)
-                notes += more
+        notes += fill_options(arguments, ("system", "session", "model", "backend"), shell)
     prompt = checked(prompt).strip()
     budget = None if arguments.budget is None else amount(arguments.budget, "--budget")
     if budget == 0:

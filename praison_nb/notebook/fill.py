@@ -14,7 +14,7 @@ import builtins
 import itertools
 import keyword
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,6 +105,18 @@ def fill(
     pieces.append(prompt[end:])
     filled = {braces: made for braces, made in looked_up.items() if isinstance(made, _Filled)}
     return "".join(pieces), [*_about_left(problems), *_about_filled(filled)]
+
+
+def fill_options(arguments: Any, names: Iterable[str], shell: Any) -> list[str]:
+    """Fill these options of a magic, in place, and return what to tell the user. IPython's own filling would
+    run what stands in braces there."""
+    notes: list[str] = []
+    for name in names:
+        if value := getattr(arguments, name):
+            filled, more = fill(value, shell.user_ns, shell.user_ns_hidden)
+            setattr(arguments, name, filled)
+            notes += more
+    return notes
 
 
 def _is_own(field: re.Match[str], variables: Mapping[str, Any], hidden: Mapping[str, Any]) -> bool:

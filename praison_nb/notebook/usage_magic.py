@@ -33,6 +33,9 @@ class UsageMagics(Magics):
         Days, weeks and months are those of UTC, as providers bill. Files have the attribute names of
         OpenTelemetry's GenAI conventions.
         """
+        from .fill import fill_options
         from .usage_report import report
 
-        report(self.shell, parsed(self.usage, line))
+        arguments = parsed(self.usage, line)
+        fill_options(arguments, ("session", "model", "csv", "parquet"), self.shell)
+        report(self.shell, arguments)

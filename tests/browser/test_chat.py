@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from browser.hostile import HEAVY, NAMED
 from browser.lab import PATIENCE_MS, Notebook, Server
-from browser.test_hostile import Listener, corpus
+from browser.test_hostile import Listener
 from servers.hosted import HostedServer, builtin_tool, text
 from servers.hosted_agent import hosted as an_agent
 from servers.hosted_agent import play
@@ -331,10 +332,13 @@ def listener() -> Iterator[Listener]:
 
 
 def test_hostile_text_is_shown_and_never_run(lab: Server, page: Page, listener: Listener) -> None:
-    texts = {k: v for k, v in corpus(listener.url + "/").items() if k not in ("deep", "line", "rows")}
-    pieces = "\n\n".join(texts.values())
+    marks = {"@run@": "window.ran=1", "@url@": f"{listener.url}/", "@path@": "x"}
+    texts = [text for name, text in NAMED.items() if name not in HEAVY]
+    pieces = "\n\n".join(texts)
+    for mark, meant in marks.items():
+        pieces = pieces.replace(mark, meant)
     notebook, view = chat(page, lab, f"saying({pieces!r})")
-    say(view, "<img src=x onerror=window.ran=1>" + texts["script"])
+    say(view, "<img src=x onerror=window.ran=1><script>window.ran=1</script>")
     expect(view.locator(".pnb-status")).to_have_text("idle")
     expect(notebook.cell(3).locator(".pnb-behind")).to_contain_text("onerror")
     notebook.save()
