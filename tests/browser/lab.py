@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 import uuid
 from pathlib import Path
@@ -123,7 +124,12 @@ class Server:
     def end_kernels(self) -> None:
         """End what earlier tests left running."""
         for session in self._request("GET", "api/sessions"):
-            self._request("DELETE", f"api/sessions/{session['id']}")
+            try:
+                self._request("DELETE", f"api/sessions/{session['id']}")
+            except urllib.error.HTTPError as error:
+                # A page that was closed may have ended it meanwhile.
+                if error.code != 404:
+                    raise
 
     def _request(self, method: str, path: str) -> Any:
         request = urllib.request.Request(f"{self.url}{path}?token={TOKEN}", method=method)
