@@ -14,7 +14,7 @@ from browser.places import OPTIONS, SETTINGS, Deadline
 
 pytestmark = pytest.mark.browser
 SECONDS = 1.0
-"""Of busy page, for 20,000 characters of any text: the goal is 0.2, which the table shows; this is a freeze."""
+"""Of busy page, for 20,000 characters of any text, are a freeze; the goal is 0.2, and the table shows it."""
 GROWTH = 2.3
 """For twice the text."""
 NOISE_SECONDS = 0.2
