@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-MOST_ELEMENTS = 3000
-"""Elements of one answer; from the block on that would need more it is text. A page lays out 50 in a ms."""
-MOST_TEX = 2000
+MOST_ELEMENTS = 2000
+"""Elements of one answer; from the block on that would need more it is text. JupyterLab lays out ten in a ms."""
+CODE_ELEMENTS = 4
+"""A piece of code costs the page as much as so many other elements."""
+MOST_TEX = 1500
 """What of one answer is typeset: characters of TeX, and ten for each formula. The rest is shown as code.
 MathJax takes some 40 µs for one."""
 DEEP = 16
@@ -204,7 +206,8 @@ def _block_html(block: _Block, lines: list[str], budget: Budget) -> str:
 def _elements(block: _Block) -> int:
     count = 0
     for token in _flat(block.tokens):
-        count += token.nesting >= 0 and token.type not in _NO_ELEMENTS
+        is_code = token.type in ("fence", "code_block")
+        count += CODE_ELEMENTS if is_code else token.nesting >= 0 and token.type not in _NO_ELEMENTS
         if token.type not in _FORMULAS_AND_THEIR_TEXT:
             count += min(formulas.delimiters(token.content), 50) * 2
     return count

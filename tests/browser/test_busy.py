@@ -13,8 +13,8 @@ from browser.lab import Server
 from browser.places import OPTIONS, SETTINGS, Deadline
 
 pytestmark = pytest.mark.browser
-SECONDS = 1.0
-"""Of busy page, for 20,000 characters of any text, are a freeze; the goal is 0.2, and the table shows it."""
+SECONDS = 0.6
+"""Of busy page, for 20,000 characters of any text, are too many; the goal is 0.2, and the table shows it."""
 GROWTH = 2.3
 """For twice the text."""
 NOISE_SECONDS = 0.2
@@ -68,7 +68,7 @@ def timed_lab(tmp_path: Path) -> Iterator[Server]:
 
 
 def test_twice_the_text_takes_twice_the_time(browser: Browser, page: Page, timed_lab: Server) -> None:
-    kinds = ["stars", "wide head, short rows", "formulas", "brackets", "prose"]
+    kinds = ["many fences", "formulas", "stars", "wide head, short rows", "brackets"]
     assert slow_states(page, timed_lab, Deadline(browser), kinds) == {}
 
 
