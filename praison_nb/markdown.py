@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from markdown_it.token import Token
 
 MOST_ELEMENTS = 2000
-"""Elements of one answer; what would need more is text, from that block on. JupyterLab lays out 10 in a ms."""
+"""Elements of one answer; from the block on that needs more it is text. JupyterLab lays out ten in a ms."""
 CODE_ELEMENTS = 4
 """A piece of code costs the page as much as so many other elements."""
 MOST_TEX = 1500
