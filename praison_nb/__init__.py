@@ -23,39 +23,39 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .agent import Agent as Agent
     from .backends import register as register
-    from .backends.hosted import HostedAgent as HostedAgent
-    from .backends.hosted_config import HostedAgentConfig as HostedAgentConfig
+    from .backends.hosted.agent import HostedAgent as HostedAgent
+    from .backends.hosted.config import HostedAgentConfig as HostedAgentConfig
     from .backends.legacy import AnthropicManagedAgent as AnthropicManagedAgent
     from .backends.legacy import LocalManagedAgent as LocalManagedAgent
     from .backends.legacy import LocalManagedConfig as LocalManagedConfig
     from .backends.legacy import ManagedAgent as ManagedAgent
     from .backends.legacy import ManagedConfig as ManagedConfig
-    from .backends.local import LocalAgent as LocalAgent
-    from .backends.local_config import LocalAgentConfig as LocalAgentConfig
+    from .backends.local.agent import LocalAgent as LocalAgent
+    from .backends.local.config import LocalAgentConfig as LocalAgentConfig
     from .backends.scripted import ScriptedBackend as ScriptedBackend
     from .errors import PraisonError as PraisonError
     from .managed import ManagedBackendProtocol as ManagedBackendProtocol
-    from .notebook.chat import SessionWidget as SessionWidget
-    from .notebook.chat import chat as chat
-    from .notebook.session_browser import SessionBrowser as SessionBrowser
-    from .notebook.session_browser import sessions as sessions
-    from .notebook.widgets import StatusBadge as StatusBadge
-    from .notebook.widgets import UsagePanel as UsagePanel
+    from .metering.analysis import usage as usage
+    from .metering.analysis.reconcile import reconcile as reconcile
+    from .notebook.widgets.badges import StatusBadge as StatusBadge
+    from .notebook.widgets.badges import UsagePanel as UsagePanel
+    from .notebook.widgets.chat.widget import SessionWidget as SessionWidget
+    from .notebook.widgets.chat.widget import chat as chat
+    from .notebook.widgets.sessions.widget import SessionBrowser as SessionBrowser
+    from .notebook.widgets.sessions.widget import sessions as sessions
     from .session import SessionInfo as SessionInfo
     from .session import Usage as Usage
     from .turn import Turn as Turn
-    from .usage import usage as usage
-    from .usage.reconcile import reconcile as reconcile
 
 __version__ = "0.1.0"
 
 _WHERE = {
     "Agent": "agent",
     "AnthropicManagedAgent": "backends.legacy",
-    "HostedAgent": "backends.hosted",
-    "HostedAgentConfig": "backends.hosted_config",
-    "LocalAgent": "backends.local",
-    "LocalAgentConfig": "backends.local_config",
+    "HostedAgent": "backends.hosted.agent",
+    "HostedAgentConfig": "backends.hosted.config",
+    "LocalAgent": "backends.local.agent",
+    "LocalAgentConfig": "backends.local.config",
     "LocalManagedAgent": "backends.legacy",
     "LocalManagedConfig": "backends.legacy",
     "ManagedAgent": "backends.legacy",
@@ -63,18 +63,18 @@ _WHERE = {
     "ManagedConfig": "backends.legacy",
     "PraisonError": "errors",
     "ScriptedBackend": "backends.scripted",
-    "SessionBrowser": "notebook.session_browser",
+    "SessionBrowser": "notebook.widgets.sessions.widget",
     "SessionInfo": "session",
-    "SessionWidget": "notebook.chat",
-    "StatusBadge": "notebook.widgets",
+    "SessionWidget": "notebook.widgets.chat.widget",
+    "StatusBadge": "notebook.widgets.badges",
     "Turn": "turn",
     "Usage": "session",
-    "UsagePanel": "notebook.widgets",
-    "chat": "notebook.chat",
-    "reconcile": "usage.reconcile",
+    "UsagePanel": "notebook.widgets.badges",
+    "chat": "notebook.widgets.chat.widget",
+    "reconcile": "metering.analysis.reconcile",
     "register": "backends",
-    "sessions": "notebook.session_browser",
-    "usage": "usage",
+    "sessions": "notebook.widgets.sessions.widget",
+    "usage": "metering.analysis",
 }
 
 __all__ = ["__version__", "load_ipython_extension", "unload_ipython_extension", *sorted(_WHERE)]

@@ -21,9 +21,9 @@ from typing import Any, Literal, overload
 
 from .backends import as_backend, choose
 from .backends.base import Backend, raise_for
-from .run import Run
+from .runtime.approvals import ask_by_input
+from .runtime.run import Run
 from .turn import Turn
-from .verdicts import ask_by_input
 
 
 class Agent:

@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import plain
+from . import text
 from .redaction import redact
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ class PraisonError(Exception):
 
     def __init__(self, message: str) -> None:
         # What a server says of itself may drive a terminal as well as what a model says.
-        line = redact(plain.clean(" ".join(message[: 2 * _LONGEST].split())))
-        super().__init__(plain.short(line, _LONGEST) if len(line) > _LONGEST else line)
+        line = redact(text.clean(" ".join(message[: 2 * _LONGEST].split())))
+        super().__init__(text.short(line, _LONGEST) if len(line) > _LONGEST else line)
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows: the one line. Our frames would tell a user nothing."""

@@ -203,14 +203,14 @@ class Turn:
         yield
 
     def __repr__(self) -> str:
-        from . import render
+        from .render import panel
 
-        return render.text(self)
+        return panel.text(self)
 
     def _repr_html_(self) -> str:
-        from . import render
+        from .render import panel
 
-        return render.html(self)
+        return panel.html(self)
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))

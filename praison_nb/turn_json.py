@@ -18,7 +18,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from .errors import PraisonError
-from .plain import clean
+from .text import clean
 from .turn import Message, ToolCall, Turn
 
 VERSION = "1.0"

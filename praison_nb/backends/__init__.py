@@ -49,16 +49,16 @@ def create(name: str, **options: Any) -> Backend:
     if name in _registered:
         return as_backend(_registered[name](**options))
     if name in ("local", "embedded"):
-        from .local import LocalAgent
-        from .local_config import LocalAgentConfig
-        from .providers import embedded
+        from .local.agent import LocalAgent
+        from .local.config import LocalAgentConfig
+        from .local.providers import embedded
 
         if name == "embedded":
             options["model"] = embedded(options.get("model", "embedded"))
         return LocalAgent(config=_config(LocalAgentConfig, name, options))
     if name == "hosted":
-        from .hosted import HostedAgent
-        from .hosted_config import HostedAgentConfig
+        from .hosted.agent import HostedAgent
+        from .hosted.config import HostedAgentConfig
 
         return HostedAgent(config=_config(HostedAgentConfig, name, options))
     for point in entry_points(group=ENTRY_POINTS, name=name):
@@ -123,7 +123,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 def running_ollama() -> str:
     """The first model of an Ollama that runs on this machine, "" where none does."""
-    from .providers import resolve
+    from .local.providers import resolve
 
     address = resolve("ollama/any").base_url.removesuffix("/v1") + "/api/tags"
     try:

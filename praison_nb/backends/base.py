@@ -23,15 +23,15 @@ from typing import Any
 
 from ..errors import ConfigError, TurnStopped
 from ..events import Event, SessionUsage
-from ..observable import Observers
-from ..plain import whole
-from ..run import Run, Subscriber
+from ..metering.session_cost import Before
+from ..runtime.approvals import Asker, ask_by_input
+from ..runtime.observable import Observers
+from ..runtime.run import Run, Subscriber
 from ..session import SessionInfo, Status, Usage
-from ..toolbox import POLICIES
-from ..tools import policy_notices
+from ..text import whole
+from ..tools.builtin import POLICIES
+from ..tools.tool import policy_notices
 from ..turn import Turn
-from ..usage.session_cost import Before
-from ..verdicts import Asker, ask_by_input
 
 
 class Followed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from . import running_ollama
-from .providers import PROVIDERS, is_embedded
+from .local.providers import PROVIDERS, is_embedded
 
 HOSTED = ["claude-sonnet-4-6", "claude-opus-4-6", "claude-haiku-4-5"]
 LOCAL = ["embedded", "gpt-4o-mini", *(f"{prefix}/" for prefix in PROVIDERS)]

@@ -10,10 +10,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from typing import Any
 
-from .. import loop, user_loop
 from ..events import Event, RequestFinished, RequestStarted, SessionAttached, TextDelta, new_id
-from ..lend import apart
-from ..run import Run
+from ..runtime import loop, user_loop
+from ..runtime.lend import apart
+from ..runtime.run import Run
 from ..session import SessionInfo, Status, Usage
 from ..turn import estimate_tokens
 from .base import Backend, Session

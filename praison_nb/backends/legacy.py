@@ -20,11 +20,11 @@ from ..errors import ConfigError
 from ..turn import ToolCall
 from . import choice, running_ollama
 from .base import Backend
-from .hosted import HostedAgent
-from .hosted_config import AGENT_TOOLSET, HostedAgentConfig
-from .local import LocalAgent
-from .local_config import LocalAgentConfig
-from .providers import is_embedded, split
+from .hosted.agent import HostedAgent
+from .hosted.config import AGENT_TOOLSET, HostedAgentConfig
+from .local.agent import LocalAgent
+from .local.config import LocalAgentConfig
+from .local.providers import is_embedded, split
 
 _LOCAL_PROVIDERS = ("openai", "gemini", "ollama", "local")
 _COMPUTE_PROVIDERS = ("e2b", "modal", "flyio", "daytona", "docker", "tenki")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 from ..events import Event, SessionAttached, new_id
-from ..run import Run
+from ..runtime.run import Run
 from .base import Backend, Session
 
 Step = Event | Callable[[Run], Awaitable[Event | None]] | Exception

@@ -24,8 +24,8 @@ from ..errors import (
     TurnTimeoutError,
     UnreachableError,
 )
-from ..plain import short
 from ..redaction import redact
+from ..text import short
 
 log = logging.getLogger(__name__)
 

@@ -14,20 +14,22 @@ from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from .. import loop, plain, render
+from .. import text as plain
 from ..backends.base import checked
 from ..errors import ConfigError
-from ..interrupts import Interrupts
-from ..usage.price_file import amount
-from ..verdicts import ask_by_input
+from ..metering.user_prices import amount
+from ..render import panel
+from ..runtime import loop
+from ..runtime.approvals import ask_by_input
+from ..runtime.interrupts import Interrupts
 from .arguments import unquoted
-from .display import show, takes_clicks
+from .commands.budgets import give_budget
+from .commands.tools import tools_named
 from .fill import fill, fill_options
-from .toolbox_magic import tools_named
-from .usage_settings import give_budget
+from .views.kernel_view import show, takes_clicks
 
 if TYPE_CHECKING:
-    from ..run import Run
+    from ..runtime.run import Run
     from ..turn import Turn
     from .magics import Extension
 
@@ -159,7 +161,7 @@ def _block(extension: Extension, run: Run, shown: list[Future[None]]) -> None:
                 sys.stdout.flush()
         finally:
             if not hasattr(extension.shell, "kernel"):
-                sys.stdout.write(f"\n{render.below_text(run.turn)}\n")
+                sys.stdout.write(f"\n{panel.below_text(run.turn)}\n")
             try:
                 loop.run_sync(lambda: _settled(extension, shown))
             except KeyboardInterrupt:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
-from .. import backends, toolbox
+from .. import backends
 from ..backends.base import Backend
 from ..backends.catalog import suggested
-from . import session_commands
-from .commands import COMMANDS
+from ..tools import builtin
+from .commands import sessions
+from .commands.table import COMMANDS
 
 
 def complete(extension: Any, shell: Any, event: Any) -> list[str]:
@@ -26,11 +27,11 @@ def complete(extension: Any, shell: Any, event: Any) -> list[str]:
         case "use":
             return _backends(shell)
         case "-s" | "show" | "resume" | "archive" | "delete" | "rename" | "forget":
-            return session_commands.names(extension.conversations)
+            return sessions.names(extension.conversations)
         case "stop" | "allow" | "deny" | "reset":
             return [conversation.name for conversation in extension.conversations]
         case "policy":
-            return list(toolbox.NAMES)
+            return list(builtin.NAMES)
     return list(COMMANDS) if before == words[0] else []
 
 
@@ -42,10 +43,10 @@ def _values(option: str, extension: Any, shell: Any, begun: str) -> list[str]:
         case "model":
             return suggested()
         case "session":
-            return session_commands.names(extension.conversations)
+            return sessions.names(extension.conversations)
         case "tools":
             done, _, _ = begun.rpartition(",")
-            names = [*_names(shell.user_ns, inspect.isfunction), *toolbox.NAMES]
+            names = [*_names(shell.user_ns, inspect.isfunction), *builtin.NAMES]
             return [f"{done},{name}" if done else name for name in names]
     return []
 

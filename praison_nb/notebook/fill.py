@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..plain import of_error, short
 from ..redaction import collecting, redact, redact_value
+from ..text import of_error, short
 from ..turn import Turn
 from ..values import LIMIT, redacted, text_of
 from .lookup import NAME, PATH, NotAVariable, find, kind, names, size

@@ -12,13 +12,13 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_
 from IPython.core.magic_arguments import argument, magic_arguments
 from traitlets import Bool, Enum, Int, Unicode
 
-from .. import tools
 from ..errors import ConfigError
+from ..tools import tool
 from .arguments import parsed
 from .usage_magic import UsageMagics
 
 if TYPE_CHECKING:
-    from ..run import Run
+    from ..runtime.run import Run
 
 _COMPLETED = ("%%agent", "%agent")
 _OWN = "_agent_cell"
@@ -130,7 +130,7 @@ class AgentMagics(Magics):
         %agent price MODEL …      --input USD --output USD per million tokens, or --free
         %agent help               this page and that of %%agent
         """
-        from .commands import run_command
+        from .commands.table import run_command
 
         run_command(self._extension, line)
 
@@ -164,7 +164,7 @@ class Extension:
     @functools.cached_property
     def conversations(self) -> Any:
         """The kernel's conversations."""
-        from .conversations import Conversations
+        from .conversations.registry import Conversations
 
         return Conversations(lambda: self.magics.keep_history)
 
@@ -191,7 +191,7 @@ class Extension:
         """Undo what __init__ did. What others have put in the place of ours meanwhile stays."""
         self.conversations.stop()
         self.shell.events.unregister("post_run_cell", self._cell_has_ended)
-        tools.clear_policies()
+        tool.clear_policies()
         for table, name, ours, old in self._replaced:
             if table.get(name) is not ours:
                 continue
@@ -229,8 +229,8 @@ class Extension:
 
     def _cell_has_ended(self, result: Any) -> None:
         """Where nobody reads on, a cell ends when all turns have that were begun, by threads too."""
-        from ..lend import work_for_main
-        from ..loop import SLICE_SECONDS
+        from ..runtime.lend import work_for_main
+        from ..runtime.loop import SLICE_SECONDS
         from .cell import reads_on
 
         if not self._begun or reads_on(self.shell):
@@ -244,7 +244,7 @@ class Extension:
         """Take up again the turn that the last kernel did not see the end of, and show it before whatever the
         cell does else; the future is done when what stays of it is in the cell. None where there is none.
         Where nobody reads on, nobody is there to allow a tool."""
-        from ..verdicts import ask_by_input
+        from ..runtime.approvals import ask_by_input
         from .cell import reads_on
 
         asker = None if reads_on(self.shell) else ask_by_input
@@ -252,7 +252,7 @@ class Extension:
         if run is None:
             return None
         if hasattr(self.shell, "kernel"):
-            from .display import show
+            from .views.kernel_view import show
 
             shown = self.began()
             view = show(run, self.shell, self.magics.live, background=True)

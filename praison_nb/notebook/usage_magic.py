@@ -33,8 +33,8 @@ class UsageMagics(Magics):
         Days, weeks and months are those of UTC, as providers bill. Files have the attribute names of
         OpenTelemetry's GenAI conventions.
         """
+        from .commands.usage import report
         from .fill import fill_options
-        from .usage_report import report
 
         arguments = parsed(self.usage, line)
         fill_options(arguments, ("session", "model", "csv", "parquet"), self.shell)

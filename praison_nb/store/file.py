@@ -11,8 +11,8 @@ from typing import Any
 
 from .. import storage
 from ..errors import PraisonError
+from ..metering.schema import default_path as ledger_path
 from ..storage import absolute
-from ..usage.schema import default_path as ledger_path
 
 PATIENCE_SECONDS = 5.0
 """A change waits so long for another process that holds the file."""

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..events import Event, SessionAttached, SessionUsage, TurnFailed, TurnFinished
+from ..metering.origin import here
 from ..turn import Turn
-from ..usage.place import here
 from .process import this_process
 from .sessions import Change, adding, current, putting
 from .stored import Stored

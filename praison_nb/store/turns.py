@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..events import Activity, Event, TextDelta, Thinking, TurnFailed, TurnFinished
-from ..plain import SHOWN_CHARACTERS
 from ..redaction import redact_value
+from ..text import SHOWN_CHARACTERS
 from ..turn import Turn
 from ..turn_json import from_json, to_json
 from .file import StoreError, read

@@ -15,12 +15,13 @@ from typing import Any
 
 import pytest
 
-from praison_nb import HostedAgent, HostedAgentConfig, LocalAgent, LocalAgentConfig, Turn, render
+from praison_nb import HostedAgent, HostedAgentConfig, LocalAgent, LocalAgentConfig, Turn
 from praison_nb.backends.base import Backend
+from praison_nb.metering import writer
+from praison_nb.metering.analysis import usage as ledger
+from praison_nb.render import panel as render
 from praison_nb.session import Usage
 from praison_nb.turn import estimate_tokens
-from praison_nb.usage import usage as ledger
-from praison_nb.usage import writer
 from servers import openai
 from servers.hosted import HostedServer, Tokens, builtin_tool, hold, request, text
 from servers.openai import CutHere, OpenAIServer, reply

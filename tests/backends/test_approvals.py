@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 
 from browser.scenarios import ask
-from praison_nb import LocalAgent, LocalAgentConfig, loop, review
+from praison_nb import LocalAgent, LocalAgentConfig
 from praison_nb.backends.scripted import ScriptedBackend
 from praison_nb.events import ApprovalAnswered, ApprovalAsked, Event, TextDelta, ToolFinished, ToolStarted
-from praison_nb.plain import SHOWN_CHARACTERS
-from praison_nb.run import Run
-from praison_nb.verdicts import CHANGED, digest_of
+from praison_nb.render import review
+from praison_nb.runtime import loop
+from praison_nb.runtime.approvals import CHANGED, digest_of
+from praison_nb.runtime.run import Run
+from praison_nb.text import SHOWN_CHARACTERS
 from servers.hosted import HostedServer, builtin_tool, text
 from servers.hosted import ask as hosted_ask
 from servers.hosted_agent import hosted, sent

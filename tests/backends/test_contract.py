@@ -16,7 +16,7 @@ from praison_nb.backends.base import Backend
 from praison_nb.errors import PraisonError
 from praison_nb.events import Event, RequestFinished, RequestStarted, TextDelta
 from praison_nb.managed import ManagedBackendProtocol
-from praison_nb.run import Run
+from praison_nb.runtime.run import Run
 from praison_nb.session import Usage
 from servers.hosted import HostedServer
 from servers.hosted import hold as hosted_hold

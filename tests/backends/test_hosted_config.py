@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from praison_nb import HostedAgentConfig
-from praison_nb.backends.hosted_config import NetworkingConfig, PackagesConfig, budget_dict
+from praison_nb.backends.hosted.config import NetworkingConfig, PackagesConfig, budget_dict
 from praison_nb.errors import ConfigError
 
 TOOLSET = {"type": "agent_toolset_20260401"}

@@ -7,9 +7,7 @@ from typing import Any, get_args
 import pytest
 
 from praison_nb import errors as e
-from praison_nb.events import (
-    Activity,
-)
+from praison_nb.events import Activity
 from servers.hosted import (
     HostedServer,
     error,

@@ -9,7 +9,7 @@ import pytest
 from praison_nb.backends.base import Backend
 from praison_nb.backends.scripted import ScriptedBackend
 from praison_nb.events import TextDelta
-from praison_nb.run import Run
+from praison_nb.runtime.run import Run
 from praison_nb.session import Status
 from servers.hosted import HostedServer, hold, text
 from servers.hosted_agent import hosted, messages

@@ -18,7 +18,7 @@ import pytest
 
 from praison_nb import HostedAgentConfig, LocalAgent, LocalAgentConfig, ManagedConfig
 from praison_nb import errors as e
-from praison_nb.backends.providers import resolve
+from praison_nb.backends.local.providers import resolve
 from praison_nb.redaction import redact
 from praison_nb.store.sessions import Store, adding
 from servers.hosted import HostedServer

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from praison_nb import Agent, LocalAgent, LocalAgentConfig, Turn, loop
+from praison_nb import Agent, LocalAgent, LocalAgentConfig, Turn
 from praison_nb.events import Event
+from praison_nb.runtime import loop
 from servers.hosted import HostedServer, custom_tool, text
 from servers.hosted_agent import hosted, sent
 from servers.openai import DONE, OpenAIServer, chunk, reply

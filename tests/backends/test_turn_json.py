@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from praison_nb import HostedAgent, HostedAgentConfig, LocalAgent, LocalAgentConfig, render
+from praison_nb import HostedAgent, HostedAgentConfig, LocalAgent, LocalAgentConfig
 from praison_nb.backends import as_backend
 from praison_nb.backends.base import Backend
+from praison_nb.render import panel
 from praison_nb.turn import Turn
 from praison_nb.turn_json import from_json, to_json
 from servers.hosted import HostedServer, custom_tool, hold, text
@@ -38,7 +39,7 @@ def watched(backend: Backend, *, stop_at: str = "") -> Turn:
             state.requests,
         )
         if state.ended is not None:
-            assert (render.html(made), render.text(made)) == (render.html(state), render.text(state))
+            assert (panel.html(made), panel.text(made)) == (panel.html(state), panel.text(state))
     return turn
 
 

@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from praison_nb import Agent, LocalAgent, LocalAgentConfig, ScriptedBackend, Turn, loop, user_loop
+from praison_nb import Agent, LocalAgent, LocalAgentConfig, ScriptedBackend, Turn
 from praison_nb.backends import as_backend
 from praison_nb.backends.base import Backend, Session
 from praison_nb.errors import ConfigError
 from praison_nb.events import Event, RequestFinished, RequestStarted, TextDelta
-from praison_nb.run import Run
+from praison_nb.runtime import loop, user_loop
+from praison_nb.runtime.run import Run
 from praison_nb.session import Usage
 from servers.hosted import HostedServer, ask, builtin_tool, text
 from servers.hosted_agent import hosted

@@ -17,9 +17,9 @@ from decimal import Decimal
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from praison_nb.metering.ledger import REQUEST_COLUMNS, Ledger, RequestRow, TurnRow
+from praison_nb.metering.schema import LABELS
 from praison_nb.session import Usage
-from praison_nb.usage.ledger import REQUEST_COLUMNS, Ledger, RequestRow, TurnRow
-from praison_nb.usage.schema import LABELS
 from servers.kernel import Kernel
 from servers.openai import OpenAIServer, reply
 
@@ -111,7 +111,7 @@ def _request(number: int, labels: tuple[str, ...]) -> RequestRow:
 CELL = """
 import time
 from praison_nb.events import RequestFinished, RequestStarted, TextDelta, TurnFinished
-from praison_nb.usage.meter import Meter
+from praison_nb.metering.meter import Meter
 turn = None
 """
 MEASURED = "start = time.process_time()"

@@ -23,9 +23,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from praison_nb.usage import read, usage
-from praison_nb.usage.ledger import TURN_COLUMNS
-from praison_nb.usage.schema import LABELS, TOKENS, connect
+from praison_nb.metering.analysis import read, usage
+from praison_nb.metering.ledger import TURN_COLUMNS
+from praison_nb.metering.schema import LABELS, TOKENS, connect
 
 TURNS = 1_000_000
 TAIL = 10_000

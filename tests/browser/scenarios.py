@@ -28,7 +28,7 @@ from praison_nb.events import (
     ToolStarted,
     TurnFinished,
 )
-from praison_nb.run import Run
+from praison_nb.runtime.run import Run
 from praison_nb.session import Usage
 
 GATES = Path(os.environ.get("PRAISON_NB_GATES", "."))

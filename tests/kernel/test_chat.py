@@ -12,10 +12,10 @@ import pytest
 from aiohttp import web
 
 from praison_nb import store
-from praison_nb.notebook.chat_items import earlier_items, said_in
-from praison_nb.notebook.chat_past import count_before
+from praison_nb.metering.analysis import usage
+from praison_nb.notebook.widgets.chat.history import count_before
+from praison_nb.notebook.widgets.chat.items import earlier_items, said_in
 from praison_nb.turn import Message, Turn
-from praison_nb.usage import usage
 from servers.base import Gate
 from servers.hosted import HostedServer, Tokens, builtin_tool, custom_tool, hold, request, text
 from servers.hosted_agent import hosted as an_agent

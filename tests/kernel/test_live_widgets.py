@@ -23,7 +23,9 @@ def kernel(tmp_path: Path) -> Iterator[Kernel]:
     }
     with Kernel(env=env) as kernel:
         setup = "from browser.scenarios import *"
-        assert kernel.run(f"{setup}\nfrom praison_nb.notebook.widgets import StatusBadge, UsagePanel").ok
+        assert kernel.run(
+            f"{setup}\nfrom praison_nb.notebook.widgets.badges import StatusBadge, UsagePanel"
+        ).ok
         yield kernel
 
 

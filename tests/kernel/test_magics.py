@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from praison_nb.notebook.commands import COMMANDS
+from praison_nb.notebook.commands.table import COMMANDS
 from praison_nb.notebook.magics import AgentMagics
 from servers.kernel import Kernel
 from servers.openai import DONE, CutHere, OpenAIServer, chunk, reply

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from praison_nb.usage import example, usage
+from praison_nb.metering.analysis import sample, usage
 from servers.hosted import HostedServer
 from servers.hosted import request as hosted_request
 from servers.hosted import text as hosted_text
@@ -107,7 +107,7 @@ def test_usage_says_what_was_used(kernel: Kernel, openai_server: OpenAIServer, t
 
 def test_of_many_days_the_newest_are_shown(kernel: Kernel) -> None:
     path = Path(os.environ["PRAISON_NB_LEDGER"])
-    example.write(path, turns=400, days=60, until=datetime(2026, 3, 20, 12, tzinfo=UTC))
+    sample.write(path, turns=400, days=60, until=datetime(2026, 3, 20, 12, tzinfo=UTC))
     days = [f"{day:%Y-%m-%d}" for day in usage.by("day").index]
     _, *shown, total = kernel.run("%usage all --by day").text.splitlines()[:23]
     assert [line.split()[0] for line in shown[1:]] == days[-20:]

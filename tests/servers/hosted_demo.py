@@ -37,10 +37,10 @@ async def answer(messages: list[dict[str, str]]) -> AsyncIterator[str | Tokens]:
     """The embedded model's answer, with its count of tokens."""
     from openai import AsyncOpenAI
 
-    from praison_nb.backends import embedded
+    from praison_nb.backends.embedded import process
 
-    async for step in embedded.start("embedded"):
-        if isinstance(step, embedded.Endpoint):
+    async for step in process.start("embedded"):
+        if isinstance(step, process.Endpoint):
             endpoint = step
     async with AsyncOpenAI(base_url=endpoint.base_url, api_key=endpoint.api_key) as client:
         stream = await client.chat.completions.create(

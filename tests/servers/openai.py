@@ -20,7 +20,7 @@ from typing import Any
 from aiohttp import web
 from openai.types.chat import ChatCompletionChunk
 
-from praison_nb.plain import whole
+from praison_nb.text import whole
 from servers.base import Gate, LoopbackServer
 
 

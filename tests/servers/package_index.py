@@ -18,7 +18,7 @@ import zipfile
 import pytest
 from aiohttp import web
 
-from praison_nb.backends.embedded_fetch import Artifact
+from praison_nb.backends.embedded.fetch import Artifact
 from servers.base import Gate, LoopbackServer, abort
 
 VERSION = "1.0"

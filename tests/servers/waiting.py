@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 from praison_nb import Turn
-from praison_nb.run import Run
+from praison_nb.runtime.run import Run
 
 PATIENCE = 60.0
 """Seconds after which a condition that never came true fails the test."""

@@ -18,11 +18,11 @@ from praison_nb import LocalAgent, LocalAgentConfig, ScriptedBackend, Turn
 from praison_nb.backends.base import Backend, Session
 from praison_nb.errors import ConfigError
 from praison_nb.events import Event, RequestFinished, RequestStarted, TextDelta
-from praison_nb.run import Run
+from praison_nb.metering import budget, meter, schema, user_prices, writer
+from praison_nb.metering.ledger import TurnRow
+from praison_nb.metering.origin import Place, here
+from praison_nb.runtime.run import Run
 from praison_nb.session import Usage
-from praison_nb.usage import budget, meter, price_file, schema, writer
-from praison_nb.usage.ledger import TurnRow
-from praison_nb.usage.place import Place, here
 from servers.openai import OpenAIServer, reply
 
 CENT = Usage(output_tokens=1000)
@@ -33,7 +33,7 @@ CENT = Usage(output_tokens=1000)
 def prices(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setenv("PRAISON_NB_PRICES", str(tmp_path / "prices.json"))
     monkeypatch.setattr(meter, "_said", set())
-    price_file.save("scripted-1", price_file.Price(Decimal(10), Decimal(10)))
+    user_prices.save("scripted-1", user_prices.Price(Decimal(10), Decimal(10)))
     yield
     writer.current().close()
 

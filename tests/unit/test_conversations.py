@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from praison_nb.errors import ConfigError
-from praison_nb.notebook.conversations import Conversations
+from praison_nb.notebook.conversations.registry import Conversations
 from praison_nb.store import Stored
 
 

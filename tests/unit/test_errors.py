@@ -18,7 +18,7 @@ import pytest
 
 import praison_nb
 from praison_nb import LocalAgentConfig, errors
-from praison_nb.backends.providers import Server
+from praison_nb.backends.local.providers import Server
 from praison_nb.backends.sdk_errors import Where, translate
 from praison_nb.redaction import redact
 

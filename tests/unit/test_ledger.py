@@ -20,10 +20,10 @@ import pytest
 from praison_nb import LocalAgent, LocalAgentConfig, ScriptedBackend
 from praison_nb.errors import RateLimitError
 from praison_nb.events import Event, Notice, RequestFinished, RequestStarted, TextDelta, TurnFinished
+from praison_nb.metering import schema, writer
+from praison_nb.metering.ledger import Ledger, RequestRow, TurnRow, pico, usd
 from praison_nb.session import Usage
 from praison_nb.turn import Turn
-from praison_nb.usage import schema, writer
-from praison_nb.usage.ledger import Ledger, RequestRow, TurnRow, pico, usd
 from servers.openai import OpenAIServer, reply
 from servers.waiting import until
 

@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from praison_nb import markdown
-from praison_nb.markdown import Growing, to_html
+from praison_nb.render import markdown
+from praison_nb.render.markdown import Growing, to_html
 
 LINK = 'target="_blank" rel="noopener noreferrer"'
 ALLOWED_ATTRIBUTES = ("href", "class", "target", "rel", "style", "start", "aria-hidden", "aria-label", "role")

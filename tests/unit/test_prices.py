@@ -14,8 +14,8 @@ import pytest
 from praison_nb import ScriptedBackend
 from praison_nb.errors import ConfigError
 from praison_nb.events import RequestFinished, RequestStarted, TextDelta
+from praison_nb.metering import prices, user_prices, writer
 from praison_nb.session import Usage
-from praison_nb.usage import price_file, prices, writer
 
 AT = datetime(2025, 11, 1, tzinfo=UTC).timestamp()
 
@@ -94,7 +94,7 @@ def test_an_unknown_price_is_none_and_no_tokens_are_free() -> None:
 
 
 def test_the_providers_own_cost_wins() -> None:
-    price_file.save("gpt-4o-mini", price_file.FREE)
+    user_prices.save("gpt-4o-mini", user_prices.FREE)
     told = RequestFinished(
         model="gpt-4o-mini",
         provider="openai",
@@ -113,11 +113,11 @@ def test_the_users_price_goes_before_the_table(file: Path) -> None:
         cache_write_1h_input_tokens=1000,
         output_tokens=1000,
     )
-    price_file.save("gpt-4o-mini", price_file.Price(Decimal(3), Decimal(15), Decimal("0.3")))
+    user_prices.save("gpt-4o-mini", user_prices.Price(Decimal(3), Decimal(15), Decimal("0.3")))
     # 3 + 0.3 + 3 + 3 + 15, a thousandth of a million each.
     assert prices.price(used, "gpt-4o-mini", "openai", AT) == (Decimal("0.0243"), "user")
     assert json.loads(file.read_text()) == {"gpt-4o-mini": {"input": 3, "output": 15, "cache_read": 0.3}}
-    price_file.save("gpt-4o-mini", None)
+    user_prices.save("gpt-4o-mini", None)
     assert prices.price(Usage(output_tokens=10), "gpt-4o-mini", "openai", AT) == (
         Decimal("0.000006"),
         "table",
@@ -127,7 +127,7 @@ def test_the_users_price_goes_before_the_table(file: Path) -> None:
 @pytest.mark.parametrize("key", ["llama3.2", "ollama/llama3.2"])
 @pytest.mark.parametrize("told", ["llama3.2", "llama3.2:latest", "llama3.2-2024-09-25", "llama3.2-20240925"])
 def test_a_local_model_is_free_by_any_of_its_names(key: str, told: str) -> None:
-    price_file.save(key, price_file.FREE)
+    user_prices.save(key, user_prices.FREE)
     assert prices.price(Usage(output_tokens=10), told, "", AT) == (Decimal(0), "user")
     assert prices.price(Usage(output_tokens=10), "llama3.1", "", AT) == (None, "unpriced")
 
@@ -154,18 +154,18 @@ def test_a_file_that_cannot_be_understood_is_said_and_left_alone(file: Path, tex
     file.parent.mkdir()
     file.write_text(text)
     assert prices.price(Usage(output_tokens=1), "m", "", AT) == (None, "unpriced")
-    assert price_file.problem and "\n" not in price_file.problem
+    assert user_prices.problem and "\n" not in user_prices.problem
     with pytest.raises(ConfigError):
-        price_file.save("other", price_file.FREE)
+        user_prices.save("other", user_prices.FREE)
     assert file.read_text() == text
     file.unlink()
-    assert price_file.find("m") is None and not price_file.problem
+    assert user_prices.find("m") is None and not user_prices.problem
 
 
 @pytest.mark.parametrize("text", ["x", "", "-1", "nan", "inf", True])
 def test_no_amount(text: object) -> None:
     with pytest.raises(ConfigError, match="--input must be a number of USD from 0"):
-        price_file.amount(text, "--input")
+        user_prices.amount(text, "--input")
 
 
 def test_run_time_of_a_hosted_session() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from praison_nb.backends.providers import PROVIDERS, is_embedded, resolve
+from praison_nb.backends.local.providers import PROVIDERS, is_embedded, resolve
 from praison_nb.errors import ConfigError, MissingKeyError
 
 

@@ -11,7 +11,7 @@ import nbformat
 import pytest
 from nbconvert import HTMLExporter
 
-from praison_nb import plain, render
+from praison_nb import text as plain
 from praison_nb.errors import RateLimitError
 from praison_nb.events import (
     ApprovalAsked,
@@ -25,11 +25,12 @@ from praison_nb.events import (
     TurnFailed,
     TurnFinished,
 )
-from praison_nb.notebook.chat_items import turn_items
-from praison_nb.notebook.display import NOTHING, answer
-from praison_nb.notebook.live import panel, tool_item
-from praison_nb.notebook.text_items import TextItems
-from praison_nb.review import as_text
+from praison_nb.notebook.views.kernel_view import NOTHING, answer
+from praison_nb.notebook.views.live_view import panel, tool_item
+from praison_nb.notebook.views.text_items import TextItems
+from praison_nb.notebook.widgets.chat.items import turn_items
+from praison_nb.render import panel as render
+from praison_nb.render.review import as_text
 from praison_nb.session import Usage
 from praison_nb.turn import ToolCall, Turn, fold
 

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from praison_nb import review
-from praison_nb.review import as_text, inline, one_line
+from praison_nb.render import review
+from praison_nb.render.review import as_text, inline, one_line
 
 REMOVE = "import os; os.system('rm -rf ~')"
 

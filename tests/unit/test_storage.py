@@ -24,11 +24,11 @@ from typing import Any
 import pytest
 
 from praison_nb import storage
+from praison_nb.metering import schema, writer
+from praison_nb.metering.ledger import Ledger, TurnRow
+from praison_nb.metering.writer import Writer
 from praison_nb.session import Usage
 from praison_nb.store import Store, Stored, StoreError, adding
-from praison_nb.usage import schema, writer
-from praison_nb.usage.ledger import Ledger, TurnRow
-from praison_nb.usage.writer import Writer
 
 
 def row(number: int, **more: Any) -> TurnRow:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from praison_nb import plain, render
+from praison_nb import text as plain
 from praison_nb.events import (
     Activity,
     Event,
@@ -25,6 +25,7 @@ from praison_nb.events import (
     ToolStarted,
     TurnFinished,
 )
+from praison_nb.render import panel
 from praison_nb.store import (
     Store,
     Stored,
@@ -142,7 +143,7 @@ def test_a_long_result_is_cut_as_it_is_shown_and_says_so() -> None:
     text = as_text(ended(call(result="line\n" * 10_000_000), Message("", ("done",))))
     assert len(text) < plain.SHOWN_CHARACTERS * 1.5 and time.monotonic() - begun < 5
     made = from_json(json.loads(text))
-    shown = render.html(made)
+    shown = panel.html(made)
     assert shown.count("more characters") == 1 and "49,800,0" in shown and "were not kept." in shown
     assert made.text == "done"
 
@@ -150,7 +151,7 @@ def test_a_long_result_is_cut_as_it_is_shown_and_says_so() -> None:
 def test_an_answer_is_whole_where_there_is_room() -> None:
     answer = "ä word " * (TURN_CHARACTERS // 10)
     turn = ended(Message("", (answer,)), call(result="x " * 50_000))
-    assert again(turn) == turn and render.html(again(turn)) == render.html(turn)
+    assert again(turn) == turn and panel.html(again(turn)) == panel.html(turn)
     longer = again(ended(Message("", (answer * 3,)))).text
     assert len(longer) <= TURN_CHARACTERS and longer.endswith("more characters were not kept.")
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from praison_nb.notebook.tables import Badge, as_html, as_text
+from praison_nb.notebook.views.tables import Badge, as_html, as_text
 from praison_nb.session import Status
 
 HEADS = ["name", "status", "count"]

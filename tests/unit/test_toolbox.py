@@ -20,14 +20,15 @@ from typing import Any
 import psutil
 import pytest
 
-from praison_nb import loop, toolbox
 from praison_nb.errors import ConfigError
-from praison_nb.lend import Job
 from praison_nb.redaction import redact
-from praison_nb.toolbox import files
-from praison_nb.toolbox.excerpt import Excerpt
-from praison_nb.toolbox.folder import WALKS, Folder
-from praison_nb.tools import Tool, ToolError
+from praison_nb.runtime import loop
+from praison_nb.runtime.lend import Job
+from praison_nb.tools import builtin
+from praison_nb.tools.builtin import files
+from praison_nb.tools.builtin.excerpt import Excerpt
+from praison_nb.tools.builtin.folder import WALKS, Folder
+from praison_nb.tools.tool import Tool, ToolError
 from praison_nb.values import LIMIT
 
 SECRET = "the text of a file outside"
@@ -90,7 +91,7 @@ ESCAPES = [
 
 def tool(name: str, root: Path | str) -> Any:
     """The tool as a model calls it: with JSON text."""
-    made = toolbox.make(name, str(root))
+    made = builtin.make(name, str(root))
     return lambda **arguments: asyncio.run(made.bind(json.dumps(arguments))())
 
 
@@ -293,7 +294,7 @@ def test_a_file_that_may_only_be_read_is_not_replaced(inside: Path, walks: bool)
 
 def test_a_folder_that_is_not_there_is_named(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match=r"no folder '.*/nowhere'"):
-        toolbox.make("read_file", str(inside / "nowhere"))
+        builtin.make("read_file", str(inside / "nowhere"))
     (inside / "short-lived").mkdir()
     execute, entries = (tool(name, inside / "short-lived") for name in ("execute_command", "list_files"))
     (inside / "short-lived").rmdir()
@@ -304,7 +305,7 @@ def test_a_folder_that_is_not_there_is_named(inside: Path, monkeypatch: pytest.M
     monkeypatch.chdir(inside / "short-lived")
     (inside / "short-lived").rmdir()
     with pytest.raises(ConfigError, match="does not exist any more"):
-        toolbox.make("read_file")
+        builtin.make("read_file")
 
 
 def test_a_folder_of_many_files_is_bounded(inside: Path) -> None:
@@ -411,7 +412,7 @@ def _running(pid: int) -> str:
 @pytest.mark.parametrize("how", ["timeout", "stop", "end"])
 def test_the_whole_family_of_a_command_ends(inside: Path, how: str) -> None:
     """Its children too, such as ignore a polite request and hold the output open."""
-    made = toolbox.make("execute_command", str(inside))
+    made = builtin.make("execute_command", str(inside))
     code = FAMILY + ("" if how == "end" else "time.sleep(600)")
 
     async def run() -> str:
@@ -445,7 +446,7 @@ def lent(name: str) -> Any:
         jobs.put(job)
         return await job.result()
 
-    made = toolbox.make(name, call=call)
+    made = builtin.make(name, call=call)
 
     def run(**arguments: Any) -> Any:
         done = asyncio.run_coroutine_threadsafe(made.bind(json.dumps(arguments))(), loop.get())
@@ -507,9 +508,8 @@ def test_run_python_leaves_the_folder_as_it_was(
     run = lent("run_python")
     moves = "import os\nos.chdir('/')\n"
     # Meanwhile another agent's turn may begin.
-    assert run(code=f"{moves}from praison_nb.toolbox import place\nplace.current(), os.getcwd()") == (
-        json.dumps([str(tmp_path), "/"])
-    )
+    code = f"{moves}from praison_nb.tools.builtin.working_dir import current\ncurrent(), os.getcwd()"
+    assert run(code=code) == json.dumps([str(tmp_path), "/"])
     for code in (f"{moves}1 / 0", f"{moves}while True: pass"):
         with pytest.raises(ToolError):
             run(code=code, timeout=0.2)
@@ -677,13 +677,13 @@ def test_no_half_of_a_secret_is_left_where_a_value_is_cut(
 
 
 def test_the_tools_as_a_model_sees_them() -> None:
-    for name in toolbox.NAMES:
-        made = toolbox.make(name)
+    for name in builtin.NAMES:
+        made = builtin.make(name)
         assert isinstance(made, Tool) and made.name == name and made.description
         for parameter in made.schema["properties"].values():
             assert parameter["description"] and parameter["type"]
     with pytest.raises(ConfigError, match="There are run_python"):
-        toolbox.make("shell")
+        builtin.make("shell")
 
 
 def test_secrets_are_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

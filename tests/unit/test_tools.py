@@ -12,7 +12,7 @@ import pytest
 from pydantic import Field
 
 from praison_nb.errors import ConfigError
-from praison_nb.tools import Tool, ToolArgumentError
+from praison_nb.tools.tool import Tool, ToolArgumentError
 from praison_nb.values import LIMIT, describe
 
 

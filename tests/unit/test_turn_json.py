@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 import pytest
 
-from praison_nb import errors, render
+from praison_nb import errors
 from praison_nb.events import (
     Activity,
     ApprovalAnswered,
@@ -31,6 +31,7 @@ from praison_nb.events import (
     TurnFailed,
     TurnFinished,
 )
+from praison_nb.render import panel
 from praison_nb.session import Usage
 from praison_nb.store import StoreError
 from praison_nb.turn import Message, ToolCall, Turn, fold
@@ -46,7 +47,7 @@ def again(turn: Turn) -> Turn:
 
 def assert_same(turn: Turn) -> None:
     other = again(turn)
-    assert (render.text(other), render.html(other)) == (render.text(turn), render.html(turn))
+    assert (panel.text(other), panel.html(other)) == (panel.text(turn), panel.html(turn))
     for name in ("text", "usage", "cost", "known_cost", "status", "tools", "waiting"):
         assert getattr(other, name) == getattr(turn, name), name
     assert str(other.cost) == str(turn.cost)

@@ -17,10 +17,10 @@ import pytest
 
 import praison_nb
 from praison_nb.errors import ConfigError
+from praison_nb.metering.analysis import export, read, sample, usage
+from praison_nb.metering.ledger import Ledger, TurnRow, old_turns
+from praison_nb.metering.schema import LABELS, LedgerError
 from praison_nb.session import Usage
-from praison_nb.usage import example, export, read, usage
-from praison_nb.usage.ledger import Ledger, TurnRow, old_turns
-from praison_nb.usage.schema import LABELS, LedgerError
 
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
 
@@ -28,7 +28,7 @@ NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
 @pytest.fixture(scope="module")
 def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("ledger") / "made.sqlite"
-    return example.write(path, turns=600, days=40, until=NOW)
+    return sample.write(path, turns=600, days=40, until=NOW)
 
 
 @pytest.fixture(scope="module")
@@ -243,7 +243,7 @@ def test_with_and_without_the_extra_the_same_rows_come(ledger: Path, monkeypatch
 
 def test_old_turns_are_kept_and_new_ones_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read, "WORTH_KEEPING", 50)
-    path = example.write(tmp_path / "l.sqlite", turns=100, until=NOW)
+    path = sample.write(tmp_path / "l.sqlite", turns=100, until=NOW)
     plain = usage(ledger=path)
     assert old_turns(path).exists()
     turn(path, 9999, time=datetime.now(UTC).timestamp())
@@ -263,7 +263,7 @@ def test_old_turns_are_kept_and_new_ones_seen(tmp_path: Path, monkeypatch: pytes
 
 def test_an_old_turn_that_goes_on_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read, "WORTH_KEEPING", 50)
-    path = example.write(tmp_path / "l.sqlite", turns=100, until=NOW)
+    path = sample.write(tmp_path / "l.sqlite", turns=100, until=NOW)
     turn(path, 1, labels={"status": "running"}, duration=60.0)
     for seconds in (90_000.0, 100_000.0):
         usage(ledger=path)
@@ -279,7 +279,7 @@ def test_a_file_of_old_turns_that_is_another_ledgers_is_not_believed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(read, "WORTH_KEEPING", 50)
-    path = example.write(tmp_path / "l.sqlite", turns=100, until=NOW)
+    path = sample.write(tmp_path / "l.sqlite", turns=100, until=NOW)
     assert len(usage(ledger=path)) == 100
     # Turns are taken out by hand; a damaged file; another ledger in its place.
     connection = sqlite3.connect(path)
@@ -293,7 +293,7 @@ def test_a_file_of_old_turns_that_is_another_ledgers_is_not_believed(
     np.save(old_turns(path), np.ones((3, 3)))
     assert len(usage(ledger=path)) == 99
     path.unlink()
-    example.write(path, turns=60, until=NOW, seed=2)
+    sample.write(path, turns=60, until=NOW, seed=2)
     assert len(usage(ledger=path)) == 60
 
 
@@ -302,7 +302,7 @@ def test_a_file_of_old_turns_that_is_another_ledgers_is_not_believed(
 
 def test_the_name_is_a_function_and_a_package() -> None:
     code = (
-        "import praison_nb; first = praison_nb.usage; import praison_nb.usage.prices; "
+        "import praison_nb; first = praison_nb.usage; import praison_nb.metering.prices; "
         "assert praison_nb.usage is first and callable(first); from praison_nb import usage, reconcile; "
         "import sys; print('pandas' in sys.modules)"
     )
@@ -388,7 +388,7 @@ OPENAI_CSV = """start_time,start_time_iso,amount_value,amount_currency,line_item
 @pytest.fixture
 def booked(tmp_path: Path) -> Path:
     """A ledger in which each provider's model used 160 in (50 cached) and 20 out, for 0.20 USD."""
-    from praison_nb.usage.ledger import RequestRow
+    from praison_nb.metering.ledger import RequestRow
 
     path = tmp_path / "booked.sqlite"
     used = Usage(

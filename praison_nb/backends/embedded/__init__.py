@@ -1,0 +1,1 @@
+"""The embedded model: a server of its own process, and the model's file."""

@@ -1,0 +1,1 @@
+"""HostedAgent: the agent loop runs on the provider's runtime."""

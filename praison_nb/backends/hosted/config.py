@@ -1,0 +1,239 @@
+"""How a HostedAgent works, and that as the API wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Literal, TypeGuard
+
+from ...tools.builtin import NAMES, resolve
+from ...tools.tool import Tool, check_policies
+from ..config_base import Config
+from . import validate as check
+
+AGENT_TOOLSET = "agent_toolset_20260401"
+"""The runtime's own tools: bash, edit, read, write, glob, grep, web_fetch, web_search."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkingConfig:
+    """What the agent's container may reach. The last three are for type="limited" only.
+
+    >>> NetworkingConfig(type="limited", allowed_hosts=["example.org"]).to_dict()["allowed_hosts"]
+    ['example.org']
+    """
+
+    type: Literal["unrestricted", "limited"] = "unrestricted"
+    allowed_hosts: Sequence[str] = ()
+    allow_mcp_servers: bool = False
+    allow_package_managers: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the API has it."""
+        if self.type != "limited":
+            return {"type": self.type}
+        return {
+            "type": "limited",
+            "allowed_hosts": check.strings("networking.allowed_hosts", self.allowed_hosts),
+            "allow_mcp_servers": self.allow_mcp_servers,
+            "allow_package_managers": self.allow_package_managers,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackagesConfig:
+    """What is installed in the agent's container, as each package manager writes it ("pandas==2.2.3").
+
+    >>> PackagesConfig(pip=["pandas"]).to_dict()
+    {'pip': ['pandas']}
+    """
+
+    pip: Sequence[str] = ()
+    npm: Sequence[str] = ()
+    apt: Sequence[str] = ()
+    cargo: Sequence[str] = ()
+    gem: Sequence[str] = ()
+    go: Sequence[str] = ()
+
+    def to_dict(self) -> dict[str, list[str]]:
+        """As the API has it; managers without packages are left out."""
+        return {name: list(value) for name, value in vars(self).items() if value}
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostedAgentConfig(Config):
+    """How a HostedAgent works.
+
+    `model` is a name, or the API's object `{"id": …, "effort": …, "speed": …}`. `tools` holds Python
+    functions and names of `praison_nb.toolbox` ("run_python", "read_file", …), which run here, and the API's
+    own dicts (`{"type": "agent_toolset_20260401"}`, an `mcp_toolset`, a `custom` tool). For those that run
+    here `policies` says "allow", "ask" or "deny" by the tool's name, and `working_dir` is where file tools
+    and commands work. `mcp_servers`, `skills`, `multiagent`, `resources` and `vault_ids` are as the API has
+    them. `metadata` is the agent's: strings to strings.
+
+    `packages` is a PackagesConfig or `{"pip": ["pandas"]}`. `networking` is a NetworkingConfig, the API's
+    dict, or the word "unrestricted" or "limited". `budget` is the most that one session may cost at list
+    price, in USD (or the API's object); a session at its budget stops.
+
+    The key comes from `api_key` or ANTHROPIC_API_KEY; `base_url` or ANTHROPIC_BASE_URL lead to another
+    server with the same API. `timeout` is of one request, in seconds. A turn whose connection is lost is
+    taken up again for `reconnect_seconds`, counted from the last time that the server answered.
+
+    Raises ConfigError, naming the field, for what the API would reject.
+    """
+
+    name: str = "agent"
+    model: str | Mapping[str, Any] = "claude-sonnet-4-6"
+    system: str = "You are a helpful assistant."
+    description: str = ""
+    tools: Sequence[Callable[..., Any] | str | Mapping[str, Any]] = ({"type": AGENT_TOOLSET},)
+    policies: Mapping[str, str] = field(default_factory=dict)
+    working_dir: str = ""
+    # What may hold somebody's token is kept out of the repr.
+    mcp_servers: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+    skills: Sequence[Mapping[str, Any]] = ()
+    multiagent: Mapping[str, Any] | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    env_name: str = "praison_nb"
+    packages: PackagesConfig | Mapping[str, Sequence[str]] | None = None
+    networking: NetworkingConfig | Mapping[str, Any] | str = "unrestricted"
+    session_title: str = "praison_nb session"
+    resources: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+    vault_ids: Sequence[str] = ()
+    budget: float | Decimal | Mapping[str, Any] | None = None
+    api_key: str | None = field(default=None, repr=False)
+    base_url: str | None = field(default=None, repr=False)
+    timeout: float | None = None
+    reconnect_seconds: float = 300.0
+
+    def __post_init__(self) -> None:
+        self.register_secrets()
+        check.text("name", self.name, most=256)
+        check.text("env_name", self.env_name)
+        check.text("system", self.system, least=0, most=100_000)
+        check.text("description", self.description, least=0)
+        check.text("session_title", self.session_title, least=0)
+        check.model(self.model)
+        ours = resolve(self.local_tools, self.working_dir)
+        check.tools(self.api_tools)
+        also = " What runs elsewhere has a permission_policy in its toolset."
+        object.__setattr__(self, "policies", check_policies(self.policies, [*NAMES, *ours], also))
+        check.mcp_servers(self.mcp_servers, self.api_tools)
+        check.skills(self.skills)
+        check.multiagent(self.multiagent)
+        check.metadata(self.metadata)
+        check.environment(self.networking_dict, self.packages_dict)
+        check.resources(self.resources)
+        check.strings("vault_ids", self.vault_ids)
+        budget_dict(self.budget)
+        check.connection(self.base_url, self.timeout, self.reconnect_seconds)
+
+    @property
+    def model_name(self) -> str:
+        """The model's name alone."""
+        return self.model if isinstance(self.model, str) else str(self.model["id"])
+
+    @property
+    def local_tools(self) -> list[Callable[..., Any] | str]:
+        """Those of `tools` that run here."""
+        check.sequence("tools", self.tools)
+        return [tool for tool in self.tools if _runs_here(tool)]
+
+    @property
+    def api_tools(self) -> list[dict[str, Any]]:
+        """All tools as the API has them, those that run here as custom tools."""
+        ours = iter(resolve(self.local_tools).values())
+        return [
+            custom_tool(next(ours)) if _runs_here(tool) else check.mapping("tools", tool)
+            for tool in self.tools
+        ]
+
+    @property
+    def networking_dict(self) -> dict[str, Any]:
+        """`networking` as the API has it."""
+        if isinstance(self.networking, NetworkingConfig):
+            return self.networking.to_dict()
+        if isinstance(self.networking, str):
+            return {"type": self.networking}
+        return check.mapping("networking", self.networking)
+
+    @property
+    def packages_dict(self) -> dict[str, Any]:
+        """`packages` as the API has them."""
+        if isinstance(self.packages, PackagesConfig):
+            return self.packages.to_dict()
+        return check.mapping("packages", self.packages or {})
+
+    def agent_params(self) -> dict[str, Any]:
+        """The parameters that create the agent; what is empty is left out."""
+        params = {
+            "name": self.name,
+            "model": self.model if isinstance(self.model, str) else dict(self.model),
+            "system": self.system,
+            "description": self.description,
+            "tools": self.api_tools,
+            "mcp_servers": [dict(server) for server in self.mcp_servers],
+            "skills": [dict(skill) for skill in self.skills],
+            "multiagent": dict(self.multiagent) if self.multiagent else None,
+            "metadata": dict(self.metadata),
+        }
+        return {key: value for key, value in params.items() if value}
+
+    def environment_params(self) -> dict[str, Any]:
+        """The parameters that create the environment."""
+        config = {"type": "cloud", "networking": self.networking_dict}
+        if packages := self.packages_dict:
+            config["packages"] = packages
+        return {"name": self.env_name, "config": config}
+
+    def session_params(self) -> dict[str, Any]:
+        """The parameters that create a session, but for its agent and environment."""
+        params = {
+            "title": self.session_title,
+            "resources": [dict(resource) for resource in self.resources],
+            "vault_ids": list(self.vault_ids),
+            "budget": budget_dict(self.budget),
+        }
+        return {key: value for key, value in params.items() if value}
+
+
+AGENT_FIELDS = frozenset(
+    ("name", "model", "system", "description", "tools", "mcp_servers", "skills", "multiagent", "metadata")
+)
+
+
+def names_of(tools: Iterable[Any]) -> frozenset[str]:
+    """The names of those of the tools that run here."""
+    return frozenset(
+        tool if isinstance(tool, str) else getattr(tool, "__name__", "") for tool in tools if _runs_here(tool)
+    )
+
+
+def _runs_here(tool: Any) -> TypeGuard[Callable[..., Any] | str]:
+    return callable(tool) or isinstance(tool, str)
+
+
+def custom_tool(tool: Tool) -> dict[str, Any]:
+    """A tool that runs here as the API's custom tool."""
+    return {
+        "type": "custom",
+        "name": tool.name,
+        "description": tool.description or f"The Python function {tool.name}.",
+        "input_schema": tool.schema,
+    }
+
+
+def budget_dict(budget: float | Decimal | Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """A budget in USD as the API has it: whole cents, written as text.
+
+    >>> budget_dict(2.5)["max_list_cost"]
+    {'amount': '250', 'currency': 'USD'}
+    """
+    if budget is None:
+        return None
+    if isinstance(budget, Mapping):
+        return check.budget(dict(budget))
+    return check.budget(
+        {"type": "limit", "max_list_cost": {"amount": check.cents(budget), "currency": "USD"}}
+    )

@@ -1,0 +1,188 @@
+"""What a hosted session asks of us in a turn: a yes or no to a tool, or the result of a Python function."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from ...errors import PraisonError
+from ...events import ApprovalAnswered, ApprovalAsked, Notice, ToolFinished, ToolStarted
+from ...render import review
+from ...runtime.approvals import NO
+from ...runtime.lend import ToolInterrupted
+from ...text import of_error, short
+from ...tools.dispatch import STOPPED, Functions
+from ...turn import ToolCall
+from ...values import redacted
+from .fields import digest_of, needs_approval, started
+from .translate import Reader
+
+if TYPE_CHECKING:
+    from .turn import HostedTurn
+
+log = logging.getLogger(__name__)
+
+
+class Answers:
+    """Answers each tool use once; what is not for us stays open, for whoever it is for."""
+
+    def __init__(self, turn: HostedTurn, reader: Reader) -> None:
+        self._turn, self._reader = turn, reader
+        config = turn.agent.config
+        self._functions = Functions(
+            turn.run,
+            config.local_tools,
+            config.policies,
+            config.working_dir,
+            self._verdict,
+            turn.agent.policy_notices,
+        )
+        self._waiting: dict[str, tuple[Any, asyncio.Task[None]]] = {}
+        """The tool uses whose answer is not known yet, and who works on it."""
+        self._mentioned: set[str] = set()
+
+    def look(self) -> None:
+        """See to every tool use that is open and new, and leave those that somebody else answered."""
+        reader = self._reader
+        for key in [key for key in self._waiting if key in reader.answered]:
+            self._waiting.pop(key)[1].cancel()
+        # A function runs as soon as it is called; everything else when the session says that it waits.
+        calls = [use for use in reader.uses.values() if use.type == "agent.custom_tool_use"]
+        for use in {use.id: use for use in [*calls, *reader.open_uses()]}.values():
+            if use.id in reader.answered or not self._is_new(use):
+                continue
+            if not self._is_ours(use):
+                self._mention(use)
+            elif self._turn.stopping:
+                reader.answered.add(use.id)
+                self._turn.spawn(self._send(self._refusal(use)))
+            else:
+                answer = self._approve(use) if needs_approval(use) else self._run(use)
+                self._waiting[use.id] = use, self._turn.spawn(answer)
+
+    def _is_new(self, use: Any) -> bool:
+        """Whether nobody sees to the tool use yet. One that was changed while the user was asked is one that
+        is asked about again; what runs already runs as it was called."""
+        if use.id not in self._waiting:
+            return True
+        before, task = self._waiting[use.id]
+        is_asked = needs_approval(before) or self._functions.is_asking(use.id)
+        if not is_asked or digest_of(before) == digest_of(use):
+            return False
+        task.cancel()
+        del self._waiting[use.id]
+        return True
+
+    def _is_ours(self, use: Any) -> bool:
+        if use.type != "agent.custom_tool_use":
+            return needs_approval(use)
+        return use.name in self._functions.tools or self._turn.agent.on_custom_tool is not None
+
+    def _mention(self, use: Any) -> None:
+        if use.id in self._reader.blocked and use.id not in self._mentioned:
+            self._mentioned.add(use.id)
+            line = f"The agent waits for the tool {short(str(use.name), 60)}, which does not run here."
+            hint = "Answer from where it runs; or stop the turn, and name it with -t."
+            self._turn.put(Notice(text=f"{line} {hint}"))
+
+    def give_up(self) -> list[dict[str, Any]]:
+        """End what is waited for, since the turn was stopped: the answers that say so."""
+        refusals = []
+        for use, task in self._waiting.values():
+            task.cancel()
+            self._reader.answered.add(use.id)
+            refusals.append(self._refusal(use))
+        self._waiting.clear()
+        return refusals
+
+    def _refusal(self, use: Any) -> dict[str, Any]:
+        if needs_approval(use):
+            self._turn.put(ApprovalAnswered(call_id=use.id, allowed=False))
+            return _confirmation(use.id, STOPPED)
+        for event in self._functions.give_up(use.id):
+            self._turn.put(event)
+        self._turn.put(ToolFinished(call_id=use.id, result=STOPPED, is_error=True))
+        return _result(use.id, STOPPED, True)
+
+    async def _approve(self, use: Any) -> None:
+        digest, call = digest_of(use), started(use)
+        # A long text takes a while to look at, and is remembered then.
+        await asyncio.to_thread(review.can_be_shown, call.name, call.arguments)
+        self._turn.put(ApprovalAsked(call_id=use.id, digest=digest))
+        message = await self._verdict(use.id, digest)
+        self._settle(use.id)
+        self._turn.put(ApprovalAnswered(call_id=use.id, allowed=message is None))
+        await self._send(_confirmation(use.id, message))
+
+    async def _verdict(self, call_id: str, digest: str) -> str | None:
+        """None for yes, else why not. Only a plain True of the callback is a yes."""
+        callback = self._turn.agent.on_tool_confirmation
+        if callback is None:
+            return await self._turn.run.verdict(call_id, digest)
+        event: ToolStarted = started(self._reader.uses[call_id])
+        call = ToolCall(event.call_id, event.name, event.arguments, event.runs, event.time, approval="asked")
+        try:
+            answer = await self._call(callback, call)
+        except Exception as error:
+            log.warning("on_tool_confirmation failed, which means no: %s", type(error).__name__)
+            return NO
+        if answer is True:
+            return None
+        return answer if isinstance(answer, str) and answer else NO
+
+    async def _run(self, use: Any) -> None:
+        result, is_error = await self._result_of(use)
+        self._settle(use.id)
+        self._turn.put(ToolFinished(call_id=use.id, result=result, is_error=is_error))
+        await self._send(_result(use.id, result, is_error))
+
+    async def _result_of(self, use: Any) -> tuple[str, bool]:
+        """The result for the model, and whether it is an error. What a tool raises never ends the turn."""
+        other = self._turn.agent.on_custom_tool
+        if use.name in self._functions.tools or other is None:
+            return await self._functions.call(use.id, use.name, started(use).arguments, self._turn.put)
+        try:
+            value = await self._call(other, use.name, dict(use.input or {}))
+            return await self._functions.text_of_result(lambda: value, False), False
+        except ToolInterrupted as error:
+            return str(error), True
+        except Exception as error:
+            return redacted(of_error(error)), True
+        finally:
+            self._functions.report(self._turn.put)
+
+    async def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """A callback of the user's, where the user's functions run."""
+        call, is_async = self._turn.run.call, inspect.iscoroutinefunction(function)
+        value = await call(functools.partial(function, *arguments), is_async)
+        return await call(lambda: value, True) if isinstance(value, Awaitable) else value
+
+    def _settle(self, call_id: str) -> None:
+        self._waiting.pop(call_id, None)
+        self._reader.answered.add(call_id)
+
+    async def _send(self, answer: dict[str, Any]) -> None:
+        try:
+            await self._turn.connection.send([answer])
+        except PraisonError as error:
+            # The session does not wait for it any more, or the connection is gone for good: the stream tells.
+            log.warning("an answer was not accepted: %s", error)
+            self._turn.put(Notice(text=f"An answer to a tool call was not accepted: {error}"))
+
+
+def _confirmation(call_id: str, message: str | None) -> dict[str, Any]:
+    answer = {"type": "user.tool_confirmation", "tool_use_id": call_id}
+    if message is None:
+        return {**answer, "result": "allow"}
+    return {**answer, "result": "deny", "deny_message": message}
+
+
+def _result(call_id: str, text: str, is_error: bool) -> dict[str, Any]:
+    # A block of text may not be empty.
+    content = [{"type": "text", "text": text or "(nothing)"}]
+    answer = {"type": "user.custom_tool_result", "custom_tool_use_id": call_id, "content": content}
+    return {**answer, "is_error": is_error}

@@ -1,0 +1,1 @@
+"""LocalAgent: the agent loop runs here, with any model."""

@@ -1,0 +1,93 @@
+"""How a LocalAgent works."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...errors import ConfigError
+from ...tools.builtin import NAMES, resolve
+from ...tools.tool import check_policies
+from ..config_base import Config
+from .providers import is_embedded
+
+SMALL_MODELS_TOKENS = 1000
+"""So long an answer of the small embedded model may be, unless `options` has another `max_tokens`: it may
+repeat itself until its context is full, which takes minutes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalAgentConfig(Config):
+    """How a LocalAgent works.
+
+    `model` names the server too: "gpt-4o-mini" is OpenAI's; "ollama/…", "lmstudio/…", "gemini/…",
+    "anthropic/…", "openrouter/…", "groq/…", "mistral/…", "deepseek/…" are theirs; "embedded" is a small
+    model in a process of ours, "gguf:PATH" your own GGUF file. `base_url` (or `api_base`) wins over all.
+    Keys come from the provider's variable or `api_key`; they and addresses, which may hold a password, are
+    never shown, and neither is what is secret in `options["extra_headers"]`.
+
+    `tools` are Python functions, and names of `praison_nb.toolbox`: "run_python", "inspect", "read_file",
+    "write_file", "list_files", "execute_command". `policies` says of a tool, by its name, whether it is to
+    "allow", "ask" or "deny"; without a word functions are allowed, and of ours those ask that change
+    something. `tool_choice` is "auto", "required" or a tool's name, for the first request of each turn.
+    `max_turns` bounds the requests of one turn. `timeout` is in seconds. `options` goes into each request as
+    it is (temperature, seed, max_tokens, …). `working_dir` is where file tools and commands work and where a
+    relative "gguf:" path begins. `metadata` is yours: it is kept and never sent. A local session has no
+    title, so `session_title` is only kept.
+    """
+
+    name: str = "agent"
+    model: str = "gpt-4o-mini"
+    system: str = ""
+    tools: Sequence[Callable[..., Any] | str] = ()
+    policies: Mapping[str, str] = field(default_factory=dict)
+    tool_choice: str = "auto"
+    max_turns: int = 25
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    working_dir: str = ""
+    session_title: str = ""
+    api_key: str | None = field(default=None, repr=False)
+    base_url: str | None = field(default=None, repr=False)
+    api_base: str | None = field(default=None, repr=False)
+    timeout: float | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def address(self) -> str | None:
+        """`base_url`, by either of its names."""
+        return self.base_url or self.api_base
+
+    @property
+    def runs_embedded(self) -> bool:
+        """Whether the model runs in a process of ours."""
+        return is_embedded(self.model) and not self.address
+
+    @property
+    def request_options(self) -> dict[str, Any]:
+        """What goes into each request: `options`, and for the small model a limit on its repetitions."""
+        is_small = self.runs_embedded and not self.model.startswith("gguf:")
+        return {**({"max_tokens": SMALL_MODELS_TOKENS} if is_small else {}), **self.options}
+
+    @property
+    def model_file(self) -> str:
+        """`model`, a relative "gguf:" path taken from `working_dir`."""
+        if not self.model.startswith("gguf:"):
+            return self.model
+        path = os.path.expanduser(self.model.removeprefix("gguf:"))
+        return f"gguf:{os.path.join(self.working_dir or '', path)}"
+
+    def __post_init__(self) -> None:
+        self.register_secrets()
+        if not isinstance(self.model, str) or not self.model.strip():
+            raise ConfigError("model must name a model, such as 'gpt-4o-mini' or 'embedded'.")
+        if not isinstance(self.max_turns, int) or self.max_turns < 1:
+            raise ConfigError(f"max_turns must be a whole number from 1, not {self.max_turns!r}.")
+        if self.timeout is not None and not (isinstance(self.timeout, int | float) and self.timeout > 0):
+            raise ConfigError(f"timeout must be a number of seconds above 0, not {self.timeout!r}.")
+        names = resolve(self.tools, self.working_dir)
+        object.__setattr__(self, "policies", check_policies(self.policies, [*NAMES, *names]))
+        if self.tool_choice not in ("auto", "required", "none", *names):
+            known = ", ".join(["auto", "required", "none", *names])
+            raise ConfigError(f"tool_choice={self.tool_choice!r} is none of: {known}.")

@@ -1,0 +1,58 @@
+"""The tool calls of a local turn."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+from ...events import Event, ToolFinished, ToolStarted, new_id
+from ...tools.dispatch import STOPPED, Functions
+from .chat import CallParts
+
+
+class ToolCalls:
+    """The calls of one turn."""
+
+    def __init__(self, functions: Functions) -> None:
+        self._functions = functions
+        self._ids: set[str] = set()
+
+    def rename(self, calls: list[CallParts]) -> None:
+        """Give calls new ids where theirs were used in this turn: a yes to one is no yes to another."""
+        for call in calls:
+            if call.id in self._ids:
+                call.id = f"call_{new_id()[:24]}"
+            self._ids.add(call.id)
+
+    async def events(self, calls: list[CallParts], history: list[dict[str, Any]]) -> AsyncIterator[Event]:
+        """Run the calls of one reply, side by side where they are async, and put their results into the
+        history in the calls' order."""
+        for call in calls:
+            yield ToolStarted(call_id=call.id, name=call.name, arguments=call.arguments or "{}")
+        results = {call.id: STOPPED for call in calls}
+        told: asyncio.Queue[Event] = asyncio.Queue()
+
+        async def work(call: CallParts) -> None:
+            result, is_error = await self._functions.call(call.id, call.name, call.arguments, told.put_nowait)
+            results[call.id] = result
+            told.put_nowait(ToolFinished(call_id=call.id, result=result, is_error=is_error))
+
+        tasks = [asyncio.ensure_future(work(call)) for call in calls]
+        try:
+            left = len(calls)
+            while left:
+                event = await told.get()
+                left -= isinstance(event, ToolFinished)
+                yield event
+        except asyncio.CancelledError:
+            for call in calls:
+                for event in self._functions.give_up(call.id):
+                    yield event
+            raise
+        finally:
+            for task in tasks:
+                task.cancel()
+            history += [
+                {"role": "tool", "tool_call_id": call.id, "content": results[call.id]} for call in calls
+            ]

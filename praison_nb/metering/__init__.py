@@ -1,0 +1,1 @@
+"""What turns use and cost: prices, budgets, and the ledger that keeps it."""

@@ -1,0 +1,95 @@
+"""What tokens cost, in USD: the provider's own word first, then the user's price, then the price table of
+genai-prices, which is on this machine. An unknown price is None, never 0.
+
+>>> price(Usage(uncached_input_tokens=1_000_000), "gpt-4o-mini", "openai", 1_760_000_000.0)
+(Decimal('0.150'), 'table')
+>>> price(Usage(output_tokens=7), "a model that nobody knows", "openai", 1_760_000_000.0)
+(None, 'unpriced')
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Literal
+
+from ..events import RequestFinished
+from ..session import Usage
+from . import user_prices
+
+log = logging.getLogger(__name__)
+Source = Literal["provider", "table", "user", "unpriced"]
+
+RUNNING_HOUR = Decimal("0.08")
+"""USD for an hour that a hosted session runs, at Anthropic's public list price; idle time is free."""
+
+
+def priced(event: RequestFinished, at: float) -> RequestFinished:
+    """`event` with its cost, where the provider gave none. `at` (seconds since 1970) chooses the price of
+    that time."""
+    if event.cost is not None or event.usage is None:
+        return event
+    cost, source = price(event.usage, event.model, event.provider, at)
+    return replace(event, cost=cost, cost_source=source)
+
+
+def price(usage: Usage, model: str, provider: str, at: float) -> tuple[Decimal | None, Source]:
+    """USD for `usage`, or None, and who says so. `provider` is "" where nobody is paid by a table: a model
+    of one's own costs what the user said (`%agent price`), else it is not known. A count that has no price (a
+    server may say -1), and a price table that fails, make it unknown too: never an error."""
+    try:
+        if not usage.input_tokens and not usage.output_tokens:
+            return Decimal(0), "table"
+        own = user_prices.find(model)
+        cost = _by_table(usage, model, provider, at) if own is None else own.cost(usage)
+        if cost is not None and cost.is_finite() and cost >= 0:
+            return cost, "table" if own is None else "user"
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
+        log.debug("no price for %r", model, exc_info=True)
+    return None, "unpriced"
+
+
+def _by_table(usage: Usage, model: str, provider: str, at: float) -> Decimal | None:
+    if not provider:
+        return None
+    from genai_prices import Usage as Counted
+    from genai_prices import calc_price
+
+    # Its input is the total, its cache writes are the total of both kinds, and its parts must be told.
+    counted = Counted(
+        input_tokens=usage.input_tokens,
+        cache_read_tokens=usage.cache_read_input_tokens,
+        cache_write_tokens=usage.cache_creation_input_tokens,
+        cache_write_5m_tokens=usage.cache_write_5m_input_tokens,
+        cache_write_1h_tokens=usage.cache_write_1h_input_tokens,
+        output_tokens=usage.output_tokens,
+    )
+    when = datetime.fromtimestamp(at, UTC)
+    return calc_price(counted, model, provider_id=provider, genai_request_timestamp=when).total_price
+
+
+def is_warm() -> bool:
+    """Whether the price table is loaded."""
+    return "genai_prices" in sys.modules
+
+
+def warm() -> None:
+    """Load the price table, which takes a fifth of a second: on a thread of the pool while the turn's first
+    request is on its way."""
+    with contextlib.suppress(Exception):
+        import genai_prices  # noqa: F401
+
+
+def running(seconds: float) -> Decimal:
+    """USD for so many seconds in which a hosted session ran.
+
+    >>> running(90)
+    Decimal('0.002')
+    """
+    return Decimal(str(seconds)) * RUNNING_HOUR / 3600

@@ -1,0 +1,1 @@
+"""The kernel's conversations by name, and those of earlier kernels."""

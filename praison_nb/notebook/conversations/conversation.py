@@ -1,0 +1,74 @@
+"""One conversation of a kernel, and the agent that it is had with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ... import backends
+from ...backends.base import Backend
+from ...backends.local.providers import embedded, is_embedded
+from ...runtime.run import Run
+from ...store import Record, Stored
+
+
+@dataclass
+class Conversation:
+    """One name's conversation. `asked_for` is the backend that it was made for. `notes` are lines for the
+    user, shown with the next turn; `missed` is the session's turn that its kernel did not see the end of."""
+
+    name: str
+    asked_for: Any
+    backend: Backend
+    runs: list[Run] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    missed: Stored | None = None
+
+    def __post_init__(self) -> None:
+        self.record = Record(self)
+
+    @property
+    def run(self) -> Run | None:
+        """The last turn, None before the first."""
+        return self.runs[-1] if self.runs else None
+
+
+def make(backend: Any, options: dict[str, Any]) -> Backend:
+    """The backend of this name, the user's own, or for None what this machine offers, with these options.
+    Raises ConfigError."""
+    if backend is None:
+        return backends.choose(**options)
+    if isinstance(backend, str):
+        return backends.create(backend, **options)
+    made = backends.as_backend(backend)
+    if options:
+        made.update_agent(**options)
+    return made
+
+
+CHANGED = "begins a new session: the agent was changed"
+
+
+def update(conversation: Conversation, options: dict[str, Any]) -> None:
+    """Change the agent where `options` are not what it has already. Where it goes on in a new session, the
+    next turn says so. Raises ConfigError."""
+    backend = conversation.backend
+    config, session = getattr(backend, "config", None), backend.session
+    changes = {key: value for key, value in options.items() if _option(config, key) != value}
+    if changes:
+        backend.update_agent(**changes)
+    if session.id and backend.session is not session:
+        conversation.notes, conversation.missed = [CHANGED], None
+
+
+def naming(backend: Any, options: dict[str, Any], model: str = "") -> dict[str, Any]:
+    """`options`, and the model that `backend` names: what is said to "embedded" must reach no other model.
+    `model` is what the conversation has. Raises ConfigError."""
+    if backend != "embedded":
+        return options
+    return {**options, "model": embedded(options.get("model", model if is_embedded(model) else "embedded"))}
+
+
+def _option(config: Any, key: str) -> Any:
+    value = getattr(config, key, None)
+    return list(value) if isinstance(value, tuple) else value

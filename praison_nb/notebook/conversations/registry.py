@@ -1,0 +1,217 @@
+"""The kernel's conversations by name, and the backend that each one runs on. The store knows them too, so
+that they go on in the next kernel."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+from ... import backends, store
+from ...backends.catalog import backend_of
+from ...errors import ConfigError
+from ...metering.origin import here
+from ...runtime import loop
+from ...runtime.approvals import Asker
+from ...runtime.run import Run
+from ...store import Stored, StoreError
+from ...turn import Turn
+from .conversation import Conversation, make, naming, update
+from .restore import moment, restored
+
+SETTLE_SECONDS = 1.0
+"""A cell waits at most so long until what was said is on the disk."""
+
+
+class Conversations:
+    """All conversations of a kernel. `keeps_history` says whether what was said may be stored."""
+
+    def __init__(self, keeps_history: Callable[[], bool] = lambda: True) -> None:
+        self._by_name: dict[str, Conversation] = {}
+        self._keeps_history = keeps_history
+
+    def __iter__(self) -> Iterator[Conversation]:
+        return iter(list(self._by_name.values()))
+
+    def find(self, name: str) -> Conversation:
+        """The conversation `name`. Raises ConfigError that lists those there are."""
+        if name not in self._by_name:
+            known = ", ".join(self._by_name) or "none yet"
+            raise ConfigError(f"No session {name!r}. There are: {known}.")
+        return self._by_name[name]
+
+    def of(self, session_id: str) -> Conversation | None:
+        """The conversation that has the session now."""
+        return next((each for each in self if each.backend.session.id == session_id), None)
+
+    def get(
+        self, name: str, backend: Any, *, new: bool = False, is_named: bool = True, **options: Any
+    ) -> Conversation:
+        """The conversation `name`, made on `backend` (a name, an object, or None for what this machine
+        offers) when it is new. `options` (model, system, tools, max_turns; None where not given) change
+        the agent of one that exists. Raises ConfigError.
+
+        One of an earlier kernel goes on: by a name that the user gave (`is_named`) always, else in the same
+        notebook."""
+        if len(name.split()) != 1:
+            raise ConfigError(f"A session's name is one word, without blanks: not {name!r}.")
+        options = {key: value for key, value in options.items() if value is not None}
+        if backend is None:
+            backend = backend_of(options.get("model"))
+        existing = self._by_name.get(name)
+        if existing is not None and (backend is None or _same(_asked_for(existing), backend)):
+            update(existing, naming(backend, options, existing.backend.model))
+            if new:
+                # Now, when nothing can be refused any more.
+                existing.backend.reset_session()
+                existing.notes, existing.missed = [], None
+            return existing
+        if existing is not None and not new:
+            raise ConfigError(
+                f"Session {name!r} runs on {existing.backend.name}. Start it over there with --new, or give "
+                "another name with -s."
+            )
+        notes: list[str] = []
+        if not new and (stored := self._stored(name, backend, is_named, notes)) is not None:
+            if backend is None or _fits(stored, backend):
+                if live := self.of(stored.id):
+                    # Another kernel gave it this name.
+                    live.name = name
+                    self.put(live)
+                    update(live, naming(backend, options, live.backend.model))
+                    return live
+                return self.restore(stored, backend, **options)
+            if stored.backend != "custom":
+                notes.append(
+                    f"begins anew; the conversation of {moment(stored)} on {stored.backend} is kept: "
+                    f"`%agent resume {stored.id}`"
+                )
+        made = make(backend, naming(backend, options))
+        if existing is not None:
+            existing.backend.reset_session()
+        conversation = self._by_name[name] = Conversation(name, backend, made, notes=notes)
+        return conversation
+
+    def begin(
+        self, conversation: Conversation, prompt: str, *, notices: tuple[str, ...] = (), **options: Any
+    ) -> Run:
+        """Start a turn that the store hears of; `options` are those of `Backend.begin`."""
+        record = conversation.record
+        record.keeps_history = self._keeps_history()
+        problem = [line] if (line := store.current().check(conversation.backend.session.id)) else []
+        notes = (*conversation.notes, *problem, *notices)
+        run = conversation.backend.begin(
+            prompt, session=conversation.name, notices=notes, subscribers=(record.follow(),), **options
+        )
+        conversation.notes.clear()
+        conversation.runs.append(run)
+        return run
+
+    def attach(self, conversation: Conversation, asker: Asker | None = None) -> Run | None:
+        """Take up again the turn that the last kernel did not see the end of; None where there is none, or
+        it is taken up already. `asker` is that of `Backend.begin`."""
+        missed = conversation.missed
+        if missed is None or any(
+            run.turn.id == missed.turn["id"] and run.turn.ended is None for run in conversation.runs
+        ):
+            return None
+        conversation.record.keeps_history = self._keeps_history()
+        turn = Turn(
+            id=missed.turn["id"],
+            prompt=missed.turn.get("prompt", ""),
+            started=missed.turn["started"],
+            session=conversation.name,
+            backend=conversation.backend.name,
+            model=missed.model,
+            notices=(f"taken up again: this turn of {moment(missed)} ran on when its kernel ended",),
+        )
+        run: Run = conversation.backend.attach(  # type: ignore[attr-defined]
+            turn, subscribers=(conversation.record.follow(),), asker=asker
+        )
+        conversation.runs.append(run)
+        return run
+
+    def restore(self, stored: Stored, backend: Any = None, **options: Any) -> Conversation:
+        """Have the conversation of an earlier kernel under its name here; see `restored`."""
+        conversation = self._by_name[stored.name] = restored(stored, backend, **options)
+        return conversation
+
+    def put(self, conversation: Conversation) -> None:
+        """Have a conversation, resumed or renamed, under its name here."""
+        self._by_name = {name: each for name, each in self._by_name.items() if each is not conversation}
+        self._by_name[conversation.name] = conversation
+
+    def reset(self, name: str) -> Conversation:
+        """Start the conversation `name` over with the next prompt. Raises ConfigError."""
+        conversation = self.find(name)
+        self.start_over(conversation)
+        return conversation
+
+    def start_over(self, conversation: Conversation) -> None:
+        """Have the conversation begin a new session with the next prompt, under its name here. The store
+        keeps the old one, and nothing goes on in the next kernel."""
+        conversation.backend.reset_session()
+        self.put(conversation)
+        store.current().leave(here().notebook, conversation.name)
+
+    def forget(self, name: str) -> None:
+        """Forget the conversation `name` in this kernel; a turn under way is stopped. The store keeps it, and
+        nothing goes on in the next kernel."""
+        if name in self._by_name:
+            self.drop(self._by_name[name])
+        store.current().leave(here().notebook, name)
+
+    def drop(self, conversation: Conversation) -> None:
+        """Have the conversation no more in this kernel; a turn under way is stopped."""
+        self._by_name.pop(conversation.name, None)
+        conversation.backend.reset_session()
+
+    def stop(self) -> None:
+        """Stop all turns of this kernel; what others do in a hosted session goes on."""
+        for conversation in self:
+            conversation.backend.session.stop()
+
+    async def settled(self) -> None:
+        """Wait until what was said is on the disk, or cannot be, or takes too long."""
+        if store.current().problem:
+            # The turn's begin waited for it already.
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_SECONDS):
+                await asyncio.to_thread(store.current().flush, SETTLE_SECONDS)
+
+    def _stored(self, name: str, backend: Any, is_named: bool, notes: list[str]) -> Stored | None:
+        """The session of an earlier kernel that may go on. An object of the user's has a session of its
+        own, which only a name of theirs connects with another. What the store cannot tell is noted."""
+        notebook = here().notebook
+        is_object = backend is not None and not isinstance(backend, str)
+        if not is_named and (is_object or not notebook):
+            return None
+        try:
+            return store.current().current(notebook, name)
+        except StoreError as error:
+            notes += [line] if (line := store.current().news(str(error))) else []
+            return None
+
+
+loop.at_exit(store.flush)
+
+
+def _asked_for(conversation: Conversation) -> Any:
+    """What the conversation was made on; where that was left to this machine, what it came to."""
+    return conversation.backend.name if conversation.asked_for is None else conversation.asked_for
+
+
+def _same(asked_for: Any, backend: Any) -> bool:
+    local = ("local", "embedded")
+    both_local = isinstance(asked_for, str) and isinstance(backend, str) and {asked_for, backend} <= {*local}
+    return both_local or asked_for is backend or (isinstance(backend, str) and asked_for == backend)
+
+
+def _fits(stored: Stored, backend: Any) -> bool:
+    """Whether a stored session can go on there: an object must be of its kind, and in no session yet."""
+    if isinstance(backend, str):
+        return _same(stored.asked_for, backend)
+    made = backends.as_backend(backend)
+    return made.name == stored.backend and made.name != "custom" and not made.session.id

@@ -1,0 +1,98 @@
+"""Lines and tables as a cell's output, as text and as still HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from ... import text as plain
+from ...render import formulas, markdown, panel
+from ...session import Status
+
+Rows = Sequence[Sequence[str]]
+
+
+class Badge(str):
+    """A cell that says a session's status: words in text, in HTML the badge that has the same words."""
+
+    html: str
+
+    def __new__(cls, status: Status, waiting: bool = False, activity: str = "") -> Badge:
+        """The badge, as `render.badge` has it."""
+        made = super().__new__(cls, plain.clean(panel.badge(status, waiting, activity)))
+        made.html = panel.badge_html(status, waiting, activity)
+        return made
+
+
+def show(shell: Any, text: str) -> None:
+    """A line of text as a cell's output."""
+    shell.display_pub.publish({"text/plain": plain.clean(text)})
+
+
+def table(
+    shell: Any,
+    heads: Sequence[str],
+    rows: Rows,
+    notes: Sequence[str] = (),
+    bars: Sequence[float] | None = None,
+    numbers: Collection[str] | None = None,
+) -> None:
+    """A compact table as a cell's output. `numbers` are the columns that stand to the right, all but the
+    first where it is not given; `bars` draws a bar behind each row."""
+    numbers = heads[1:] if numbers is None else numbers
+    most = max(bars or [0.0]) or 1.0
+    shares = None if bars is None else [each / most for each in bars]
+    style = f"font-size: 12px; color: {panel.MUTED}; white-space: pre-wrap"
+    small = f'class="{markdown.NO_FORMULAS}" style="{style}"'
+    said = "".join(f"<div {small}>{formulas.escape(plain.clean(note))}</div>" for note in notes)
+    lines = [as_text(heads, rows, numbers, shares), *map(plain.clean, notes)]
+    html = as_html(heads, rows, numbers, shares)
+    shell.display_pub.publish({"text/plain": "\n".join(lines), "text/html": html + said})
+
+
+def as_text(
+    heads: Sequence[str], rows: Rows, numbers: Collection[str], shares: Sequence[float] | None = None
+) -> str:
+    """The table in columns. What would move them, in a terminal say, is left out before they are measured."""
+    lines = [[plain.clean(cell) for cell in line] for line in [heads, *rows]]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    bars = ["", *("█" * round(10 * share) for share in shares or [0.0] * len(rows))]
+
+    def padded(name: str, cell: str, width: int) -> str:
+        return cell.rjust(width) if name in numbers else cell.ljust(width)
+
+    return "\n".join(
+        "  ".join([*map(padded, heads, line, widths), bar]).rstrip()
+        for line, bar in zip(lines, bars, strict=True)
+    )
+
+
+def as_html(
+    heads: Sequence[str],
+    rows: Rows,
+    numbers: Collection[str],
+    shares: Sequence[float] | None = None,
+    style: str = "",
+    cell_style: str = "",
+) -> str:
+    """The table as still HTML."""
+
+    def line(tag: str, cells: Sequence[str], bar: str) -> str:
+        return f"<tr>{''.join(cell(tag, *each) for each in zip(heads, cells, strict=True))}{bar}</tr>"
+
+    def cell(tag: str, name: str, text: str) -> str:
+        align = "right" if name in numbers else "left"
+        inner = text.html if isinstance(text, Badge) else formulas.escape(plain.clean(text))
+        return f'<{tag} style="text-align: {align}{cell_style}">{inner}</{tag}>'
+
+    bars = [""] * len(rows) if shares is None else map(_bar, shares)
+    head = line("th", heads, "" if shares is None else "<th></th>")
+    body = "".join(line("td", row, bar) for row, bar in zip(rows, bars, strict=True))
+    rows_html = f"<thead>{head}</thead><tbody>{body}</tbody>"
+    return f'<table class="{markdown.NO_FORMULAS}" style="{style}">{rows_html}</table>'
+
+
+def _bar(share: float) -> str:
+    colour = "var(--jp-brand-color1, #1976d2)"
+    inner = f'<div style="width: {share * 100:.0f}%; height: 8px; background: {colour}"></div>'
+    return f'<td><div style="width: 100px">{inner}</div></td>'

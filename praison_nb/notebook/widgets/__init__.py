@@ -1,0 +1,1 @@
+"""Widgets: badges, the chat, the table of sessions."""

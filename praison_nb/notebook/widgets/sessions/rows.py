@@ -1,0 +1,145 @@
+"""All sessions as the rows of a table: `%agent sessions` and `praison_nb.sessions()` show them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from .... import store
+from ....metering import writer
+from ....metering.ledger import usd
+from ....metering.schema import LedgerError
+from ....render import panel
+from ....session import Status
+from ...conversations.conversation import Conversation
+from ...conversations.registry import Conversations
+from ...conversations.restore import status_of
+from ...views.tables import Badge, as_html, as_text
+
+HEADS = ["session", "status", "model", "turns", "in", "out", "cost", "last used", "notebook", "id"]
+NUMBERS = ("turns", "in", "out", "cost")
+_TOTALS = (
+    "SELECT l.session_id, count(*), sum(t.uncached_input_tokens + t.cache_read_input_tokens + "
+    "t.cache_write_5m_input_tokens + t.cache_write_1h_input_tokens), sum(t.output_tokens), sum(t.priced), "
+    "sum(t.cost IS NULL) FROM turns t JOIN labels l ON l.n = t.label WHERE l.session_id != '' "
+    "GROUP BY l.session_id"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A session as the table shows it. `cost` in USD is of the turns that have a price, `unpriced` counts the
+    others; `last_used` is in seconds since 1970, 0 before the first turn."""
+
+    name: str
+    id: str
+    status: Status
+    model: str
+    backend: str
+    waiting: bool = False
+    activity: str = ""
+    turns: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: Decimal = Decimal(0)
+    unpriced: int = 0
+    last_used: float = 0
+    notebook: str = ""
+    is_archived: bool = False
+
+    def cells(self) -> list[str]:
+        """The words of the table, in the order of HEADS."""
+        known = panel.dollars(self.cost)
+        is_known = self.turns and not self.unpriced
+        cost = known if is_known else "—" if not self.cost else f"{known} + —"
+        when = f"{datetime.fromtimestamp(self.last_used):%Y-%m-%d %H:%M}" if self.last_used else ""
+        name = f"{self.name} (archived)" if self.is_archived else self.name
+        counts = [f"{count:,}" for count in (self.turns, self.tokens_in, self.tokens_out)]
+        badge = Badge(self.status, self.waiting, self.activity)
+        return [name, badge, f"{self.model} · {self.backend}", *counts, cost, when, self.notebook, self.id]
+
+
+def rows(conversations: Conversations, *, archived: bool = False) -> list[Row]:
+    """All sessions, those of the store and what this kernel has beside them; the one used last first.
+    Raises StoreError."""
+    opened = store.current()
+    opened.flush()
+    totals = _totals()
+    found: dict[str, Row] = {}
+    for each in opened.all():
+        if each.id in found or (each.is_archived and not archived):
+            continue
+        # Another kernel may have it too, and have used it last.
+        live = conversations.of(each.id) if each.process == store.this_process() else None
+        found[each.id] = Row(
+            name=each.name,
+            id=each.id,
+            **(state(live) if live else {"status": status_of(each)}),
+            model=each.model,
+            backend=each.backend,
+            **totals.get(each.id, {}),
+            last_used=each.last_used,
+            notebook=each.notebook.replace("\\", "/").rpartition("/")[2],
+            is_archived=each.is_archived,
+        )
+    for conversation in conversations:
+        backend = conversation.backend
+        key = backend.session.id or f"name {conversation.name}"
+        if key not in found:
+            found[key] = Row(
+                name=conversation.name,
+                id=backend.session.id,
+                **state(conversation),
+                model=backend.model,
+                backend=backend.name,
+                **totals.get(backend.session.id, {}),
+            )
+    return list(found.values())
+
+
+def state(conversation: Conversation) -> dict[str, Any]:
+    """What a badge shows of a conversation of this kernel."""
+    backend = conversation.backend
+    run = backend.session.run
+    return {
+        "status": backend.session.status(backend.without_session),
+        "waiting": bool(run and run.turn.waiting),
+        "activity": run.turn.activity if run else "",
+    }
+
+
+def _totals() -> dict[str, dict[str, Any]]:
+    """Turns, tokens and USD of each session, by the ledger; {} where it cannot be read."""
+    book = writer.current()
+    if not book.ledger.path.exists():
+        return {}
+    try:
+        with book.lock:
+            read = book.ledger.read(_TOTALS)
+    except LedgerError:
+        return {}
+    names = ("turns", "tokens_in", "tokens_out")
+    return {
+        key: {
+            **dict(zip(names, counts, strict=True)),
+            "cost": usd(priced) or Decimal(0),
+            "unpriced": unpriced,
+        }
+        for key, *counts, priced, unpriced in read
+    }
+
+
+def table_html(shown: Sequence[Row]) -> str:
+    """The rows as still HTML."""
+    style = "border-collapse: collapse; font-size: 12px; font-variant-numeric: tabular-nums"
+    cell_style = "; padding: 2px 6px; white-space: nowrap"
+    table = as_html(HEADS, [row.cells() for row in shown], NUMBERS, style=style, cell_style=cell_style)
+    return f'<div style="overflow: auto; max-height: 40vh">{table}</div>'
+
+
+def table_text(shown: Sequence[Row]) -> str:
+    """The rows as text, in columns."""
+    return as_text(HEADS, [row.cells() for row in shown], NUMBERS)

@@ -1,0 +1,267 @@
+"""All sessions in a table, to open, archive and delete: `praison_nb.sessions()`. Plain ipywidgets.
+
+The sessions are read on the loop's pool, and the table is changed on the loop's thread only. Clicks are dealt
+with where they arrive, which may take a while, and then wait for the table.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from collections.abc import Callable
+from html import escape
+from typing import Any
+
+import ipywidgets
+
+from .... import text as plain
+from ....errors import ConfigError, PraisonError
+from ....runtime import loop
+from ....session import Status
+from ...commands import sessions as session_commands
+from ...conversations.registry import Conversations
+from ...views.pace import Pace
+from ...views.static_copy import StillCopy
+from .rows import Row, rows, state, table_html, table_text
+
+log = logging.getLogger(__name__)
+
+INTERVAL_SECONDS = 1.0
+"""The table is whole each time: so often at most, but for a badge that changes."""
+SHOWN_ROWS = 200
+"""More would make the page slow: the filter finds the others."""
+SORTS: dict[str, Callable[[Row], Any]] = {
+    "last used": lambda row: -row.last_used,
+    "session": lambda row: row.name.casefold(),
+    "status": lambda row: [Status.RUNNING, Status.ERROR].count(row.status) * -1,
+    "model": lambda row: row.model.casefold(),
+    "turns": lambda row: -row.turns,
+    "tokens": lambda row: -(row.tokens_in + row.tokens_out),
+    "cost": lambda row: -row.cost,
+}
+
+
+class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
+    """The sessions of this kernel and of the store, with what to do about them. Made by `sessions`."""
+
+    def __init__(self, extension: Any) -> None:
+        self._extension = extension
+        self._conversations: Conversations = extension.conversations
+        self._copy = StillCopy(extension.shell)
+        self._html, self._text = "", ""
+        self._followed: dict[int, Callable[[], None]] = {}
+        self._context = contextvars.copy_context()
+        self._pace = Pace(self._look, INTERVAL_SECONDS)
+        self._told: list[str] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._reading = asyncio.Lock()
+        self._is_closed = False
+        wide, wraps = ipywidgets.Layout(width="auto"), ipywidgets.Layout(flex_flow="row wrap")
+        self.filter = ipywidgets.Text(placeholder="Filter", description="Filter", layout=wide)
+        self.sort = ipywidgets.Dropdown(options=list(SORTS), description="Sort by", layout=wide)
+        self.archived = ipywidgets.Checkbox(description="Archived too", indent=False, layout=wide)
+        self.refresh = ipywidgets.Button(description="Refresh", layout=wide)
+        self.table = ipywidgets.HTML()
+        self.chosen = ipywidgets.Dropdown(description="Session", layout=ipywidgets.Layout(width="24em"))
+        self.go = ipywidgets.Button(description="Open", layout=wide)
+        self.archive = ipywidgets.Button(description="Archive", layout=wide)
+        self.delete = ipywidgets.Button(description="Delete …", layout=wide)
+        self.said = ipywidgets.HTML()
+        self.question = ipywidgets.VBox()
+        self.place = ipywidgets.VBox()
+        super().__init__(
+            [
+                ipywidgets.HBox([self.filter, self.sort, self.archived, self.refresh], layout=wraps),
+                self.table,
+                ipywidgets.HBox([self.chosen, self.go, self.archive, self.delete], layout=wraps),
+                self.question,
+                self.said,
+                self.place,
+            ]
+        )
+        for control in (self.filter, self.sort, self.archived):
+            control.observe(lambda _: self.update(), "value")
+        self.refresh.on_click(lambda _: self.update())
+        self.go.on_click(lambda _: self._try(self._open))
+        self.archive.on_click(lambda _: self._try(self._archive))
+        self.delete.on_click(lambda _: self._try(self._ask))
+        self.add_class("pnb-alive")
+        self.update()
+
+    def update(self, said: str | None = None) -> None:
+        """Read the sessions anew and show them, and then `said`. Waits until that is done, but on the loop's
+        thread, which does it."""
+        if loop.on_loop_thread():
+            asyncio.run_coroutine_threadsafe(self._update(said), loop.get())
+        else:
+            loop.run_sync(lambda: self._update(said))
+
+    def close(self) -> None:
+        """Take it away, and follow no more."""
+        # The base class closes itself when it is deleted, also one that was never whole.
+        if not getattr(self, "_is_closed", True):
+            self._is_closed = True
+            loop.get().call_soon_threadsafe(self._unfollow)
+        super().close()
+
+    def _ipython_display_(self) -> None:
+        """The widget, and behind it the table that stays."""
+        self._copy.publish(self, self._extension.magics.live, self._html, self._text)
+
+    async def _update(self, said: str | None = None) -> None:
+        """One after the other, so that what was read last is shown last. What goes wrong is said."""
+        async with self._reading:
+            try:
+                found = await asyncio.to_thread(rows, self._conversations, archived=self.archived.value)
+                self._context.copy().run(self._show, found)
+            except PraisonError as error:
+                said = said or str(error)
+            except Exception as error:
+                log.debug("the sessions cannot be shown", exc_info=True)
+                said = said or plain.of_error(error)
+            if said is not None:
+                self._say(said)
+
+    def _say(self, words: str) -> None:
+        if not self._is_closed:
+            self.said.value = _html(words)
+
+    def _show(self, found: list[Row]) -> None:
+        if self._is_closed:
+            return
+        words = self.filter.value.casefold().split()
+        texts = [(plain.clean(" ".join(row.cells())).casefold(), row) for row in found]
+        kept = [row for text, row in texts if all(word in text for word in words)]
+        kept.sort(key=SORTS[self.sort.value])
+        shown, more = kept[:SHOWN_ROWS], len(kept) - SHOWN_ROWS
+        html, text = table_html(shown), table_text(shown)
+        if not kept:
+            html = text = "No sessions match." if found else "No sessions yet: ask something with %%agent."
+        if more > 0:
+            said = f"{more:,} more: narrow the filter."
+            html, text = f"{html}<p>{said}</p>", f"{text}\n{said}"
+        if self._html != html:
+            self.table.value = self._html = html
+            self._text = text
+            self._copy.update(html, text)
+        options = [(plain.clean(f"{row.name} · {row.id or 'new'}"), (row.name, row.id)) for row in shown]
+        if list(self.chosen.options) != options:
+            before = self.chosen.value
+            self.chosen.options = options
+            # None is shown as chosen unless the user chose it.
+            self.chosen.value = before if before in [value for _, value in options] else None
+        for button in (self.go, self.archive, self.delete):
+            button.disabled = not options
+        self._follow()
+
+    def _follow(self) -> None:
+        """Hear of the changes of this kernel's sessions."""
+        backends = {id(each.backend): each.backend for each in self._conversations}
+        for key in set(self._followed) - set(backends):
+            self._followed.pop(key)()
+        for key, backend in backends.items():
+            if key not in self._followed:
+                self._followed[key] = backend.listen(self._changed)
+
+    def _unfollow(self) -> None:
+        self._pace.cancel()
+        for end in self._followed.values():
+            end()
+        self._followed.clear()
+
+    def _changed(self) -> None:
+        loop.get().call_soon_threadsafe(self._context.run, self._hear)
+
+    def _hear(self) -> None:
+        if self._is_closed:
+            return
+        told = [f"{each.name} {state(each)}" for each in self._conversations]
+        urgent, self._told = told != self._told, told
+        self._pace.ask(urgent=urgent)
+
+    def _look(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._update())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _try(self, action: Callable[[], str]) -> None:
+        self.question.children = ()
+        loop.get().call_soon_threadsafe(self._say, "")
+        try:
+            words = action()
+        except PraisonError as error:
+            words = str(error)
+        self.update(words)
+
+    def _chosen(self) -> tuple[str, str]:
+        if self.chosen.value is None:
+            raise ConfigError("Choose a session first.")
+        name, session_id = self.chosen.value
+        return name, session_id
+
+    def _stored(self) -> tuple[str, str]:
+        """Name and id of the chosen session. A name alone says nothing about which one is meant."""
+        name, session_id = self._chosen()
+        if not session_id:
+            raise ConfigError(f"Nothing is stored of session {name!r} yet.")
+        return name, session_id
+
+    def _open(self) -> str:
+        """Show the session's chat below; one of an earlier kernel goes on here."""
+        from ..chat.widget import SessionWidget
+
+        name, session_id = self._chosen()
+        conversation = self._conversations.of(session_id) if session_id else self._conversations.find(name)
+        words = ""
+        if conversation is None:
+            conversation = session_commands.resume(self._conversations, session_id)
+            words = f"Session {name!r} goes on here with %%agent -s {conversation.name}."
+        self._conversations.attach(conversation)
+        for old in self.place.children:
+            old.close()
+        self.place.children = (SessionWidget(conversation, self._extension),)
+        return words
+
+    def _archive(self) -> str:
+        _, session_id = self._stored()
+        done = session_commands.archive(self._conversations, session_id)
+        return f"Session {done.name!r} ({done.id}) is archived; it takes no more prompts."
+
+    def _ask(self) -> str:
+        name, session_id = self._stored()
+        words = f"Delete session {name!r} ({session_id}), on its server too, with all that was said in it?"
+        yes = ipywidgets.Button(description="Delete", button_style="danger")
+        no = ipywidgets.Button(description="Keep")
+        yes.on_click(lambda _: self._try(lambda: self._delete(session_id)))
+        no.on_click(lambda _: self._try(lambda: ""))
+        self.question.children = (
+            ipywidgets.HTML(_html(words)),
+            ipywidgets.HBox((yes, no)),
+        )
+        return ""
+
+    def _delete(self, session_id: str) -> str:
+        done = session_commands.delete(self._conversations, session_id)
+        return f"Session {done.name!r} ({done.id}) is deleted."
+
+
+def _html(words: str) -> str:
+    return escape(plain.clean(words), quote=False)
+
+
+def sessions() -> SessionBrowser:
+    """All sessions of this kernel and of earlier ones: filter, sort, open, archive, delete. Loads the
+    extension where it is not. Raises ConfigError outside a notebook.
+
+    praison_nb.sessions()
+    """
+    from IPython import get_ipython
+
+    from ... import _loaded, load
+
+    shell = get_ipython()
+    if not hasattr(shell, "kernel"):
+        raise ConfigError("sessions() needs a notebook. In IPython `%agent sessions` lists them.")
+    load(shell)
+    return SessionBrowser(_loaded[id(shell)])

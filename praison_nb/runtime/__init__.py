@@ -1,0 +1,1 @@
+"""What runs a turn: the background loop, the run, the user's functions, approvals."""

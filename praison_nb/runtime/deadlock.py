@@ -1,0 +1,64 @@
+"""Waiting for a turn where that would never end: on the loop that the turn runs on, or in a function that the
+turn before it waits for (turns of one session run one after the other)."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigError, PraisonError
+from . import loop
+
+if TYPE_CHECKING:
+    from .run import Run
+
+_callers: ContextVar[tuple[Run, ...]] = ContextVar("callers", default=())
+
+
+def callers() -> tuple[Run, ...]:
+    """The turns that the function which runs here is called by, the innermost last; none in a cell."""
+    return _callers.get()
+
+
+def enter(runs: tuple[Run, ...]) -> None:
+    """What runs in this context from now on is called by these turns."""
+    _callers.set(runs)
+
+
+def called_by(runs: tuple[Run, ...], function: Callable[[], Any], is_async: bool) -> Callable[[], Any]:
+    """`function` that knows who calls it, on whichever thread."""
+
+    @functools.wraps(function)
+    def plain() -> Any:
+        token = _callers.set(runs)
+        try:
+            return function()
+        finally:
+            _callers.reset(token)
+
+    async def awaited() -> Any:
+        enter(runs)
+        return await function()
+
+    return awaited if is_async else plain
+
+
+def refuse_circle(run: Run, *, blocks: bool) -> None:
+    """Raise ConfigError where whoever waits here, with a thread that `blocks` or in a coroutine, must go on
+    before `run` can end; a turn that was begun for this is stopped."""
+    if run.turn.ended is not None:
+        return
+    try:
+        if blocks:
+            loop.refuse_to_wait()
+        if any(caller.lock is run.lock and caller.turn.ended is None for caller in callers()):
+            raise ConfigError(
+                f"A function that a turn of session {run.turn.session!r} calls cannot wait for its next one. "
+                "Ask in a session of its own, or another agent."
+            )
+    except PraisonError:
+        if run not in callers():
+            run.stop()
+        raise

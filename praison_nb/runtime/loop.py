@@ -1,0 +1,184 @@
+"""The one background event loop. All network I/O and all state of turns live on its thread; the user's
+coroutines have a loop of their own (`user_loop`). Beside it is a pool for functions of the user's, which may
+take long (the loop's own pool, which the ledger and the store need, is not kept busy by them), and one for
+views: to make HTML of a long text takes a while, and the loop must not wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any, TypeVar
+
+from ..errors import ConfigError, TurnStopped
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+_lock = threading.Lock()
+_loop: asyncio.AbstractEventLoop | None = None
+_thread: threading.Thread | None = None
+_pool: ThreadPoolExecutor | None = None
+_views: ThreadPoolExecutor | None = None
+_here = threading.local()
+_is_ending = False
+_closers: list[Callable[[], Coroutine[Any, Any, None]]] = []
+_forgetters: list[Callable[[], object]] = []
+
+FUNCTIONS = 32
+"""So many functions of the user's at once; more wait."""
+VIEWS = 2
+"""So many views are drawn at once; more wait."""
+SLICE_SECONDS = 0.2
+"""A waiting thread looks up this often, so that an interrupt reaches it on every system."""
+ENDING = "The process is ending: no turn can begin any more, and none is waited for."
+SHUTDOWN_SECONDS = 2.0
+"""How long the process waits at its end for turns to stop and for providers to be told."""
+
+
+def get() -> asyncio.AbstractEventLoop:
+    """The loop, started on first use."""
+    global _loop, _thread
+    with _lock:
+        if _loop is None:
+            _loop, _thread = start("praison_nb")
+            atexit.register(_shutdown)
+        return _loop
+
+
+def start(name: str) -> tuple[asyncio.AbstractEventLoop, threading.Thread]:
+    """A new loop that runs on a thread of its own."""
+    new = asyncio.new_event_loop()
+    thread = threading.Thread(target=_work, args=(new,), name=name, daemon=True)
+    thread.start()
+    return new, thread
+
+
+def _work(own: asyncio.AbstractEventLoop) -> None:
+    """Run the loop until it is told to stop: asyncio leaves it when a task raises SystemExit or its like, and
+    then all other turns would stand still."""
+    while True:
+        try:
+            own.run_forever()
+            return
+        except BaseException:
+            log.exception("a task raised what should end the process; the other turns go on")
+
+
+def run_sync(function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """What `await function()` returns, run on the loop while this thread waits. An interrupt cancels it and
+    is raised again. Raises ConfigError on the loop's own thread, and TurnStopped where the process ends."""
+    refuse_to_wait()
+    future = asyncio.run_coroutine_threadsafe(function(), get())
+    try:
+        # In slices, so that an interrupt arrives on every system.
+        while not wait({future}, SLICE_SECONDS).done:
+            if has_ended():
+                raise TurnStopped(ENDING)
+        return future.result()
+    except BaseException:
+        future.cancel()
+        raise
+
+
+def refuse_to_wait() -> None:
+    """Raise ConfigError where this thread would wait for itself, and TurnStopped where the process ends."""
+    if on_loop_thread():
+        raise ConfigError(
+            "This waits, and cannot be called on the background loop, where all turns run. Call it from a "
+            "cell, a script, a tool, or with asyncio.to_thread; or await the turn."
+        )
+    refuse_at_end()
+
+
+def refuse_at_end() -> None:
+    """Raise TurnStopped where the process ends."""
+    if _is_ending:
+        raise TurnStopped(ENDING)
+
+
+def on_loop_thread() -> bool:
+    """Whether the caller runs on the loop's thread."""
+    return threading.current_thread() is _thread
+
+
+def pool() -> ThreadPoolExecutor:
+    """The threads for functions of the user's, started on first use."""
+    global _pool
+    with _lock:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(FUNCTIONS, "praison_nb-function", initializer=_enter_pool)
+        return _pool
+
+
+def view_pool() -> ThreadPoolExecutor:
+    """The threads that draw views, started on first use."""
+    global _views
+    with _lock:
+        if _views is None:
+            _views = ThreadPoolExecutor(VIEWS, "praison_nb-view")
+        return _views
+
+
+def _enter_pool() -> None:
+    _here.is_pool = True
+
+
+def in_pool() -> bool:
+    """Whether the caller runs on a thread of the pool."""
+    return getattr(_here, "is_pool", False)
+
+
+def is_ending() -> bool:
+    """Whether the process ends, and with it all turns."""
+    return _is_ending
+
+
+def has_ended() -> bool:
+    """Whether the loop does nothing any more, since the process ends."""
+    return _is_ending and (_loop is None or not _loop.is_running())
+
+
+def at_exit(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """`await close()` on the loop when the process ends."""
+    _closers.append(close)
+
+
+def after_fork(forget: Callable[[], object]) -> None:
+    """Call `forget()` in a child process, for what belongs to the parent's loop."""
+    _forgetters.append(forget)
+
+
+def _shutdown() -> None:
+    global _is_ending
+    _is_ending = True
+    if _loop is None or _thread is None or not _thread.is_alive():
+        return
+    asyncio.run_coroutine_threadsafe(_close(), _loop)
+    _thread.join(SHUTDOWN_SECONDS + 1)
+
+
+async def _close() -> None:
+    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=SHUTDOWN_SECONDS)
+    await asyncio.gather(*(close() for close in _closers), return_exceptions=True)
+    asyncio.get_running_loop().stop()
+
+
+def _forget_after_fork() -> None:
+    # Threads do not survive a fork: the child gets a loop of its own when it needs one.
+    global _loop, _thread, _pool, _views, _lock
+    _loop, _thread, _pool, _views, _lock = None, None, None, None, threading.Lock()
+    for forget in _forgetters:
+        forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_after_fork)

@@ -1,0 +1,114 @@
+"""`run_python`: code of the model in the user's namespace."""
+
+from __future__ import annotations
+
+import ast
+import itertools
+import linecache
+import sys
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ...values import LIMIT, redacted, text_of
+from ..tool import ToolError
+from . import working_dir
+from .capture import captured
+from .excerpt import Excerpt
+from .seconds import Seconds
+from .supervise import Halted, shell, supervise
+
+if TYPE_CHECKING:
+    from . import Call
+
+FRAMES = 10
+
+_numbers = itertools.count(1)
+
+
+def tool(call: Call) -> Callable[..., Any]:
+    """run_python as a function for Tool.of."""
+
+    async def run_python(code: str, timeout: Seconds = 60) -> str:
+        """Run Python code in the user's notebook, with all its variables; what it defines stays, another
+        working directory does not. Returns what it prints and the value of its last expression. It cannot
+        ask for input.
+
+        Args:
+            code: The code, one or several lines.
+            timeout: Seconds after which it is stopped.
+        """
+        running = _Code(code)
+        try:
+            result: str = await supervise(call, running.run, timeout)
+        except Halted as halted:
+            raise ToolError(running.with_output(str(halted)), str(halted)) from None
+        return result
+
+    return run_python
+
+
+class _Code:
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._name = f"<run_python {next(_numbers)}>"
+        self._output = Excerpt(LIMIT)
+
+    def with_output(self, text: str) -> str:
+        """What it printed, and `text` after it."""
+        output = str(self._output)
+        return f"{output.rstrip()}\n{text}" if output.strip() and text else output or text
+
+    def run(self) -> str:
+        """Run it here and now; the text for the model. Raises ToolError with the traceback in it."""
+        try:
+            with working_dir.kept(), captured(self._output, shell()):
+                value = self._execute()
+        except (KeyboardInterrupt, ToolError):
+            raise
+        except BaseException as error:
+            line = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+            raise ToolError(self.with_output(self._traceback(error)), line) from None
+        return self.with_output(value) or "(no output)"
+
+    def _execute(self) -> str:
+        ipython = shell()
+        namespace = ipython.user_ns if ipython is not None else vars(sys.modules["__main__"])
+        lines = self._source.splitlines(keepends=True)
+        linecache.cache[self._name] = (len(self._source), None, lines, self._name)
+        tree = ast.parse(self._source, self._name)
+        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        text = ""
+        try:
+            exec(_compiled(tree, self._name, "exec"), namespace)
+            if isinstance(last, ast.Expr):
+                value = eval(_compiled(ast.Expression(last.value), self._name, "eval"), namespace)
+                if value is not None:
+                    _show(ipython, value)
+                    # Hidden before it is cut, which would leave half of a secret.
+                    text = redacted(text_of(value))
+        finally:
+            if inline := sys.modules.get("matplotlib_inline.backend_inline"):
+                inline.flush_figures()
+        return text
+
+    def _traceback(self, error: BaseException) -> str:
+        frames = error.__traceback__
+        while frames is not None and frames.tb_frame.f_code.co_filename != self._name:
+            frames = frames.tb_next
+        lines = traceback.format_exception(type(error), error, frames, limit=-FRAMES)
+        return redacted("".join(lines).rstrip(), LIMIT // 2)
+
+
+def _compiled(tree: Any, name: str, mode: str) -> Any:
+    # What this file imports from __future__ is not for the user's code.
+    return compile(tree, name, mode, dont_inherit=True)
+
+
+def _show(ipython: Any, value: Any) -> None:
+    """Show the value as a cell shows its last one."""
+    if ipython is None:
+        return
+    data, metadata = ipython.display_formatter.format(value)
+    if data:
+        ipython.display_pub.publish(data, metadata)

@@ -1,0 +1,154 @@
+"""The functions and built-in tools that run here, whichever backend's agent calls them: asked about where
+the policy says so, run, and told to model and user."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from typing import Any
+
+from ..events import ApprovalAnswered, ApprovalAsked, Event, Notice
+from ..redaction import collecting, notice, redact
+from ..render import review
+from ..runtime.approvals import NO
+from ..runtime.lend import ToolInterrupted
+from ..runtime.run import Run
+from ..text import of_error, short, whole
+from ..values import redacted, text_of
+from . import builtin
+from .tool import Tool, ToolError, policy_of
+
+STOPPED = "The user stopped the turn."
+Tell = Callable[[Event], None]
+
+
+class Functions:
+    """The tools of one turn. `verdict(call_id, digest)` is the answer to a call that asks: None for yes, else
+    the message of the no."""
+
+    def __init__(
+        self,
+        run: Run,
+        tools: Collection[Callable[..., object] | str],
+        policies: Mapping[str, str],
+        working_dir: str,
+        verdict: Callable[[str, str], Awaitable[str | None]] | None = None,
+        policy_notices: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
+        self._policy_notices = policy_notices
+        self._run, self._policies = run, policies
+        self._verdict = verdict or run.verdict
+        self._hidden: dict[str, None] = {}
+        """What was hidden from the model in this turn, by name."""
+        self._reported = 0
+        self.tools: dict[str, Tool] = builtin.resolve(tools, working_dir, self.run_there)
+        self._asking: set[str] = set()
+
+    def give_up(self, call_id: str) -> list[Event]:
+        """What a call that ends without an answer leaves to be told: a question that was not answered is
+        a no."""
+        asked = call_id in self._asking
+        self._asking.discard(call_id)
+        return [ApprovalAnswered(call_id=call_id, allowed=False)] if asked else []
+
+    def is_asking(self, call_id: str) -> bool:
+        """Whether the call waits for the user's answer."""
+        return call_id in self._asking
+
+    async def call(self, call_id: str, name: str, arguments: str, tell: Tell) -> tuple[str, bool]:
+        """The result for the model, and whether it is an error, of which the user hears one line; so the user
+        does of what was hidden in it. What a tool raises never ends the turn."""
+        with collecting(self._hidden):
+            # As the user is shown them.
+            result, problem = await self._call(call_id, name, whole(arguments), tell)
+            if problem:
+                tell(Notice(text=redact(f"{short(name, 60)} failed: {short(problem, 200)}")))
+        self.report(tell)
+        return result, problem is not None
+
+    def report(self, tell: Tell) -> None:
+        """Tell what was hidden since the last report and in none before."""
+        if names := list(self._hidden)[self._reported :]:
+            self._reported += len(names)
+            tell(Notice(text=notice(names)))
+
+    async def run_there(self, function: Callable[[], Any], is_async: bool) -> Any:
+        """`run.call`: there too it is noted what is hidden."""
+
+        async def later() -> Any:
+            with collecting(self._hidden):
+                return await function()
+
+        def now() -> Any:
+            with collecting(self._hidden):
+                return function()
+
+        return await self._run.call(later if is_async else now, is_async)
+
+    async def text_of_result(self, function: Callable[[], Any], is_async: bool) -> str:
+        """What the user's function returns, as the model is told it. Making text of a value is the user's
+        code too: it runs where the function does."""
+
+        # Hidden before it is cut, which would leave half of a secret.
+        async def later(coroutine: Awaitable[Any] | None = None) -> str:
+            return redacted(text_of(await (coroutine or function())))
+
+        def now() -> Any:
+            value = function()
+            return value if inspect.iscoroutine(value) else redacted(text_of(value))
+
+        result = await self.run_there(later if is_async else now, is_async)
+        if inspect.iscoroutine(result):
+            result = await self.run_there(functools.partial(later, result), True)
+        return str(result)
+
+    async def _call(self, call_id: str, name: str, arguments: str, tell: Tell) -> tuple[str, str | None]:
+        """The result for the model; for the user the line that says what went wrong, "" where the user knows,
+        None where nothing did."""
+        tool = self.tools.get(name)
+        if tool is None:
+            known = ", ".join(self.tools) or "none"
+            return f"There is no tool {name!r}. There are: {known}.", "there is no such tool"
+        try:
+            function = tool.bind(arguments)
+            if refusal := await self._refusal(call_id, tool, arguments, tell):
+                return refusal, ""
+            if tool.on_loop:
+                # Ours say themselves what of a long result is left out.
+                return redact(await function()), None
+            return await self.text_of_result(function, tool.is_async), None
+        except ToolInterrupted as error:
+            return str(error), ""
+        except ToolError as error:
+            text, line = (redacted(part) for part in (str(error), error.line))
+            return text, line
+        except Exception as error:
+            text = redacted(of_error(error))
+            return text, text
+
+    async def _refusal(self, call_id: str, tool: Tool, arguments: str, tell: Tell) -> str:
+        """Why the call may not run, "" where it may. Where the policy says so, the user is asked."""
+        never = f"The user does not allow {tool.name}."
+        # What an earlier call of the turn has changed.
+        for line in self._policy_notices():
+            tell(Notice(text=line))
+        match policy_of(tool, self._policies):
+            case "allow":
+                return ""
+            case "ask":
+                digest = review.digest(tool.name, arguments)
+                # A long text takes a while to look at, and is remembered then.
+                await asyncio.to_thread(review.can_be_shown, tool.name, arguments)
+                tell(ApprovalAsked(call_id=call_id, digest=digest))
+                self._asking.add(call_id)
+                message = await self._verdict(call_id, digest)
+                self._asking.discard(call_id)
+                if message is None and policy_of(tool, self._policies) == "deny":
+                    # Said while the question stood.
+                    message = never
+                tell(ApprovalAnswered(call_id=call_id, allowed=message is None))
+                return "" if message is None else message or NO
+            case _:
+                return never

@@ -1,0 +1,294 @@
+"""A Python function as a tool: its JSON schema from signature and docstring, and a call of it.
+
+>>> def add(a: int, b: int = 1) -> int:
+...     '''Add two numbers.
+...
+...     Args:
+...         a: The first number.
+...     '''
+...     return a + b
+>>> tool = Tool.of(add)
+>>> tool.name, tool.description, tool.schema["properties"]["a"]
+('add', 'Add two numbers.', {'type': 'integer', 'description': 'The first number.'})
+>>> tool.bind('{"a": 2}')()
+3
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+from ..errors import ConfigError
+from ..text import of_error, short
+
+Policy = Literal["allow", "ask", "deny"]
+"""Whether a tool runs at once, after the user's yes, or never."""
+
+policies: dict[str, Policy] = {}
+"""What the user said in this process, by the tool's name. It wins over an agent's own settings."""
+_by_command: dict[str, Policy] = {}
+"""`policies` as the command set them, or as the user was told that they are. Code can write the other."""
+
+
+def set_policy(tool: str, policy: Policy, *, by_code: bool = False) -> None:
+    """Set the user's policy for a tool, as the command does; `by_code` where no user gives the command."""
+    policies[tool] = policy
+    if not by_code:
+        _by_command[tool] = policy
+
+
+def clear_policies() -> None:
+    """Forget what the user said."""
+    policies.clear()
+    _by_command.clear()
+
+
+def policy_notices(
+    configured: Mapping[str, str], before: Mapping[str, str], own: Mapping[str, str]
+) -> tuple[str, ...]:
+    """A line for each policy that is another than before and that the command did not set. `configured` and
+    `before` are an agent's settings now and at its last turn, `own` the tools' own. Each is told once."""
+    lines = []
+    for tool in sorted({*policies, *_by_command, *configured, *before}):
+        usual = own.get(tool, "allow")
+        was = _by_command.get(tool) or before.get(tool) or usual
+        now = policies.get(tool) or configured.get(tool) or usual
+        if now != was:
+            name = short(tool, 60)
+            lines.append(
+                f"policy of {name} was changed to {now!s:.20} by code in this kernel; "
+                f"`%agent policy {name} {was}` restores it"
+            )
+    _by_command.clear()
+    _by_command.update(policies)
+    return tuple(lines)
+
+
+def policy_of(tool: Tool, configured: Mapping[str, str]) -> str:
+    """The tool's policy: what the user said, what the agent is set to, or the tool's own."""
+    return policies.get(tool.name) or configured.get(tool.name) or tool.policy
+
+
+def check_policy(tool: str, policy: object) -> Policy:
+    """`policy` if it is one. Raises ConfigError."""
+    for known in get_args(Policy):
+        if policy == known:
+            return known  # type: ignore[no-any-return]
+    raise ConfigError(f"The policy of {tool} must be allow, ask or deny, not {policy!r:.60}.")
+
+
+class CheckedPolicies(dict[str, Policy]):
+    """Policies that named tools which there were. They stay as they are when the agent gets other tools.
+    `given` is what they were when they were checked."""
+
+    def __init__(self, policies: Mapping[str, Policy] = MappingProxyType({})) -> None:
+        super().__init__(policies)
+        self.given = MappingProxyType(dict(policies))
+
+    def __reduce__(self) -> Any:
+        return CheckedPolicies, (dict(self),)
+
+
+def check_policies(policies: Mapping[str, str], tools: Iterable[str], also: str = "") -> CheckedPolicies:
+    """`policies` if they are policies by the names of `tools`. Raises ConfigError, which says `also` where a
+    tool is not among them."""
+    if isinstance(policies, CheckedPolicies):
+        return policies
+    if not isinstance(policies, Mapping):
+        raise ConfigError(f"policies must be a dict such as {{'run_python': 'ask'}}, not {policies!r:.60}.")
+    known = dict.fromkeys(tools)
+    for tool in policies:
+        if tool not in known:
+            raise ConfigError(
+                f"policies: no tool {tool!r:.60} runs here. There are {', '.join(known)}.{also}"
+            )
+    return CheckedPolicies({tool: check_policy(tool, policy) for tool, policy in policies.items()})
+
+
+class ToolError(Exception):
+    """A tool failed: the message goes to the model, its one `line` to the user."""
+
+    def __init__(self, message: str, line: str = "") -> None:
+        super().__init__(message)
+        self.line = line or message
+
+
+class ToolArgumentError(ToolError):
+    """The model's arguments do not fit the function; the message goes back to the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that a model may call. `schema` is the JSON schema of its arguments. `on_loop` is for our
+    own async functions, which run on the background loop and not where the user's run."""
+
+    name: str
+    description: str
+    schema: dict[str, Any]
+    function: Callable[..., Any]
+    policy: Policy = "allow"
+    on_loop: bool = False
+
+    @classmethod
+    def of(cls, function: Callable[..., Any], *, policy: Policy = "allow", on_loop: bool = False) -> Tool:
+        """The tool that `function` is. Raises ConfigError where a model could not call it."""
+        if not callable(function):
+            raise ConfigError(f"A tool must be a Python function, not {type(function).__name__}.")
+        from docstring_parser import parse
+
+        name = _name(function)
+        schema = _schema(name, function)
+        doc = parse(inspect.getdoc(function) or "")
+        texts = {parameter.arg_name: parameter.description for parameter in doc.params}
+        for parameter, part in schema.get("properties", {}).items():
+            part.pop("title", None)
+            if texts.get(parameter):
+                part.setdefault("description", texts[parameter])
+        return cls(name, (doc.description or "").strip(), schema, function, policy, on_loop)
+
+    @property
+    def is_async(self) -> bool:
+        """Whether the function is an `async def`."""
+        return inspect.iscoroutinefunction(self.function)
+
+    def bind(self, arguments: str) -> Callable[[], Any]:
+        """A call of the function with the arguments (JSON text), checked when it is made.
+        Raises ToolArgumentError at once where they are no JSON object."""
+        try:
+            values = json.loads(arguments or "{}")
+        except (ValueError, RecursionError) as error:
+            raise ToolArgumentError(f"The arguments are not JSON: {error}") from error
+        if not isinstance(values, dict):
+            raise ToolArgumentError("The arguments must be a JSON object.")
+        call = _call_async if self.is_async else _call
+        return functools.partial(call, self.function, values)
+
+
+def _name(function: Callable[..., Any]) -> str:
+    name = str(getattr(function, "__name__", "<none>"))
+    if name.startswith("<"):
+        kind = "lambda" if name == "<lambda>" else type(function).__name__
+        raise ConfigError(f"A tool needs a name, which a {kind} has not: define a function with def.")
+    if not re.fullmatch("[A-Za-z0-9_-]{1,64}", name):
+        raise ConfigError(
+            f"Tool {short(name, 80)}: models' servers take names of 1 to 64 characters, which are a-z, A-Z, "
+            "0-9, _ or -: rename it."
+        )
+    return name
+
+
+def _schema(name: str, function: Callable[..., Any]) -> dict[str, Any]:
+    """The JSON schema of the function's arguments. Raises ConfigError where a model cannot give them."""
+    parameters = _parameters(function)
+    for parameter in parameters:
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            raise ConfigError(
+                f"Tool {name}: a model gives arguments by name, and *{parameter.name} has none for them: "
+                "take a list."
+            )
+        if parameter.kind is parameter.POSITIONAL_ONLY:
+            raise ConfigError(
+                f"Tool {name}: a model gives arguments by name, and {parameter.name} is positional-only."
+            )
+    try:
+        schema = _json_schema(function)
+    except Exception as error:
+        which = next((each.name for each in parameters if not _can_be_given(function, each)), "")
+        raise ConfigError(
+            f"Tool {name}: a model cannot give {f'the parameter {which}' if which else 'its parameters'}. "
+            f"Use types that JSON has (str, int, float, bool, list, dict). {_reason(error)}"
+        ) from error
+    if schema.get("type") != "object":
+        raise ConfigError(f"Tool {name}: a model gives arguments by name, and {name} has no names for them.")
+    return schema
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (ValueError, TypeError):
+        # Some that are written in C have no signature.
+        return []
+
+
+def _can_be_given(function: Callable[..., Any], parameter: inspect.Parameter) -> bool:
+    def alone() -> None: ...
+
+    alone.__module__ = function.__module__
+    alone.__annotations__ = {parameter.name: parameter.annotation}
+    alone.__signature__ = inspect.Signature([parameter])  # type: ignore[attr-defined]
+    try:
+        _json_schema(alone)
+    except Exception:
+        return False
+    return True
+
+
+def _json_schema(function: Any) -> dict[str, Any]:
+    from pydantic import TypeAdapter
+    from pydantic.json_schema import GenerateJsonSchema
+
+    class Schema(GenerateJsonSchema):
+        def default_schema(self, schema: Any) -> dict[str, Any]:
+            """A default that JSON has not is left out: the function uses it all the same."""
+            try:
+                json.dumps(self.encode_default(schema.get("default")), allow_nan=False)
+            except Exception:
+                return self.generate_inner(schema["schema"])
+            return super().default_schema(schema)
+
+    return TypeAdapter[Any](function).json_schema(schema_generator=Schema)
+
+
+def _reason(error: Exception) -> str:
+    from pydantic_core import SchemaError
+
+    # Pydantic's own end with an address, and those of its core begin with the places that lead to the reason.
+    lines = of_error(error).splitlines()
+    return short(lines[-1 if isinstance(error, SchemaError) else 0], 200)
+
+
+def tools_of(functions: Iterable[Callable[..., Any] | Tool]) -> dict[str, Tool]:
+    """The tools by name. Raises ConfigError where two have one name."""
+    tools: dict[str, Tool] = {}
+    for function in functions:
+        tool = function if isinstance(function, Tool) else Tool.of(function)
+        if tool.name in tools:
+            raise ConfigError(f"Two tools are named {tool.name}: rename one.")
+        tools[tool.name] = tool
+    return tools
+
+
+def _call(function: Callable[..., Any], values: dict[str, Any]) -> Any:
+    from pydantic import ValidationError, validate_call
+
+    try:
+        return validate_call(function)(**values)
+    except ValidationError as error:
+        raise _explained(error, function) from error
+
+
+async def _call_async(function: Callable[..., Any], values: dict[str, Any]) -> Any:
+    from pydantic import ValidationError, validate_call
+
+    try:
+        return await validate_call(function)(**values)
+    except ValidationError as error:
+        raise _explained(error, function) from error
+
+
+def _explained(error: Any, function: Callable[..., Any]) -> Exception:
+    if error.title not in (getattr(function, "__name__", ""), getattr(function, "__qualname__", "")):
+        # The function itself validates something with pydantic: its own error.
+        return RuntimeError(str(error))
+    problems = "; ".join(
+        f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}" for problem in error.errors()
+    )
+    return ToolArgumentError(f"The arguments do not fit: {problems}")
