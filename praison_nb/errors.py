@@ -32,8 +32,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import text
 from .redaction import redact
+from .text import shorten, strip_control_chars
 
 if TYPE_CHECKING:
     from .turn import Turn
@@ -50,8 +50,8 @@ class PraisonError(Exception):
 
     def __init__(self, message: str) -> None:
         # What a server says of itself may drive a terminal as well as what a model says.
-        line = redact(text.clean(" ".join(message[: 2 * _LONGEST].split())))
-        super().__init__(text.short(line, _LONGEST) if len(line) > _LONGEST else line)
+        line = redact(strip_control_chars(" ".join(message[: 2 * _LONGEST].split())))
+        super().__init__(shorten(line, _LONGEST) if len(line) > _LONGEST else line)
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows: the one line. Our frames would tell a user nothing."""

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-SHOWN_CHARACTERS = 200_000
+DISPLAY_CHARACTERS = 200_000
 """So much of one text is shown; far more would make the page and the saved file unusable."""
 
 
-def whole(value: T) -> T:
+def replace_surrogates(value: T) -> T:
     """`value`, text or what JSON holds, without halves of characters (lone surrogates, from a name on the
     disk or an emoji that was cut in two), which UTF-8 does not have: two that belong together are joined,
     others replaced.
@@ -25,19 +25,19 @@ def whole(value: T) -> T:
     if isinstance(value, str):
         made = _joined(value)
     elif isinstance(value, dict):
-        made = {whole(key): whole(inner) for key, inner in value.items()}
+        made = {replace_surrogates(key): replace_surrogates(inner) for key, inner in value.items()}
     elif isinstance(value, list):
-        made = [whole(inner) for inner in value]
+        made = [replace_surrogates(inner) for inner in value]
     return made  # type: ignore[return-value]
 
 
-def whole_fields(value: T) -> T:
+def replace_surrogates_in_fields(value: T) -> T:
     """`value`, a dataclass, with texts that can be shown and stored anywhere."""
     changed: dict[str, Any] = {}
     kind: Any = type(value)
     for name in _texts(kind):
         text = getattr(value, name)
-        if not text.isascii() and (made := whole(text)) is not text:
+        if not text.isascii() and (made := replace_surrogates(text)) is not text:
             changed[name] = made
     return replace(value, **changed) if changed else value  # type: ignore[type-var]
 
@@ -48,7 +48,7 @@ def _texts(kind: Any) -> tuple[str, ...]:
     return tuple(f.name for f in fields(kind) if f.type in (str, "str"))
 
 
-def split_half(text: str) -> tuple[str, str]:
+def split_surrogate(text: str) -> tuple[str, str]:
     """`text` in two: what can be shown, and half a character at its end whose other half may follow."""
     return (text[:-1], text[-1]) if text and "\ud800" <= text[-1] <= "\udbff" else (text, "")
 
@@ -63,13 +63,13 @@ def _joined(text: str) -> str:
     return text
 
 
-def short(text: str, width: int) -> str:
+def shorten(text: str, width: int) -> str:
     """One line of at most `width` characters."""
     line = " ".join(text.split())
     return line if len(line) <= width else line[: width - 1] + "…"
 
 
-def of_error(error: BaseException) -> str:
+def describe_exception(error: BaseException) -> str:
     """An exception's type and message, whatever its own `__str__` does.
 
     >>> of_error(KeyError("a"))
@@ -88,17 +88,19 @@ def of_error(error: BaseException) -> str:
 _DANGEROUS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
-def clean(text: str) -> str:
+def strip_control_chars(text: str) -> str:
     """`text` as every page takes it, without what could drive a terminal or turn its reading direction."""
-    return _DANGEROUS.sub("", whole(text))
+    return _DANGEROUS.sub("", replace_surrogates(text))
 
 
-def shown(text: str, where: str = "the Turn's text") -> str:
+def truncate_for_display(text: str, where: str = "the Turn's text") -> str:
     """`text`, or its first SHOWN_CHARACTERS and a line that says where the rest is.
 
     >>> shown("short")
     'short'
     """
-    if len(text) <= SHOWN_CHARACTERS:
+    if len(text) <= DISPLAY_CHARACTERS:
         return text
-    return f"{text[:SHOWN_CHARACTERS]}\n\n… {len(text) - SHOWN_CHARACTERS:,} more characters are in {where}."
+    return (
+        f"{text[:DISPLAY_CHARACTERS]}\n\n… {len(text) - DISPLAY_CHARACTERS:,} more characters are in {where}."
+    )

@@ -203,14 +203,14 @@ class Turn:
         yield
 
     def __repr__(self) -> str:
-        from .render import panel
+        from .render.text import turn_text
 
-        return panel.text(self)
+        return turn_text(self)
 
     def _repr_html_(self) -> str:
-        from .render import panel
+        from .render.html import turn_html
 
-        return panel.html(self)
+        return turn_html(self)
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))

@@ -18,7 +18,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from .errors import PraisonError
-from .text import clean
+from .text import strip_control_chars
 from .turn import Message, ToolCall, Turn
 
 VERSION = "1.0"
@@ -123,7 +123,7 @@ def _error(data: Any) -> PraisonError:
         kind = type(name, (PraisonError,), {}) if name.isidentifier() else PraisonError
     error = kind(message)
     # A second cleaning might change a word.
-    error.args = (clean(message),)
+    error.args = (strip_control_chars(message),)
     return error
 
 

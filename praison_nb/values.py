@@ -8,23 +8,23 @@ from typing import Any
 
 from .redaction import redact
 
-LIMIT = 20_000
+VALUE_CHARACTERS = 20_000
 """Characters of one value at most; a model's context is not the place for a whole data set."""
 ROWS = 10
 COLUMNS = 30
 
 
-def describe(value: Any, limit: int = LIMIT) -> str:
+def describe(value: Any, limit: int = VALUE_CHARACTERS) -> str:
     """`value` as text of at most about `limit` characters. A DataFrame or Series is its shape, its dtypes
     and its first rows; dicts and lists are JSON where they can be.
 
     >>> describe({"a": [1, 2]}), describe("as it is")
     ('{"a": [1, 2]}', 'as it is')
     """
-    return bounded(text_of(value), limit)
+    return truncate_middle(value_text(value), limit)
 
 
-def bounded(text: str, limit: int = LIMIT) -> str:
+def truncate_middle(text: str, limit: int = VALUE_CHARACTERS) -> str:
     """`text`, its middle cut out where it is longer than `limit`, saying how much is missing.
 
     >>> bounded("x" * 100, 20)
@@ -36,18 +36,18 @@ def bounded(text: str, limit: int = LIMIT) -> str:
     return f"{text[:half]}\n[… {len(text) - 2 * half:,} characters left out …]\n{text[-half:]}"
 
 
-def redacted(text: str, limit: int = LIMIT) -> str:
+def redact_and_truncate(text: str, limit: int = VALUE_CHARACTERS) -> str:
     """`bounded` of `text` without its secrets, of which no half is left where it is cut. What lies far from
     the cuts is not looked at."""
     far = 4 * limit
     if len(text) <= 2 * far:
-        return bounded(redact(text), limit)
+        return truncate_middle(redact(text), limit)
     half = limit // 2
     head, tail = redact(text[:far])[:half], redact(text[-far:])[-half:]
     return f"{head}\n[… {len(text) - 2 * half:,} characters left out …]\n{tail}"
 
 
-def text_of(value: Any) -> str:
+def value_text(value: Any) -> str:
     """All that `describe` would tell of `value` if there were no limit."""
     if isinstance(value, str):
         return value

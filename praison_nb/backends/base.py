@@ -23,18 +23,18 @@ from typing import Any
 
 from ..errors import ConfigError, TurnStopped
 from ..events import Event, SessionUsage
-from ..metering.session_cost import Before
+from ..metering.session_cost import SessionBaseline
 from ..runtime.approvals import Asker, ask_by_input
 from ..runtime.observable import Observers
 from ..runtime.run import Run, Subscriber
 from ..session import SessionInfo, Status, Usage
-from ..text import whole
+from ..text import replace_surrogates
 from ..tools.builtin import POLICIES
 from ..tools.tool import policy_notices
 from ..turn import Turn
 
 
-class Followed:
+class Observable:
     """What tells its listeners that it has changed; they ask what it is now."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Followed:
         self._observers.notify()
 
 
-class Session(Followed):
+class Session(Observable):
     """One conversation of a backend: its id, what was said, and what its turns used. `observe` is the
     subscriber that keeps it current."""
 
@@ -104,7 +104,7 @@ class Session(Followed):
         self.told = turn.session_usage or self.told
         self.changed()
 
-    def before(self, turn_id: str) -> Before | None:
+    def before(self, turn_id: str) -> SessionBaseline | None:
         """What the session had used before the turn; None for one that was begun elsewhere and of which
         its provider has said nothing yet."""
         told = self.told
@@ -114,7 +114,7 @@ class Session(Followed):
         if self._cost_before is None:
             self._cost_before = told.list_cost or Decimal(0)
         others = (cost for turn, cost in self._costs.items() if turn != turn_id)
-        return Before(told, self._cost_before + sum(others, Decimal(0)))
+        return SessionBaseline(told, self._cost_before + sum(others, Decimal(0)))
 
     @property
     def usage(self) -> Usage:
@@ -129,7 +129,7 @@ class Session(Followed):
         return Status.IDLE if self.id else without
 
 
-class Backend(Followed, ABC):
+class Backend(Observable, ABC):
     """A backend that yields typed events."""
 
     name = "custom"
@@ -181,7 +181,7 @@ class Backend(Followed, ABC):
         `lend` the caller is going to wait for it; `budget` in USD ends it before the request that would
         come after it is spent. Tool calls that ask wait for the Run's `approve` or `deny`, or are asked
         about by `asker`. Turns of one session run one after the other."""
-        prompt = checked(prompt)
+        prompt = validate_prompt(prompt)
         turn = Turn(
             prompt=prompt,
             session=session,
@@ -300,11 +300,11 @@ class Backend(Followed, ABC):
         return SessionInfo(session.id, status, session.title, session.usage.to_dict())
 
 
-def checked(prompt: Any) -> str:
+def validate_prompt(prompt: Any) -> str:
     """The prompt as it can be sent and stored. Raises ConfigError where there is none."""
     if not isinstance(prompt, str) or not prompt.strip():
         raise ConfigError("The prompt is empty: write what the agent should do.")
-    return whole(prompt)
+    return replace_surrogates(prompt)
 
 
 def raise_for(turn: Turn) -> None:

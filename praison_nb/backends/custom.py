@@ -12,7 +12,7 @@ from typing import Any
 
 from ..events import Event, RequestFinished, RequestStarted, SessionAttached, TextDelta, new_id
 from ..runtime import loop, user_loop
-from ..runtime.lend import apart
+from ..runtime.lend import run_in_pool
 from ..runtime.run import Run
 from ..session import SessionInfo, Status, Usage
 from ..turn import estimate_tokens
@@ -56,7 +56,7 @@ class CustomBackend(Backend):
                         yield TextDelta(text=text, message_id="answer")
         except asyncio.CancelledError:
             if hasattr(self.user, "interrupt"):
-                await _awaited(await apart(self.user.interrupt, False))
+                await _awaited(await run_in_pool(self.user.interrupt, False))
             yield RequestFinished(model=self.model, usage=None)
             raise
         after = await self._ask()
@@ -80,13 +80,13 @@ class CustomBackend(Backend):
                     yield _text(piece)
         else:
             iterator: Iterator[Any] = iter(pieces)
-            while (piece := await apart(lambda: next(iterator, _END), False)) is not _END:
+            while (piece := await run_in_pool(lambda: next(iterator, _END), False)) is not _END:
                 yield _text(piece)
 
     async def _ask(self) -> SessionInfo:
         """The user's own `retrieve_session`, or what was last known where it raises."""
         try:
-            self._known = _normal(await _awaited(await apart(self.user.retrieve_session, False)))
+            self._known = _normal(await _awaited(await run_in_pool(self.user.retrieve_session, False)))
         except Exception:
             log.warning("%s.retrieve_session() failed", type(self.user).__name__, exc_info=True)
         return self._known
@@ -145,7 +145,7 @@ async def _called(function: Any, prompt: str) -> Any:
         or inspect.isasyncgenfunction(function)
         or inspect.isgeneratorfunction(function)
     )
-    return function(prompt) if makes_at_once else await apart(lambda: function(prompt), False)
+    return function(prompt) if makes_at_once else await run_in_pool(lambda: function(prompt), False)
 
 
 async def _awaited(value: Any) -> Any:

@@ -25,7 +25,7 @@ from ..errors import (
     UnreachableError,
 )
 from ..redaction import redact
-from ..text import short
+from ..text import shorten
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Where:
     def told(self, text: str) -> str:
         """What the server or the SDK said, in one short line and without secrets."""
         # A key that is cut in two would not be known for one.
-        return short(redact(text.strip()[:_MOST_READ]), 300)
+        return shorten(redact(text.strip()[:_MOST_READ]), 300)
 
 
 _MOST_READ = 4000
@@ -144,7 +144,7 @@ def _redirected(status: int, error: BaseException, where: Where) -> PraisonError
         line = f"{where.server} answers with a redirect ({status}) that leads nowhere. Check its address."
     else:
         line = (
-            f"{origins[0]} redirects ({status}) to {short(origins[1], 100)}: a prompt is not sent to another "
+            f"{origins[0]} redirects ({status}) to {shorten(origins[1], 100)}: a prompt is not sent to another "
             "host than the one that you named. If that is the right one, set base_url to its address."
         )
     return RequestRejectedError(line, status_code=status)

@@ -16,9 +16,9 @@ from ..errors import ConfigError
 from ..events import Scope, Spent
 from ..turn import Turn
 from .ledger import TurnRow, pico, usd
-from .origin import Place
+from .origin import Origin
 from .schema import LABELS, LedgerError
-from .user_prices import amount
+from .user_prices import parse_usd
 from .writer import Writer
 
 SCOPES = tuple(scope for scope in get_args(Scope) if scope != "turn")
@@ -37,13 +37,13 @@ def parse(text: str) -> tuple[Decimal | None, str]:
         raise ConfigError(f"A budget is for a {', '.join(SCOPES)}, not {scope!r}: write 5/day, say.")
     if told == "off":
         return None, scope
-    limit = amount(told, "The budget")
+    limit = parse_usd(told, "The budget")
     if not pico(limit):
         raise ConfigError("A budget must be more than $0. `off` takes it away: `%agent budget off/day`.")
     return limit, scope
 
 
-def put(book: Writer, limit: Decimal | None, scope: str, place: Place) -> None:
+def put(book: Writer, limit: Decimal | None, scope: str, place: Origin) -> None:
     """Set a limit, or take it away with None (with no scope: all that count here). Raises ConfigError and
     LedgerError."""
     if scope == "notebook" and not place.notebook:
@@ -58,7 +58,7 @@ def put(book: Writer, limit: Decimal | None, scope: str, place: Place) -> None:
             book.ledger.change("INSERT OR REPLACE INTO budgets VALUES (?, ?, ?)", values)
 
 
-def limits(book: Writer, place: Place) -> dict[str, Decimal]:
+def limits(book: Writer, place: Origin) -> dict[str, Decimal]:
     """The limits that count here, by scope. Raises LedgerError."""
     told = _read(book, "SELECT per, key, usd FROM budgets")
     return {per: usd(value) or Decimal(0) for per, key, value in told if key == _key(per, place)}
@@ -72,7 +72,7 @@ def of_turn(turn: Turn, limit: Decimal | None) -> list[Spent]:
     return [Spent(per="turn", usd=turn.known_cost, limit=limit, unpriced=unpriced)]
 
 
-def shared(book: Writer, turn: Turn, place: Place) -> list[Spent]:
+def shared(book: Writer, turn: Turn, place: Origin) -> list[Spent]:
     """What the turn's session and each scope with a limit spent so far. It reads the ledger: not on the
     loop's thread. Raises LedgerError."""
     told: list[Spent] = []
@@ -84,7 +84,7 @@ def shared(book: Writer, turn: Turn, place: Place) -> list[Spent]:
     return told
 
 
-def totals(book: Writer, place: Place, scopes: Iterable[str]) -> dict[str, Decimal]:
+def totals(book: Writer, place: Origin, scopes: Iterable[str]) -> dict[str, Decimal]:
     """USD spent so far in each of `scopes`; of sessions the one that spent most. Raises LedgerError."""
     told = {}
     for scope in scopes:
@@ -106,7 +106,7 @@ def today() -> int:
     return (now - now % 86_400) * 1_000_000
 
 
-def _total(book: Writer, scope: str, session_id: str, place: Place) -> tuple[Decimal, int, int]:
+def _total(book: Writer, scope: str, session_id: str, place: Origin) -> tuple[Decimal, int, int]:
     told = {"user": place.user, "notebook": place.notebook, "session_id": session_id}
     same = {name: told[name] for name in _SAME[scope]}
     since = today() if scope == "day" else 0
@@ -169,7 +169,7 @@ def _read(book: Writer, query: str, values: Sequence[object] = ()) -> list[tuple
     return book.exclusively(LOCK_SECONDS, lambda: book.ledger.read(query, values), busy)
 
 
-def _key(scope: str, place: Place) -> str:
+def _key(scope: str, place: Origin) -> str:
     return place.user if scope == "day" else place.notebook
 
 

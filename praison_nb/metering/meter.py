@@ -25,9 +25,9 @@ from ..session import Usage
 from ..turn import Turn
 from . import budget, prices, user_prices, writer
 from .ledger import RequestRow, TurnRow
-from .origin import here
+from .origin import current_origin
 from .schema import LABELS, LedgerError
-from .session_cost import Before, BeforeTurn, settled
+from .session_cost import BeforeTurn, SessionBaseline, settled
 
 LONGEST_LABEL = 300
 """Characters: what a server calls its model is not ours to trust."""
@@ -37,11 +37,11 @@ class Meter:
     """Made where the turn is begun, so that it knows the cell; then called on the loop's thread."""
 
     def __init__(self, limit: Decimal | None = None, before: BeforeTurn = lambda turn: None) -> None:
-        self.place = here()
+        self.place = current_origin()
         self.book = writer.current()
         self.limit = limit
         self._session_before = before
-        self._before: Before | None = None
+        self._before: SessionBaseline | None = None
         self._provider = ""
         self._sources: set[str] = set()
         self._by_provider = False

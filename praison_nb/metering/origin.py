@@ -11,7 +11,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Origin:
     """Each "" where it is not known. `notebook` is a path, `cell` the cell's id in its file."""
 
     user: str = ""
@@ -19,15 +19,15 @@ class Place:
     cell: str = ""
 
 
-def here() -> Place:
+def current_origin() -> Origin:
     """Where the calling thread is. Outside a notebook there are no notebook and no cell."""
     ipython = sys.modules.get("IPython")
     shell: Any = ipython.get_ipython() if ipython else None
     if not hasattr(shell, "kernel"):
-        return Place(user())
+        return Origin(user())
     # Jupyter's server tells its kernels the notebook's path, VS Code puts it among the variables.
     notebook = os.environ.get("JPY_SESSION_NAME") or shell.user_ns.get("__vsc_ipynb_file__") or ""
-    return Place(user(), str(notebook), _cell(shell))
+    return Origin(user(), str(notebook), _cell(shell))
 
 
 def _cell(shell: Any) -> str:

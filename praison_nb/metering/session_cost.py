@@ -17,18 +17,18 @@ CENT = Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True)
-class Before:
+class SessionBaseline:
     """A session before a turn: what its provider said, and what was `booked` for it here, in USD."""
 
     usage: SessionUsage
     booked: Decimal
 
 
-BeforeTurn = Callable[[str], Before | None]
+BeforeTurn = Callable[[str], SessionBaseline | None]
 """By a turn's id; None where nobody knows."""
 
 
-def settled(event: SessionUsage, turn: Turn, before: Before, provider: str) -> SessionUsage:
+def settled(event: SessionUsage, turn: Turn, before: SessionBaseline, provider: str) -> SessionUsage:
     """`event` with what the turn costs beyond its requests, by what the session had used before."""
     longer = _longer_writes(event, turn, before.usage)
     beyond = running(max(0.0, (event.active_seconds or 0.0) - (before.usage.active_seconds or 0.0)))

@@ -135,7 +135,7 @@ def save(model: str, price: Price | None) -> None:
         raise ConfigError(f"The price file {file} cannot be written: {error}.") from error
 
 
-def amount(text: Any, of: str) -> Decimal:
+def parse_usd(text: Any, of: str) -> Decimal:
     """`text` as USD. Raises ConfigError where it is no number from 0 to MOST.
 
     >>> amount("0.50", "--budget")
@@ -176,7 +176,7 @@ def _price(model: str, value: Any) -> Price:
             f'The price of {model!r} in {path()} must be "free", or have "input" and "output" in USD per '
             f"million tokens ({', '.join(_FIELDS[2:])} may be added)."
         )
-    return Price(**{field: amount(value[field], f"{field} of {model!r}") for field in value})
+    return Price(**{field: parse_usd(value[field], f"{field} of {model!r}") for field in value})
 
 
 def _plain(price: Price) -> Any:

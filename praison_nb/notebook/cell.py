@@ -14,14 +14,14 @@ from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
-from .. import text as plain
-from ..backends.base import checked
+from ..backends.base import validate_prompt
 from ..errors import ConfigError
-from ..metering.user_prices import amount
-from ..render import panel
+from ..metering.user_prices import parse_usd
+from ..render.text import below_text
 from ..runtime import loop
 from ..runtime.approvals import ask_by_input
 from ..runtime.interrupts import Interrupts
+from ..text import strip_control_chars
 from .arguments import unquoted
 from .commands.budgets import give_budget
 from .commands.tools import tools_named
@@ -87,8 +87,8 @@ def _begin(
     if not arguments.raw:
         prompt, notes = fill(cell, shell.user_ns, shell.user_ns_hidden)
         notes += fill_options(arguments, ("system", "session", "model", "backend"), shell)
-    prompt = checked(prompt).strip()
-    budget = None if arguments.budget is None else amount(arguments.budget, "--budget")
+    prompt = validate_prompt(prompt).strip()
+    budget = None if arguments.budget is None else parse_usd(arguments.budget, "--budget")
     if budget == 0:
         raise ConfigError("--budget must be more than $0.")
     session = unquoted(arguments.session)
@@ -157,11 +157,11 @@ def _block(extension: Extension, run: Run, shown: list[Future[None]]) -> None:
     with Interrupts().reach() if is_main else nullcontext():
         try:
             for text in run.text():
-                sys.stdout.write(plain.clean(text))
+                sys.stdout.write(strip_control_chars(text))
                 sys.stdout.flush()
         finally:
             if not hasattr(extension.shell, "kernel"):
-                sys.stdout.write(f"\n{panel.below_text(run.turn)}\n")
+                sys.stdout.write(f"\n{below_text(run.turn)}\n")
             try:
                 loop.run_sync(lambda: _settled(extension, shown))
             except KeyboardInterrupt:

@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..redaction import collecting, redact, redact_value
-from ..text import of_error, short
+from ..text import describe_exception, shorten
 from ..turn import Turn
-from ..values import LIMIT, redacted, text_of
+from ..values import VALUE_CHARACTERS, redact_and_truncate, value_text
 from .lookup import NAME, PATH, NotAVariable, find, kind, names, size
 
-ALL_CHARACTERS = 10 * LIMIT
+ALL_CHARACTERS = 10 * VALUE_CHARACTERS
 """Of all values in one prompt; the last may go beyond."""
 MOST_FIELDS = 1000
 SHOWN_FILLS = 10
@@ -159,7 +159,7 @@ def _look_up(field: re.Match[str], variables: Mapping[str, Any]) -> _Filled | st
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        return of_error(error)
+        return describe_exception(error)
 
 
 def _filled(field: re.Match[str], value: Any, spec: str, path: list[str]) -> _Filled:
@@ -174,15 +174,15 @@ def _filled(field: re.Match[str], value: Any, spec: str, path: list[str]) -> _Fi
         if field["conversion"]:
             value = _CONVERSIONS[field["conversion"]](value)
         # One of a class of its own has methods of its own.
-        text = str.__str__(format(value, spec) if spec else text_of(value))
-        shown = redacted(text)
+        text = str.__str__(format(value, spec) if spec else value_text(value))
+        shown = redact_and_truncate(text)
     about += f", {_count(len(shown), 'character')} sent"
     return _Filled(shown, about + (f", without {', '.join(hidden)}" if hidden else ""))
 
 
 def _about_filled(filled: Mapping[str, _Filled]) -> list[str]:
     lines = [
-        f"{short(braces, 60)}: {made.about}" + (f", {made.times:,} times" if made.times > 1 else "")
+        f"{shorten(braces, 60)}: {made.about}" + (f", {made.times:,} times" if made.times > 1 else "")
         for braces, made in itertools.islice(filled.items(), SHOWN_FILLS)
     ]
     if len(filled) > SHOWN_FILLS:
@@ -192,7 +192,7 @@ def _about_filled(filled: Mapping[str, _Filled]) -> list[str]:
 
 def _about_left(problems: Mapping[str, str]) -> list[str]:
     lines = [
-        f"{short(braces, 60)} is left as it is: {short(redact(why), 200)}"
+        f"{shorten(braces, 60)} is left as it is: {shorten(redact(why), 200)}"
         for braces, why in itertools.islice(problems.items(), SHOWN_PROBLEMS)
     ]
     if len(problems) > SHOWN_PROBLEMS:

@@ -229,7 +229,7 @@ class Extension:
 
     def _cell_has_ended(self, result: Any) -> None:
         """Where nobody reads on, a cell ends when all turns have that were begun, by threads too."""
-        from ..runtime.lend import work_for_main
+        from ..runtime.lend import run_main_thread_queue
         from ..runtime.loop import SLICE_SECONDS
         from .cell import reads_on
 
@@ -237,7 +237,7 @@ class Extension:
             return
         for shown in self._begun:
             while not shown.done():
-                work_for_main()
+                run_main_thread_queue()
                 wait([shown], timeout=SLICE_SECONDS)
 
     def take_up(self, conversation: Any) -> tuple[Run, Future[None]] | None:

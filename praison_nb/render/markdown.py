@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..text import clean
+from ..text import strip_control_chars
 from . import formulas
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Growing:
 
     def _begin(self, text: str) -> None:
         self._text = text
-        self._source = clean(text)
+        self._source = strip_control_chars(text)
         self._budget = replace(self._first_budget)
         self.budget = replace(self._first_budget)
         """What is left after the text shown last."""
@@ -117,7 +117,7 @@ class Growing:
         if not text.startswith(self._text):
             self._begin(text)
         elif len(text) > len(self._text):
-            self._source += clean(text[len(self._text) :])
+            self._source += strip_control_chars(text[len(self._text) :])
             self._text = text
         more = len(self._source) - self._end - self._formatted
         if not self._is_text and more > (self._formatted // 8 if self._work > LONG_TAIL else 0):

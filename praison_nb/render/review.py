@@ -27,7 +27,7 @@ import json
 import re
 from dataclasses import dataclass
 
-from ..text import SHOWN_CHARACTERS, whole
+from ..text import DISPLAY_CHARACTERS, replace_surrogates
 from .visible import Part as Part
 from .visible import as_text as as_text
 from .visible import counted, lines, merged
@@ -103,7 +103,7 @@ def digest(name: str, text: str) -> str:
     >>> digest("bash", '{"command": "ls"}') == digest("bash", '{"command":"ls"}')
     False
     """
-    call = json.dumps(whole([name, text or "{}"]))
+    call = json.dumps(replace_surrogates([name, text or "{}"]))
     return hashlib.sha256(call.encode()).hexdigest()
 
 
@@ -119,7 +119,7 @@ class _Writer:
     def put(self, *parts: Part) -> None:
         for part in parts:
             self._length += len(str(part))
-            if self._length > SHOWN_CHARACTERS:
+            if self._length > DISPLAY_CHARACTERS:
                 raise _TooLongError
             self.parts.append(part)
 

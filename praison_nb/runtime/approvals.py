@@ -11,8 +11,8 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 
-from .. import text
 from ..render import review
+from ..text import shorten
 from ..turn import ToolCall
 from . import loop
 from .lend import ToolInterrupted
@@ -29,7 +29,7 @@ class NobodyToAskError(Exception):
     """There is no user who could be asked."""
 
 
-class Verdicts:
+class Approvals:
     """The answers of one turn; all on the loop's thread. `ask(call)` asks the user, where that is left to us,
     and `tell(line)` says a line to the user. `allowed` are the tools that may always run."""
 
@@ -117,13 +117,13 @@ class Verdicts:
             else:
                 self.settle(call.id, digest, NO)
         except NobodyToAskError:
-            name = text.short(call.name, 60)
+            name = shorten(call.name, 60)
             self._tell(f"{name} was not run: nobody can be asked here. Allow it by its policy.")
             self.settle(call.id, digest, NOBODY)
         except ToolInterrupted:
             self.settle(call.id, digest, NO)
         except Exception as error:
-            name = text.short(call.name, 60)
+            name = shorten(call.name, 60)
             self._tell(f"{name} was not run: asking failed ({type(error).__name__}).")
             self.settle(call.id, digest, NOBODY)
 

@@ -45,7 +45,7 @@ def called_by(runs: tuple[Run, ...], function: Callable[[], Any], is_async: bool
     return awaited if is_async else plain
 
 
-def refuse_circle(run: Run, *, blocks: bool) -> None:
+def refuse_deadlock(run: Run, *, blocks: bool) -> None:
     """Raise ConfigError where whoever waits here, with a thread that `blocks` or in a coroutine, must go on
     before `run` can end; a turn that was begun for this is stopped."""
     if run.turn.ended is not None:

@@ -13,14 +13,14 @@ from concurrent.futures import Future
 from contextlib import nullcontext
 from typing import Any
 
-from ..text import of_error
+from ..text import describe_exception
 from . import loop, user_loop
 from .interrupts import Interrupts
 from .loop import SLICE_SECONDS
 from .user_loop import ToolInterrupted as ToolInterrupted
 
 
-class Job:
+class FunctionCall:
     """`function()`, made on the loop's thread, worked on by another; awaited when `is_async`."""
 
     def __init__(self, function: Callable[[], Any], is_async: bool) -> None:
@@ -93,7 +93,7 @@ class Job:
             self._future.set_exception(error)
 
 
-async def apart(function: Callable[[], Any], is_async: bool) -> Any:
+async def run_in_pool(function: Callable[[], Any], is_async: bool) -> Any:
     """What `function` returns, where nobody lends a thread: it runs on one of a pool."""
     if is_async:
         return await user_loop.run(function)
@@ -118,20 +118,20 @@ def _contained(function: Callable[[], Any]) -> Any:
     except BaseException as error:
         if isinstance(error, Exception) and not isinstance(error, StopIteration):
             raise
-        raise RuntimeError(of_error(error)) from error
+        raise RuntimeError(describe_exception(error)) from error
 
 
 _for_main: deque[Callable[[], object]] = deque()
 _main_is_at_work = False
 
 
-def give_to_main(work: Callable[[], object]) -> None:
+def queue_for_main_thread(work: Callable[[], object]) -> None:
     """Have `work` done by the main thread as soon as that waits for a turn, whichever that is. `work` raises
     nothing."""
     _for_main.append(work)
 
 
-def work_for_main() -> None:
+def run_main_thread_queue() -> None:
     """Do what is there for the main thread, where this is the main thread."""
     global _main_is_at_work
     if threading.current_thread() is not threading.main_thread():
@@ -145,20 +145,20 @@ def work_for_main() -> None:
             _main_is_at_work = before
 
 
-def main_is_at_work() -> bool:
+def main_thread_is_busy() -> bool:
     """Whether the main thread does something of what it was given."""
     return _main_is_at_work
 
 
-class Inbox:
+class Mailbox:
     """What a turn has for whoever waits for it. Filled on the loop's thread, read on another."""
 
     def __init__(self) -> None:
-        self._items: queue.SimpleQueue[Job | str | None] = queue.SimpleQueue()
+        self._items: queue.SimpleQueue[FunctionCall | str | None] = queue.SimpleQueue()
         self._closed = False
         self._wake: Callable[[], object] = lambda: None
 
-    def put(self, item: Job | str | None) -> bool:
+    def put(self, item: FunctionCall | str | None) -> bool:
         """Hand `item` over. False where nobody can get it any more: the waiter's loop is closed."""
         self._items.put(item)
         try:
@@ -167,13 +167,13 @@ class Inbox:
             return False
         return True
 
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> list[FunctionCall]:
         """Take out the jobs that nobody has begun."""
         items = [self._items.get_nowait() for _ in range(self._items.qsize())]
         for item in items:
-            if not isinstance(item, Job):
+            if not isinstance(item, FunctionCall):
                 self._items.put(item)
-        return [item for item in items if isinstance(item, Job)]
+        return [item for item in items if isinstance(item, FunctionCall)]
 
     def close(self) -> None:
         """The turn is over; who waits goes on."""
@@ -186,21 +186,21 @@ class Inbox:
         calls `leave`, and the turn is waited for to its end."""
         try:
             while (item := self._next()) is not None:
-                if isinstance(item, Job):
+                if isinstance(item, FunctionCall):
                     item.work()
                 else:
                     yield item
         except BaseException:
             leave()
             while (item := self._next()) is not None:
-                if isinstance(item, Job):
+                if isinstance(item, FunctionCall):
                     item.refuse()
             raise
 
-    def _next(self) -> Job | str | None:
+    def _next(self) -> FunctionCall | str | None:
         while True:
             closed = self._closed or loop.has_ended()
-            work_for_main()
+            run_main_thread_queue()
             try:
                 # Of several waiters only one finds the mark of the end.
                 return self._items.get(timeout=0 if closed else SLICE_SECONDS)
@@ -217,7 +217,7 @@ class Inbox:
         try:
             while True:
                 closed = self._closed
-                work_for_main()
+                run_main_thread_queue()
                 try:
                     item = self._items.get_nowait()
                 except queue.Empty:

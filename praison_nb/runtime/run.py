@@ -37,12 +37,12 @@ from ..metering.budget import reached
 from ..metering.meter import Meter
 from ..metering.session_cost import BeforeTurn
 from ..render import review
-from ..text import of_error, short, whole_fields
+from ..text import describe_exception, replace_surrogates_in_fields, shorten
 from ..turn import ToolCall, Turn, fold
 from . import loop, user_loop
-from .approvals import CHANGED, NO, Asker, Verdicts, digest_of
-from .deadlock import called_by, callers, enter, refuse_circle
-from .lend import Inbox, Job, apart
+from .approvals import CHANGED, NO, Approvals, Asker, digest_of
+from .deadlock import called_by, callers, enter, refuse_deadlock
+from .lend import FunctionCall, Mailbox, run_in_pool
 from .observable import Observers
 
 log = logging.getLogger(__name__)
@@ -93,9 +93,9 @@ class Run:
         self._is_sent = is_sent
         self._streams = False
         self._said: dict[str, int] = {}
-        self._jobs: list[Job] = []
-        self._inbox = Inbox()
-        self._verdicts = Verdicts(
+        self._jobs: list[FunctionCall] = []
+        self._inbox = Mailbox()
+        self._verdicts = Approvals(
             set() if allowed is None else allowed,
             None if asker is None else functools.partial(self._ask, asker),
             lambda line: self._take(Notice(text=line)),
@@ -166,14 +166,14 @@ class Run:
     def text(self) -> Iterator[str]:
         """The answer as it comes (after `begin(stream=True)`), until the turn is over. Leaving the
         iteration early stops the turn. Raises ConfigError where that would never end."""
-        refuse_circle(self, blocks=True)
+        refuse_deadlock(self, blocks=True)
         user_loop.about_to_block()
         return self._inbox.read(self.stop)
 
     def __repr__(self) -> str:
-        from ..render import panel
+        from ..render.text import turn_text
 
-        return panel.text(self.turn)
+        return turn_text(self.turn)
 
     def __await__(self) -> Generator[Any, None, Turn]:
         return self._join().__await__()
@@ -185,7 +185,7 @@ class Run:
 
     def atext(self) -> AsyncGenerator[str, None]:
         """`text()` for a caller with a loop of its own: a notebook's cell, say."""
-        refuse_circle(self, blocks=False)
+        refuse_deadlock(self, blocks=False)
         return self._inbox.aread(self.stop)
 
     # For backends, on the loop's thread
@@ -195,14 +195,14 @@ class Run:
         `is_async`."""
         function = called_by(self._chain, function, is_async)
         if self._lend:
-            job = Job(function, is_async)
+            job = FunctionCall(function, is_async)
             self._jobs.append(job)
             self._put(job)
             try:
                 return await job.result()
             finally:
                 self._jobs.remove(job)
-        return await apart(function, is_async)
+        return await run_in_pool(function, is_async)
 
     def verdict(self, call_id: str, digest: str = "") -> asyncio.Future[str | None]:
         """The user's answer to a tool call that asks: None for yes, else the message of the no. `digest`
@@ -250,7 +250,7 @@ class Run:
             except BaseException as error:
                 # SystemExit and its like end the turn, and not the loop that all turns run on.
                 log.debug("a backend raised", exc_info=True)
-                failure = BackendError(f"{self.turn.backend} raised {of_error(error)}")
+                failure = BackendError(f"{self.turn.backend} raised {describe_exception(error)}")
                 failure.__cause__ = error
                 self._take(TurnFailed(error=failure))
             finally:
@@ -305,7 +305,7 @@ class Run:
                 event = TurnFailed(error=TurnStopped(UNFINISHED), time=event.time)
         if isinstance(event, ApprovalAsked) and self._is_settled(event):
             return
-        event = self._meter.priced(whole_fields(event), self.turn)
+        event = self._meter.priced(replace_surrogates_in_fields(event), self.turn)
         self.turn = turn = fold(self.turn, event)
         if isinstance(event, ToolStarted):
             self._verdicts.called(event.call_id, self._digest(event.call_id))
@@ -334,7 +334,7 @@ class Run:
         if new:
             self._put(new)
 
-    def _put(self, item: Job | str) -> None:
+    def _put(self, item: FunctionCall | str) -> None:
         if not self._inbox.put(item):
             self._stop()
 
@@ -366,7 +366,7 @@ class Run:
             # The user said yes to this tool before.
             self._verdicts.settle(call.id, digest, None)
         elif not review.can_be_shown(call.name, call.arguments):
-            name = short(call.name, 60)
+            name = shorten(call.name, 60)
             self._take(Notice(text=f"{name} was not run: its arguments are too long to be shown."))
             self._verdicts.settle(call.id, digest, review.TOO_LONG)
         else:

@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import TypeVar
 
-from ..text import of_error
+from ..text import describe_exception
 from . import loop
 
 T = TypeVar("T")
@@ -108,7 +108,7 @@ async def contained(function: Callable[[], Awaitable[T]]) -> T:
     except Exception:
         raise
     except BaseException as error:
-        raise RuntimeError(of_error(error)) from error
+        raise RuntimeError(describe_exception(error)) from error
 
 
 async def iterate(source: AsyncIterable[T]) -> AsyncGenerator[T, None]:

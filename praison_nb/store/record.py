@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..events import Event, SessionAttached, SessionUsage, TurnFailed, TurnFinished
-from ..metering.origin import here
+from ..metering.origin import current_origin
 from ..turn import Turn
 from .process import this_process
 from .sessions import Change, adding, current, putting
@@ -44,7 +44,7 @@ class Record:
 
     def follow(self) -> Callable[[Event, Turn], None]:
         """What sees the events of a turn that is about to begin, called where it begins."""
-        session, notebook = self._conversation.backend.session, here().notebook
+        session, notebook = self._conversation.backend.session, current_origin().notebook
         later = functools.partial(self._later, session)
         snapshots = Snapshots(notebook, later) if self.keeps_history else None
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..events import Activity, Event, TextDelta, Thinking, TurnFailed, TurnFinished
 from ..redaction import redact_value
-from ..text import SHOWN_CHARACTERS
+from ..text import DISPLAY_CHARACTERS
 from ..turn import Turn
 from ..turn_json import from_json, to_json
 from .file import StoreError, read
@@ -149,7 +149,7 @@ def _share(lengths: list[int], room: int) -> int:
 def _cleaned(value: Any, room: int) -> Any:
     if isinstance(value, dict):
         # A tool's texts are cut where what is shown of them ends; an answer is whole if there is room.
-        inner = min(room, SHOWN_CHARACTERS) if value.get("type") == "tool" else room
+        inner = min(room, DISPLAY_CHARACTERS) if value.get("type") == "tool" else room
         return {key: _cleaned(each, inner) for key, each in value.items()}
     if isinstance(value, list):
         return [_cleaned(each, room) for each in value]

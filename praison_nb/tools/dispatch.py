@@ -15,8 +15,8 @@ from ..render import review
 from ..runtime.approvals import NO
 from ..runtime.lend import ToolInterrupted
 from ..runtime.run import Run
-from ..text import of_error, short, whole
-from ..values import redacted, text_of
+from ..text import describe_exception, replace_surrogates, shorten
+from ..values import redact_and_truncate, value_text
 from . import builtin
 from .tool import Tool, ToolError, policy_of
 
@@ -62,9 +62,9 @@ class Functions:
         does of what was hidden in it. What a tool raises never ends the turn."""
         with collecting(self._hidden):
             # As the user is shown them.
-            result, problem = await self._call(call_id, name, whole(arguments), tell)
+            result, problem = await self._call(call_id, name, replace_surrogates(arguments), tell)
             if problem:
-                tell(Notice(text=redact(f"{short(name, 60)} failed: {short(problem, 200)}")))
+                tell(Notice(text=redact(f"{shorten(name, 60)} failed: {shorten(problem, 200)}")))
         self.report(tell)
         return result, problem is not None
 
@@ -93,11 +93,11 @@ class Functions:
 
         # Hidden before it is cut, which would leave half of a secret.
         async def later(coroutine: Awaitable[Any] | None = None) -> str:
-            return redacted(text_of(await (coroutine or function())))
+            return redact_and_truncate(value_text(await (coroutine or function())))
 
         def now() -> Any:
             value = function()
-            return value if inspect.iscoroutine(value) else redacted(text_of(value))
+            return value if inspect.iscoroutine(value) else redact_and_truncate(value_text(value))
 
         result = await self.run_there(later if is_async else now, is_async)
         if inspect.iscoroutine(result):
@@ -122,10 +122,10 @@ class Functions:
         except ToolInterrupted as error:
             return str(error), ""
         except ToolError as error:
-            text, line = (redacted(part) for part in (str(error), error.line))
+            text, line = (redact_and_truncate(part) for part in (str(error), error.line))
             return text, line
         except Exception as error:
-            text = redacted(of_error(error))
+            text = redact_and_truncate(describe_exception(error))
             return text, text
 
     async def _refusal(self, call_id: str, tool: Tool, arguments: str, tell: Tell) -> str:

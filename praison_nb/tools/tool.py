@@ -26,7 +26,7 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from ..errors import ConfigError
-from ..text import of_error, short
+from ..text import describe_exception, shorten
 
 Policy = Literal["allow", "ask", "deny"]
 """Whether a tool runs at once, after the user's yes, or never."""
@@ -61,7 +61,7 @@ def policy_notices(
         was = _by_command.get(tool) or before.get(tool) or usual
         now = policies.get(tool) or configured.get(tool) or usual
         if now != was:
-            name = short(tool, 60)
+            name = shorten(tool, 60)
             lines.append(
                 f"policy of {name} was changed to {now!s:.20} by code in this kernel; "
                 f"`%agent policy {name} {was}` restores it"
@@ -178,7 +178,7 @@ def _name(function: Callable[..., Any]) -> str:
         raise ConfigError(f"A tool needs a name, which a {kind} has not: define a function with def.")
     if not re.fullmatch("[A-Za-z0-9_-]{1,64}", name):
         raise ConfigError(
-            f"Tool {short(name, 80)}: models' servers take names of 1 to 64 characters, which are a-z, A-Z, "
+            f"Tool {shorten(name, 80)}: models' servers take names of 1 to 64 characters, which are a-z, A-Z, "
             "0-9, _ or -: rename it."
         )
     return name
@@ -251,8 +251,8 @@ def _reason(error: Exception) -> str:
     from pydantic_core import SchemaError
 
     # Pydantic's own end with an address, and those of its core begin with the places that lead to the reason.
-    lines = of_error(error).splitlines()
-    return short(lines[-1 if isinstance(error, SchemaError) else 0], 200)
+    lines = describe_exception(error).splitlines()
+    return shorten(lines[-1 if isinstance(error, SchemaError) else 0], 200)
 
 
 def tools_of(functions: Iterable[Callable[..., Any] | Tool]) -> dict[str, Tool]:

@@ -19,7 +19,8 @@ from praison_nb import HostedAgent, HostedAgentConfig, LocalAgent, LocalAgentCon
 from praison_nb.backends.base import Backend
 from praison_nb.metering import writer
 from praison_nb.metering.analysis import usage as ledger
-from praison_nb.render import panel as render
+from praison_nb.render.panel import format_usd
+from praison_nb.render.text import panel_text
 from praison_nb.session import Usage
 from praison_nb.turn import estimate_tokens
 from servers import openai
@@ -55,8 +56,8 @@ def agree(backend: Backend, turns: Sequence[Turn], costs: Sequence[Decimal | Non
     assert len(frame) == len(turns) == len(costs)
     for turn, cost, (_, row) in zip(turns, costs, frame.iterrows(), strict=True):
         assert turn.cost == cost
-        panel = render.panel_text(turn)
-        assert render.dollars(cost) in panel
+        panel = panel_text(turn)
+        assert format_usd(cost) in panel
         about = "~" if turn.usage.estimated else ""
         assert f"in {about}{turn.usage.input_tokens:,}" in panel
         assert f"out {about}{turn.usage.output_tokens:,}" in panel

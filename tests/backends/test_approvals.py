@@ -17,7 +17,7 @@ from praison_nb.render import review
 from praison_nb.runtime import loop
 from praison_nb.runtime.approvals import CHANGED, digest_of
 from praison_nb.runtime.run import Run
-from praison_nb.text import SHOWN_CHARACTERS
+from praison_nb.text import DISPLAY_CHARACTERS
 from servers.hosted import HostedServer, builtin_tool, text
 from servers.hosted import ask as hosted_ask
 from servers.hosted_agent import hosted, sent
@@ -173,7 +173,7 @@ def test_who_waits_for_a_call_that_is_replaced_gets_a_no() -> None:
 
 
 def test_what_cannot_be_shown_is_refused_wherever_it_would_run() -> None:
-    long = json.dumps({"command": "x" * SHOWN_CHARACTERS})
+    long = json.dumps({"command": "x" * DISPLAY_CHARACTERS})
     run = begin(*ask("1", "bash", long), *ask("2", "b" * 2000, "{}"))
     turn = run.wait()
     assert [(call.approval, call.result) for call in turn.tools] == [("denied", review.TOO_LONG)] * 2

@@ -11,7 +11,7 @@ import pytest
 from praison_nb import HostedAgentConfig
 from praison_nb.errors import ConfigError
 from praison_nb.events import ApprovalAnswered, Notice, ToolFinished
-from praison_nb.text import SHOWN_CHARACTERS
+from praison_nb.text import DISPLAY_CHARACTERS
 from praison_nb.tools.tool import policies
 from praison_nb.turn import ToolCall
 from servers.hosted import HostedServer, custom_tool, request, text
@@ -171,7 +171,7 @@ def test_another_client_may_answer_while_it_asks(server: HostedServer, folder: P
 
 def test_what_cannot_be_shown_is_not_asked(server: HostedServer, folder: Path) -> None:
     server.script(
-        [custom_tool("write_file", {"path": "new.txt", "content": "x" * SHOWN_CHARACTERS}), text("done")]
+        [custom_tool("write_file", {"path": "new.txt", "content": "x" * DISPLAY_CHARACTERS}), text("done")]
     )
     play(hosted(server, tools=["write_file"], working_dir=str(folder)))
     assert "too long to be shown" in results(server)[0][0] and list(folder.iterdir()) == []

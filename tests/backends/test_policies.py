@@ -15,7 +15,7 @@ from praison_nb import Agent, HostedAgentConfig, LocalAgent, LocalAgentConfig, T
 from praison_nb import errors as e
 from praison_nb.events import ApprovalAnswered, ApprovalAsked, Event, ToolFinished
 from praison_nb.runtime.run import Run
-from praison_nb.text import SHOWN_CHARACTERS
+from praison_nb.text import DISPLAY_CHARACTERS
 from praison_nb.tools.builtin import POLICIES
 from praison_nb.tools.tool import clear_policies, policies, set_policy
 from servers.openai import DONE, OpenAIServer, call, chunk, reply
@@ -210,7 +210,7 @@ def test_others_go_on_while_one_asks(openai_server: OpenAIServer, tmp_path: Path
 
 
 def test_what_cannot_be_shown_is_not_asked(openai_server: OpenAIServer, tmp_path: Path) -> None:
-    steps = call(*write(content="x" * SHOWN_CHARACTERS), size=50_000)
+    steps = call(*write(content="x" * DISPLAY_CHARACTERS), size=50_000)
     openai_server.script([*steps, chunk({}, finish_reason="tool_calls"), DONE], reply("ok"))
     turn = local(openai_server, tools=["write_file"], working_dir=str(tmp_path)).begin("Hi").wait()
     assert "too long to be shown" in turn.tools[0].result and list(tmp_path.glob("*.txt")) == []
@@ -220,7 +220,7 @@ def test_what_is_long_once_it_is_shown_is_not_asked(openai_server: OpenAIServer,
     """A page shows each value on a line of its own: the last ones would be cut off the question."""
     argv = ["env", *["A=1"] * 30_000, "touch", "pwned"]
     arguments = json.dumps({"argv": argv}, separators=(",", ":"))
-    assert len(arguments) < SHOWN_CHARACTERS < len(json.dumps({"argv": argv}, indent=2))
+    assert len(arguments) < DISPLAY_CHARACTERS < len(json.dumps({"argv": argv}, indent=2))
     steps = call("execute_command", arguments, size=50_000)
     openai_server.script([*steps, chunk({}, finish_reason="tool_calls"), DONE], reply("ok"))
     turn = local(openai_server, tools=["execute_command"], working_dir=str(tmp_path)).begin("Hi").wait()

@@ -11,7 +11,8 @@ import pytest
 from praison_nb import HostedAgent, HostedAgentConfig, LocalAgent, LocalAgentConfig
 from praison_nb.backends import as_backend
 from praison_nb.backends.base import Backend
-from praison_nb.render import panel
+from praison_nb.render.html import turn_html
+from praison_nb.render.text import turn_text
 from praison_nb.turn import Turn
 from praison_nb.turn_json import from_json, to_json
 from servers.hosted import HostedServer, custom_tool, hold, text
@@ -39,7 +40,7 @@ def watched(backend: Backend, *, stop_at: str = "") -> Turn:
             state.requests,
         )
         if state.ended is not None:
-            assert (panel.html(made), panel.text(made)) == (panel.html(state), panel.text(state))
+            assert (turn_html(made), turn_text(made)) == (turn_html(state), turn_text(state))
     return turn
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from aiohttp import web
 from openai.types.chat import ChatCompletionChunk
 
-from praison_nb.text import whole
+from praison_nb.text import replace_surrogates
 from servers.base import Gate, LoopbackServer
 
 
@@ -133,6 +133,6 @@ class OpenAIServer(LoopbackServer):
                 await stream.write(step)
             else:
                 # Half a character can be sent as an escape only.
-                data = json.dumps(step, ensure_ascii=whole(step) != step)
+                data = json.dumps(step, ensure_ascii=replace_surrogates(step) != step)
                 await stream.write(f"data: {data}\n\n".encode())
         return stream.response

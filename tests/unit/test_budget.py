@@ -20,7 +20,7 @@ from praison_nb.errors import ConfigError
 from praison_nb.events import Event, RequestFinished, RequestStarted, TextDelta
 from praison_nb.metering import budget, meter, schema, user_prices, writer
 from praison_nb.metering.ledger import TurnRow
-from praison_nb.metering.origin import Place, here
+from praison_nb.metering.origin import Origin, current_origin
 from praison_nb.runtime.run import Run
 from praison_nb.session import Usage
 from servers.openai import OpenAIServer, reply
@@ -58,9 +58,9 @@ def spend(cents: int) -> Turn:
     return turns[-1]
 
 
-def limit(text: str, place: Place | None = None) -> None:
+def limit(text: str, place: Origin | None = None) -> None:
     usd, scope = budget.parse(text)
-    budget.put(writer.current(), usd, scope, place or here())
+    budget.put(writer.current(), usd, scope, place or current_origin())
 
 
 def test_a_turn_ends_before_the_request_that_would_come_after(openai_server: OpenAIServer) -> None:
@@ -136,11 +136,11 @@ def test_a_sessions_budget_is_each_sessions_own() -> None:
 def test_a_notebooks_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="does not know its notebook"):
         limit("1/notebook")
-    place = Place(here().user, "/nb/a.ipynb", "")
+    place = Origin(current_origin().user, "/nb/a.ipynb", "")
     monkeypatch.setattr(meter, "here", lambda: place)
     limit("0.01/notebook", place)
     assert [spend(1).stop_reason, spend(1).stop_reason] == ["end_turn", "budget_reached"]
-    monkeypatch.setattr(meter, "here", lambda: Place(place.user, "/nb/b.ipynb", ""))
+    monkeypatch.setattr(meter, "here", lambda: Origin(place.user, "/nb/b.ipynb", ""))
     assert spend(1).stop_reason == "end_turn"
 
 
@@ -208,7 +208,7 @@ def written_by_another(path: Path) -> Iterator[None]:
         other.close()
 
 
-def row(number: int, cents: int, place: Place, session_id: str = "s", ago: float = 0.0) -> TurnRow:
+def row(number: int, cents: int, place: Origin, session_id: str = "s", ago: float = 0.0) -> TurnRow:
     labels = {"user": place.user, "notebook": place.notebook, "session_id": session_id}
     return TurnRow(
         id=f"turn-{number}",
@@ -226,7 +226,7 @@ def row(number: int, cents: int, place: Place, session_id: str = "s", ago: float
 
 def test_what_waits_counts_once_and_where_it_belongs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schema, "TIMEOUT_SECONDS", 0.01)
-    ours, beside, anothers = Place("ann", "/a.ipynb"), Place("ann", "/b.ipynb"), Place("ben", "/a.ipynb")
+    ours, beside, anothers = Origin("ann", "/a.ipynb"), Origin("ann", "/b.ipynb"), Origin("ben", "/a.ipynb")
     for scope in budget.SCOPES:
         limit(f"100/{scope}", ours)
     book = writer.current()
@@ -266,4 +266,4 @@ def test_a_budget_that_cannot_be(text: str, says: str) -> None:
         budget.parse(text)
     assert budget.parse("$5") == (Decimal(5), "day")
     limit("1000000/day")
-    assert budget.limits(writer.current(), here()) == {"day": Decimal(1_000_000)}
+    assert budget.limits(writer.current(), current_origin()) == {"day": Decimal(1_000_000)}

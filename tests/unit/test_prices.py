@@ -165,7 +165,7 @@ def test_a_file_that_cannot_be_understood_is_said_and_left_alone(file: Path, tex
 @pytest.mark.parametrize("text", ["x", "", "-1", "nan", "inf", True])
 def test_no_amount(text: object) -> None:
     with pytest.raises(ConfigError, match="--input must be a number of USD from 0"):
-        user_prices.amount(text, "--input")
+        user_prices.parse_usd(text, "--input")
 
 
 def test_run_time_of_a_hosted_session() -> None:

@@ -11,7 +11,6 @@ import nbformat
 import pytest
 from nbconvert import HTMLExporter
 
-from praison_nb import text as plain
 from praison_nb.errors import RateLimitError
 from praison_nb.events import (
     ApprovalAsked,
@@ -29,9 +28,11 @@ from praison_nb.notebook.views.kernel_view import NOTHING, answer
 from praison_nb.notebook.views.live_view import panel, tool_item
 from praison_nb.notebook.views.text_items import TextItems
 from praison_nb.notebook.widgets.chat.items import turn_items
-from praison_nb.render import panel as render
+from praison_nb.render.html import below_html, panel_html, turn_html
 from praison_nb.render.review import as_text
+from praison_nb.render.text import below_text, panel_text, tool_line, turn_text
 from praison_nb.session import Usage
+from praison_nb.text import DISPLAY_CHARACTERS
 from praison_nb.turn import ToolCall, Turn, fold
 
 USAGE = Usage(uncached_input_tokens=3660, cache_read_input_tokens=10342, output_tokens=1460)
@@ -73,8 +74,8 @@ def test_the_panel_says_what_the_turn_used_and_cost() -> None:
         "[idle] research · m · hosted  34.1 s · 1 tool  in 14,002 (74% cached)  out 1,460  $0.0357  "
         "session $0.2110"
     )
-    assert render.below_text(finished) == f"▸ bash ls ✓ 1.5 s\n{line}"
-    html = render.below_html(finished)
+    assert below_text(finished) == f"▸ bash ls ✓ 1.5 s\n{line}"
+    html = below_html(finished)
     assert Tags(html).tags == {"details", "summary", "pre", "div", "b", "span"}
     assert Tags(html).attributes <= {"style", "title", "class", "aria-hidden", "aria-label", "role"}
 
@@ -83,8 +84,8 @@ def test_an_unknown_price_is_never_zero() -> None:
     finished = done(
         RequestFinished(usage=USAGE), Spent(per="session", usd=Decimal("0.1"), turns=2, unpriced=1)
     )
-    assert render.panel_text(finished).endswith("cost —  session ≥ $0.1000")
-    assert 'title="no list price for this model"' in render.panel_html(finished)
+    assert panel_text(finished).endswith("cost —  session ≥ $0.1000")
+    assert 'title="no list price for this model"' in panel_html(finished)
 
 
 @pytest.mark.parametrize(
@@ -99,24 +100,24 @@ def test_an_unknown_price_is_never_zero() -> None:
     ],
 )
 def test_every_state_in_words(events: list[Event], words: str) -> None:
-    assert words in render.text(turn(*events))
+    assert words in turn_text(turn(*events))
 
 
 def test_a_notice_and_a_name_are_one_line_each() -> None:
     odd = fold(done(), Notice(text="x\u200b was not run.\n[idle] p\u0430id"))
     odd = replace(odd, session="a\u202eb")
     note = "x⟦\\u200b⟧ was not run.⟦\\n⟧[idle] p⟦CYRILLIC а⟧id"
-    assert render.below_text(odd).startswith(f"note: {note}\n[idle] a⟦\\u202e⟧b · m")
-    assert f">{note}</div>" in render.below_html(odd)
+    assert below_text(odd).startswith(f"note: {note}\n[idle] a⟦\\u202e⟧b · m")
+    assert f">{note}</div>" in below_html(odd)
     assert panel(odd, stoppable=True)["notices"] == [note]
     assert turn_items(odd, TextItems())[-1]["text"] == note
 
 
 def test_notices_and_the_error_are_shown() -> None:
     failed = turn(Notice(text="x is not defined"), TurnFailed(error=RateLimitError("Too many <requests>.")))
-    assert "note: x is not defined" in render.text(failed)
-    assert "RateLimitError: Too many &lt;requests&gt;." in render.html(failed)
-    assert "RateLimitError" not in render.below_html(failed)
+    assert "note: x is not defined" in turn_text(failed)
+    assert "RateLimitError: Too many &lt;requests&gt;." in turn_html(failed)
+    assert "RateLimitError" not in below_html(failed)
 
 
 def test_what_was_written_is_escaped_and_cleaned() -> None:
@@ -127,16 +128,16 @@ def test_what_was_written_is_escaped_and_cleaned() -> None:
         ToolFinished(call_id="1", result=evil),
         Notice(text=evil),
     )
-    for shown in (render.html(hostile), render.text(hostile)):
+    for shown in (turn_html(hostile), turn_text(hostile)):
         assert not set(shown) & set("\x1b\x07\u202e")
-    assert "script" not in Tags(render.html(hostile)).tags
+    assert "script" not in Tags(turn_html(hostile)).tags
     assert hostile.text == evil, "the Turn keeps what was written"
 
 
 def test_a_huge_text_is_cut_with_a_word_about_the_rest() -> None:
-    huge = done(TextDelta(text="x" * (plain.SHOWN_CHARACTERS + 5)))
-    assert "… 5 more characters are in the Turn's text." in render.text(huge)
-    assert len(huge.text) == plain.SHOWN_CHARACTERS + 5
+    huge = done(TextDelta(text="x" * (DISPLAY_CHARACTERS + 5)))
+    assert "… 5 more characters are in the Turn's text." in turn_text(huge)
+    assert len(huge.text) == DISPLAY_CHARACTERS + 5
 
 
 def test_nbconvert_shows_answer_tools_and_panel() -> None:
@@ -148,7 +149,7 @@ def test_nbconvert_shows_answer_tools_and_panel() -> None:
     cell = nbformat.v4.new_code_cell("%%agent\nHi")
     bundles = [
         answer(finished),
-        {"text/html": render.below_html(finished), "text/plain": render.below_text(finished)},
+        {"text/html": below_html(finished), "text/plain": below_text(finished)},
     ]
     cell.outputs = [nbformat.v4.new_output("display_data", data=bundle) for bundle in [*bundles, NOTHING]]
     notebook = nbformat.v4.new_notebook(cells=[cell])
@@ -160,7 +161,7 @@ def test_nbconvert_shows_answer_tools_and_panel() -> None:
 
 def test_a_session_without_any_price_shows_no_sum() -> None:
     told = Spent(per="session", usd=Decimal(0), turns=3, unpriced=3)
-    assert "session" not in render.panel_text(Turn(session="main", spent=(told,)))
+    assert "session" not in panel_text(Turn(session="main", spent=(told,)))
 
 
 def test_who_decides_about_a_call_sees_what_will_run() -> None:
@@ -178,4 +179,4 @@ def test_who_decides_about_a_call_sees_what_will_run() -> None:
 
 def test_a_call_with_arguments_that_nobody_can_read_is_shown() -> None:
     call = ToolCall("c", "add", "[" * 100_000, "function", 0.0, ended=1.0)
-    assert "[[[" in render.tool_line(call) and render.text(Turn(items=(call,)))
+    assert "[[[" in tool_line(call) and turn_text(Turn(items=(call,)))

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from praison_nb import text as plain
 from praison_nb.events import (
     Activity,
     Event,
@@ -25,7 +24,7 @@ from praison_nb.events import (
     ToolStarted,
     TurnFinished,
 )
-from praison_nb.render import panel
+from praison_nb.render.html import turn_html
 from praison_nb.store import (
     Store,
     Stored,
@@ -37,6 +36,7 @@ from praison_nb.store import (
     kept_turns,
 )
 from praison_nb.store.turns import TURN_CHARACTERS, Snapshots, as_text
+from praison_nb.text import DISPLAY_CHARACTERS
 from praison_nb.turn import Message, ToolCall, Turn, fold
 from praison_nb.turn_json import from_json
 
@@ -132,7 +132,7 @@ def test_keys_stay_out_and_arguments_stay_json(kept: Store) -> None:
 def test_no_half_of_a_key_stays_before_a_cut(before: int) -> None:
     key = "sk-ant-" + "a1B2" * 500
     for filling in ("word ", f"{KEY} "):
-        count = (plain.SHOWN_CHARACTERS - before) // len(filling)
+        count = (DISPLAY_CHARACTERS - before) // len(filling)
         result = f"{filling * count}\n{key}\n{'word ' * 10_000}"
         made = again(ended(call(result=result))).tools[0].result
         assert "sk-" not in made and "more characters were not kept." in made
@@ -141,9 +141,9 @@ def test_no_half_of_a_key_stays_before_a_cut(before: int) -> None:
 def test_a_long_result_is_cut_as_it_is_shown_and_says_so() -> None:
     begun = time.monotonic()
     text = as_text(ended(call(result="line\n" * 10_000_000), Message("", ("done",))))
-    assert len(text) < plain.SHOWN_CHARACTERS * 1.5 and time.monotonic() - begun < 5
+    assert len(text) < DISPLAY_CHARACTERS * 1.5 and time.monotonic() - begun < 5
     made = from_json(json.loads(text))
-    shown = panel.html(made)
+    shown = turn_html(made)
     assert shown.count("more characters") == 1 and "49,800,0" in shown and "were not kept." in shown
     assert made.text == "done"
 
@@ -151,7 +151,7 @@ def test_a_long_result_is_cut_as_it_is_shown_and_says_so() -> None:
 def test_an_answer_is_whole_where_there_is_room() -> None:
     answer = "ä word " * (TURN_CHARACTERS // 10)
     turn = ended(Message("", (answer,)), call(result="x " * 50_000))
-    assert again(turn) == turn and panel.html(again(turn)) == panel.html(turn)
+    assert again(turn) == turn and turn_html(again(turn)) == turn_html(turn)
     longer = again(ended(Message("", (answer * 3,)))).text
     assert len(longer) <= TURN_CHARACTERS and longer.endswith("more characters were not kept.")
 

@@ -23,13 +23,13 @@ import pytest
 from praison_nb.errors import ConfigError
 from praison_nb.redaction import redact
 from praison_nb.runtime import loop
-from praison_nb.runtime.lend import Job
+from praison_nb.runtime.lend import FunctionCall
 from praison_nb.tools import builtin
 from praison_nb.tools.builtin import files
 from praison_nb.tools.builtin.excerpt import Excerpt
 from praison_nb.tools.builtin.folder import WALKS, Folder
 from praison_nb.tools.tool import Tool, ToolError
-from praison_nb.values import LIMIT
+from praison_nb.values import VALUE_CHARACTERS
 
 SECRET = "the text of a file outside"
 
@@ -231,12 +231,12 @@ def test_a_long_file_is_read_in_parts(inside: Path) -> None:
     (inside / "long.txt").write_text("".join(lines))
     read, text, first = tool("read_file", inside), "", 1
     while "the file goes on" in (part := read(path="long.txt", first_line=first)):
-        assert len(part) < LIMIT + 100
+        assert len(part) < VALUE_CHARACTERS + 100
         part, _, number = part.rpartition("[… the file goes on: first_line=")
         text, first = text + part, int(number[:-1])
     assert text + part == "".join(lines)
     (inside / "line.txt").write_text("x" * 10_000_000)
-    assert "is cut here" in read(path="line.txt") and len(read(path="line.txt")) < LIMIT + 100
+    assert "is cut here" in read(path="line.txt") and len(read(path="line.txt")) < VALUE_CHARACTERS + 100
     (inside / "binary").write_bytes(b"PK\0\1")
     with pytest.raises(ToolError, match="not a text file"):
         read(path="binary")
@@ -253,11 +253,12 @@ def test_a_long_line_is_one_line(inside: Path) -> None:
     (inside / "emoji.txt").write_text("🦜" * 30_000 + "\nsecond\n" + "x" * 90_000)
     read = tool("read_file", inside)
     first = read(path="emoji.txt")
-    assert first.startswith("🦜" * LIMIT + "\n[… line 1 of 30,001 characters is cut here")
+    assert first.startswith("🦜" * VALUE_CHARACTERS + "\n[… line 1 of 30,001 characters is cut here")
     assert first.endswith("the file goes on: first_line=2]")
     assert read(path="emoji.txt", first_line=2) == "second\n[… the file goes on: first_line=3]"
     assert (
-        read(path="emoji.txt", first_line=3) == "x" * LIMIT + "\n[… line 3 of 90,000 characters is cut here]"
+        read(path="emoji.txt", first_line=3)
+        == "x" * VALUE_CHARACTERS + "\n[… line 3 of 90,000 characters is cut here]"
     )
 
 
@@ -376,7 +377,7 @@ def test_a_flood_of_output_is_bounded(inside: Path) -> None:
     told = tool("execute_command", inside)(
         argv=[PYTHON, "-c", "print('first'); [print('x' * 100_000) for _ in range(500)]; print('last')"]
     )
-    assert len(told) < LIMIT + 200 and told.startswith("first\n") and "last\nexit code 0" in told
+    assert len(told) < VALUE_CHARACTERS + 200 and told.startswith("first\n") and "last\nexit code 0" in told
     assert "characters left out" in told
 
 
@@ -442,7 +443,7 @@ def lent(name: str) -> Any:
     jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     async def call(function: Any, is_async: bool) -> Any:
-        job = Job(function, is_async)
+        job = FunctionCall(function, is_async)
         jobs.put(job)
         return await job.result()
 

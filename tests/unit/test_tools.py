@@ -13,7 +13,7 @@ from pydantic import Field
 
 from praison_nb.errors import ConfigError
 from praison_nb.tools.tool import Tool, ToolArgumentError
-from praison_nb.values import LIMIT, describe
+from praison_nb.values import VALUE_CHARACTERS, describe
 
 
 def plot(kind: Literal["bar", "line"], columns: list[str] | None = None, *, bins: int = 10) -> str:
@@ -173,6 +173,6 @@ def test_a_table_is_told_compactly() -> None:
 
 
 def test_values_are_bounded() -> None:
-    assert len(describe("x" * 1_000_000)) < LIMIT + 100
-    assert len(describe(list(range(100_000)))) < LIMIT + 100
+    assert len(describe("x" * 1_000_000)) < VALUE_CHARACTERS + 100
+    assert len(describe(list(range(100_000)))) < VALUE_CHARACTERS + 100
     assert describe(None) == "None" and describe((1, "ä")) == '[1, "ä"]' and describe({1: object}) != ""

@@ -31,7 +31,8 @@ from praison_nb.events import (
     TurnFailed,
     TurnFinished,
 )
-from praison_nb.render import panel
+from praison_nb.render.html import turn_html
+from praison_nb.render.text import turn_text
 from praison_nb.session import Usage
 from praison_nb.store import StoreError
 from praison_nb.turn import Message, ToolCall, Turn, fold
@@ -47,7 +48,7 @@ def again(turn: Turn) -> Turn:
 
 def assert_same(turn: Turn) -> None:
     other = again(turn)
-    assert (panel.text(other), panel.html(other)) == (panel.text(turn), panel.html(turn))
+    assert (turn_text(other), turn_html(other)) == (turn_text(turn), turn_html(turn))
     for name in ("text", "usage", "cost", "known_cost", "status", "tools", "waiting"):
         assert getattr(other, name) == getattr(turn, name), name
     assert str(other.cost) == str(turn.cost)

@@ -7,12 +7,14 @@ from decimal import Decimal
 import pytest
 
 from praison_nb.events import SessionUsage
-from praison_nb.metering.session_cost import Before, settled
+from praison_nb.metering.session_cost import SessionBaseline, settled
 from praison_nb.session import Usage
 from praison_nb.turn import Turn, fold
 
 COUNTED = Usage(uncached_input_tokens=1000, output_tokens=100)
-BEFORE = Before(SessionUsage(usage=COUNTED, list_cost=Decimal("0.10"), active_seconds=10.0), Decimal("0.104"))
+BEFORE = SessionBaseline(
+    SessionUsage(usage=COUNTED, list_cost=Decimal("0.10"), active_seconds=10.0), Decimal("0.104")
+)
 
 
 def after(list_cost: str | None, *, usage: Usage = COUNTED + COUNTED, unpriced: int = 0) -> Turn:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ...errors import PraisonError, UnreachableError
 from ...events import Activity, Event
-from ...text import whole
+from ...text import replace_surrogates
 from .client import (
     all_pages,
     at_budget,
@@ -89,7 +89,7 @@ class Connection:
         """Put `events` into the session and return the id of the first. Where it stays open whether they
         arrived, the history is asked before they are sent again. Cancelled where they `may_go` no more.
         Raises a PraisonError."""
-        events = whole(events)
+        events = replace_surrogates(events)
         since: float | None = None
         in_doubt = False
         while True:

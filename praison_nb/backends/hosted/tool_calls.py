@@ -14,10 +14,10 @@ from ...events import ApprovalAnswered, ApprovalAsked, Notice, ToolFinished, Too
 from ...render import review
 from ...runtime.approvals import NO
 from ...runtime.lend import ToolInterrupted
-from ...text import of_error, short
+from ...text import describe_exception, shorten
 from ...tools.dispatch import STOPPED, Functions
 from ...turn import ToolCall
-from ...values import redacted
+from ...values import redact_and_truncate
 from .fields import digest_of, needs_approval, started
 from .translate import Reader
 
@@ -85,7 +85,7 @@ class Answers:
     def _mention(self, use: Any) -> None:
         if use.id in self._reader.blocked and use.id not in self._mentioned:
             self._mentioned.add(use.id)
-            line = f"The agent waits for the tool {short(str(use.name), 60)}, which does not run here."
+            line = f"The agent waits for the tool {shorten(str(use.name), 60)}, which does not run here."
             hint = "Answer from where it runs; or stop the turn, and name it with -t."
             self._turn.put(Notice(text=f"{line} {hint}"))
 
@@ -151,7 +151,7 @@ class Answers:
         except ToolInterrupted as error:
             return str(error), True
         except Exception as error:
-            return redacted(of_error(error)), True
+            return redact_and_truncate(describe_exception(error)), True
         finally:
             self._functions.report(self._turn.put)
 

@@ -19,7 +19,7 @@ from ...errors import ConfigError, EmbeddedModelError, UnreachableError
 from ...events import Event, RequestFinished, RequestStarted, SessionAttached, TextDelta, TurnFinished, new_id
 from ...runtime.run import Run
 from ...session import Usage
-from ...text import whole
+from ...text import replace_surrogates
 from ...tools.dispatch import Functions
 from ...tools.tool import Tool
 from ...turn import estimate_tokens
@@ -190,7 +190,7 @@ class _LocalTurn:
         system = [{"role": "system", "content": config.system}] if config.system else []
         body: dict[str, Any] = {
             "model": self.server.model,
-            "messages": whole([*system, *self.session.messages, *self.new]),
+            "messages": replace_surrogates([*system, *self.session.messages, *self.new]),
             "stream_options": {"include_usage": True},
             **config.request_options,
         }

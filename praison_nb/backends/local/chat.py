@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...events import Event, TextDelta, Thinking, new_id
 from ...session import Usage
-from ...text import split_half
+from ...text import split_surrogate
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionChunk
@@ -55,7 +55,7 @@ class Reply:
             thought = getattr(delta, "reasoning_content", None) or getattr(delta, "reasoning", None)
             if thought:
                 yield Thinking(text=str(thought))
-            text, self._half = split_half(self._half + (delta.content or "") + (delta.refusal or ""))
+            text, self._half = split_surrogate(self._half + (delta.content or "") + (delta.refusal or ""))
             if text:
                 self._texts.append(text)
                 yield TextDelta(text=text, message_id=self.message_id)

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 from ...errors import ConfigError
 from ...metering import budget, user_prices, writer
-from ...metering.origin import here
+from ...metering.origin import current_origin
 from ...metering.schema import LedgerError
 from ..arguments import words as split
 from ..views.tables import show, table
@@ -39,7 +39,9 @@ def price_command(shell: Any, line: str) -> None:
             f"A price needs --input and --output in USD per million tokens ({', '.join(_MORE)} may be "
             "added), or --free, or --forget."
         )
-    told = {name: user_prices.amount(value, f"--{name.replace('_', '-')}") for name, value in options.items()}
+    told = {
+        name: user_prices.parse_usd(value, f"--{name.replace('_', '-')}") for name, value in options.items()
+    }
     user_prices.save(model, user_prices.Price(**told))
     show(
         shell,
@@ -85,7 +87,7 @@ def give_budget(backend: Any) -> None:
     """Give a hosted session that is about to be made the session's budget: its provider minds it too."""
     if hasattr(backend, "set_budget") and not backend.session.id:
         try:
-            limit = budget.limits(writer.current(), here()).get("session")
+            limit = budget.limits(writer.current(), current_origin()).get("session")
         except LedgerError:
             return
         _mind(backend, limit)
@@ -127,7 +129,7 @@ def _cents(limit: Decimal) -> Decimal:
 
 def budget_command(shell: Any, conversations: Iterable[Any], line: str) -> None:
     """`%agent budget [USD/day | USD/session | USD/notebook | off[/SCOPE]]`."""
-    place, book = here(), writer.current()
+    place, book = current_origin(), writer.current()
     if line.strip():
         limit, scope = budget.parse(line)
         budget.put(book, limit, scope, place)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ... import backends, store
 from ...errors import ConfigError
-from ...metering.origin import here
+from ...metering.origin import current_origin
 from ...store import Stored, StoreError
 from ..conversations.conversation import Conversation
 from ..conversations.registry import Conversations
@@ -24,7 +24,7 @@ def resume(conversations: Conversations, key: str) -> Conversation:
         return live
     if stored.is_archived and stored.backend == "hosted":
         raise ConfigError(f"Session {stored.name!r} is archived on its server and takes no more prompts.")
-    notebook = here().notebook
+    notebook = current_origin().notebook
     if stored.notebook != notebook:
         stored = replace(stored, notebook=notebook, name=_free(conversations, notebook, stored.name))
     before = next((each for each in conversations if each.name == stored.name), None)
@@ -110,7 +110,7 @@ def _find(
 ) -> Stored:
     """The session of that id, or the one that has the name in this notebook; with `elsewhere` another
     notebook's too, where one is meant for certain. Raises ConfigError, StoreError."""
-    opened, notebook = store.current(), here().notebook
+    opened, notebook = store.current(), current_origin().notebook
     if not opened.flush():
         raise StoreError(opened.problem)
     known = opened.all()
@@ -147,7 +147,7 @@ def _find(
 def _failed(key: str, conversations: Conversations) -> Stored | None:
     """What has the name in this notebook and no session, where turns of it are kept: all of them failed.
     Raises StoreError."""
-    opened, notebook = store.current(), here().notebook
+    opened, notebook = store.current(), current_origin().notebook
     if not opened.flush():
         raise StoreError(opened.problem)
     live = next((each for each in conversations if each.name == key), None)

@@ -8,12 +8,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from ... import store
-from ... import text as plain
 from ...errors import ConfigError
-from ...metering.origin import here
-from ...render import formulas, panel
+from ...metering.origin import current_origin
+from ...render import formulas
+from ...render.html import MUTED, turn_html
 from ...render.markdown import NO_FORMULAS
+from ...render.text import turn_text
 from ...store import Kept, Stored, StoreError
+from ...text import shorten, strip_control_chars
 from ...turn import Turn
 from ..arguments import words
 from ..conversations.registry import Conversations
@@ -50,8 +52,8 @@ class Shown:
 
     def bundle(self) -> dict[str, str]:
         """Line and turn as one output."""
-        line = plain.clean(self.line)
-        style, head = f"font-size: 12px; color: {panel.MUTED}", formulas.escape(line)
+        line = strip_control_chars(self.line)
+        style, head = f"font-size: 12px; color: {MUTED}", formulas.escape(line)
         return {
             "text/html": f'<div class="{NO_FORMULAS}" style="{style}">{head}</div>{self.html}',
             "text/plain": f"{line}\n\n{self.text}",
@@ -74,7 +76,7 @@ def shown(conversations: Conversations, line: str, *, keeps_history: bool = True
         return _messages(which, entry.kept)
     turn, remark = _turn(entry, session, keeps_history)
     which += [f"{datetime.fromtimestamp(turn.started):%Y-%m-%d %H:%M}", _quoted(turn.prompt), remark]
-    return Shown(" · ".join(filter(None, which)), panel.html(turn), panel.text(turn), turn)
+    return Shown(" · ".join(filter(None, which)), turn_html(turn), turn_text(turn), turn)
 
 
 def _parsed(line: str) -> tuple[str, int]:
@@ -91,7 +93,7 @@ def _parsed(line: str) -> tuple[str, int]:
 
 def _session(conversations: Conversations, key: str, keeps_history: bool) -> tuple[Stored, list[_Entry]]:
     """The session that is meant, and its turns, oldest first. Raises ConfigError, StoreError."""
-    opened, notebook, problem = store.current(), here().notebook, None
+    opened, notebook, problem = store.current(), current_origin().notebook, None
     opened.flush()
     try:
         known = opened.all()
@@ -202,4 +204,4 @@ def _nothing_kept(session: Stored, keeps_history: bool) -> str:
 
 
 def _quoted(prompt: str) -> str:
-    return f"“{plain.short(prompt, 60)}”" if prompt.strip() else ""
+    return f"“{shorten(prompt, 60)}”" if prompt.strip() else ""

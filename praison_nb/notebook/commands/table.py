@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ... import backends, text
+from ... import backends
 from ...backends.catalog import offers
 from ...errors import ConfigError
-from ...render import panel, review
+from ...render import review
+from ...render.text import short_arguments
 from ...runtime.approvals import digest_of
 from ...session import Status
+from ...text import shorten
 from ..arguments import unquoted
 from ..views.tables import Badge, show, table
 from .budgets import budget_command, price_command
@@ -87,7 +89,7 @@ def _answer(extension: Any, name: str, *, allow: bool) -> None:
             else:
                 run.deny(call.id)
             said = "Allowed" if allow else "Denied"
-            arguments = review.one_line(text.short(panel.arguments(call), 80))
+            arguments = review.one_line(shorten(short_arguments(call), 80))
             counts = review.arguments(call.arguments).counts
             lines.append(f"{said}: {review.one_line(call.name)} {arguments} ({counts})")
     show(extension.shell, "\n".join(lines) or "No tool waits for you.")

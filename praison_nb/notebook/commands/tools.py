@@ -7,7 +7,7 @@ from typing import Any
 from ...errors import ConfigError
 from ...runtime.approvals import digest_of
 from ...runtime.deadlock import callers
-from ...runtime.lend import main_is_at_work
+from ...runtime.lend import main_thread_is_busy
 from ...tools import builtin
 from ...tools.tool import check_policy, policies, set_policy
 from ..views import tables
@@ -55,7 +55,7 @@ def policy_command(extension: Any, rest: str) -> None:
             "functions. For what runs in a hosted agent's container its permission_policy decides."
         )
     # What a model's code says is not the user's word.
-    set_policy(name, policy, by_code=main_is_at_work() or bool(callers()))
+    set_policy(name, policy, by_code=main_thread_is_busy() or bool(callers()))
     for conversation in extension.conversations:
         # A yes for the session was given before this.
         conversation.backend.session.allowed_tools.discard(name)

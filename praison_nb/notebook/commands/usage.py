@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import ConfigError
 from ...metering import writer
 from ...metering.analysis import totals
-from ...render import panel
+from ...render.panel import format_usd
 from ..views.tables import show, table
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _cells(row: Any) -> list[str]:
         f"{int(row['input_tokens']):,}",
         f"{float(ratio):.0%}" if _known(ratio) else "—",
         f"{int(row['output_tokens']):,}",
-        panel.dollars(Decimal(repr(float(row["cost"])))) if _known(row["cost"]) else "—",
+        format_usd(Decimal(repr(float(row["cost"])))) if _known(row["cost"]) else "—",
         f"{int(row['failures']):,}",
     ]
 

@@ -11,7 +11,7 @@ from typing import Any
 from ... import backends, store
 from ...backends.catalog import backend_of
 from ...errors import ConfigError
-from ...metering.origin import here
+from ...metering.origin import current_origin
 from ...runtime import loop
 from ...runtime.approvals import Asker
 from ...runtime.run import Run
@@ -153,14 +153,14 @@ class Conversations:
         keeps the old one, and nothing goes on in the next kernel."""
         conversation.backend.reset_session()
         self.put(conversation)
-        store.current().leave(here().notebook, conversation.name)
+        store.current().leave(current_origin().notebook, conversation.name)
 
     def forget(self, name: str) -> None:
         """Forget the conversation `name` in this kernel; a turn under way is stopped. The store keeps it, and
         nothing goes on in the next kernel."""
         if name in self._by_name:
             self.drop(self._by_name[name])
-        store.current().leave(here().notebook, name)
+        store.current().leave(current_origin().notebook, name)
 
     def drop(self, conversation: Conversation) -> None:
         """Have the conversation no more in this kernel; a turn under way is stopped."""
@@ -184,7 +184,7 @@ class Conversations:
     def _stored(self, name: str, backend: Any, is_named: bool, notes: list[str]) -> Stored | None:
         """The session of an earlier kernel that may go on. An object of the user's has a session of its
         own, which only a name of theirs connects with another. What the store cannot tell is noted."""
-        notebook = here().notebook
+        notebook = current_origin().notebook
         is_object = backend is not None and not isinstance(backend, str)
         if not is_named and (is_object or not notebook):
             return None

@@ -12,12 +12,13 @@ import os
 from concurrent.futures import Future
 from typing import Any
 
-from ... import text as plain
 from ...events import Event, new_id
 from ...render import formulas, review
-from ...render import panel as render
+from ...render.html import answer_html, below_html
+from ...render.text import below_text, error_text
 from ...runtime import loop
 from ...runtime.run import Run
+from ...text import strip_control_chars, truncate_for_display
 from ...turn import Turn
 from .pace import Pace
 from .painter import Painter
@@ -79,7 +80,10 @@ def answer(turn: Turn) -> dict[str, str]:
     """The answer as the output that stays."""
     if not turn.text:
         return NOTHING
-    return {"text/html": render.answer_html(turn), "text/plain": plain.clean(plain.shown(turn.text))}
+    return {
+        "text/html": answer_html(turn),
+        "text/plain": strip_control_chars(truncate_for_display(turn.text)),
+    }
 
 
 class KernelView:
@@ -186,9 +190,9 @@ class KernelView:
 
     def _panel(self, turn: Turn) -> dict[str, str]:
         """Tools and panel. The error of a turn that its cell waits for is shown by the cell itself."""
-        text, html = render.below_text(turn), render.below_html(turn, error=self._background)
+        text, html = below_text(turn), below_html(turn, error=self._background)
         if self._background and turn.error:
-            text = f"{render.error_text(turn)}\n{text}"
+            text = f"{error_text(turn)}\n{text}"
         # In the foreground the question is asked by input().
         if turn.waiting and self._background:
             asked = "\n".join(review.question(call.name, call.arguments) for call in turn.waiting)
@@ -196,7 +200,7 @@ class KernelView:
             how = f"Answer with `%agent allow {session}` or `%agent deny {session}`."
             text += f"\n{asked}\n{how}"
             html += f'<pre style="white-space: pre-wrap">{formulas.escape(asked)}</pre>{formulas.escape(how)}'
-        return {"text/html": html, "text/plain": plain.clean(text)}
+        return {"text/html": html, "text/plain": strip_control_chars(text)}
 
     def _publish(self, data: dict[str, Any], display_id: str, *, update: bool = True) -> None:
         self._display_pub.publish(data, transient={"display_id": display_id}, update=update)

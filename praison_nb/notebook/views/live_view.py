@@ -22,12 +22,13 @@ from typing import Any
 import anywidget
 import traitlets
 
-from ... import text
-from ...render import panel as render
 from ...render import review
+from ...render.panel import CLOCK, badge_text, budget_share, panel_facts, tool_count
+from ...render.text import RESULTS, panel_text, short_arguments
 from ...runtime import loop
 from ...runtime.approvals import digest_of
 from ...session import Status
+from ...text import shorten, strip_control_chars, truncate_for_display
 from ...turn import ToolCall, Turn
 from .kernel_view import KernelView
 from .pace import INTERVAL_SECONDS
@@ -71,7 +72,7 @@ class LiveView(KernelView):
         self._widget.on_msg(lambda _, content, buffers: self._hear(content))
         bundle = self._widget._repr_mimebundle_()
         data, _ = bundle if isinstance(bundle, tuple) else (bundle, {})
-        return {**data, "text/plain": render.panel_text(self._turn)}
+        return {**data, "text/plain": panel_text(self._turn)}
 
     def _state(self) -> dict[str, Any]:
         number, items, panel = self._sent
@@ -147,15 +148,15 @@ class LiveView(KernelView):
 def panel(turn: Turn, *, stoppable: bool, hint: str = "") -> dict[str, Any]:
     """The panel as the page builds it; the page itself counts the seconds on from `elapsed`."""
     running = turn.status is Status.RUNNING
-    spent = render.budget(turn)
+    spent = budget_share(turn)
     return {
         "status": turn.status.value,
         "waiting": bool(turn.waiting),
-        "words": text.clean(render.badge(turn.status, bool(turn.waiting), turn.activity)),
-        "facts": [[text.clean(part) for part in fact] for fact in render.facts(turn)],
-        "clock": render.CLOCK,
+        "words": strip_control_chars(badge_text(turn.status, bool(turn.waiting), turn.activity)),
+        "facts": [[strip_control_chars(part) for part in fact] for fact in panel_facts(turn)],
+        "clock": CLOCK,
         "elapsed": turn.seconds,
-        "tools": render.tool_count(turn),
+        "tools": tool_count(turn),
         "running": running,
         "stoppable": stoppable,
         "hint": hint if running else "",
@@ -176,14 +177,14 @@ def tool_item(call: ToolCall) -> dict[str, Any]:
     else:
         state = "denied" if call.approval == "denied" else "failed" if call.is_error else "done"
     shown = review.arguments(call.arguments)
-    more = "" if shown.complete else f"\n… there is more in {render.RESULTS}."
+    more = "" if shown.complete else f"\n… there is more in {RESULTS}."
     item: dict[str, Any] = {
         "kind": "tool",
         "id": call.id,
         "name": review.one_line(call.name, None if state == "asked" else 60),
-        "line": review.one_line(text.short(render.arguments(call), 80)),
+        "line": review.one_line(shorten(short_arguments(call), 80)),
         "arguments": shown.text + more,
-        "result": text.clean(text.shown(call.result, render.RESULTS)),
+        "result": strip_control_chars(truncate_for_display(call.result, RESULTS)),
         "state": state,
         "seconds": "" if call.seconds is None else f"{call.seconds:.1f} s",
         "question": None,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from ... import text as plain
-from ...render import formulas, markdown, panel
+from ...render import formulas, markdown
+from ...render.html import MUTED, badge_html
+from ...render.panel import badge_text
 from ...session import Status
+from ...text import strip_control_chars
 
 Rows = Sequence[Sequence[str]]
 
@@ -19,14 +21,14 @@ class Badge(str):
 
     def __new__(cls, status: Status, waiting: bool = False, activity: str = "") -> Badge:
         """The badge, as `render.badge` has it."""
-        made = super().__new__(cls, plain.clean(panel.badge(status, waiting, activity)))
-        made.html = panel.badge_html(status, waiting, activity)
+        made = super().__new__(cls, strip_control_chars(badge_text(status, waiting, activity)))
+        made.html = badge_html(status, waiting, activity)
         return made
 
 
 def show(shell: Any, text: str) -> None:
     """A line of text as a cell's output."""
-    shell.display_pub.publish({"text/plain": plain.clean(text)})
+    shell.display_pub.publish({"text/plain": strip_control_chars(text)})
 
 
 def table(
@@ -42,10 +44,10 @@ def table(
     numbers = heads[1:] if numbers is None else numbers
     most = max(bars or [0.0]) or 1.0
     shares = None if bars is None else [each / most for each in bars]
-    style = f"font-size: 12px; color: {panel.MUTED}; white-space: pre-wrap"
+    style = f"font-size: 12px; color: {MUTED}; white-space: pre-wrap"
     small = f'class="{markdown.NO_FORMULAS}" style="{style}"'
-    said = "".join(f"<div {small}>{formulas.escape(plain.clean(note))}</div>" for note in notes)
-    lines = [as_text(heads, rows, numbers, shares), *map(plain.clean, notes)]
+    said = "".join(f"<div {small}>{formulas.escape(strip_control_chars(note))}</div>" for note in notes)
+    lines = [as_text(heads, rows, numbers, shares), *map(strip_control_chars, notes)]
     html = as_html(heads, rows, numbers, shares)
     shell.display_pub.publish({"text/plain": "\n".join(lines), "text/html": html + said})
 
@@ -54,7 +56,7 @@ def as_text(
     heads: Sequence[str], rows: Rows, numbers: Collection[str], shares: Sequence[float] | None = None
 ) -> str:
     """The table in columns. What would move them, in a terminal say, is left out before they are measured."""
-    lines = [[plain.clean(cell) for cell in line] for line in [heads, *rows]]
+    lines = [[strip_control_chars(cell) for cell in line] for line in [heads, *rows]]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     bars = ["", *("█" * round(10 * share) for share in shares or [0.0] * len(rows))]
 
@@ -82,7 +84,7 @@ def as_html(
 
     def cell(tag: str, name: str, text: str) -> str:
         align = "right" if name in numbers else "left"
-        inner = text.html if isinstance(text, Badge) else formulas.escape(plain.clean(text))
+        inner = text.html if isinstance(text, Badge) else formulas.escape(strip_control_chars(text))
         return f'<{tag} style="text-align: {align}{cell_style}">{inner}</{tag}>'
 
     bars = [""] * len(rows) if shares is None else map(_bar, shares)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ... import text as plain
 from ...render.markdown import Budget, Growing, Shown
+from ...text import DISPLAY_CHARACTERS, truncate_for_display
 from ...turn import Message, ToolCall, Turn
 
 
@@ -24,7 +24,7 @@ class TextItems:
     def of(self, turn: Turn, tool_item: Callable[[ToolCall], dict[str, Any]]) -> list[dict[str, Any]]:
         """The items in their order; `more` says how many characters of a text are not shown."""
         items: list[dict[str, Any]] = []
-        budget, room = Budget(), plain.SHOWN_CHARACTERS
+        budget, room = Budget(), DISPLAY_CHARACTERS
         for index, item in enumerate(turn.items):
             if isinstance(item, ToolCall):
                 items.append(tool_item(item))
@@ -46,7 +46,7 @@ class TextItems:
 
 def text_item(text: str, key: str) -> dict[str, Any]:
     """A text that will not grow."""
-    return _item(key, Growing().show(plain.shown(text)), 0)
+    return _item(key, Growing().show(truncate_for_display(text)), 0)
 
 
 def _item(key: str, shown: Shown, more: int) -> dict[str, Any]:

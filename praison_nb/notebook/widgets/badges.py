@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ... import text
 from ...backends.base import Backend, Session
 from ...errors import ConfigError
-from ...render import panel
+from ...render.panel import Fact, badge_text, budget_share, format_tokens, session_cost_facts
 from ...runtime import loop
 from ...session import Status
+from ...text import strip_control_chars
 from ..views.live_view import StateWidget
 from ..views.pace import Pace
 from ..views.painter import Painter
@@ -78,21 +78,21 @@ class FollowingWidget(StateWidget):
         status = session.status(backend.without_session if backend else Status.NONE)
         turn = session.run.turn if session.run else None
         waiting = bool(turn and turn.waiting)
-        tokens_in, tokens_out = panel.tokens(session.usage)
+        tokens_in, tokens_out = format_tokens(session.usage)
         count, _, cached = tokens_in.partition(" ")
         facts = [
-            panel.Fact("in ", count, f" {cached}" if cached else ""),
-            panel.Fact("out ", tokens_out),
+            Fact("in ", count, f" {cached}" if cached else ""),
+            Fact("out ", tokens_out),
         ]
         if backend:
-            facts.insert(0, panel.Fact("", backend.model, f" · {backend.name}"))
-        facts += panel.session_cost(turn) if turn else []
-        spent = panel.budget(turn) if turn else None
+            facts.insert(0, Fact("", backend.model, f" · {backend.name}"))
+        facts += session_cost_facts(turn) if turn else []
+        spent = budget_share(turn) if turn else None
         return {
             "status": status.value,
             "waiting": waiting,
-            "words": text.clean(panel.badge(status, waiting, turn.activity if turn else "")),
-            "facts": [[text.clean(part) for part in fact] for fact in facts],
+            "words": strip_control_chars(badge_text(status, waiting, turn.activity if turn else "")),
+            "facts": [[strip_control_chars(part) for part in fact] for fact in facts],
             "clock": -1,
             "elapsed": 0,
             "tools": "",

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ...errors import ConfigError
-from ...runtime.lend import apart
+from ...runtime.lend import run_in_pool
 from ..tool import Policy, Tool, tools_of
 
 POLICIES: Mapping[str, Policy] = MappingProxyType(
@@ -33,7 +33,7 @@ Call = Callable[[Callable[[], Any], bool], Awaitable[Any]]
 """`run.call`: runs a function (awaited where the second is True) where the user's own functions run."""
 
 
-def make(name: str, working_dir: str = "", call: Call = apart) -> Tool:
+def make(name: str, working_dir: str = "", call: Call = run_in_pool) -> Tool:
     """The tool `name`. Files and commands stay in `working_dir`, by default the notebook's folder; both are
     looked up now, and once. Raises ConfigError for a name or a folder that there is not."""
     from . import commands, files, python, variables
@@ -68,7 +68,7 @@ def _folder(working_dir: str) -> str:
 
 
 def resolve(
-    tools: Iterable[Callable[..., Any] | str], working_dir: str = "", call: Call = apart
+    tools: Iterable[Callable[..., Any] | str], working_dir: str = "", call: Call = run_in_pool
 ) -> dict[str, Tool]:
     """The tools by name: the user's functions, and ours where a string names one. Raises ConfigError."""
     if isinstance(tools, str):

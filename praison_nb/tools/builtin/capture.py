@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any, NoReturn
 
 from ...redaction import redact_value
-from ...values import bounded, redacted
+from ...values import redact_and_truncate, truncate_middle
 from .excerpt import Excerpt
 
 SHOWN_CHARACTERS = 2_000_000
@@ -93,7 +93,7 @@ class _Displayed:
             return message
         content["data"] = {mime: _shown(mime, part) for mime, part in content["data"].items()}
         if _size(content["data"]) > self._room:
-            text = bounded(str(content["data"].get("text/plain", "")))
+            text = truncate_middle(str(content["data"].get("text/plain", "")))
             content["data"], content["metadata"] = {"text/plain": text}, {}
         size = _size(content["data"])
         if size > self._room:
@@ -110,7 +110,7 @@ def _shown(mime: str, part: Any) -> Any:
         return part
     if isinstance(part, str) and len(part) > SHOWN_CHARACTERS:
         # Of such a thing no more than its text is shown, and that is cut.
-        return redacted(part) if mime == "text/plain" else part
+        return redact_and_truncate(part) if mime == "text/plain" else part
     return redact_value(part)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from ...redaction import redact
-from ...values import LIMIT
+from ...values import VALUE_CHARACTERS
 
 
 class Excerpt:
@@ -17,7 +17,7 @@ class Excerpt:
     ('ab', '', 'ab\\n[… 4 characters left out …]\\ngh')
     """
 
-    def __init__(self, limit: int = LIMIT) -> None:
+    def __init__(self, limit: int = VALUE_CHARACTERS) -> None:
         self._half = limit // 2
         self._head: list[str] = []
         self._room = self._half

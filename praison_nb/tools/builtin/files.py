@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ...redaction import HIDDEN, redact
-from ...runtime.lend import apart
-from ...values import LIMIT
+from ...runtime.lend import run_in_pool
+from ...values import VALUE_CHARACTERS
 from ..tool import ToolError
 from .folder import Folder
 
@@ -30,7 +30,7 @@ def reader(root: str) -> Callable[..., Any]:
             path: The file's path, relative to the working directory.
             first_line: The line to begin with; a long file is read in several calls.
         """
-        return str(await apart(functools.partial(read, root, path, first_line), False))
+        return str(await run_in_pool(functools.partial(read, root, path, first_line), False))
 
     return read_file
 
@@ -45,7 +45,7 @@ def writer(root: str) -> Callable[..., Any]:
             path: The file's path, relative to the working directory.
             content: All that the file is to hold.
         """
-        return str(await apart(functools.partial(write, root, path, content), False))
+        return str(await run_in_pool(functools.partial(write, root, path, content), False))
 
     return write_file
 
@@ -59,7 +59,7 @@ def lister(root: str) -> Callable[..., Any]:
         Args:
             path: The folder's path, relative to the working directory.
         """
-        return str(await apart(functools.partial(listing, root, path), False))
+        return str(await run_in_pool(functools.partial(listing, root, path), False))
 
     return list_files
 
@@ -78,13 +78,13 @@ def read(root: str, path: str, first_line: int = 1) -> str:
         text, number, is_exact, notes = "", max(1, first_line), True, []
         while line := file.readline():
             decoded = line.decode("utf-8", errors="replace")
-            if text and len(text) + len(decoded) > LIMIT:
+            if text and len(text) + len(decoded) > VALUE_CHARACTERS:
                 notes.append(f"[… the file goes on: first_line={number}]")
                 break
             text, number, is_exact = text + decoded, number + 1, is_exact and decoded.encode() == line
-            if len(decoded) > LIMIT:
+            if len(decoded) > VALUE_CHARACTERS:
                 # The cut must not leave half a secret.
-                text = redact(decoded)[:LIMIT]
+                text = redact(decoded)[:VALUE_CHARACTERS]
                 after = f", the file goes on: first_line={number}" if file.peek(1) else ""
                 notes.append(f"[… line {number - 1} of {len(decoded):,} characters is cut here{after}]")
                 break

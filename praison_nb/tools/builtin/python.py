@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ...values import LIMIT, redacted, text_of
+from ...values import VALUE_CHARACTERS, redact_and_truncate, value_text
 from ..tool import ToolError
 from . import working_dir
 from .capture import captured
@@ -52,7 +52,7 @@ class _Code:
     def __init__(self, source: str) -> None:
         self._source = source
         self._name = f"<run_python {next(_numbers)}>"
-        self._output = Excerpt(LIMIT)
+        self._output = Excerpt(VALUE_CHARACTERS)
 
     def with_output(self, text: str) -> str:
         """What it printed, and `text` after it."""
@@ -86,7 +86,7 @@ class _Code:
                 if value is not None:
                     _show(ipython, value)
                     # Hidden before it is cut, which would leave half of a secret.
-                    text = redacted(text_of(value))
+                    text = redact_and_truncate(value_text(value))
         finally:
             if inline := sys.modules.get("matplotlib_inline.backend_inline"):
                 inline.flush_figures()
@@ -97,7 +97,7 @@ class _Code:
         while frames is not None and frames.tb_frame.f_code.co_filename != self._name:
             frames = frames.tb_next
         lines = traceback.format_exception(type(error), error, frames, limit=-FRAMES)
-        return redacted("".join(lines).rstrip(), LIMIT // 2)
+        return redact_and_truncate("".join(lines).rstrip(), VALUE_CHARACTERS // 2)
 
 
 def _compiled(tree: Any, name: str, mode: str) -> Any:

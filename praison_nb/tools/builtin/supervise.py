@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...runtime import loop
 from ...runtime.interrupts import Interrupts
-from ...runtime.lend import ToolInterrupted, give_to_main, main_is_at_work, work_for_main
+from ...runtime.lend import ToolInterrupted, main_thread_is_busy, queue_for_main_thread, run_main_thread_queue
 from ..tool import ToolError
 from .seconds import limited
 
@@ -99,9 +99,9 @@ class _Supervised:
         future: Future[Any] = Future()
         with self._lock:
             self._handed_over = future
-        give_to_main(functools.partial(contextvars.copy_context().run, self._work, future))
+        queue_for_main_thread(functools.partial(contextvars.copy_context().run, self._work, future))
         if kernel is not None:
-            kernel.io_loop.add_callback(work_for_main)
+            kernel.io_loop.add_callback(run_main_thread_queue)
         # Between two cells a kernel's main thread is free again. Elsewhere it may be waiting for this one.
         will_be_free = kernel is not None and loop.in_pool()
         waited_since = time.monotonic()
@@ -113,7 +113,7 @@ class _Supervised:
                     raise
                 if kernel is not None and not kernel.io_loop.asyncio_loop.is_running():
                     raise ToolInterrupted("the kernel has ended") from None
-            if main_is_at_work():
+            if main_thread_is_busy():
                 waited_since = time.monotonic()
             if not will_be_free and time.monotonic() > waited_since + PATIENCE_SECONDS and future.cancel():
                 raise ToolError("Python runs on the main thread only, and nothing there waits for this turn.")

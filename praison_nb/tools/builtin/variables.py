@@ -10,8 +10,8 @@ from collections.abc import Callable, Sized
 from typing import TYPE_CHECKING, Any
 
 from ...redaction import redact, redact_value
-from ...text import of_error, short
-from ...values import redacted, text_of
+from ...text import describe_exception, shorten
+from ...values import redact_and_truncate, value_text
 from ..tool import ToolError
 from .supervise import shell, supervise
 
@@ -62,7 +62,7 @@ def _told(say: Callable[[Any], str], value: Any) -> str:
         # It may be the user's, who waits for too long.
         raise
     except BaseException as error:
-        return f"<{type(value).__name__}, which cannot be looked at: {short(redact(of_error(error)), 200)}>"
+        return f"<{type(value).__name__}, which cannot be looked at: {shorten(redact(describe_exception(error)), 200)}>"
 
 
 def _variables() -> dict[str, Any]:
@@ -97,9 +97,9 @@ def _kind(value: Any) -> str:
 def _head(value: Any, name: str) -> str:
     # No secret is cut in two before it is hidden.
     if isinstance(value, str | bytes):
-        return redact(text_of(redact_value(value[: 2 * HEAD_CHARACTERS], name)))[:HEAD_CHARACTERS]
+        return redact(value_text(redact_value(value[: 2 * HEAD_CHARACTERS], name)))[:HEAD_CHARACTERS]
     if isinstance(value, dict):
         value = dict(itertools.islice(value.items(), HEAD_ITEMS))
     elif isinstance(value, _LISTS):
         value = list(itertools.islice(value, HEAD_ITEMS))
-    return redacted(text_of(redact_value(value, name)), HEAD_CHARACTERS)
+    return redact_and_truncate(value_text(redact_value(value, name)), HEAD_CHARACTERS)

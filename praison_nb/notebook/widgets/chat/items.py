@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from .... import text as plain
-from ....render import panel, review
+from ....render import review
+from ....render.panel import stop_text
+from ....render.text import error_text
+from ....text import strip_control_chars, truncate_for_display
 from ....turn import ToolCall, Turn
 from ...views.live_view import tool_item
 from ...views.text_items import TextItems, text_item
@@ -29,7 +31,7 @@ def said_in(messages: Sequence[dict[str, Any]]) -> list[Said]:
     for message in messages:
         kind = {"user": "prompt", "assistant": "text"}.get(_role(message))
         if kind and isinstance(text := message.get("content"), str) and text:
-            said.append((kind, plain.shown(text)))
+            said.append((kind, truncate_for_display(text)))
         said += [("tool", call) for call in _calls(message, results)]
     return said
 
@@ -64,7 +66,7 @@ def _calls(message: dict[str, Any], results: dict[str, Any]) -> Iterator[ToolCal
 
 def line_item(kind: str, item_id: str, text: str) -> dict[str, Any]:
     """A text of one of the kinds prompt, note and error."""
-    return {"kind": kind, "id": item_id, "text": plain.clean(text)}
+    return {"kind": kind, "id": item_id, "text": strip_control_chars(text)}
 
 
 def turn_items(turn: Turn, texts: TextItems) -> list[dict[str, Any]]:
@@ -73,12 +75,12 @@ def turn_items(turn: Turn, texts: TextItems) -> list[dict[str, Any]]:
     items = texts.of(turn, tool_item)
     items = [{**each, "id": f"{turn.id}-{each['id']}"} if each["kind"] == "text" else each for each in items]
     notes = [("note", review.one_line(notice)) for notice in turn.notices]
-    if stopped := panel.stopped(turn):
+    if stopped := stop_text(turn):
         notes.append(("note", stopped))
     if turn.error:
-        notes.append(("error", panel.error_text(turn)))
+        notes.append(("error", error_text(turn)))
 
     def lines(told: list[tuple[str, str]]) -> list[dict[str, Any]]:
         return [line_item(kind, f"{turn.id}-{kind}-{i}", text) for i, (kind, text) in enumerate(told)]
 
-    return [*lines([("prompt", plain.shown(turn.prompt))]), *items, *lines(notes)]
+    return [*lines([("prompt", truncate_for_display(turn.prompt))]), *items, *lines(notes)]

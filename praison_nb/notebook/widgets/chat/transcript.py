@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from .... import text as plain
-from ....render import formulas, markdown, panel, review
+from ....render import formulas, markdown, review
+from ....render.html import tool_html, turn_html
+from ....render.text import short_arguments, turn_text
+from ....text import shorten, strip_control_chars, truncate_for_display
 from ....turn import ToolCall, Turn
 from .items import Said
 
@@ -31,19 +33,19 @@ class Transcript:
         if not parts:
             words = f"Chat {name}: nothing said yet."
             parts = [(escape(words), words)]
-        return "".join(html for html, _ in parts), plain.clean("\n\n".join(text for _, text in parts))
+        return "".join(html for html, _ in parts), strip_control_chars("\n\n".join(text for _, text in parts))
 
 
 def _still_turn(turn: Turn) -> tuple[str, str]:
-    asked = plain.clean(plain.shown(turn.prompt))
-    return f"{_asked(asked)}{panel.html(turn)}", f"You: {asked}\n\n{panel.text(turn)}"
+    asked = strip_control_chars(truncate_for_display(turn.prompt))
+    return f"{_asked(asked)}{turn_html(turn)}", f"You: {asked}\n\n{turn_text(turn)}"
 
 
 def _still_said(kind: str, said: str | ToolCall) -> tuple[str, str]:
     if isinstance(said, ToolCall):
-        line = f"{review.one_line(said.name, 60)} {review.one_line(plain.short(panel.arguments(said), 80))}"
-        return panel.folded(line, review.arguments(said.arguments).text, said.result), f"▸ {line}"
-    said = plain.clean(said)
+        line = f"{review.one_line(said.name, 60)} {review.one_line(shorten(short_arguments(said), 80))}"
+        return tool_html(line, review.arguments(said.arguments).text, said.result), f"▸ {line}"
+    said = strip_control_chars(said)
     match kind:
         case "prompt":
             return _asked(said), f"You: {said}"

@@ -16,13 +16,13 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
-from .... import text as plain
 from ....backends.base import Session
 from ....backends.catalog import backend_of, is_hosted, suggested
 from ....errors import ConfigError, PraisonError
 from ....render import review
 from ....runtime import loop
 from ....runtime.run import Run
+from ....text import describe_exception, strip_control_chars
 from ...conversations.conversation import Conversation, update
 from ...views.live_view import STATIC, panel, patches, without_clock
 from ...views.painter import Painter
@@ -153,7 +153,7 @@ class SessionWidget(FollowingWidget):
         else:
             shown = super()._panel()
             words = "".join(f" · {word}" for word in (backend.model, backend.name) if word)
-            shown["facts"][0] = ["", review.one_line(conversation.name), plain.clean(words), ""]
+            shown["facts"][0] = ["", review.one_line(conversation.name), strip_control_chars(words), ""]
         return {**shown, "model": backend.model, "models": suggested(backend.name)}
 
     # What the page sends
@@ -204,9 +204,9 @@ class SessionWidget(FollowingWidget):
                 words, taken = str(error), False
             except Exception as error:
                 log.debug("a message of the chat failed", exc_info=True)
-                words, taken = plain.of_error(error), False
+                words, taken = describe_exception(error), False
         self._changed()
-        self.send({"reply": {"to": message.get("id"), "taken": taken, "words": plain.clean(words)}})
+        self.send({"reply": {"to": message.get("id"), "taken": taken, "words": strip_control_chars(words)}})
 
     def _do(self, message: dict[str, Any]) -> None:
         match message["kind"]:

@@ -12,7 +12,7 @@ from .... import store
 from ....metering import writer
 from ....metering.ledger import usd
 from ....metering.schema import LedgerError
-from ....render import panel
+from ....render.panel import format_usd
 from ....session import Status
 from ...conversations.conversation import Conversation
 from ...conversations.registry import Conversations
@@ -52,7 +52,7 @@ class Row:
 
     def cells(self) -> list[str]:
         """The words of the table, in the order of HEADS."""
-        known = panel.dollars(self.cost)
+        known = format_usd(self.cost)
         is_known = self.turns and not self.unpriced
         cost = known if is_known else "—" if not self.cost else f"{known} + —"
         when = f"{datetime.fromtimestamp(self.last_used):%Y-%m-%d %H:%M}" if self.last_used else ""

@@ -15,10 +15,10 @@ from typing import Any
 
 import ipywidgets
 
-from .... import text as plain
 from ....errors import ConfigError, PraisonError
 from ....runtime import loop
 from ....session import Status
+from ....text import describe_exception, strip_control_chars
 from ...commands import sessions as session_commands
 from ...conversations.registry import Conversations
 from ...views.pace import Pace
@@ -119,7 +119,7 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
                 said = said or str(error)
             except Exception as error:
                 log.debug("the sessions cannot be shown", exc_info=True)
-                said = said or plain.of_error(error)
+                said = said or describe_exception(error)
             if said is not None:
                 self._say(said)
 
@@ -131,7 +131,7 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         if self._is_closed:
             return
         words = self.filter.value.casefold().split()
-        texts = [(plain.clean(" ".join(row.cells())).casefold(), row) for row in found]
+        texts = [(strip_control_chars(" ".join(row.cells())).casefold(), row) for row in found]
         kept = [row for text, row in texts if all(word in text for word in words)]
         kept.sort(key=SORTS[self.sort.value])
         shown, more = kept[:SHOWN_ROWS], len(kept) - SHOWN_ROWS
@@ -145,7 +145,9 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
             self.table.value = self._html = html
             self._text = text
             self._copy.update(html, text)
-        options = [(plain.clean(f"{row.name} · {row.id or 'new'}"), (row.name, row.id)) for row in shown]
+        options = [
+            (strip_control_chars(f"{row.name} · {row.id or 'new'}"), (row.name, row.id)) for row in shown
+        ]
         if list(self.chosen.options) != options:
             before = self.chosen.value
             self.chosen.options = options
@@ -247,7 +249,7 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
 
 
 def _html(words: str) -> str:
-    return escape(plain.clean(words), quote=False)
+    return escape(strip_control_chars(words), quote=False)
 
 
 def sessions() -> SessionBrowser:
