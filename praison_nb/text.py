@@ -18,7 +18,7 @@ def replace_surrogates(value: T) -> T:
     disk or an emoji that was cut in two), which UTF-8 does not have: two that belong together are joined,
     others replaced.
 
-    >>> whole("caf\\udce9"), whole({"say": ["\\ud83d\\ude00"]})
+    >>> replace_surrogates("caf\\udce9"), replace_surrogates({"say": ["\\ud83d\\ude00"]})
     ('caf�', {'say': ['😀']})
     """
     made: object = value
@@ -72,7 +72,7 @@ def shorten(text: str, width: int) -> str:
 def describe_exception(error: BaseException) -> str:
     """An exception's type and message, whatever its own `__str__` does.
 
-    >>> of_error(KeyError("a"))
+    >>> describe_exception(KeyError("a"))
     "KeyError: 'a'"
     """
     try:
@@ -96,7 +96,7 @@ def strip_control_chars(text: str) -> str:
 def truncate_for_display(text: str, where: str = "the Turn's text") -> str:
     """`text`, or its first SHOWN_CHARACTERS and a line that says where the rest is.
 
-    >>> shown("short")
+    >>> truncate_for_display("short")
     'short'
     """
     if len(text) <= DISPLAY_CHARACTERS:

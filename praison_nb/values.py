@@ -27,7 +27,7 @@ def describe(value: Any, limit: int = VALUE_CHARACTERS) -> str:
 def truncate_middle(text: str, limit: int = VALUE_CHARACTERS) -> str:
     """`text`, its middle cut out where it is longer than `limit`, saying how much is missing.
 
-    >>> bounded("x" * 100, 20)
+    >>> truncate_middle("x" * 100, 20)
     'xxxxxxxxxx\\n[… 80 characters left out …]\\nxxxxxxxxxx'
     """
     if len(text) <= limit:
@@ -37,8 +37,8 @@ def truncate_middle(text: str, limit: int = VALUE_CHARACTERS) -> str:
 
 
 def redact_and_truncate(text: str, limit: int = VALUE_CHARACTERS) -> str:
-    """`bounded` of `text` without its secrets, of which no half is left where it is cut. What lies far from
-    the cuts is not looked at."""
+    """`truncate_middle` of `text` without its secrets, of which no half is left where it is cut. What lies
+    far from the cuts is not looked at."""
     far = 4 * limit
     if len(text) <= 2 * far:
         return truncate_middle(redact(text), limit)

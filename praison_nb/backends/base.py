@@ -12,9 +12,7 @@ it, its session and `retrieve_session()` are here.
 
 from __future__ import annotations
 
-import asyncio
 import functools
-import os
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
@@ -22,111 +20,15 @@ from decimal import Decimal
 from typing import Any
 
 from ..errors import ConfigError, TurnStopped
-from ..events import Event, SessionUsage
-from ..metering.session_cost import SessionBaseline
+from ..events import Event
 from ..runtime.approvals import Asker, ask_by_input
-from ..runtime.observable import Observers
 from ..runtime.run import Run, Subscriber
-from ..session import SessionInfo, Status, Usage
+from ..session import SessionInfo, Status
 from ..text import replace_surrogates
-from ..tools.builtin import POLICIES
-from ..tools.tool import policy_notices
+from ..tools.builtin.registry import POLICIES
+from ..tools.policy import policy_notices
 from ..turn import Turn
-
-
-class Observable:
-    """What tells its listeners that it has changed; they ask what it is now."""
-
-    def __init__(self) -> None:
-        self._observers: Observers[[]] = Observers()
-
-    def listen(self, listener: Callable[[], object]) -> Callable[[], None]:
-        """Call `listener()` after each change, mostly on the loop's thread, and return what ends that. It is
-        treated as `Run.subscribe` treats its own."""
-        return self._observers.add(listener)
-
-    def changed(self) -> None:
-        """Tell the listeners."""
-        self._observers.notify()
-
-
-class Session(Observable):
-    """One conversation of a backend: its id, what was said, and what its turns used. `observe` is the
-    subscriber that keeps it current."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.id = ""
-        self.title = ""
-        self.messages: list[Any] = []
-        self._lock = os.getpid(), asyncio.Lock()
-        self._runs: list[Run] = []
-        self.allowed_tools: set[str] = set()
-        """Tools that the user allowed for the whole session."""
-        self.is_resumed = False
-        """Whether it was begun elsewhere."""
-        self.told: SessionUsage | None = None
-        """What the provider said last that the whole session had used."""
-        self._turns: dict[str, Usage] = {}
-        self._costs: dict[str, Decimal] = {}
-        self._cost_before: Decimal | None = None
-
-    @property
-    def lock(self) -> asyncio.Lock:
-        """Held by the turn under way; in a forked process, which has a loop of its own, nobody holds it."""
-        if self._lock[0] != os.getpid():
-            self._lock = os.getpid(), asyncio.Lock()
-        return self._lock[1]
-
-    @property
-    def run(self) -> Run | None:
-        """The turn under way, else the last one; None before the first."""
-        last = self._runs[-1] if self._runs else None
-        return next((run for run in self._runs if run.turn.ended is None), last)
-
-    def add(self, run: Run) -> None:
-        """A turn begins, behind those that have not ended."""
-        self._runs = [*(each for each in self._runs if each.turn.ended is None), run]
-
-    def stop(self) -> bool:
-        """Stop all turns that have not ended, and say whether there were any."""
-        under_way = [run for run in self._runs if run.turn.ended is None]
-        # The last one first: otherwise it would begin where the one before it ends.
-        for run in reversed(under_way):
-            run.stop()
-        return bool(under_way)
-
-    def observe(self, event: Event, turn: Turn) -> None:
-        """Note the turn's usage. Stopped turns settle late, so each turn has an entry of its own."""
-        self.id = turn.session_id or self.id
-        self._turns[turn.id] = turn.usage
-        self._costs[turn.id] = turn.known_cost
-        self.told = turn.session_usage or self.told
-        self.changed()
-
-    def before(self, turn_id: str) -> SessionBaseline | None:
-        """What the session had used before the turn; None for one that was begun elsewhere and of which
-        its provider has said nothing yet."""
-        told = self.told
-        if told is None and (self.is_resumed or len(self._turns) > 1):
-            return None
-        told = told or SessionUsage(usage=Usage())
-        if self._cost_before is None:
-            self._cost_before = told.list_cost or Decimal(0)
-        others = (cost for turn, cost in self._costs.items() if turn != turn_id)
-        return SessionBaseline(told, self._cost_before + sum(others, Decimal(0)))
-
-    @property
-    def usage(self) -> Usage:
-        """Tokens of all turns, the one under way included."""
-        return sum(self._turns.values(), Usage())
-
-    def status(self, without: Status) -> Status:
-        """The status by the turn under way or the last one; `without` where there is no session yet."""
-        run = self.run
-        if run is not None and run.turn.status is not Status.IDLE:
-            return run.turn.status
-        return Status.IDLE if self.id else without
+from .session import Observable, Session
 
 
 class Backend(Observable, ABC):

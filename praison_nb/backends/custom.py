@@ -12,11 +12,12 @@ from typing import Any
 
 from ..events import Event, RequestFinished, RequestStarted, SessionAttached, TextDelta, new_id
 from ..runtime import loop, user_loop
-from ..runtime.lend import run_in_pool
+from ..runtime.function_call import run_in_pool
 from ..runtime.run import Run
 from ..session import SessionInfo, Status, Usage
 from ..turn import estimate_tokens
-from .base import Backend, Session
+from .base import Backend
+from .session import Session
 
 log = logging.getLogger(__name__)
 _END = object()

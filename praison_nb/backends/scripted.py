@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 from ..events import Event, SessionAttached, new_id
 from ..runtime.run import Run
-from .base import Backend, Session
+from .base import Backend
+from .session import Session
 
 Step = Event | Callable[[Run], Awaitable[Event | None]] | Exception
 

@@ -144,8 +144,8 @@ def _redirected(status: int, error: BaseException, where: Where) -> PraisonError
         line = f"{where.server} answers with a redirect ({status}) that leads nowhere. Check its address."
     else:
         line = (
-            f"{origins[0]} redirects ({status}) to {shorten(origins[1], 100)}: a prompt is not sent to another "
-            "host than the one that you named. If that is the right one, set base_url to its address."
+            f"{origins[0]} redirects ({status}) to {shorten(origins[1], 100)}: a prompt is not sent to "
+            "another host than the one that you named. If that is the right one, set base_url to its address."
         )
     return RequestRejectedError(line, status_code=status)
 

@@ -138,7 +138,7 @@ def save(model: str, price: Price | None) -> None:
 def parse_usd(text: Any, of: str) -> Decimal:
     """`text` as USD. Raises ConfigError where it is no number from 0 to MOST.
 
-    >>> amount("0.50", "--budget")
+    >>> parse_usd("0.50", "--budget")
     Decimal('0.50')
     """
     try:

@@ -20,7 +20,7 @@ from ..metering.user_prices import parse_usd
 from ..render.text import below_text
 from ..runtime import loop
 from ..runtime.approvals import ask_by_input
-from ..runtime.interrupts import Interrupts
+from ..runtime.main_thread import Interrupts
 from ..text import strip_control_chars
 from .arguments import unquoted
 from .commands.budgets import give_budget

@@ -8,7 +8,7 @@ from typing import Any
 from .. import backends
 from ..backends.base import Backend
 from ..backends.catalog import suggested
-from ..tools import builtin
+from ..tools.builtin.registry import NAMES
 from .commands import sessions
 from .commands.table import COMMANDS
 
@@ -31,7 +31,7 @@ def complete(extension: Any, shell: Any, event: Any) -> list[str]:
         case "stop" | "allow" | "deny" | "reset":
             return [conversation.name for conversation in extension.conversations]
         case "policy":
-            return list(builtin.NAMES)
+            return list(NAMES)
     return list(COMMANDS) if before == words[0] else []
 
 
@@ -46,7 +46,7 @@ def _values(option: str, extension: Any, shell: Any, begun: str) -> list[str]:
             return sessions.names(extension.conversations)
         case "tools":
             done, _, _ = begun.rpartition(",")
-            names = [*_names(shell.user_ns, inspect.isfunction), *builtin.NAMES]
+            names = [*_names(shell.user_ns, inspect.isfunction), *NAMES]
             return [f"{done},{name}" if done else name for name in names]
     return []
 

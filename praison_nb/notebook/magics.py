@@ -13,7 +13,7 @@ from IPython.core.magic_arguments import argument, magic_arguments
 from traitlets import Bool, Enum, Int, Unicode
 
 from ..errors import ConfigError
-from ..tools import tool
+from ..tools.policy import clear_policies
 from .arguments import parsed
 from .usage_magic import UsageMagics
 
@@ -191,7 +191,7 @@ class Extension:
         """Undo what __init__ did. What others have put in the place of ours meanwhile stays."""
         self.conversations.stop()
         self.shell.events.unregister("post_run_cell", self._cell_has_ended)
-        tool.clear_policies()
+        clear_policies()
         for table, name, ours, old in self._replaced:
             if table.get(name) is not ours:
                 continue
@@ -229,8 +229,8 @@ class Extension:
 
     def _cell_has_ended(self, result: Any) -> None:
         """Where nobody reads on, a cell ends when all turns have that were begun, by threads too."""
-        from ..runtime.lend import run_main_thread_queue
         from ..runtime.loop import SLICE_SECONDS
+        from ..runtime.main_thread import run_main_thread_queue
         from .cell import reads_on
 
         if not self._begun or reads_on(self.shell):

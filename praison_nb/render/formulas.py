@@ -1,7 +1,7 @@
 r"""Formulas in Markdown: `$…$`, `$$…$$`, `\(…\)`, `\[…\]`. They stay TeX in the HTML, in an element that
 MathJax (JupyterLab's, or that of nbconvert's pages) typesets; around it nothing is, so $5 and $6 are prices.
 
->>> from praison_nb.markdown import to_html
+>>> from praison_nb.render.markdown import to_html
 >>> to_html("$x^2$ costs $5 or $6").count("_process")
 2
 """
@@ -74,7 +74,7 @@ class Budget(Protocol):
 def to_html(tex: str, budget: Budget) -> str:
     r"""A formula, delimiters included, as HTML that is typeset where the budget pays for it; else as code.
 
-    >>> from praison_nb.markdown import Budget
+    >>> from praison_nb.render.markdown import Budget
     >>> to_html("$a<b$", Budget())
     '<span class="mathjax_process tex2jax_process">$a&lt;b$</span>'
     >>> to_html(r"$\def\x{y}$", Budget())

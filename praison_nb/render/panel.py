@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def format_usd(cost: Decimal | None) -> str:
     """A cost in USD with four digits, "—" when it is not known.
 
-    >>> dollars(Decimal("0.03124")), dollars(None), dollars(Decimal("0.00001"))
+    >>> format_usd(Decimal("0.03124")), format_usd(None), format_usd(Decimal("0.00001"))
     ('$0.0312', '—', '<$0.0001')
     """
     if cost is None:
@@ -26,7 +26,7 @@ def format_usd(cost: Decimal | None) -> str:
 def format_tokens(usage: Usage) -> tuple[str, str]:
     """Tokens in and out as shown: "~" marks an estimate, and how much of the input came from a cache.
 
-    >>> tokens(Usage(uncached_input_tokens=1000, cache_read_input_tokens=3000, output_tokens=20))
+    >>> format_tokens(Usage(uncached_input_tokens=1000, cache_read_input_tokens=3000, output_tokens=20))
     ('4,000 (75% cached)', '20')
     """
     about = "~" if usage.estimated else ""
@@ -38,7 +38,7 @@ def format_tokens(usage: Usage) -> tuple[str, str]:
 def badge_text(status: Status, waiting: bool = False, activity: str = "") -> str:
     """The badge's words.
 
-    >>> badge(Status.RUNNING, waiting=True)
+    >>> badge_text(Status.RUNNING, waiting=True)
     'running · waiting for you'
     """
     return " · ".join(filter(None, [status.value, "waiting for you" if waiting else activity]))
@@ -93,9 +93,9 @@ def budget_share(turn: Turn) -> tuple[float, str] | None:
     """How much of its budget is spent, 1 for all of it, and in words; of several budgets the one that is
     nearest to its end, None without any.
 
-    >>> from .events import Spent
-    >>> from .turn import Turn
-    >>> budget(Turn(spent=(Spent(per="turn", usd=Decimal("0.031"), limit=Decimal("0.10")),)))
+    >>> from praison_nb.events import Spent
+    >>> from praison_nb.turn import Turn
+    >>> budget_share(Turn(spent=(Spent(per="turn", usd=Decimal("0.031"), limit=Decimal("0.10")),)))
     (0.31, '31% of $0.1000 (turn)')
     """
     shares = [(float(told.usd / told.limit), told) for told in turn.spent if told.limit]

@@ -15,7 +15,7 @@ from ..render import review
 from ..text import shorten
 from ..turn import ToolCall
 from . import loop
-from .lend import ToolInterrupted
+from .function_call import ToolInterrupted
 
 NO = "The user said no."
 NOBODY = "Nobody can be asked here."

@@ -42,7 +42,8 @@ from ..turn import ToolCall, Turn, fold
 from . import loop, user_loop
 from .approvals import CHANGED, NO, Approvals, Asker, digest_of
 from .deadlock import called_by, callers, enter, refuse_deadlock
-from .lend import FunctionCall, Mailbox, run_in_pool
+from .function_call import FunctionCall, run_in_pool
+from .mailbox import Mailbox
 from .observable import Observers
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,8 @@ from .stored import Stored
 from .turns import Snapshots
 
 if TYPE_CHECKING:
-    from ..backends.base import Backend, Session
+    from ..backends.base import Backend
+    from ..backends.session import Session
 
 
 class Recorded(Protocol):

@@ -13,11 +13,11 @@ from ..events import ApprovalAnswered, ApprovalAsked, Event, Notice
 from ..redaction import collecting, notice, redact
 from ..render import review
 from ..runtime.approvals import NO
-from ..runtime.lend import ToolInterrupted
+from ..runtime.function_call import ToolInterrupted
 from ..runtime.run import Run
 from ..text import describe_exception, replace_surrogates, shorten
 from ..values import redact_and_truncate, value_text
-from . import builtin
+from .builtin.registry import resolve
 from .tool import Tool, ToolError, policy_of
 
 STOPPED = "The user stopped the turn."
@@ -43,7 +43,7 @@ class Functions:
         self._hidden: dict[str, None] = {}
         """What was hidden from the model in this turn, by name."""
         self._reported = 0
-        self.tools: dict[str, Tool] = builtin.resolve(tools, working_dir, self.run_there)
+        self.tools: dict[str, Tool] = resolve(tools, working_dir, self.run_there)
         self._asking: set[str] = set()
 
     def give_up(self, call_id: str) -> list[Event]:

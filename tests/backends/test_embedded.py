@@ -54,7 +54,7 @@ def test_when_its_process_dies_the_turn_fails_and_the_next_works() -> None:
     run = backend.begin("Tell a very long story about a lighthouse.")
     until(run, lambda turn: turn.text)
     for child in psutil.Process().children():
-        if any("embedded_server" in word for word in child.cmdline()):
+        if any(word.endswith("embedded/server.py") for word in child.cmdline()):
             child.kill()
     turn = run.wait()
     assert isinstance(turn.error, e.EmbeddedModelError) and "Ask again" in str(turn.error)

@@ -335,7 +335,7 @@ async def test_the_real_model(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run_ahead() -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "praison_nb.backends.embedded.process"]
+    command = [sys.executable, "-m", "praison_nb.backends.embedded"]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

@@ -26,8 +26,8 @@ from praison_nb.runtime import loop
 
 ANOTHER_KERNEL = """
 import asyncio, json, os, signal, sys
-from praison_nb import loop
-from praison_nb.backends import embedded
+from praison_nb.runtime import loop
+from praison_nb.backends.embedded import process as embedded
 
 signal.signal(signal.SIGINT, lambda *_: None)
 

@@ -12,7 +12,7 @@ from praison_nb import HostedAgentConfig
 from praison_nb.errors import ConfigError
 from praison_nb.events import ApprovalAnswered, Notice, ToolFinished
 from praison_nb.text import DISPLAY_CHARACTERS
-from praison_nb.tools.tool import policies
+from praison_nb.tools.policy import policies
 from praison_nb.turn import ToolCall
 from servers.hosted import HostedServer, custom_tool, request, text
 from servers.hosted_agent import hosted, of, play, sent

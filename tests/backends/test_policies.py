@@ -16,8 +16,8 @@ from praison_nb import errors as e
 from praison_nb.events import ApprovalAnswered, ApprovalAsked, Event, ToolFinished
 from praison_nb.runtime.run import Run
 from praison_nb.text import DISPLAY_CHARACTERS
-from praison_nb.tools.builtin import POLICIES
-from praison_nb.tools.tool import clear_policies, policies, set_policy
+from praison_nb.tools.builtin.registry import POLICIES
+from praison_nb.tools.policy import clear_policies, policies, set_policy
 from servers.openai import DONE, OpenAIServer, call, chunk, reply
 from servers.waiting import until
 
@@ -402,7 +402,7 @@ def test_before_the_first_turn_too(openai_server: OpenAIServer) -> None:
 
 
 def test_code_of_the_models_that_opens_a_door_is_told(openai_server: OpenAIServer) -> None:
-    code = "from praison_nb.tools import tool\ntool.policies['write_file'] = 'allow'"
+    code = "from praison_nb.tools.policy import policies\npolicies['write_file'] = 'allow'"
     openai_server.script(reply(calls=[("run_python", json.dumps({"code": code}))]), reply("ok"))
     agent = local(openai_server, tools=["run_python", "write_file"], policies={"run_python": "allow"})
     agent.begin("Hi").wait()

@@ -14,7 +14,8 @@ import pytest
 
 from praison_nb import Agent, LocalAgent, LocalAgentConfig, ScriptedBackend, Turn
 from praison_nb.backends import as_backend
-from praison_nb.backends.base import Backend, Session
+from praison_nb.backends.base import Backend
+from praison_nb.backends.session import Session
 from praison_nb.errors import ConfigError
 from praison_nb.events import Event, RequestFinished, RequestStarted, TextDelta
 from praison_nb.runtime import loop, user_loop
@@ -445,7 +446,7 @@ def test_a_turn_that_the_end_has_ended_is_not_waited_for() -> None:
 
 STOPPED = """
 import threading
-from praison_nb import loop, user_loop
+from praison_nb.runtime import loop, user_loop
 begun = threading.Event()
 async def fail():
     begun.set()

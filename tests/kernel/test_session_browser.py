@@ -8,8 +8,9 @@ from servers.kernel import Kernel
 
 SETUP = """
 import asyncio, threading, praison_nb
-from praison_nb import loop, store
-from praison_nb.usage import writer
+from praison_nb import store
+from praison_nb.runtime import loop
+from praison_nb.metering import writer
 
 def looked():
     "Have the table look by itself, and wait until it has."

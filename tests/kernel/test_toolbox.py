@@ -392,7 +392,7 @@ def test_a_policy_that_a_models_code_sets_by_the_command_is_told(
     # The user's own word is none of code's.
     assert "asks before each call" in kernel.run("%agent policy write_file ask").text
     assert "by code" not in kernel.run("%%agent\nHi").text
-    kernel.run("from praison_nb.tools.tool import policies\ndel policies['write_file']")
+    kernel.run("from praison_nb.tools.policy import policies\ndel policies['write_file']")
 
 
 def test_completion(kernel: Kernel) -> None:

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from praison_nb import LocalAgent, LocalAgentConfig, ScriptedBackend, Turn
-from praison_nb.backends.base import Backend, Session
+from praison_nb.backends.base import Backend
+from praison_nb.backends.session import Session
 from praison_nb.errors import ConfigError
 from praison_nb.events import Event, RequestFinished, RequestStarted, TextDelta
 from praison_nb.metering import budget, meter, schema, user_prices, writer
@@ -137,10 +138,10 @@ def test_a_notebooks_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="does not know its notebook"):
         limit("1/notebook")
     place = Origin(current_origin().user, "/nb/a.ipynb", "")
-    monkeypatch.setattr(meter, "here", lambda: place)
+    monkeypatch.setattr(meter, "current_origin", lambda: place)
     limit("0.01/notebook", place)
     assert [spend(1).stop_reason, spend(1).stop_reason] == ["end_turn", "budget_reached"]
-    monkeypatch.setattr(meter, "here", lambda: Origin(place.user, "/nb/b.ipynb", ""))
+    monkeypatch.setattr(meter, "current_origin", lambda: Origin(place.user, "/nb/b.ipynb", ""))
     assert spend(1).stop_reason == "end_turn"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,57 +12,6 @@ import pytest
 import praison_nb
 
 PACKAGE = Path(praison_nb.__file__).parent
-
-# Imports go from right to left only.
-ROOMS = [
-    ["plain", "formulas", "markdown_rules", "markdown", "redaction", "lookalikes", "visible", "review"],
-    ["errors", "session", "events"],
-    ["turn", "turn_json", "render", "managed", "tools", "values"],
-    ["storage"],
-    ["usage", "store"],
-    ["store"],
-    ["loop", "interrupts", "user_loop", "observable"],
-    ["lend", "verdicts", "circles", "run"],
-    ["toolbox"],
-    ["backends"],
-    ["agent"],
-    ["notebook"],
-    ["__init__"],
-]
-RANK = {room: rank for rank, rooms in enumerate(ROOMS) for room in rooms}
-
-
-def imports() -> Iterator[tuple[str, str, int, str]]:
-    """Each import of ours as (room, room imported, level of nesting, where)."""
-    for path in sorted(PACKAGE.rglob("*.py")):
-        parts = path.relative_to(PACKAGE).with_suffix("").parts
-        tree = ast.parse(path.read_text())
-        typing_only = {
-            id(inner)
-            for node in ast.walk(tree)
-            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-            for inner in ast.walk(node)
-        }
-        for node in ast.walk(tree):
-            if not isinstance(node, ast.ImportFrom) or not node.level or id(node) in typing_only:
-                continue
-            base = parts[: len(parts) - node.level] if node.level <= len(parts) else ()
-            module = node.module.split(".") if node.module else []
-            for alias in node.names:
-                target = [*base, *module, alias.name]
-                yield parts[0], target[0], node.level, f"{path.relative_to(PACKAGE)}:{node.lineno}"
-
-
-def test_imports_go_one_way() -> None:
-    found = list(imports())
-    assert len(found) > 50
-    wrong = [where for room, target, _, where in found if RANK[target] > RANK[room]]
-    assert wrong == []
-
-
-def test_every_room_is_ranked() -> None:
-    rooms = {path.relative_to(PACKAGE).with_suffix("").parts[0] for path in PACKAGE.rglob("*.py")}
-    assert rooms == set(RANK)
 
 
 def test_the_public_names() -> None:

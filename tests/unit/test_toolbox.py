@@ -23,11 +23,11 @@ import pytest
 from praison_nb.errors import ConfigError
 from praison_nb.redaction import redact
 from praison_nb.runtime import loop
-from praison_nb.runtime.lend import FunctionCall
-from praison_nb.tools import builtin
+from praison_nb.runtime.function_call import FunctionCall
 from praison_nb.tools.builtin import files
 from praison_nb.tools.builtin.excerpt import Excerpt
 from praison_nb.tools.builtin.folder import WALKS, Folder
+from praison_nb.tools.builtin.registry import NAMES, make
 from praison_nb.tools.tool import Tool, ToolError
 from praison_nb.values import VALUE_CHARACTERS
 
@@ -91,7 +91,7 @@ ESCAPES = [
 
 def tool(name: str, root: Path | str) -> Any:
     """The tool as a model calls it: with JSON text."""
-    made = builtin.make(name, str(root))
+    made = make(name, str(root))
     return lambda **arguments: asyncio.run(made.bind(json.dumps(arguments))())
 
 
@@ -295,7 +295,7 @@ def test_a_file_that_may_only_be_read_is_not_replaced(inside: Path, walks: bool)
 
 def test_a_folder_that_is_not_there_is_named(inside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match=r"no folder '.*/nowhere'"):
-        builtin.make("read_file", str(inside / "nowhere"))
+        make("read_file", str(inside / "nowhere"))
     (inside / "short-lived").mkdir()
     execute, entries = (tool(name, inside / "short-lived") for name in ("execute_command", "list_files"))
     (inside / "short-lived").rmdir()
@@ -306,7 +306,7 @@ def test_a_folder_that_is_not_there_is_named(inside: Path, monkeypatch: pytest.M
     monkeypatch.chdir(inside / "short-lived")
     (inside / "short-lived").rmdir()
     with pytest.raises(ConfigError, match="does not exist any more"):
-        builtin.make("read_file")
+        make("read_file")
 
 
 def test_a_folder_of_many_files_is_bounded(inside: Path) -> None:
@@ -413,7 +413,7 @@ def _running(pid: int) -> str:
 @pytest.mark.parametrize("how", ["timeout", "stop", "end"])
 def test_the_whole_family_of_a_command_ends(inside: Path, how: str) -> None:
     """Its children too, such as ignore a polite request and hold the output open."""
-    made = builtin.make("execute_command", str(inside))
+    made = make("execute_command", str(inside))
     code = FAMILY + ("" if how == "end" else "time.sleep(600)")
 
     async def run() -> str:
@@ -447,7 +447,7 @@ def lent(name: str) -> Any:
         jobs.put(job)
         return await job.result()
 
-    made = builtin.make(name, call=call)
+    made = make(name, call=call)
 
     def run(**arguments: Any) -> Any:
         done = asyncio.run_coroutine_threadsafe(made.bind(json.dumps(arguments))(), loop.get())
@@ -678,13 +678,13 @@ def test_no_half_of_a_secret_is_left_where_a_value_is_cut(
 
 
 def test_the_tools_as_a_model_sees_them() -> None:
-    for name in builtin.NAMES:
-        made = builtin.make(name)
+    for name in NAMES:
+        made = make(name)
         assert isinstance(made, Tool) and made.name == name and made.description
         for parameter in made.schema["properties"].values():
             assert parameter["description"] and parameter["type"]
     with pytest.raises(ConfigError, match="There are run_python"):
-        builtin.make("shell")
+        make("shell")
 
 
 def test_secrets_are_hidden(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,8 @@ from ...events import Event
 from ...runtime.approvals import Asker
 from ...runtime.run import Run, Subscriber
 from ...turn import Turn
-from ..base import Session
 from ..sdk_errors import unchained
+from ..session import Session
 from .agent_life import AgentLife
 from .client import explain
 from .config import HostedAgentConfig, names_of

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal, TypeGuard
 
-from ...tools.builtin import NAMES, resolve
-from ...tools.tool import Tool, check_policies
+from ...tools.builtin.registry import NAMES, resolve
+from ...tools.policy import check_policies
+from ...tools.tool import Tool
 from ..config_base import Config
 from . import validate as check
 
@@ -66,7 +67,7 @@ class HostedAgentConfig(Config):
     """How a HostedAgent works.
 
     `model` is a name, or the API's object `{"id": …, "effort": …, "speed": …}`. `tools` holds Python
-    functions and names of `praison_nb.toolbox` ("run_python", "read_file", …), which run here, and the API's
+    functions and names of built-in tools ("run_python", "read_file", …), which run here, and the API's
     own dicts (`{"type": "agent_toolset_20260401"}`, an `mcp_toolset`, a `custom` tool). For those that run
     here `policies` says "allow", "ask" or "deny" by the tool's name, and `working_dir` is where file tools
     and commands work. `mcp_servers`, `skills`, `multiagent`, `resources` and `vault_ids` are as the API has

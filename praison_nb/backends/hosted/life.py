@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ...errors import ConfigError, SessionError
 from ...runtime import loop
 from ...session import SessionInfo, Status
-from ..base import Backend, Session
+from ..base import Backend
 from ..sdk_errors import unchained
+from ..session import Session
 from .client import all_pages, client_of, explain, load
 from .config import HostedAgentConfig, budget_dict
 from .history import read_messages

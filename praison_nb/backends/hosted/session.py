@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ...session import SessionInfo, Status
-from ..base import Session
+from ..session import Session
 from .usage import session_usage
 
 

@@ -13,7 +13,7 @@ from ...errors import PraisonError
 from ...events import ApprovalAnswered, ApprovalAsked, Notice, ToolFinished, ToolStarted
 from ...render import review
 from ...runtime.approvals import NO
-from ...runtime.lend import ToolInterrupted
+from ...runtime.function_call import ToolInterrupted
 from ...text import describe_exception, shorten
 from ...tools.dispatch import STOPPED, Functions
 from ...turn import ToolCall

@@ -23,8 +23,9 @@ from ...text import replace_surrogates
 from ...tools.dispatch import Functions
 from ...tools.tool import Tool
 from ...turn import estimate_tokens
-from ..base import Backend, Session
+from ..base import Backend
 from ..sdk_errors import translate, unchained
+from ..session import Session
 from .chat import Reply, choice_schema, chosen_call, without_tools
 from .client import client_of, open_stream
 from .config import LocalAgentConfig

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...errors import ConfigError
-from ...tools.builtin import NAMES, resolve
-from ...tools.tool import check_policies
+from ...tools.builtin.registry import NAMES, resolve
+from ...tools.policy import check_policies
 from ..config_base import Config
 from .providers import is_embedded
 
@@ -28,7 +28,7 @@ class LocalAgentConfig(Config):
     Keys come from the provider's variable or `api_key`; they and addresses, which may hold a password, are
     never shown, and neither is what is secret in `options["extra_headers"]`.
 
-    `tools` are Python functions, and names of `praison_nb.toolbox`: "run_python", "inspect", "read_file",
+    `tools` are Python functions, and names of built-in tools: "run_python", "inspect", "read_file",
     "write_file", "list_files", "execute_command". `policies` says of a tool, by its name, whether it is to
     "allow", "ask" or "deny"; without a word functions are allowed, and of ours those ask that change
     something. `tool_choice` is "auto", "required" or a tool's name, for the first request of each turn.

@@ -7,9 +7,9 @@ from typing import Any
 from ...errors import ConfigError
 from ...runtime.approvals import digest_of
 from ...runtime.deadlock import callers
-from ...runtime.lend import main_thread_is_busy
-from ...tools import builtin
-from ...tools.tool import check_policy, policies, set_policy
+from ...runtime.main_thread import main_thread_is_busy
+from ...tools.builtin.registry import NAMES
+from ...tools.policy import check_policy, policies, set_policy
 from ..views import tables
 
 USUAL = "as the agent is set; else functions of yours run, and run_python, write_file, execute_command ask"
@@ -24,12 +24,12 @@ def tools_named(names: str | None, variables: dict[str, Any]) -> list[Any] | Non
 
 def _tool(name: str, variables: dict[str, Any]) -> Any:
     # A module may be called inspect: only what can be called stands before ours.
-    if name in builtin.NAMES and not callable(variables.get(name)):
+    if name in NAMES and not callable(variables.get(name)):
         return name
     if name not in variables:
         raise ConfigError(
             f"No function {name!r} in this notebook: define it before you name it with -t. "
-            f"Built in are {', '.join(builtin.NAMES)}."
+            f"Built in are {', '.join(NAMES)}."
         )
     return variables[name]
 
@@ -38,7 +38,7 @@ def policy_command(extension: Any, rest: str) -> None:
     """`%agent policy [TOOL allow|ask|deny]`: for all agents of this kernel, and at once."""
     words = rest.split()
     if not words:
-        rows = [[name, policies.get(name, "—")] for name in [*builtin.NAMES, *policies]]
+        rows = [[name, policies.get(name, "—")] for name in [*NAMES, *policies]]
         tables.table(
             extension.shell,
             ["tool", "policy"],
@@ -51,7 +51,7 @@ def policy_command(extension: Any, rest: str) -> None:
     name, policy = words[0], check_policy(words[0], words[1])
     if not _runs_here(extension, name):
         raise ConfigError(
-            f"No tool {name!r:.60} runs here: built in are {', '.join(builtin.NAMES)}; others are your "
+            f"No tool {name!r:.60} runs here: built in are {', '.join(NAMES)}; others are your "
             "functions. For what runs in a hosted agent's container its permission_policy decides."
         )
     # What a model's code says is not the user's word.
@@ -72,7 +72,7 @@ def policy_command(extension: Any, rest: str) -> None:
 
 
 def _runs_here(extension: Any, name: str) -> bool:
-    if name in builtin.NAMES or callable(extension.shell.user_ns.get(name)):
+    if name in NAMES or callable(extension.shell.user_ns.get(name)):
         return True
     configs = [getattr(each.backend, "config", None) for each in extension.conversations]
     tools = [tool for config in configs for tool in getattr(config, "tools", None) or ()]

@@ -1,7 +1,7 @@
 """Widgets to put anywhere: a session's status, and what it used.
 
 >>> from praison_nb.backends.scripted import ScriptedBackend
->>> from praison_nb.notebook.widgets import StatusBadge
+>>> from praison_nb.notebook.widgets.badges import StatusBadge
 >>> StatusBadge(ScriptedBackend([])).words
 'none'
 """
@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ...backends.base import Backend, Session
+from ...backends.base import Backend
+from ...backends.session import Session
 from ...errors import ConfigError
 from ...render.panel import Fact, badge_text, budget_share, format_tokens, session_cost_facts
 from ...runtime import loop

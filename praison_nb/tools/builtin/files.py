@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...redaction import HIDDEN, redact
-from ...runtime.lend import run_in_pool
+from ...runtime.function_call import run_in_pool
 from ...values import VALUE_CHARACTERS
 from ..tool import ToolError
 from .folder import Folder

@@ -19,7 +19,7 @@ from .seconds import Seconds
 from .supervise import Halted, shell, supervise
 
 if TYPE_CHECKING:
-    from . import Call
+    from ..tool import Call
 
 FRAMES = 10
 

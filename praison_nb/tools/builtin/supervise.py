@@ -14,13 +14,18 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from ...runtime import loop
-from ...runtime.interrupts import Interrupts
-from ...runtime.lend import ToolInterrupted, main_thread_is_busy, queue_for_main_thread, run_main_thread_queue
+from ...runtime.function_call import ToolInterrupted
+from ...runtime.main_thread import (
+    Interrupts,
+    main_thread_is_busy,
+    queue_for_main_thread,
+    run_main_thread_queue,
+)
 from ..tool import ToolError
 from .seconds import limited
 
 if TYPE_CHECKING:
-    from . import Call
+    from ..tool import Call
 
 AGAIN_SECONDS = 0.5
 """Code that catches the interrupt gets it again."""

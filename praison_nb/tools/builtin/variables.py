@@ -16,7 +16,7 @@ from ..tool import ToolError
 from .supervise import shell, supervise
 
 if TYPE_CHECKING:
-    from . import Call
+    from ..tool import Call
 
 SECONDS = 20.0
 HEAD_CHARACTERS = 4000
@@ -62,7 +62,8 @@ def _told(say: Callable[[Any], str], value: Any) -> str:
         # It may be the user's, who waits for too long.
         raise
     except BaseException as error:
-        return f"<{type(value).__name__}, which cannot be looked at: {shorten(redact(describe_exception(error)), 200)}>"
+        why = shorten(redact(describe_exception(error)), 200)
+        return f"<{type(value).__name__}, which cannot be looked at: {why}>"
 
 
 def _variables() -> dict[str, Any]:

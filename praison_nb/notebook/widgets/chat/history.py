@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ....backends.base import Backend, Session
+from ....backends.base import Backend
+from ....backends.session import Session
 from ....errors import PraisonError
 from ....runtime.run import Run
 from ....turn import Turn

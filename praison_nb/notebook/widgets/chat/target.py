@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .... import backends
-from ....backends.base import Session
+from ....backends.session import Session
 from ....errors import ConfigError
 from ...conversations.conversation import Conversation
 from ...conversations.registry import Conversations

@@ -16,8 +16,8 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
-from ....backends.base import Session
 from ....backends.catalog import backend_of, is_hosted, suggested
+from ....backends.session import Session
 from ....errors import ConfigError, PraisonError
 from ....render import review
 from ....runtime import loop

@@ -1,17 +1,17 @@
-"""Interrupts of ours: a KeyboardInterrupt for one piece of code on the main thread, and nothing after it."""
+"""The main thread: interrupts of ours, each for one piece of code only, and a queue of work."""
 
 from __future__ import annotations
 
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 ARRIVAL_SECONDS = 1.0
 """A signal that was sent is waited for at most so long."""
-
 _is_on_its_way = False
 """Whether a signal of ours was sent and has reached no handler yet; handlers run on the main thread."""
 
@@ -72,3 +72,32 @@ class Interrupts:
         if self._active:
             raise KeyboardInterrupt
         self._late = self._late or not ours
+
+
+_for_main: deque[Callable[[], object]] = deque()
+_main_is_at_work = False
+
+
+def queue_for_main_thread(work: Callable[[], object]) -> None:
+    """Have `work` done by the main thread as soon as that waits for a turn, whichever that is. `work` raises
+    nothing."""
+    _for_main.append(work)
+
+
+def run_main_thread_queue() -> None:
+    """Do what is there for the main thread, where this is the main thread."""
+    global _main_is_at_work
+    if threading.current_thread() is not threading.main_thread():
+        return
+    while _for_main:
+        work, before = _for_main.popleft(), _main_is_at_work
+        _main_is_at_work = True
+        try:
+            work()
+        finally:
+            _main_is_at_work = before
+
+
+def main_thread_is_busy() -> bool:
+    """Whether the main thread does something of what it was given."""
+    return _main_is_at_work

@@ -1,0 +1,117 @@
+"""A call of a user's function, made on the loop's thread and done on another."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import nullcontext
+from typing import Any
+
+from ..text import describe_exception
+from . import loop, user_loop
+from .main_thread import Interrupts
+from .user_loop import ToolInterrupted as ToolInterrupted
+
+
+class FunctionCall:
+    """`function()`, made on the loop's thread, worked on by another; awaited when `is_async`."""
+
+    def __init__(self, function: Callable[[], Any], is_async: bool) -> None:
+        self.is_async = is_async
+        self._function = function
+        self._future: asyncio.Future[Any] = loop.get().create_future()
+        self._interrupts = Interrupts()
+        self._elsewhere: Future[None] | None = None
+        self._told_to_end = False
+
+    async def result(self) -> Any:
+        """What the function returned; what it raised is raised."""
+        return await self._future
+
+    def work(self) -> None:
+        """Do it here and now. An interrupt of the user is raised again; one of ours (a stop) is not."""
+        if self._told_to_end:
+            return
+        try:
+            if self.is_async:
+                # There is no loop here: a script's thread waits.
+                there = user_loop.run(self.work_async)
+                self._elsewhere = asyncio.run_coroutine_threadsafe(there, loop.get())
+                if self._told_to_end:
+                    self._elsewhere.cancel()
+                return
+            is_main = threading.current_thread() is threading.main_thread()
+            with self._interrupts.reach() if is_main else nullcontext():
+                if self._told_to_end:
+                    raise KeyboardInterrupt
+                result = _contained(self._function)
+            self._deliver(result, None)
+        except KeyboardInterrupt:
+            self._deliver(None, ToolInterrupted("interrupted by the user"))
+            if not self._told_to_end:
+                raise
+        except Exception as error:
+            self._deliver(None, error)
+
+    async def work_async(self) -> None:
+        """Do an async function here, beside whatever else this loop does."""
+        try:
+            self._deliver(await user_loop.contained(self._function), None)
+        except asyncio.CancelledError:
+            self._deliver(None, ToolInterrupted("the turn was stopped"))
+        except Exception as error:
+            self._deliver(None, error)
+
+    def refuse(self) -> None:
+        """Nobody will do it: the waiter has left."""
+        self._deliver(None, ToolInterrupted("nobody waits for the turn any more"))
+
+    def interrupt(self) -> None:
+        """Raise KeyboardInterrupt in the function where it runs on the main thread, and cancel one that runs
+        on the user's loop."""
+        self._told_to_end = True
+        self._interrupts.send()
+        if self._elsewhere is not None:
+            self._elsewhere.cancel()
+
+    def _deliver(self, result: Any, error: Exception | None) -> None:
+        loop.get().call_soon_threadsafe(self._set, result, error)
+
+    def _set(self, result: Any, error: Exception | None) -> None:
+        if self._future.done():
+            return
+        if error is None:
+            self._future.set_result(result)
+        else:
+            self._future.set_exception(error)
+
+
+async def run_in_pool(function: Callable[[], Any], is_async: bool) -> Any:
+    """What `function` returns, where nobody lends a thread: it runs on one of a pool."""
+    if is_async:
+        return await user_loop.run(function)
+    context = contextvars.copy_context()
+
+    def work() -> Any:
+        try:
+            return context.run(_contained, function)
+        except KeyboardInterrupt:
+            raise ToolInterrupted("interrupted by the user") from None
+
+    return await asyncio.get_running_loop().run_in_executor(loop.pool(), work)
+
+
+def _contained(function: Callable[[], Any]) -> Any:
+    """`function()`. SystemExit and its like end the function, not the kernel or the loop; and a future takes
+    no StopIteration."""
+    try:
+        return function()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if isinstance(error, Exception) and not isinstance(error, StopIteration):
+            raise
+        raise RuntimeError(describe_exception(error)) from error

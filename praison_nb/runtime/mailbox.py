@@ -1,0 +1,122 @@
+"""What a turn has for whoever waits for it: the text as it comes, and calls of functions to do meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import queue
+from collections.abc import AsyncGenerator, Callable, Iterator
+
+from . import loop, user_loop
+from .function_call import FunctionCall
+from .loop import SLICE_SECONDS
+from .main_thread import run_main_thread_queue
+from .user_loop import ToolInterrupted as ToolInterrupted
+
+
+class Mailbox:
+    """What a turn has for whoever waits for it. Filled on the loop's thread, read on another."""
+
+    def __init__(self) -> None:
+        self._items: queue.SimpleQueue[FunctionCall | str | None] = queue.SimpleQueue()
+        self._closed = False
+        self._wake: Callable[[], object] = lambda: None
+
+    def put(self, item: FunctionCall | str | None) -> bool:
+        """Hand `item` over. False where nobody can get it any more: the waiter's loop is closed."""
+        self._items.put(item)
+        try:
+            self._wake()
+        except RuntimeError:
+            return False
+        return True
+
+    def jobs(self) -> list[FunctionCall]:
+        """Take out the jobs that nobody has begun."""
+        items = [self._items.get_nowait() for _ in range(self._items.qsize())]
+        for item in items:
+            if not isinstance(item, FunctionCall):
+                self._items.put(item)
+        return [item for item in items if isinstance(item, FunctionCall)]
+
+    def close(self) -> None:
+        """The turn is over; who waits goes on."""
+        if not self._closed:
+            self._closed = True
+            self.put(None)
+
+    def read(self, leave: Callable[[], None]) -> Iterator[str]:
+        """The text as it comes, doing the jobs meanwhile. An interrupt, or a reader that stops reading,
+        calls `leave`, and the turn is waited for to its end."""
+        try:
+            while (item := self._next()) is not None:
+                if isinstance(item, FunctionCall):
+                    item.work()
+                else:
+                    yield item
+        except BaseException:
+            leave()
+            while (item := self._next()) is not None:
+                if isinstance(item, FunctionCall):
+                    item.refuse()
+            raise
+
+    def _next(self) -> FunctionCall | str | None:
+        while True:
+            closed = self._closed or loop.has_ended()
+            run_main_thread_queue()
+            try:
+                # Of several waiters only one finds the mark of the end.
+                return self._items.get(timeout=0 if closed else SLICE_SECONDS)
+            except queue.Empty:
+                if closed:
+                    return None
+
+    async def aread(self, leave: Callable[[], None]) -> AsyncGenerator[str, None]:
+        """`read` for a waiter with a loop of its own."""
+        waiter = asyncio.get_running_loop()
+        ready = asyncio.Event()
+        self._wake = lambda: waiter.call_soon_threadsafe(ready.set)
+        tasks: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                closed = self._closed
+                run_main_thread_queue()
+                try:
+                    item = self._items.get_nowait()
+                except queue.Empty:
+                    if closed:
+                        return
+                    await _wait_a_slice(ready)
+                    continue
+                if item is None:
+                    return
+                if isinstance(item, str):
+                    yield item
+                elif item.is_async and not loop.on_loop_thread():
+                    tasks.add(task := asyncio.create_task(item.work_async()))
+                    task.add_done_callback(tasks.discard)
+                elif loop.on_loop_thread() or user_loop.is_here():
+                    # This thread is not the waiter's to lend.
+                    loop.pool().submit(contextvars.copy_context().run, item.work)
+                else:
+                    item.work()
+        except BaseException:
+            leave()
+            while not self._closed:
+                try:
+                    await _wait_a_slice(ready)
+                except asyncio.CancelledError:
+                    continue
+            raise
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+async def _wait_a_slice(ready: asyncio.Event) -> None:
+    try:
+        await asyncio.wait_for(ready.wait(), SLICE_SECONDS)
+    except TimeoutError:
+        pass
+    ready.clear()
