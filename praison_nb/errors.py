@@ -30,14 +30,10 @@ wherever one was under way. Nothing here carries a key: each message goes throug
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from .redaction import redact
 from .text import shorten, strip_control_chars
-
-if TYPE_CHECKING:
-    from .turn import Turn
-
 
 _LONGEST = 20_000
 """Characters of a message."""
@@ -46,7 +42,7 @@ _LONGEST = 20_000
 class PraisonError(Exception):
     """The root. `str(error)` is one line; `turn` is the Turn so far, or None when none was under way."""
 
-    turn: Turn | None = None
+    turn: Any = None
 
     def __init__(self, message: str) -> None:
         # What a server says of itself may drive a terminal as well as what a model says.
