@@ -113,8 +113,9 @@ def custom(stack: contextlib.ExitStack) -> Case:
             return "".join([piece async for piece in self.stream(prompt)])
 
         async def stream(self, prompt: str, **kwargs: Any) -> AsyncIterator[str]:
-            yield "so far"
+            # A stop may come before what follows a piece is asked for.
             then, self.then = self.then, None
+            yield "so far"
             if then is not None:
                 await then()
 

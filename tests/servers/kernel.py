@@ -42,7 +42,16 @@ class Cell:
     @property
     def text(self) -> str:
         """All that the cell shows, as plain text."""
-        parts = [o.get("text") or o.get("data", {}).get("text/plain", "") for o in self.outputs]
+        parts, before = list[str](), ""
+        for output in self.outputs:
+            text = output.get("text") or output.get("data", {}).get("text/plain", "")
+            stream = output.get("name", "") if output["type"] == "stream" else ""
+            # What is printed at once may come in pieces.
+            if stream and stream == before:
+                parts[-1] += text
+            else:
+                parts.append(text)
+            before = stream
         return "\n".join([*parts, self.error])
 
     @property
