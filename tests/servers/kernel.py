@@ -147,7 +147,7 @@ class Kernel:
             if display:
                 self._by_display[display] = output
         elif cell is not None and kind == "stream":
-            cell.outputs.append({"type": kind, "text": content["text"]})
+            cell.outputs.append({"type": kind, **content})
         elif cell is not None and kind == "error":
             cell.outputs.append({"type": kind, **content})
         elif cell is not None and kind == "status" and content["execution_state"] == "idle":
