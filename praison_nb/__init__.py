@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from .backends.scripted import ScriptedBackend as ScriptedBackend
     from .errors import PraisonError as PraisonError
     from .managed import ManagedBackendProtocol as ManagedBackendProtocol
-    from .metering.analysis import usage as usage
+    from .metering.analysis.frame import usage as usage
     from .metering.analysis.reconcile import reconcile as reconcile
     from .notebook.widgets.badges import StatusBadge as StatusBadge
     from .notebook.widgets.badges import UsagePanel as UsagePanel
@@ -74,7 +74,7 @@ _WHERE = {
     "reconcile": "metering.analysis.reconcile",
     "register": "backends",
     "sessions": "notebook.widgets.sessions.widget",
-    "usage": "metering.analysis",
+    "usage": "metering.analysis.frame",
 }
 
 __all__ = ["__version__", "load_ipython_extension", "unload_ipython_extension", *sorted(_WHERE)]

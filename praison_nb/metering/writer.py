@@ -4,6 +4,7 @@ written waits in memory until it can."""
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from pathlib import Path
 
@@ -79,6 +80,23 @@ class Writer(Queue[Row]):
         if line not in self._told:
             self._told.add(line)
             self._remarks.append(line)
+
+
+def readable_ledger(ledger: str | os.PathLike[str] | None) -> Path:
+    """The file `ledger`, or with None the one that counts now, with all that waits written into it. Raises
+    LedgerError where there is none."""
+    path = default_path() if ledger is None else Path(ledger).expanduser()
+    if path == default_path():
+        book = current()
+        book.flush()
+        if not path.exists() and not book.problem:
+            with book.lock:
+                book.ledger.write([])
+        if book.problem and not path.is_file():
+            raise LedgerError(book.problem)
+    if not path.exists():
+        raise LedgerError(f"There is no ledger {path} yet: it begins with the first turn.")
+    return path
 
 
 current = Current(Writer, default_path)

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 
 from praison_nb import HostedAgent, HostedAgentConfig, LocalAgent, LocalAgentConfig, Turn
+from praison_nb import usage as ledger
 from praison_nb.backends.base import Backend
 from praison_nb.metering import writer
-from praison_nb.metering.analysis import usage as ledger
 from praison_nb.render.panel import format_usd
 from praison_nb.render.text import panel_text
 from praison_nb.session import Usage

@@ -23,7 +23,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from praison_nb.metering.analysis import read, usage
+from praison_nb import usage
+from praison_nb.metering.analysis import read
 from praison_nb.metering.ledger import TURN_COLUMNS
 from praison_nb.metering.schema import LABELS, TOKENS, connect
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from praison_nb.metering.analysis import usage
+from praison_nb import usage
 from servers.hosted import HostedServer, Tokens, request, text
 from servers.hosted_agent import messages
 from servers.kernel import Kernel

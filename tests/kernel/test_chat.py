@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from praison_nb import store
-from praison_nb.metering.analysis import usage
+from praison_nb import store, usage
 from praison_nb.notebook.widgets.chat.history import count_before
 from praison_nb.notebook.widgets.chat.items import earlier_items, said_in
 from praison_nb.turn import Message, Turn

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from praison_nb.metering.analysis import usage
+from praison_nb import usage
 from servers.kernel import Kernel
 from servers.openai import OpenAIServer, reply
 

@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from praison_nb import store
-from praison_nb.metering.analysis import usage
+from praison_nb import store, usage
 from servers.hosted import HostedServer, Tokens, custom_tool, hold, request, text
 from servers.kernel import Kernel
 from servers.openai import OpenAIServer, chunk, reply

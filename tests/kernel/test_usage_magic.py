@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from praison_nb.metering.analysis import sample, usage
+from praison_nb import usage
 from servers.hosted import HostedServer
 from servers.hosted import request as hosted_request
 from servers.hosted import text as hosted_text
@@ -85,7 +85,7 @@ def test_usage_says_what_was_used(kernel: Kernel, openai_server: OpenAIServer, t
     assert lines[0].split() == ["turns", "in", "cached", "out", "cost", "failed"]
     assert re.match(r"today +2 +2,000 +25% +1,000 +\$3\.0000 +0 +█{10}$", lines[1])
     assert lines[2].startswith("this week") and lines[3].startswith("this month")
-    assert "█  14 days, the dearest $3.00" in lines[4]
+    assert "█  14 days, the most expensive $3.00" in lines[4]
     (html,) = cell.of("text/html")
     assert html.count("<tr>") == 4 and "<script" not in html
     table = kernel.run("%usage today --by session").text
@@ -107,14 +107,14 @@ def test_usage_says_what_was_used(kernel: Kernel, openai_server: OpenAIServer, t
 
 def test_of_many_days_the_newest_are_shown(kernel: Kernel) -> None:
     path = Path(os.environ["PRAISON_NB_LEDGER"])
-    sample.write(path, turns=400, days=60, until=datetime(2026, 3, 20, 12, tzinfo=UTC))
+    usage.example(path, turns=400, days=60, until=datetime(2026, 3, 20, 12, tzinfo=UTC))
     days = [f"{day:%Y-%m-%d}" for day in usage.by("day").index]
     _, *shown, total = kernel.run("%usage all --by day").text.splitlines()[:23]
     assert [line.split()[0] for line in shown[1:]] == days[-20:]
     turns = usage.by("day")["turns"]
     assert shown[0].startswith(f"{len(days) - 20} earlier ") and total.startswith("all ")
     assert shown[0].split()[2] == str(turns[:-20].sum())
-    # Names come the dearest first, and the others last.
+    # Names come the most expensive first, and the others last.
     cells = kernel.run("%usage all --by session_id").text.splitlines()
     assert re.match(r"\d+ others ", cells[21]) and cells[22].startswith("all ")
 

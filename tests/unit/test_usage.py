@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import io
+import pydoc
 import sqlite3
 import subprocess
 import sys
@@ -16,8 +18,9 @@ import pandas as pd
 import pytest
 
 import praison_nb
+from praison_nb import usage
 from praison_nb.errors import ConfigError
-from praison_nb.metering.analysis import export, read, sample, usage
+from praison_nb.metering.analysis import export, read
 from praison_nb.metering.ledger import Ledger, TurnRow, old_turns
 from praison_nb.metering.schema import LABELS, LedgerError
 from praison_nb.session import Usage
@@ -28,7 +31,7 @@ NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
 @pytest.fixture(scope="module")
 def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("ledger") / "made.sqlite"
-    return sample.write(path, turns=600, days=40, until=NOW)
+    return usage.example(path, turns=600, days=40, until=NOW)
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +206,7 @@ def test_pictures(frame: pd.DataFrame) -> None:
     unpriced = frame["cost"].isna().sum()
     assert titles == [
         f"Cost by day, USD · {unpriced} turns without a price left out",
-        "Dearest cells, USD",
+        "Most expensive cells, USD",
         "Input from the cache, %",
         "Seconds to the first text, and of the whole turn",
     ]
@@ -243,7 +246,7 @@ def test_with_and_without_the_extra_the_same_rows_come(ledger: Path, monkeypatch
 
 def test_old_turns_are_kept_and_new_ones_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read, "WORTH_KEEPING", 50)
-    path = sample.write(tmp_path / "l.sqlite", turns=100, until=NOW)
+    path = usage.example(tmp_path / "l.sqlite", turns=100, until=NOW)
     plain = usage(ledger=path)
     assert old_turns(path).exists()
     turn(path, 9999, time=datetime.now(UTC).timestamp())
@@ -263,7 +266,7 @@ def test_old_turns_are_kept_and_new_ones_seen(tmp_path: Path, monkeypatch: pytes
 
 def test_an_old_turn_that_goes_on_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read, "WORTH_KEEPING", 50)
-    path = sample.write(tmp_path / "l.sqlite", turns=100, until=NOW)
+    path = usage.example(tmp_path / "l.sqlite", turns=100, until=NOW)
     turn(path, 1, labels={"status": "running"}, duration=60.0)
     for seconds in (90_000.0, 100_000.0):
         usage(ledger=path)
@@ -279,7 +282,7 @@ def test_a_file_of_old_turns_that_is_another_ledgers_is_not_believed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(read, "WORTH_KEEPING", 50)
-    path = sample.write(tmp_path / "l.sqlite", turns=100, until=NOW)
+    path = usage.example(tmp_path / "l.sqlite", turns=100, until=NOW)
     assert len(usage(ledger=path)) == 100
     # Turns are taken out by hand; a damaged file; another ledger in its place.
     connection = sqlite3.connect(path)
@@ -293,14 +296,14 @@ def test_a_file_of_old_turns_that_is_another_ledgers_is_not_believed(
     np.save(old_turns(path), np.ones((3, 3)))
     assert len(usage(ledger=path)) == 99
     path.unlink()
-    sample.write(path, turns=60, until=NOW, seed=2)
+    usage.example(path, turns=60, until=NOW, seed=2)
     assert len(usage(ledger=path)) == 60
 
 
 # Names
 
 
-def test_the_name_is_a_function_and_a_package() -> None:
+def test_the_name_is_an_object_that_help_and_completion_show() -> None:
     code = (
         "import praison_nb; first = praison_nb.usage; import praison_nb.metering.prices; "
         "assert praison_nb.usage is first and callable(first); from praison_nb import usage, reconcile; "
@@ -308,7 +311,11 @@ def test_the_name_is_a_function_and_a_package() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
-    assert praison_nb.usage is usage
+    assert praison_nb.usage is usage and {"by", "example"} <= {*dir(usage)}
+    shown = pydoc.render_doc(usage, renderer=pydoc.plaintext)
+    for function, name in ((usage, "since"), (usage.by, "name"), (usage.example, "path")):
+        assert next(iter(inspect.signature(function).parameters)) == name
+        assert inspect.cleandoc(inspect.getdoc(function) or "").split("\n")[0] in shown
 
 
 # Reports of providers

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from .totals import PERIODS, finished, key
+from .totals import PERIODS, check_key, finished
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,8 +41,8 @@ class Forecast:
         )
 
     def _repr_html_(self) -> str:
-        said, method = str(self).rsplit("\n", 1)
-        return f"<p>{escape(said)}<br><small>{escape(method)}</small></p>"
+        result, method = str(self).rsplit("\n", 1)
+        return f"<p>{escape(result)}<br><small>{escape(method)}</small></p>"
 
 
 @pd.api.extensions.register_dataframe_accessor("agent")
@@ -86,8 +86,8 @@ class AgentAccessor:
         return finished(sums.join(self._latency(groups)), name)
 
     def plot(self, width: float = 11.0) -> Figure:
-        """Four pictures: cost by day stacked by model, the dearest cells, the cache's share, latency. A
-        matplotlib Figure, readable on light and dark; `width` in inches."""
+        """Four pictures: cost by day stacked by model, the most expensive cells, the cache's share, latency.
+        A matplotlib Figure, readable on light and dark; `width` in inches."""
         from .plots import picture
 
         figure: Figure = picture(self._frame, width)
@@ -134,7 +134,7 @@ class AgentAccessor:
     def _groups(self, name: str) -> Any:
         if name not in PERIODS:
             if name not in self._frame.columns or name in ("time", "cost"):
-                key(name)
+                check_key(name)
             return self._frame[name]
         times = self._frame["time"]
         if name in ("hour", "day"):
@@ -144,9 +144,9 @@ class AgentAccessor:
         return days - pd.to_timedelta(back, unit="D")
 
     def _latency(self, groups: Any) -> pd.DataFrame:
-        told = {}
+        columns = {}
         for column in ("seconds", "first_text_seconds"):
             grouped = self._frame[column].astype("float64").groupby(groups, observed=True)
             for percent in (50, 95):
-                told[f"p{percent}_{column}"] = grouped.quantile(percent / 100)
-        return pd.DataFrame(told)
+                columns[f"p{percent}_{column}"] = grouped.quantile(percent / 100)
+        return pd.DataFrame(columns)

@@ -1,4 +1,4 @@
-"""The ledger as a pandas DataFrame."""
+"""`praison_nb.usage`: the ledger as a pandas DataFrame, and totals of it."""
 
 from __future__ import annotations
 
@@ -7,63 +7,72 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...errors import ConfigError
-from .. import writer
-from ..schema import LABELS, TOKENS, LedgerError, default_path
-from .read import NULL, Filter, labels, moment, rows
+from ..schema import LABELS, TOKENS
+from ..writer import readable_ledger
+from . import sample, totals
+from .read import NULL, Filter, labels, rows
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
 ENDS = ("status", "stop_reason", "error")
-SHOWN = {"turn": "turns", "request": "requests"}
+TABLES = {"turn": "turns", "request": "requests"}
 
 
-def load(
-    since: Any = None,
-    until: Any = None,
-    session: str | None = None,
-    model: str | None = None,
-    notebook: str | None = None,
-    ledger: str | os.PathLike[str] | None = None,
-    by: Literal["turn", "request"] = "turn",
-) -> pd.DataFrame:
-    """The ledger as a DataFrame, one row a turn, or with `by="request"` one row a request to a model.
+class UsageReader:
+    """What turns used and cost, from the ledger. `praison_nb.usage` is one of these: call it for the rows, or
+    ask it for totals with `by`. `example` writes a sample ledger to try them on.
 
-    `since` (included) and `until` (not included) are dates, datetimes or ISO text, in UTC where they name no
-    zone; `session` is a conversation's name. `ledger` is a file, else the one that is written now.
-
-    Columns: `time` (UTC, when it began); `user`, `notebook`, `cell`, `session`, `session_id`, `backend`,
-    `provider`, `model`, `cost_source`, `status`, `stop_reason`, `error` (categories); the five disjoint token
-    counts of `praison_nb.Usage`, and their sum `input_tokens`; `estimated`; `cost` in USD, <NA> where a part
-    has no price; `seconds` and `first_text_seconds` (<NA> where no text came); for turns also `requests`,
-    `unpriced_requests`, `known_cost`, and of hosted sessions `list_cost` and `active_seconds` so far.
-    `turn` numbers the turns; a request has its turn's.
-
-    `.agent.by("model")`, `.agent.plot()` and `.agent.forecast()` say more. Raises LedgerError, ConfigError.
+    >>> import tempfile
+    >>> from praison_nb import usage
+    >>> path = usage.example(Path(tempfile.mkdtemp()) / "sample.sqlite", turns=50)
+    >>> frame = usage(ledger=path)
+    >>> len(frame), str(frame["cost"].dtype)
+    (50, 'Float64')
+    >>> int(usage.by("day", ledger=path)["turns"].sum())
+    50
     """
-    if by not in SHOWN:
-        raise ConfigError(f"by must be 'turn' or 'request', not {by!r:.40}.")
-    path = current(ledger)
-    told = {"session": session, "model": model, "notebook": notebook}
-    wanted = Filter(
-        moment(since, "since"), moment(until, "until"), {name: text for name, text in told.items() if text}
-    )
-    return _frame(path, SHOWN[by], wanted)
+
+    def __call__(
+        self,
+        since: Any = None,
+        until: Any = None,
+        session: str | None = None,
+        model: str | None = None,
+        notebook: str | None = None,
+        ledger: str | os.PathLike[str] | None = None,
+        by: Literal["turn", "request"] = "turn",
+    ) -> pd.DataFrame:
+        """The ledger as a DataFrame, oldest first: one row per turn, or with `by="request"` one per request
+        to a model.
+
+        `since` (included) and `until` (not included) are dates, datetimes or ISO text, in UTC where they name
+        no zone; `session` is a conversation's name, `notebook` a path. `ledger` is a file; without it the one
+        that this process writes.
+
+        Columns: `time` (UTC, when it began); `user`, `notebook`, `cell`, `session`, `session_id`, `backend`,
+        `provider`, `model`, `cost_source`, `status`, `stop_reason`, `error` (categories); the five disjoint
+        token counts of `praison_nb.Usage`, and as `input_tokens` the sum of those that are input; `estimated`
+        (whether a part was not counted by the server); `cost` in USD, <NA> where a part has no price;
+        `seconds` and `first_text_seconds` (<NA> where no text came). Turns also have `requests` and
+        `unpriced_requests` (counts), `known_cost` (USD of what has a price), and of hosted sessions what the
+        provider says of the whole session so far: `list_cost` (USD) and `active_seconds`. `turn` numbers the
+        turns; a request has its turn's number.
+
+        The frame's `.agent.by("model")`, `.agent.plot()` and `.agent.forecast()` say more. Raises ConfigError
+        for an argument that cannot be, LedgerError where the ledger cannot be read.
+        """
+        if by not in TABLES:
+            raise ConfigError(f"by must be 'turn' or 'request', not {by!r:.40}.")
+        wanted = Filter.of(since, until, session=session, model=model, notebook=notebook)
+        return _frame(readable_ledger(ledger), TABLES[by], wanted)
+
+    by = staticmethod(totals.by)
+    example = staticmethod(sample.write)
 
 
-def current(ledger: str | os.PathLike[str] | None) -> Path:
-    """The ledger's file; what waits for the one that is written now is in it."""
-    path = default_path() if ledger is None else Path(ledger).expanduser()
-    if path == default_path():
-        book = writer.current()
-        book.flush()
-        if not path.exists() and not book.problem:
-            with book.lock:
-                book.ledger.write([])
-        if book.problem and not path.is_file():
-            raise LedgerError(book.problem)
-    return path
+usage = UsageReader()
 
 
 def _frame(path: Path, table: str, wanted: Filter) -> pd.DataFrame:
@@ -93,12 +102,12 @@ def _frame(path: Path, table: str, wanted: Filter) -> pd.DataFrame:
     return frame if frame["time"].is_monotonic_increasing else frame.sort_values("time", ignore_index=True)
 
 
-def _float(whole: np.ndarray[Any, Any], unit: float) -> Any:
-    """Whole numbers of a unit as a nullable column of floats."""
+def _float(counts: np.ndarray[Any, Any], unit: float) -> Any:
+    """Whole numbers, so many of them to the `unit`, as a nullable column of floats."""
     import pandas as pd
 
-    missing = whole == NULL
-    values = whole / unit
+    missing = counts == NULL
+    values = counts / unit
     values[missing] = 0.0
     return pd.arrays.FloatingArray(values, missing)
 
@@ -107,28 +116,28 @@ def _categories(path: Path, label: np.ndarray[Any, Any], turn: np.ndarray[Any, A
     """The columns of names. How a request's turn ended stands with the turn."""
     import numpy as np
 
-    told = labels(path)
+    known = labels(path)
     if turn is None:
-        return _named(told, label, LABELS)
+        return _named(known, label, LABELS)
     turns = rows(path, "turns", Filter())
     at = np.zeros(int(turns["n"].max(initial=0)) + 1, np.int64)
     at[turns["n"]] = turns["label"]
-    return _named(told, label, LABELS) | _named(told, at[turn], ENDS)
+    return _named(known, label, LABELS) | _named(known, at[turn], ENDS)
 
 
 def _named(
-    told: list[tuple[Any, ...]], label: np.ndarray[Any, Any], names: tuple[str, ...]
+    known: list[tuple[Any, ...]], label: np.ndarray[Any, Any], names: tuple[str, ...]
 ) -> dict[str, Any]:
     import numpy as np
     import pandas as pd
 
-    used = np.bincount(label, minlength=max((row[0] for row in told), default=0) + 1) > 0
-    told = [row for row in told if used[row[0]]]
-    numbers = [row[0] for row in told]
+    used = np.bincount(label, minlength=max((row[0] for row in known), default=0) + 1) > 0
+    known = [row for row in known if used[row[0]]]
+    numbers = [row[0] for row in known]
     columns = {}
     for name in names:
         index = LABELS.index(name) + 1
-        codes, categories = pd.factorize(np.array([row[index] for row in told], object), sort=True)
+        codes, categories = pd.factorize(np.array([row[index] for row in known], object), sort=True)
         by_label = np.zeros(len(used), np.min_scalar_type(-max(len(categories), 1)))
         by_label[numbers] = codes
         dtype = pd.CategoricalDtype(pd.Index(categories))

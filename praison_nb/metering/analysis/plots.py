@@ -32,7 +32,7 @@ def picture(frame: pd.DataFrame, width: float) -> Picture:
     figure = Picture(figsize=(width, width * 0.62), layout="constrained", facecolor="none")
     (first, second), (third, fourth) = figure.subplots(2, 2)
     _cost_by_day(first, frame)
-    _dear_cells(second, frame)
+    _expensive_cells(second, frame)
     _cache(third, frame)
     _latency(fourth, frame)
     for axes in figure.axes:
@@ -65,8 +65,8 @@ def _cost_by_day(axes: Axes, frame: pd.DataFrame) -> None:
     _legend(axes, 3)
 
 
-def _dear_cells(axes: Axes, frame: pd.DataFrame) -> None:
-    axes.set_title("Dearest cells, USD")
+def _expensive_cells(axes: Axes, frame: pd.DataFrame) -> None:
+    axes.set_title("Most expensive cells, USD")
     named = frame[(frame["cell"] != "") | (frame["notebook"] != "")]
     names = (
         named["notebook"].astype(str).str.rsplit("/", n=1).str[-1] + " · " + named["cell"].astype(str).str[:8]
@@ -106,8 +106,8 @@ def _latency(axes: Axes, frame: pd.DataFrame) -> None:
 
 def _legend(axes: Axes, columns: int) -> None:
     # Below the picture: inside it would lie on the data.
-    place = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.12)}
-    axes.legend(frameon=False, labelcolor=INK, fontsize=8, ncols=columns, **place)
+    position = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.12)}
+    axes.legend(frameon=False, labelcolor=INK, fontsize=8, ncols=columns, **position)
 
 
 def _days(frame: pd.DataFrame) -> Any:

@@ -41,6 +41,12 @@ class Filter:
     until: int | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, since: object, until: object, **names: str | None) -> Filter:
+        """By dates (see `to_microseconds`) and labels, each None where all are wanted. Raises ConfigError."""
+        chosen = {name: text for name, text in names.items() if text}
+        return cls(to_microseconds(since, "since"), to_microseconds(until, "until"), chosen)
+
     def where(self) -> tuple[str, list[Any]]:
         """As SQL over a table `t`, with its values."""
         clauses, values = ["1"], list[Any]()
@@ -57,11 +63,11 @@ class Filter:
         return " AND ".join(clauses), values
 
 
-def moment(value: object, name: str) -> int | None:
+def to_microseconds(value: object, name: str) -> int | None:
     """A time as microseconds since 1970: a date, a datetime or ISO text, in UTC where it names no zone.
     Raises ConfigError.
 
-    >>> moment("2026-01-01", "since"), moment(None, "since")
+    >>> to_microseconds("2026-01-01", "since"), to_microseconds(None, "since")
     (1767225600000000, None)
     """
     if value is None:
@@ -81,7 +87,7 @@ def moment(value: object, name: str) -> int | None:
 
 def labels(path: Path) -> list[tuple[Any, ...]]:
     """All labels: n, then the names of schema.LABELS. Raises LedgerError."""
-    connection = _open(path)
+    connection = connect(path)
     try:
         return connection.execute(f"SELECT n, {', '.join(LABELS)} FROM labels").fetchall()
     except sqlite3.Error as error:
@@ -114,16 +120,13 @@ def _named(table: str, columns: np.ndarray[Any, Any]) -> dict[str, np.ndarray[An
     return dict(zip(COLUMNS[table], columns, strict=True))
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    if not path.exists():
-        raise LedgerError(f"There is no ledger {path} yet: it begins with the first turn.")
-    return connect(path)
-
-
 def _query(table: str, wanted: Filter, after: int) -> tuple[str, list[Any]]:
     where, values = wanted.where()
-    told = [f"coalesce(t.{name}, {NULL}) AS {name}" for name in COLUMNS[table]]
-    return f"SELECT {', '.join(told)} FROM {table} t WHERE t.n > ? AND {where} ORDER BY t.n", [after, *values]
+    columns = ", ".join(f"coalesce(t.{name}, {NULL}) AS {name}" for name in COLUMNS[table])
+    return f"SELECT {columns} FROM {table} t WHERE t.n > ? AND {where} ORDER BY t.n", [
+        after,
+        *values,
+    ]
 
 
 def _read(path: Path, table: str, wanted: Filter, after: int) -> np.ndarray[Any, Any]:
@@ -131,7 +134,7 @@ def _read(path: Path, table: str, wanted: Filter, after: int) -> np.ndarray[Any,
 
     query, values = _query(table, wanted, after)
     width = len(COLUMNS[table])
-    connection = _open(path)
+    connection = connect(path)
     try:
         count = connection.execute(f"SELECT count(*) FROM {table} WHERE n > ?", (after,)).fetchone()[0]
         if count > 20_000 and (arrow := _by_adbc(path, query, values)) is not None:
@@ -176,7 +179,7 @@ def _by_adbc(path: Path, query: str, values: list[Any]) -> np.ndarray[Any, Any] 
 def _stamp(path: Path, last: int) -> tuple[int, int]:
     """How many turns there are up to `last`, and a number made of that one's id: no two ledgers agree in
     both, nor does one from which turns were taken out."""
-    connection = _open(path)
+    connection = connect(path)
     try:
         (count,) = connection.execute("SELECT count(*) FROM turns WHERE n <= ?", (last,)).fetchone()
         row = connection.execute("SELECT id FROM turns WHERE n = ?", (last,)).fetchone()
@@ -240,11 +243,11 @@ def _matching(path: Path, kept: np.ndarray[Any, Any], wanted: Filter) -> np.ndar
     if wanted.until is not None:
         chosen &= time_ < wanted.until
     if wanted.labels:
-        places = {name: LABELS.index(name) + 1 for name in wanted.labels}
-        told = [
+        index = {name: LABELS.index(name) + 1 for name in wanted.labels}
+        numbers = [
             row[0]
             for row in labels(path)
-            if all(row[places[name]] == value for name, value in wanted.labels.items())
+            if all(row[index[name]] == value for name, value in wanted.labels.items())
         ]
-        chosen &= np.isin(label, told)
+        chosen &= np.isin(label, numbers)
     return kept[:, chosen]

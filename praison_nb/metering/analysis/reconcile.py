@@ -32,49 +32,62 @@ class Line(NamedTuple):
 
 
 def reconcile(report: Report, ledger: str | os.PathLike[str] | None = None) -> pd.DataFrame:
-    """The ledger beside a provider's report, by day (UTC) and model.
+    """The ledger beside a provider's report, as a DataFrame with one row per day (UTC) and model.
 
-    `report` is the file (JSON or CSV) or the parsed JSON of Anthropic's usage report or cost report, or of
-    OpenAI's usage or costs, by day; give a list for several of them, or for a report's pages. Models are
-    matched without their date. Only the days that the reports speak of are compared.
+    `report` is a file's path (JSON or CSV) or the parsed JSON of Anthropic's usage or cost report, or of
+    OpenAI's usage or costs, by day; give a list for several of them, or for a report's pages. `ledger` is a
+    file; without it the one that this process writes. Models are matched without their date. Only the days
+    that the report has are compared.
 
     Columns, each with `ledger_`, `report_` and `difference_` (report less ledger) before it: `input_tokens`
-    (all of it), `cached_tokens`, `output_tokens`, and `cost` in USD. <NA> where one side does not say: a
-    report of usage has no cost, a ledger none where a request has no price. Raises ConfigError, LedgerError.
+    (cached or not), `cached_tokens`, `output_tokens`, and `cost` in USD. <NA> where one side does not say: a
+    report of usage has no cost, a ledger none where a request has no price. Raises ConfigError for a report
+    that cannot be read, LedgerError for such a ledger.
+
+    >>> import tempfile
+    >>> from praison_nb import usage
+    >>> path = usage.example(Path(tempfile.mkdtemp()) / "sample.sqlite", turns=50)
+    >>> day = usage(ledger=path, by="request", model="gpt-4o")["time"].iloc[0]
+    >>> used = {"model": "gpt-4o", "input_tokens": 10, "output_tokens": 2}
+    >>> bucket = {"start_time": day.timestamp(), "results": [used]}
+    >>> table = reconcile({"data": [bucket]}, ledger=path)
+    >>> int(table.loc[(day.date(), "gpt-4o"), "report_input_tokens"])
+    10
     """
     import pandas as pd
 
-    from .frame import load
+    from .frame import usage
 
     lines, provider = _lines(report)
     if not lines:
         raise ConfigError("The report speaks of no usage.")
     first, last = min(line.day for line in lines), max(line.day for line in lines)
-    told = load(since=first, until=last + timedelta(days=1), ledger=ledger, by="request")
-    told = told[told["provider"] == provider]
-    key = [told["time"].dt.date.rename("day"), told["model"].astype(str).map(dateless).rename("model")]
-    ours = pd.DataFrame(
+    requests = usage(since=first, until=last + timedelta(days=1), ledger=ledger, by="request")
+    requests = requests[requests["provider"] == provider]
+    days, models = requests["time"].dt.date, requests["model"].astype(str).map(dateless)
+    key = [days.rename("day"), models.rename("model")]
+    recorded = pd.DataFrame(
         {
-            "input_tokens": told["input_tokens"].astype("Int64"),
-            "cached_tokens": told["cache_read_input_tokens"].astype("Int64"),
-            "output_tokens": told["output_tokens"].astype("Int64"),
-            "cost": told["cost"].astype("Float64"),
+            "input_tokens": requests["input_tokens"].astype("Int64"),
+            "cached_tokens": requests["cache_read_input_tokens"].astype("Int64"),
+            "output_tokens": requests["output_tokens"].astype("Int64"),
+            "cost": requests["cost"].astype("Float64"),
         }
     )
-    unknown = ours["cost"].isna().groupby(key).any()
-    ours = ours.groupby(key).sum()
-    ours["cost"] = ours["cost"].mask(unknown)
-    theirs = pd.DataFrame(lines, columns=Line._fields)
-    theirs["cost"] = theirs["cost"].astype("Float64")
-    theirs = theirs.astype({name: "Int64" for name in SUMS[:-1]})
-    theirs = theirs.groupby(["day", "model"])[list(SUMS)].sum(min_count=1)
-    said = theirs.notna().any()
-    both = ours.add_suffix("_ours").join(theirs.add_suffix("_theirs"), how="outer")
+    unknown = recorded["cost"].isna().groupby(key).any()
+    recorded = recorded.groupby(key).sum()
+    recorded["cost"] = recorded["cost"].mask(unknown)
+    reported = pd.DataFrame(lines, columns=Line._fields)
+    reported["cost"] = reported["cost"].astype("Float64")
+    reported = reported.astype({name: "Int64" for name in SUMS[:-1]})
+    reported = reported.groupby(["day", "model"])[list(SUMS)].sum(min_count=1)
+    is_reported = reported.notna().any()
+    both = recorded.add_prefix("ledger_").join(reported.add_prefix("report_"), how="outer")
     table: dict[str, Any] = {}
     for name in SUMS:
         # A side that has no row used nothing; a side that never speaks of it says nothing.
-        left = both[f"{name}_ours"].mask(~both.index.isin(ours.index), 0)
-        right = both[f"{name}_theirs"].fillna(0) if said[name] else both[f"{name}_theirs"]
+        left = both[f"ledger_{name}"].mask(~both.index.isin(recorded.index), 0)
+        right = both[f"report_{name}"].fillna(0) if is_reported[name] else both[f"report_{name}"]
         table |= {f"ledger_{name}": left, f"report_{name}": right, f"difference_{name}": right - left}
     return pd.DataFrame(table).sort_index()
 
@@ -150,8 +163,8 @@ def _anthropic(day: date, result: Mapping[str, Any]) -> Line | None:
     created = result.get("cache_creation") or {}
     read = int(result.get("cache_read_input_tokens") or 0)
     written = sum(int(created.get(f"ephemeral_{kind}_input_tokens") or 0) for kind in ("5m", "1h"))
-    whole = int(result["uncached_input_tokens"]) + read + written
-    return Line(day, model, whole, read, int(result["output_tokens"]))
+    total = int(result["uncached_input_tokens"]) + read + written
+    return Line(day, model, total, read, int(result["output_tokens"]))
 
 
 def _openai(day: date, result: Mapping[str, Any]) -> Line | None:
@@ -189,13 +202,13 @@ def _anthropic_row(row: Mapping[str, str]) -> Line:
         kind: int(row.get(f"usage_input_tokens_{kind}") or 0)
         for kind in ("cache_write_5m", "cache_write_1h", "cache_read")
     }
-    whole = int(row["usage_input_tokens_no_cache"]) + sum(parts.values())
-    return Line(day, model, whole, parts["cache_read"], int(row["usage_output_tokens"]))
+    total = int(row["usage_input_tokens_no_cache"]) + sum(parts.values())
+    return Line(day, model, total, parts["cache_read"], int(row["usage_output_tokens"]))
 
 
 def _openai_row(row: Mapping[str, str]) -> Line:
-    told = row.get("start_time_iso")
-    day = _day(told) if told else datetime.fromtimestamp(int(row["start_time"]), UTC).date()
+    written = row.get("start_time_iso")
+    day = _day(written) if written else datetime.fromtimestamp(int(row["start_time"]), UTC).date()
     if "amount_value" in row:
         model = dateless((row.get("line_item") or "").split(",")[0].strip())
         return Line(day, model, cost=Decimal(row["amount_value"]))

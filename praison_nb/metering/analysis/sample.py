@@ -1,10 +1,4 @@
-"""A made ledger, to try `usage()`, plots and reports on without spending anything.
-
-from praison_nb.usage import example
-
-path = example.write("try.sqlite")
-praison_nb.usage(ledger=path).agent.plot()
-"""
+"""A sample ledger, to try DataFrames, plots and reports on without spending anything."""
 
 from __future__ import annotations
 
@@ -41,11 +35,17 @@ def write(
     until: datetime | None = None,
     seed: int = 1,
 ) -> Path:
-    """Write a ledger of so many turns over so many days up to `until` (now, in UTC) and return its path. The
-    same seed and `until` give the same ledger. Raises ConfigError where the file exists."""
+    """Write a sample ledger, of invented people and models' list prices, to the file `path` and return that.
+
+    It has so many turns over so many days up to `until` (a datetime; now). The same `seed` and `until` give
+    the same ledger. Raises ConfigError where the file exists, LedgerError where it cannot be written.
+
+        path = praison_nb.usage.example("sample.sqlite")
+        praison_nb.usage(ledger=path).agent.plot()
+    """
     file = Path(path).expanduser()
     if file.exists():
-        raise ConfigError(f"{file} exists: a made ledger goes into a new file only.")
+        raise ConfigError(f"{file} exists: a sample ledger goes into a new file only.")
     end = (until or datetime.now(UTC)).astimezone(UTC)
     ledger = Ledger(file)
     try:
@@ -78,7 +78,7 @@ def _turn(chance: random.Random, number: int, moment: datetime) -> Iterator[Row]
     user = chance.choice(USERS)
     notebook = chance.choices(NOTEBOOKS, (5, 3, 2, 1))[0]
     end = chance.choices(("end_turn", "interrupted", "error", "max_turns"), (91, 4, 3, 2))[0]
-    told = {
+    names = {
         "user": user,
         "notebook": f"/home/{user}/{notebook}",
         "cell": f"cell-{chance.randrange(12):02d}",
@@ -104,7 +104,7 @@ def _turn(chance: random.Random, number: int, moment: datetime) -> Iterator[Row]
         rows.append(
             RequestRow(
                 id=f"request-{number}-{index}",
-                labels=_labels(told, cost_source=source),
+                labels=_labels(names, cost_source=source),
                 turn=f"turn-{number}",
                 time=at + clock,
                 duration=seconds,
@@ -117,7 +117,7 @@ def _turn(chance: random.Random, number: int, moment: datetime) -> Iterator[Row]
         total, known, unpriced = total + usage, known + (cost or 0), unpriced + (cost is None)
     yield TurnRow(
         id=f"turn-{number}",
-        labels=_labels({**told, **ended}, cost_source="unpriced" if unpriced else "table"),
+        labels=_labels({**names, **ended}, cost_source="unpriced" if unpriced else "table"),
         time=at,
         duration=clock,
         first_text=rows[0].first_text,
@@ -141,5 +141,5 @@ def _usage(chance: random.Random, context: int, *, cached: bool) -> Usage:
     )
 
 
-def _labels(told: dict[str, str], **more: str) -> tuple[str, ...]:
-    return tuple({**told, **more}.get(name, "") for name in LABELS)
+def _labels(names: dict[str, str], **more: str) -> tuple[str, ...]:
+    return tuple({**names, **more}.get(name, "") for name in LABELS)

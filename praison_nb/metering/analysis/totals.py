@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import ConfigError
 from ..ledger import Ledger
-from ..schema import LABELS, LedgerError
-from .read import Filter, moment
+from ..schema import LABELS
+from ..writer import readable_ledger
+from .read import Filter
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,11 +39,10 @@ _SUMS = """
 """
 
 
-def key(name: str) -> str:
-    """`name` where totals can be had by it. Raises ConfigError."""
+def check_key(name: str) -> None:
+    """Raises ConfigError where there are no totals by `name`."""
     if name not in KEYS:
         raise ConfigError(f"There are no totals by {name!r:.40}. There are by {', '.join(KEYS)}.")
-    return name
 
 
 def by(
@@ -54,27 +54,23 @@ def by(
     notebook: str | None = None,
     ledger: str | os.PathLike[str] | None = None,
 ) -> pd.DataFrame:
-    """Totals by "hour", "day", "week", "month" (UTC), or by a name: "model", "session", "cell", "notebook",
-    "user", "backend", "provider", "status", …
+    """Totals of the ledger as a DataFrame, one row per value of `name`: a period ("hour", "day", "week",
+    "month", in UTC), or one of "model", "session", "session_id", "cell", "notebook", "user", "backend",
+    "provider", "cost_source", "status", "stop_reason" and "error". The other arguments are those of `usage`.
 
-    The same as `usage(…).agent.by(name)` without percentiles, for ledgers too big to load. Columns: `turns`,
-    `input_tokens`, `output_tokens`, `cached_tokens`, `cache_hit_ratio`, `cost` in USD (of what has a price),
-    `cost_per_success`, `successes`, `failures`, `without_price` (turns). Raises LedgerError and ConfigError.
+    They are added up in SQL, however big the ledger is; `usage(…).agent.by(name)` has the same columns, and
+    percentiles of the times. The index is named `name`: periods in their order, all else by falling cost.
+    Columns: `turns`, `successes` (which ended by themselves), `failures` (which ended by an error) and
+    `without_price`, all numbers of turns; `input_tokens` (cached or not), `output_tokens` and `cached_tokens`
+    (read from a cache); `cache_hit_ratio` (0 to 1); `cost` and `cost_per_success` in USD, of what has a
+    price, <NA> where nothing has. Raises ConfigError for an argument that cannot be, LedgerError where the
+    ledger cannot be read.
     """
     import pandas as pd
 
-    from .frame import current
-
-    key(name)
-    told = {"session": session, "model": model, "notebook": notebook}
-    wanted = Filter(
-        moment(since, "since"), moment(until, "until"), {label: text for label, text in told.items() if text}
-    )
-    where, values = wanted.where()
-    path = current(ledger)
-    if not path.exists():
-        raise LedgerError(f"There is no ledger {path} yet: it begins with the first turn.")
-    book = Ledger(path)
+    check_key(name)
+    where, values = Filter.of(since, until, session=session, model=model, notebook=notebook).where()
+    book = Ledger(readable_ledger(ledger))
     expression = _BEGINS.get(name, f"l.{name}")
     query = f"SELECT {expression} AS key, {_SUMS} FROM turns t JOIN labels l ON l.n = t.label"
     try:

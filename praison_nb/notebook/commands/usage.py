@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PERIODS = ("today", "week", "month", "all")
 ROWS = 20
-"""Rows of a table at most: the dearest, or of days the newest; the others are added up in one."""
+"""Rows of a table at most: the most expensive, or of days the newest; the others are added up in one."""
 CHART_DAYS = 14
 BARS = "▁▂▃▄▅▆▇█"
 
@@ -39,9 +39,9 @@ def report(shell: Any, arguments: Any) -> None:
 
 def _export(shell: Any, arguments: Any, wanted: dict[str, Any]) -> None:
     from ...metering.analysis import export
-    from ...metering.analysis.frame import load
+    from ...metering.analysis.frame import usage
 
-    frame = load(**wanted)
+    frame = usage(**wanted)
     lines = []
     for kind, path in (("csv", arguments.csv), ("parquet", arguments.parquet)):
         if path:
@@ -53,7 +53,7 @@ def _export(shell: Any, arguments: Any, wanted: dict[str, Any]) -> None:
 
 
 def _overview(shell: Any, told: dict[str, Any]) -> None:
-    from ...metering.analysis import usage
+    from ...metering.analysis.frame import usage
 
     rows = []
     for period in PERIODS[:-1]:
@@ -64,7 +64,7 @@ def _overview(shell: Any, told: dict[str, Any]) -> None:
 
 
 def _by(shell: Any, key: str, period: str, wanted: dict[str, Any]) -> None:
-    from ...metering.analysis import usage
+    from ...metering.analysis.frame import usage
 
     table = usage.by(key, **wanted)
     are_periods = key in totals.PERIODS
@@ -118,7 +118,7 @@ def _chart(days: pd.DataFrame) -> str:
     if not most:
         return ""
     marks = "".join(" " if not cost else BARS[round(cost / most * (len(BARS) - 1))] for cost in costs)
-    return f"{marks}  {CHART_DAYS} days, the dearest ${most:,.2f}"
+    return f"{marks}  {CHART_DAYS} days, the most expensive ${most:,.2f}"
 
 
 def _cells(row: Any) -> list[str]:
