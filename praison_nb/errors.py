@@ -16,7 +16,7 @@
     ├── EmbeddedModelError         the embedded model cannot be had, or its process ended
     ├── BackendError               a user's own backend raised
     ├── SessionError               the session ended, or refuses to go on (refusal, budget, terminated)
-    ├── LedgerError                the ledger cannot be used (praison_nb.usage)
+    ├── LedgerError                the ledger cannot be used (praison_nb.metering.schema)
     ├── StoreError                 the store of sessions cannot be used (praison_nb.store)
     └── TurnStopped                somebody stopped the turn that a script was waiting for
 
@@ -63,7 +63,9 @@ class MissingKeyError(ConfigError):
 
 
 class ProviderError(PraisonError):
-    """The model's server said no. `status_code` is its HTTP status, or None when there was no response."""
+    """The model's server said no, or could not be understood. `status_code` is its HTTP status, None when
+    there was no response; `retry_after` is for how many seconds it wants no more requests, None where it did
+    not say."""
 
     def __init__(
         self, message: str, *, status_code: int | None = None, retry_after: float | None = None

@@ -1,10 +1,15 @@
-"""What can happen in a turn. Backends yield these; `praison_nb.turn.fold` makes the Turn of them.
+"""What can happen in a turn. Backends yield these; `praison_nb.fold.fold` makes the Turn of them.
 
-Each event has an `id`, unique for what happened, so that one that is delivered twice counts once, and
-a `time` in seconds since 1970.
+Each event has an `id`, unique for what happened, and a `time` in seconds since 1970. Whoever yields events
+sees to it that each is yielded once: only a RequestFinished, which is money, is recognized by its id and
+counts once even if it comes twice. Tokens are those of `praison_nb.Usage`; money is a Decimal in USD.
 
->>> TextDelta(text="Hello").text
-'Hello'
+>>> from praison_nb import ScriptedBackend
+>>> used = Usage(output_tokens=2)
+>>> steps = [RequestStarted(), TextDelta(text="Hello"), RequestFinished(usage=used), TurnFinished()]
+>>> turn = ScriptedBackend(steps).begin("Hi").wait()
+>>> turn.text, turn.usage.output_tokens, turn.stop_reason
+('Hello', 2, 'end_turn')
 """
 
 from __future__ import annotations
@@ -32,7 +37,8 @@ class _Base:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionAttached(_Base):
-    """The turn has its session. `model` is the provider's own name for the model."""
+    """The turn has its session: `session_id` is the backend's id of it, `model` the provider's own name for
+    the model, `title` the session's."""
 
     session_id: str
     model: str = ""
@@ -41,14 +47,14 @@ class SessionAttached(_Base):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestStarted(_Base):
-    """A request to the model begins. `input_tokens` is our own estimate, used until the server counts."""
+    """A request to the model begins. `input_tokens` is an estimate, used until the server has counted."""
 
     input_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextDelta(_Base):
-    """More of the answer. `message_id` tells the answer's messages apart."""
+    """More of the answer (Markdown). `message_id` tells the answer's messages apart."""
 
     text: str
     message_id: str = ""
@@ -71,8 +77,8 @@ class Thinking(_Base):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolStarted(_Base):
-    """The model calls a tool. `arguments` is JSON text. `runs` says where: here (function), on the
-    provider's side (builtin), or on an MCP server (mcp)."""
+    """The model calls a tool. `call_id` is the provider's, `arguments` is JSON text. `runs` says where: here
+    ("function"), at the provider ("builtin"), or on an MCP server ("mcp")."""
 
     call_id: str
     name: str
@@ -82,7 +88,7 @@ class ToolStarted(_Base):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolFinished(_Base):
-    """A tool's result, as the model gets it."""
+    """A tool call ended. `result` is what the model gets, an error's text where it `is_error`."""
 
     call_id: str
     result: str = ""
@@ -109,8 +115,9 @@ class ApprovalAnswered(_Base):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestFinished(_Base):
     """A request to the model ended. `usage` is the server's count for this one request, or None when
-    it gave none; then the estimate stays. `cost` in USD is set by the provider, or later by the price table.
-    `provider` is the company that is paid ("openai", "anthropic", …; "" when nobody is)."""
+    it gave none; then the estimate stays. `cost` in USD is the provider's own figure; where that gives none
+    (None), the meter sets it, and `cost_source`, by the user's price or the price table. `provider` is the
+    company that is paid ("openai", "anthropic", …; "" when nobody is)."""
 
     model: str = ""
     provider: str = ""
@@ -124,13 +131,14 @@ class SessionUsage(_Base):
     """What the provider says that the whole session used so far: cumulative, never added to requests.
     `list_cost` in USD, `active_seconds` in seconds, each None until known.
 
-    The meter sets the rest: `beyond` in USD is what the turn costs beyond its requests, by the provider's own
-    figure where `is_provider_cost`; `longer_writes` are tokens that were written to the cache for an hour."""
+    The meter sets the rest: `extra_cost` in USD is what the turn costs beyond its requests, by the provider's
+    own figure where `is_provider_cost`; `longer_writes` are tokens of the turn that were written to the cache
+    for an hour, though its requests say five minutes."""
 
     usage: Usage
     list_cost: Decimal | None = None
     active_seconds: float | None = None
-    beyond: Decimal = Decimal(0)
+    extra_cost: Decimal = field(default=Decimal(0), metadata={"json": "beyond"})
     is_provider_cost: bool = False
     longer_writes: int = 0
 
@@ -141,8 +149,9 @@ Scope = Literal["turn", "session", "notebook", "day"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent(_Base):
-    """What a scope has spent so far, this turn included, in USD, and its budget where it has one. `turns` are
-    the turns counted, `unpriced` those of them that a part of has no price and is not in `usd`."""
+    """What the scope `per` has spent so far, this turn included, in USD, and its budget, the `limit`, in USD,
+    where it has one. `turns` is how many turns were counted, `unpriced` how many of them have a part without
+    a price, which is not in `usd`. The meter makes these."""
 
     per: Scope
     usd: Decimal
@@ -168,8 +177,9 @@ class Notice(_Base):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnFinished(_Base):
-    """The turn is over and the session can go on. `stop_reason`: end_turn, max_turns, max_tokens,
-    interrupted, refusal, budget_reached, or a provider's own word. `detail` is one line for the user."""
+    """The turn is over and the session can go on. `stop_reason` is "end_turn", "max_turns", "max_tokens",
+    "interrupted", "refusal", "budget_reached", or a provider's own word. `detail` is one line for the
+    user."""
 
     stop_reason: str = "end_turn"
     detail: str = ""

@@ -1,4 +1,4 @@
-"""What a session is, in the words that every backend shares.
+"""What a session is and what it used, the same for every backend.
 
 >>> from praison_nb.session import SessionInfo
 >>> SessionInfo().to_dict()
@@ -30,9 +30,10 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens, in columns that never overlap, so that each can be priced and all can be added.
-
-    `estimated` is True when any part was counted here and not by the provider. Add two with `+`.
+    """Numbers of tokens, in columns that never overlap, so that each can be priced and all can be added:
+    input that was neither read from a cache nor written to one, input read from one, input written to one for
+    five minutes or for an hour, and output. The provider's own counts, but where `estimated`: then a part was
+    counted here (four characters to the token). Add two with `+`.
 
     >>> (Usage(uncached_input_tokens=3, output_tokens=1) + Usage(cache_read_input_tokens=4)).input_tokens
     7
@@ -62,7 +63,8 @@ class Usage:
         return Usage(**total, estimated=self.estimated or other.estimated)
 
     def to_dict(self) -> dict[str, Any]:
-        """`input_tokens` (all of it) and `output_tokens` always; the other keys where they say something."""
+        """`input_tokens` (cached or not) and `output_tokens` always; `cache_read_input_tokens`,
+        `cache_creation_input_tokens` and `estimated` where they are not 0 or False."""
         more = {
             "cache_read_input_tokens": self.cache_read_input_tokens,
             "cache_creation_input_tokens": self.cache_creation_input_tokens,
@@ -77,9 +79,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class SessionInfo:
-    """What `retrieve_session()` says: exactly these four, none of them ever None or missing.
+    """What `retrieve_session()` returns, as a dict: exactly these four, none of them ever None or missing.
 
-    `usage` holds at least the ints `input_tokens` (all input, cached or not) and `output_tokens`.
+    `id` and `title` are the backend's, "" without one. `usage` is `Usage.to_dict()` of the whole session: at
+    least the ints `input_tokens` (cached or not) and `output_tokens`.
     """
 
     id: str = ""

@@ -1,12 +1,4 @@
-"""A Turn: one prompt and all that happened until the agent stopped, folded from its events.
-
->>> from praison_nb.events import TextDelta, TurnFinished
->>> turn = Turn(prompt="Hi")
->>> for event in [TextDelta(text="Hel"), TextDelta(text="lo"), TurnFinished()]:
-...     turn = fold(turn, event)
->>> turn.text, turn.status.value, turn.stop_reason
-('Hello', 'idle', 'end_turn')
-"""
+"""A Turn: one prompt and all that happened until the agent stopped."""
 
 from __future__ import annotations
 
@@ -14,27 +6,13 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any, Literal, assert_never
+from typing import Any, Literal
 
 from .errors import PraisonError
 from .events import (
-    Activity,
-    ApprovalAnswered,
-    ApprovalAsked,
-    Event,
-    Notice,
-    RequestFinished,
     RequestStarted,
-    SessionAttached,
     SessionUsage,
     Spent,
-    TextDelta,
-    TextFinal,
-    Thinking,
-    ToolFinished,
-    ToolStarted,
-    TurnFailed,
-    TurnFinished,
     new_id,
 )
 from .session import Status, Usage
@@ -95,10 +73,27 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """One prompt and all that happened. Immutable: `fold` makes the next one.
+    """One prompt and all that happened until the agent stopped. Immutable: `praison_nb.fold.fold` makes the
+    next one of each event.
 
-    `session` is the conversation's name here, `session_id` the backend's. `started`, `first_text` and
-    `ended` are seconds since 1970. `stop_reason` is "" while the turn runs.
+    Times are seconds since 1970, None until it is so far; money is in USD.
+
+    - `id`, `prompt`; `session` is the conversation's name here, `session_id` the backend's ("" until there is
+      one); `backend` and `model` are names.
+    - `started`, `first_text` and `ended` are times.
+    - `items`: the answer's messages and the tool calls, in their order. `notices`: lines that the user should
+      read. `activity`: what the agent does now, in a few words.
+    - `stop_reason` is "" while the turn runs, then "end_turn", "max_turns", "max_tokens", "interrupted",
+      "refusal", "budget_reached", "error", or a provider's own word. `detail` is one line about it, `error`
+      the error.
+    - `requests`: the ids of the finished requests. `counted`: the tokens that they used. `priced`: what those
+      of them cost that have a price. `unpriced_requests`: how many have none.
+    - `session_usage`: what a hosted session's provider said last of the whole session. `spent`: what the
+      session and each scope with a budget spent so far, one for each scope.
+
+    >>> turn = Turn(items=(Message("", ("Hello",)),), started=1.0, ended=3.5, priced=Decimal("0.03"))
+    >>> turn.text, turn.status.value, turn.seconds, turn.cost
+    ('Hello', 'idle', 2.5, Decimal('0.03'))
     """
 
     id: str = field(default_factory=new_id)
@@ -117,16 +112,14 @@ class Turn:
     detail: str = ""
     error: PraisonError | None = None
     counted: Usage = field(default_factory=Usage)
-    """What finished requests used."""
     requests: tuple[str, ...] = ()
-    """Ids of the finished requests: one that is told twice counts once."""
-    open_request: RequestStarted | None = None
-    open_characters: int = 0
     priced: Decimal = Decimal(0)
     unpriced_requests: int = 0
     session_usage: SessionUsage | None = None
     spent: tuple[Spent, ...] = ()
-    """What the session and each scope with a budget spent so far; one for each scope."""
+    # The request under way, and the characters that came of it.
+    _open_request: RequestStarted | None = field(default=None, metadata={"json": "open_request"})
+    _open_characters: int = field(default=0, metadata={"json": "open_characters"})
 
     @property
     def text(self) -> str:
@@ -154,11 +147,11 @@ class Turn:
     @property
     def pending(self) -> Usage:
         """An estimate for the request that is under way or was cut off; nothing once the server counted."""
-        if self.open_request is None:
+        if self._open_request is None:
             return Usage()
         return Usage(
-            uncached_input_tokens=self.open_request.input_tokens,
-            output_tokens=estimate_tokens(self.open_characters),
+            uncached_input_tokens=self._open_request.input_tokens,
+            output_tokens=estimate_tokens(self._open_characters),
             estimated=True,
         )
 
@@ -178,14 +171,18 @@ class Turn:
     @property
     def cost(self) -> Decimal | None:
         """USD, or None when a request has no known price. While a turn runs: of its finished requests."""
-        cut_off = self.open_request is not None and self.ended is not None
-        told = self.session_usage is not None and self.session_usage.is_provider_cost
-        return None if cut_off or (self.unpriced_requests and not told) else self.known_cost
+        is_known = not self.unpriced_requests or (self.session_usage and self.session_usage.is_provider_cost)
+        return self.known_cost if is_known and not self.is_cut_off else None
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the turn ended while a request was under way, whose tokens are an estimate for good."""
+        return self._open_request is not None and self.ended is not None
 
     @property
     def known_cost(self) -> Decimal:
         """USD for the parts whose price is known, the time included that a hosted session ran."""
-        return self.priced + (self.session_usage.beyond if self.session_usage else 0)
+        return self.priced + (self.session_usage.extra_cost if self.session_usage else 0)
 
     @property
     def seconds(self) -> float:
@@ -214,113 +211,3 @@ class Turn:
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
         printer.text(repr(self))
-
-
-def fold(turn: Turn, event: Event) -> Turn:
-    """`turn` after `event`. Pure. Events after the end still settle usage, and change nothing else."""
-    match event:
-        case TextDelta():
-            return _add_text(turn, event)
-        case TextFinal():
-            return _final_text(turn, event)
-        case RequestStarted():
-            return replace(turn, open_request=event, open_characters=0, activity="")
-        case RequestFinished():
-            return _count(turn, event)
-        case ToolStarted():
-            call = ToolCall(event.call_id, event.name, event.arguments, event.runs, event.time)
-            items = tuple(i for i in turn.items if not (isinstance(i, ToolCall) and i.id == call.id))
-            more = len(event.name) + len(event.arguments)
-            return replace(turn, items=(*items, call), open_characters=turn.open_characters + more)
-        case ToolFinished():
-            ended = {"ended": event.time, "result": event.result, "is_error": event.is_error}
-            return _update_call(turn, event.call_id, **ended)
-        case ApprovalAsked():
-            return _update_call(turn, event.call_id, approval="asked")
-        case ApprovalAnswered():
-            return _update_call(turn, event.call_id, approval="allowed" if event.allowed else "denied")
-        case Thinking():
-            return replace(turn, activity="thinking", open_characters=turn.open_characters + len(event.text))
-        case Activity():
-            return replace(turn, activity=event.text)
-        case SessionAttached():
-            return replace(turn, session_id=event.session_id, model=event.model or turn.model)
-        case SessionUsage():
-            return replace(turn, session_usage=event)
-        case Spent():
-            others = tuple(told for told in turn.spent if told.per != event.per)
-            return replace(turn, spent=(*others, event))
-        case Notice():
-            return replace(turn, notices=(*turn.notices, event.text))
-        case TurnFinished():
-            if turn.ended is not None:
-                return turn
-            reason, detail = event.stop_reason, event.detail
-            return replace(turn, ended=event.time, stop_reason=reason, detail=detail, activity="")
-        case TurnFailed():
-            if turn.ended is not None:
-                return turn
-            return replace(turn, ended=event.time, stop_reason="error", error=event.error, activity="")
-        case _:
-            assert_never(event)
-
-
-def _add_text(turn: Turn, event: TextDelta) -> Turn:
-    last = turn.items[-1] if turn.items else None
-    if isinstance(last, Message) and last.id == event.message_id:
-        items = (*turn.items[:-1], last.add(event.text))
-    else:
-        items = _put_message(turn.items, event.message_id, event.text, keep=True)
-    return replace(
-        turn,
-        items=items,
-        first_text=turn.first_text or event.time,
-        open_characters=turn.open_characters + len(event.text),
-        activity="",
-    )
-
-
-def _final_text(turn: Turn, event: TextFinal) -> Turn:
-    before = sum(len(m.text) for m in turn.items if isinstance(m, Message) and m.id == event.message_id)
-    return replace(
-        turn,
-        items=_put_message(turn.items, event.message_id, event.text, keep=False),
-        first_text=turn.first_text or event.time,
-        open_characters=turn.open_characters + len(event.text) - before,
-        activity="",
-    )
-
-
-def _put_message(
-    items: tuple[Message | ToolCall, ...], message_id: str, text: str, *, keep: bool
-) -> tuple[Message | ToolCall, ...]:
-    """`items` with the text added to (keep) or put in place of the message's; a new message goes last."""
-    for index, item in enumerate(items):
-        if isinstance(item, Message) and item.id == message_id and message_id:
-            message = item.add(text) if keep else Message(message_id, (text,))
-            return (*items[:index], message, *items[index + 1 :])
-    return (*items, Message(message_id, (text,)))
-
-
-def _update_call(turn: Turn, call_id: str, **changes: Any) -> Turn:
-    return replace(
-        turn,
-        items=tuple(
-            replace(i, **changes) if isinstance(i, ToolCall) and i.id == call_id else i for i in turn.items
-        ),
-    )
-
-
-def _count(turn: Turn, event: RequestFinished) -> Turn:
-    if event.id in turn.requests:
-        return turn
-    return replace(
-        turn,
-        counted=turn.counted + (turn.pending if event.usage is None else event.usage),
-        requests=(*turn.requests, event.id),
-        open_request=None,
-        open_characters=0,
-        priced=turn.priced + (event.cost or 0),
-        unpriced_requests=turn.unpriced_requests + (event.cost is None),
-        model=event.model or turn.model,
-    )

@@ -13,7 +13,7 @@ import functools
 import math
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -30,7 +30,7 @@ _ITEMS: dict[str, type] = {"message": Message, "tool": ToolCall}
 
 def to_json(turn: Turn) -> dict[str, Any]:
     """The turn as what JSON holds: dicts, lists, texts, numbers. Money is decimal text, an error its type and
-    message; the rest has the names of the dataclasses' fields."""
+    message; the rest has mostly the names of the dataclasses' fields."""
     return {"version": VERSION, **_dumped(turn)}
 
 
@@ -67,7 +67,13 @@ def _dumped(value: Any) -> Any:
 
 
 def _fields(value: Any) -> dict[str, Any]:
-    return {field.name: _dumped(getattr(value, field.name)) for field in fields(value)}
+    return {_key(field): _dumped(getattr(value, field.name)) for field in fields(value)}
+
+
+def _key(field: Field[Any]) -> str:
+    """The name of the dataclass's field in JSON, which stays where the field gets another."""
+    name: str = field.metadata.get("json", field.name)
+    return name
 
 
 def _loaded(kind: Any, data: Any) -> Any:
@@ -91,10 +97,11 @@ def _made(kind: Any, data: Any) -> Any:
     """A dataclass; what a newer version has more is left out."""
     _checked(dict, data)
     hints = _hints(kind)
-    required = (f.name for f in fields(kind) if f.default is f.default_factory is MISSING)
+    names = {_key(field): field.name for field in fields(kind)}
+    required = (_key(f) for f in fields(kind) if f.default is f.default_factory is MISSING)
     if missing := [name for name in required if name not in data]:
         raise ValueError(f"this is a damaged Turn: {missing[0]} is missing")
-    return kind(**{name: _loaded(hint, data[name]) for name, hint in hints.items() if name in data})
+    return kind(**{name: _loaded(hints[name], data[key]) for key, name in names.items() if key in data})
 
 
 @functools.cache

@@ -14,11 +14,11 @@ from typing import Any, get_args
 
 from ..errors import ConfigError
 from ..events import Scope, Spent
+from ..money import format_cents, from_pico, parse_usd, to_pico
 from ..turn import Turn
-from .ledger import TurnRow, pico, usd
+from .ledger import TurnRow
 from .origin import Origin
 from .schema import LABELS, LedgerError
-from .user_prices import parse_usd
 from .writer import Writer
 
 SCOPES = tuple(scope for scope in get_args(Scope) if scope != "turn")
@@ -31,40 +31,40 @@ _SAME = {"day": ("user",), "notebook": ("user", "notebook"), "session": ("sessio
 
 def parse(text: str) -> tuple[Decimal | None, str]:
     """A limit in USD and its scope; None takes the limit away ("off": all of them). Raises ConfigError."""
-    told, _, scope = text.strip().partition("/")
-    told, scope = told.strip(), scope.strip() or ("" if told.strip() == "off" else "day")
+    amount, _, scope = (part.strip() for part in text.partition("/"))
+    scope = scope or ("" if amount == "off" else "day")
     if scope and scope not in SCOPES:
         raise ConfigError(f"A budget is for a {', '.join(SCOPES)}, not {scope!r}: write 5/day, say.")
-    if told == "off":
+    if amount == "off":
         return None, scope
-    limit = parse_usd(told, "The budget")
-    if not pico(limit):
+    limit = parse_usd(amount, "The budget")
+    if not to_pico(limit):
         raise ConfigError("A budget must be more than $0. `off` takes it away: `%agent budget off/day`.")
     return limit, scope
 
 
-def put(book: Writer, limit: Decimal | None, scope: str, place: Origin) -> None:
+def set_limit(book: Writer, limit: Decimal | None, scope: str, origin: Origin) -> None:
     """Set a limit, or take it away with None (with no scope: all that count here). Raises ConfigError and
     LedgerError."""
-    if scope == "notebook" and not place.notebook:
+    if scope == "notebook" and not origin.notebook:
         raise ConfigError("This kernel does not know its notebook: set a budget for the day or session.")
     with book.lock:
         if limit is None:
             for each in [scope] if scope else SCOPES:
-                key = _key(each, place)
+                key = _key(each, origin)
                 book.ledger.change("DELETE FROM budgets WHERE per = ? AND key = ?", (each, key))
         else:
-            values = (scope, _key(scope, place), pico(limit))
+            values = (scope, _key(scope, origin), to_pico(limit))
             book.ledger.change("INSERT OR REPLACE INTO budgets VALUES (?, ?, ?)", values)
 
 
-def limits(book: Writer, place: Origin) -> dict[str, Decimal]:
+def limits(book: Writer, origin: Origin) -> dict[str, Decimal]:
     """The limits that count here, by scope. Raises LedgerError."""
-    told = _read(book, "SELECT per, key, usd FROM budgets")
-    return {per: usd(value) or Decimal(0) for per, key, value in told if key == _key(per, place)}
+    rows = _read(book, "SELECT per, key, usd FROM budgets")
+    return {scope: from_pico(limit) for scope, key, limit in rows if key == _key(scope, origin)}
 
 
-def of_turn(turn: Turn, limit: Decimal | None) -> list[Spent]:
+def spent_by_turn(turn: Turn, limit: Decimal | None) -> list[Spent]:
     """What the turn spent of its own `limit`."""
     if limit is None:
         return []
@@ -72,32 +72,32 @@ def of_turn(turn: Turn, limit: Decimal | None) -> list[Spent]:
     return [Spent(per="turn", usd=turn.known_cost, limit=limit, unpriced=unpriced)]
 
 
-def shared(book: Writer, turn: Turn, place: Origin) -> list[Spent]:
+def spent_by_scope(book: Writer, turn: Turn, origin: Origin) -> list[Spent]:
     """What the turn's session and each scope with a limit spent so far. It reads the ledger: not on the
     loop's thread. Raises LedgerError."""
-    told: list[Spent] = []
-    known = limits(book, place)
+    spent: list[Spent] = []
+    known = limits(book, origin)
     for scope in SCOPES:
         if scope in known or (scope == "session" and turn.session_id):
-            total, turns, unpriced = _total(book, scope, turn.session_id, place)
-            told.append(Spent(per=scope, usd=total, limit=known.get(scope), turns=turns, unpriced=unpriced))
-    return told
+            usd, turns, unpriced = _total(book, scope, turn.session_id, origin)
+            spent.append(Spent(per=scope, usd=usd, limit=known.get(scope), turns=turns, unpriced=unpriced))
+    return spent
 
 
-def totals(book: Writer, place: Origin, scopes: Iterable[str]) -> dict[str, Decimal]:
-    """USD spent so far in each of `scopes`; of sessions the one that spent most. Raises LedgerError."""
-    told = {}
+def most_spent(book: Writer, origin: Origin, scopes: Iterable[str]) -> dict[str, Decimal]:
+    """USD spent so far in each of `scopes`; of sessions by the one that spent most. Raises LedgerError."""
+    spent = {}
     for scope in scopes:
         if scope == "session":
             query = (
-                "SELECT coalesce(sum(t.priced), 0) FROM turns t JOIN labels l ON l.n = t.label "
+                "SELECT sum(t.priced) FROM turns t JOIN labels l ON l.n = t.label "
                 "WHERE l.user = ? AND l.notebook = ? GROUP BY l.session_id ORDER BY 1 DESC LIMIT 1"
             )
-            rows = _read(book, query, (place.user, place.notebook))
-            told[scope] = (usd(rows[0][0]) if rows else None) or Decimal(0)
+            rows = _read(book, query, (origin.user, origin.notebook))
+            spent[scope] = from_pico(rows[0][0]) if rows else Decimal(0)
         else:
-            told[scope] = _total(book, scope, "", place)[0]
-    return told
+            spent[scope] = _total(book, scope, "", origin)[0]
+    return spent
 
 
 def today() -> int:
@@ -106,9 +106,9 @@ def today() -> int:
     return (now - now % 86_400) * 1_000_000
 
 
-def _total(book: Writer, scope: str, session_id: str, place: Origin) -> tuple[Decimal, int, int]:
-    told = {"user": place.user, "notebook": place.notebook, "session_id": session_id}
-    same = {name: told[name] for name in _SAME[scope]}
+def _total(book: Writer, scope: str, session_id: str, origin: Origin) -> tuple[Decimal, int, int]:
+    known = {"user": origin.user, "notebook": origin.notebook, "session_id": session_id}
+    same = {name: known[name] for name in _SAME[scope]}
     since = today() if scope == "day" else 0
     # What could not be written yet counts too, in place of the turn's row in the file.
     late = {row.id: row for row in tuple(book.waiting) if isinstance(row, TurnRow)}
@@ -118,48 +118,49 @@ def _total(book: Writer, scope: str, session_id: str, place: Origin) -> tuple[De
         f"AND t.time >= ? AND t.id NOT IN ({', '.join('?' * len(late))})"
     )
     total, turns, unpriced = _read(book, query, [*same.values(), since, *late])[0]
-    ours = [row for row in late.values() if row.time * 1_000_000 >= since and _has(row, same)]
-    total += sum(pico(row.priced) or 0 for row in ours)
-    return usd(total) or Decimal(0), turns + len(ours), unpriced + sum(row.unpriced > 0 for row in ours)
+    more = [row for row in late.values() if row.time * 1_000_000 >= since and _has(row, same)]
+    total += sum(to_pico(row.priced) for row in more)
+    return from_pico(total), turns + len(more), unpriced + sum(row.unpriced > 0 for row in more)
 
 
 def _has(row: TurnRow, labels: dict[str, str]) -> bool:
     return labels.items() <= dict(zip(LABELS, row.labels, strict=True)).items()
 
 
-def warning(told: Spent) -> str:
+def warning(spent: Spent) -> str:
     """The line for a budget of which much is used, "" where little is.
 
     >>> warning(Spent(per="day", usd=Decimal("4.1"), limit=Decimal(5)))
     "82% of the day's budget is used: $4.10 of $5.00."
     """
-    if not told.limit or told.usd < told.limit * WARN_AT or told.usd >= told.limit:
+    if not spent.limit or spent.usd < spent.limit * WARN_AT or spent.usd >= spent.limit:
         return ""
-    share = int(told.usd / told.limit * 100)
-    return f"{share}% of the {told.per}'s budget is used: {_usd(told.usd)} of {_usd(told.limit)}."
+    share, of = int(spent.usd / spent.limit * 100), format_cents(spent.limit, exact=True)
+    return f"{share}% of the {spent.per}'s budget is used: {format_cents(spent.usd, exact=True)} of {of}."
 
 
-def uncounted(told: Spent) -> str:
+def unpriced_warning(spent: Spent) -> str:
     """The line for a budget that cannot see everything, "" where it can."""
-    if told.limit is None or not told.unpriced:
+    if spent.limit is None or not spent.unpriced:
         return ""
-    turns = f"{told.unpriced} turn{'s' if told.unpriced > 1 else ''}"
+    turns = f"{spent.unpriced} turn{'s' if spent.unpriced > 1 else ''}"
     return (
-        f"The {told.per}'s budget cannot count {turns} without a price: set one with "
+        f"The {spent.per}'s budget cannot count {turns} without a price: set one with "
         "`%agent price MODEL --input USD --output USD`, or `--free`."
     )
 
 
-def reached(told: Spent) -> str:
+def reached(spent: Spent) -> str:
     """The line that ends a turn because a budget is used up, "" where it is not."""
-    if told.limit is None or told.usd < told.limit:
+    if spent.limit is None or spent.usd < spent.limit:
         return ""
-    higher = _usd(told.limit * 2).lstrip("$")
-    more = f"--budget {higher}" if told.per == "turn" else f"`%agent budget {higher}/{told.per}`"
+    limit, used, higher = (format_cents(usd, exact=True) for usd in (spent.limit, spent.usd, spent.limit * 2))
+    amount = higher.lstrip("$")
+    more = f"--budget {amount}" if spent.per == "turn" else f"`%agent budget {amount}/{spent.per}`"
     fresh = {"day": " A new day begins at 00:00 UTC.", "session": " `--new` begins a new session."}
     return (
-        f"the {told.per}'s budget of {_usd(told.limit)} is used up ({_usd(told.usd)} spent): {more} raises "
-        f"it, then ask it to go on.{fresh.get(told.per, '')}"
+        f"the {spent.per}'s budget of {limit} is used up ({used} spent): {more} raises it, then ask it to go "
+        f"on.{fresh.get(spent.per, '')}"
     )
 
 
@@ -169,9 +170,5 @@ def _read(book: Writer, query: str, values: Sequence[object] = ()) -> list[tuple
     return book.exclusively(LOCK_SECONDS, lambda: book.ledger.read(query, values), busy)
 
 
-def _key(scope: str, place: Origin) -> str:
-    return place.user if scope == "day" else place.notebook
-
-
-def _usd(value: Decimal) -> str:
-    return f"${value:,.2f}" if value == value.quantize(Decimal("0.01")) else f"${value:,.4f}"
+def _key(scope: str, origin: Origin) -> str:
+    return origin.user if scope == "day" else origin.notebook

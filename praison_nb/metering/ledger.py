@@ -14,43 +14,28 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from ..money import PICO
 from ..session import Usage
 from ..storage import transact
 from .schema import LABELS, LEDGER, TOKENS, connect
 
-PICO = Decimal(10) ** 12
-MOST = 2**53
+MAX_NUMBER = 2**53
 """The largest number of a row; in picodollars it is 9,007 USD. A server may say what it wants; a column holds
 64 bits, and so does the sum of a thousand rows."""
-SETTLED_SECONDS = 86_400
-"""A turn that began so long ago is rarely written again."""
+OLD_SECONDS = 86_400
+"""A turn that began so long ago is old: it is rarely written again."""
 
 
 def old_turns(path: Path) -> Path:
-    """The file beside the ledger `path` in which `read` keeps settled turns once more."""
+    """The file beside the ledger `path` in which `read` keeps old turns once more."""
     return path.with_name(f"{path.name}.old-turns.npy")
 
 
-def pico(cost: Decimal | None) -> int | None:
-    """USD in picodollars, None for None."""
-    return None if cost is None else round(cost * PICO)
-
-
-def usd(value: int | None) -> Decimal | None:
-    """What the ledger keeps as USD.
-
-    >>> usd(pico(Decimal("0.0123456789")))
-    Decimal('0.0123456789')
-    """
-    return None if value is None else (Decimal(value) / PICO).normalize() + 0
-
-
-def micro(seconds: float | None) -> int | None:
-    """Seconds in microseconds, None for None, MOST at most."""
+def _microseconds(seconds: float | None) -> int | None:
     return None if seconds is None else _fitting(seconds * 1_000_000)
 
 
-def _money(cost: Decimal | None) -> int | None:
+def _picodollars(cost: Decimal | None) -> int | None:
     return None if cost is None else _fitting(cost * PICO)
 
 
@@ -62,7 +47,7 @@ def _tokens(usage: Usage) -> tuple[int, ...]:
 
 def _fitting(number: float | Decimal) -> int:
     # In this order, so that what is no number stays an error.
-    return round(min(max(number, -MOST), MOST))
+    return round(min(max(number, -MAX_NUMBER), MAX_NUMBER))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,16 +71,16 @@ class TurnRow:
     def values(self) -> tuple[Any, ...]:
         """In the order of the table's columns, without id and label."""
         return (
-            micro(self.time),
-            micro(self.duration),
-            micro(self.first_text),
+            _microseconds(self.time),
+            _microseconds(self.duration),
+            _microseconds(self.first_text),
             self.requests,
             self.unpriced,
             *_tokens(self.usage),
-            _money(self.cost),
-            _money(self.priced),
-            _money(self.list_cost),
-            micro(self.active),
+            _picodollars(self.cost),
+            _picodollars(self.priced),
+            _picodollars(self.list_cost),
+            _microseconds(self.active),
         )
 
 
@@ -115,11 +100,11 @@ class RequestRow:
     def values(self) -> tuple[Any, ...]:
         """In the order of the table's columns, without id, label and turn."""
         return (
-            micro(self.time),
-            micro(self.duration),
-            micro(self.first_text),
+            _microseconds(self.time),
+            _microseconds(self.duration),
+            _microseconds(self.first_text),
             *_tokens(self.usage),
-            _money(self.cost),
+            _picodollars(self.cost),
         )
 
 
@@ -184,7 +169,7 @@ class Ledger:
         except BaseException as error:
             self.close()
             LEDGER.reraise(error, self.path)
-        if any(row.time < time.time() - SETTLED_SECONDS for row in rows):
+        if any(row.time < time.time() - OLD_SECONDS for row in rows):
             # A turn may run for days, or be taken up again: what was kept of it is no longer true.
             with contextlib.suppress(OSError):
                 old_turns(self.path).unlink(missing_ok=True)

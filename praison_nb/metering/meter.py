@@ -1,5 +1,5 @@
-"""The meter of one turn: a subscriber that puts the turn and its requests into the ledger, and tells what was
-spent against the budgets."""
+"""The meter of one turn: it prices its requests, has them written to the ledger, and says what was spent of
+the budgets."""
 
 from __future__ import annotations
 
@@ -22,67 +22,86 @@ from ..events import (
 )
 from ..redaction import redact
 from ..session import Usage
+from ..text import replace_surrogates
 from ..turn import Turn
 from . import budget, prices, user_prices, writer
 from .ledger import RequestRow, TurnRow
 from .origin import current_origin
 from .schema import LABELS, LedgerError
-from .session_cost import BeforeTurn, SessionBaseline, settled
+from .session_cost import BeforeTurn, SessionBaseline, with_extra_cost
 
 LONGEST_LABEL = 300
 """Characters: what a server calls its model is not ours to trust."""
 
 
 class Meter:
-    """Made where the turn is begun, so that it knows the cell; then called on the loop's thread."""
+    """The meter of one turn, made where the turn is begun, so that it knows the cell. The turn's Run calls it
+    on the loop's thread: `with_cost` filters each event before it is folded into the turn, `record` is a
+    subscriber, and `spending` is what a request waits for."""
 
     def __init__(self, limit: Decimal | None = None, before: BeforeTurn = lambda turn: None) -> None:
-        self.place = current_origin()
+        self.origin = current_origin()
         self.book = writer.current()
         self.limit = limit
-        self._session_before = before
-        self._before: SessionBaseline | None = None
+        self._find_baseline = before
+        self._baseline: SessionBaseline | None = None
         self._provider = ""
         self._sources: set[str] = set()
-        self._by_provider = False
-        self._began: float | None = None
-        self._first: float | None = None
-        self._over = False
+        self._is_provider_cost = False
+        self._request_began: float | None = None
+        self._request_text: float | None = None
+        self._has_ended = False
         self._warned: set[str] = set()
 
-    def __call__(self, event: Event, turn: Turn) -> None:
-        """Note the event."""
+    def with_cost(self, event: Event, turn: Turn) -> Event:
+        """`event` with what it costs, before it is folded into `turn`."""
+        if isinstance(event, RequestFinished):
+            at = event.time if self._request_began is None else self._request_began
+            return prices.with_cost(replace(event, usage=event.usage or turn.pending), at)
+        if self._baseline is None and isinstance(event, SessionAttached | RequestStarted | SessionUsage):
+            # Asked once, and before anything is used: the turn itself changes the answer.
+            self._baseline = self._find_baseline(turn.id)
+        if isinstance(event, SessionUsage) and self._baseline is not None:
+            return with_extra_cost(event, turn, self._baseline, self._provider)
+        return event
+
+    def record(self, event: Event, turn: Turn) -> None:
+        """Have the ledger written by the event, which is folded into `turn` already."""
         match event:
             case TextDelta():
                 # The one that comes by the thousand.
-                if self._first is None:
-                    self._first = event.time
+                if self._request_text is None:
+                    self._request_text = event.time
             case RequestStarted():
-                self._began, self._first = event.time, None
+                self._request_began, self._request_text = event.time, None
             case RequestFinished():
                 self._sources.add(event.cost_source)
                 self._provider = event.provider
                 self.book.put(self._turn(turn), self._request(event, turn))
-                self._began = self._first = None
-            case TurnFinished() | TurnFailed() if not self._over:
-                self._over = True
+                self._request_began = self._request_text = None
+            case TurnFinished() | TurnFailed() if not self._has_ended:
+                self._has_ended = True
                 self.book.put(self._turn(turn))
             case SessionUsage():
-                self._by_provider = event.is_provider_cost
+                self._is_provider_cost = event.is_provider_cost
                 if turn.ended is not None:
                     self.book.put(self._turn(turn))
 
-    def priced(self, event: Event, turn: Turn) -> Event:
-        """`event` with what it costs, before it is folded into `turn`."""
-        if isinstance(event, RequestFinished):
-            at = turn.open_request.time if turn.open_request else event.time
-            return prices.priced(replace(event, usage=event.usage or turn.pending), at)
-        if self._before is None and isinstance(event, SessionAttached | RequestStarted | SessionUsage):
-            # Asked once, and before anything is used: the turn itself changes the answer.
-            self._before = self._session_before(turn.id)
-        if isinstance(event, SessionUsage):
-            return event if self._before is None else settled(event, turn, self._before, self._provider)
-        return event
+    async def spending(self, turn: Turn) -> list[Spent | Notice]:
+        """What was spent so far in the scopes that this turn counts in, and the lines that the user should
+        read. It says nothing of what was spent where the ledger cannot be read."""
+        spent = budget.spent_by_turn(turn, self.limit)
+        if not self.book.slow:
+            try:
+                spent += await asyncio.to_thread(budget.spent_by_scope, self.book, turn, self.origin)
+            except LedgerError as error:
+                self.book.fail(error)
+            except RuntimeError:
+                # No more threads: the process ends.
+                return list[Spent | Notice](spent)
+        lines = [line for each in spent for line in self._warnings(each)] + self.book.remarks()
+        lines += _once(user_prices.problem, user_prices.problem, _shown)
+        return [*spent, *(Notice(text=line) for line in lines)]
 
     def warm(self) -> None:
         """Load what the first request's end will need, while that request is on its way."""
@@ -90,32 +109,11 @@ class Meter:
             with contextlib.suppress(RuntimeError):
                 asyncio.get_running_loop().run_in_executor(None, prices.warm)
 
-    async def settled(self) -> None:
-        """Wait, for a bounded time, until what was noted is on the disk."""
-        await self.book.settled()
-
-    async def reading(self, turn: Turn) -> list[Spent | Notice]:
-        """What was spent so far in the scopes that this turn counts in, and the lines that the user should
-        read. It says nothing of what was spent where the ledger cannot be read."""
-        told = budget.of_turn(turn, self.limit)
-        if not self.book.slow:
-            try:
-                told += await asyncio.to_thread(budget.shared, self.book, turn, self.place)
-            except LedgerError as error:
-                self.book.fail(error)
-            except RuntimeError:
-                # No more threads: the process ends.
-                return list[Spent | Notice](told)
-        lines = [line for each in told for line in self._lines(each)] + self.book.remarks()
-        lines += _once(user_prices.problem, user_prices.problem, _said)
-        return [*told, *(Notice(text=line) for line in lines)]
-
-    def _lines(self, told: Spent) -> list[str]:
-        warning = _once(budget.warning(told), told.per, self._warned)
-        return warning + _once(budget.uncounted(told), f"uncounted {told.per}", _said)
+    def _warnings(self, spent: Spent) -> list[str]:
+        lines = _once(budget.warning(spent), spent.per, self._warned)
+        return lines + _once(budget.unpriced_warning(spent), f"unpriced {spent.per}", _shown)
 
     def _turn(self, turn: Turn) -> TurnRow:
-        cut_off = turn.open_request is not None and turn.ended is not None
         session = turn.session_usage
         return TurnRow(
             id=turn.id,
@@ -132,7 +130,7 @@ class Meter:
             duration=turn.seconds,
             first_text=None if turn.first_text is None else turn.first_text - turn.started,
             requests=len(turn.requests),
-            unpriced=0 if turn.cost is not None else turn.unpriced_requests + cut_off,
+            unpriced=0 if turn.cost is not None else turn.unpriced_requests + turn.is_cut_off,
             usage=turn.usage,
             cost=turn.cost,
             priced=turn.known_cost,
@@ -141,7 +139,7 @@ class Meter:
         )
 
     def _request(self, event: RequestFinished, turn: Turn) -> RequestRow:
-        began = self._began
+        began, text = self._request_began, self._request_text
         return RequestRow(
             id=event.id,
             labels=self._labels(
@@ -150,43 +148,42 @@ class Meter:
             turn=turn.id,
             time=event.time if began is None else began,
             duration=None if began is None else max(0.0, event.time - began),
-            first_text=None if began is None or self._first is None else max(0.0, self._first - began),
+            first_text=None if began is None or text is None else max(0.0, text - began),
             usage=event.usage or Usage(),
             cost=event.cost,
         )
 
     def _labels(self, turn: Turn, **more: str) -> tuple[str, ...]:
-        place = self.place
-        told = {
-            "user": place.user,
-            "notebook": place.notebook,
-            "cell": place.cell,
+        labels = {
+            "user": self.origin.user,
+            "notebook": self.origin.notebook,
+            "cell": self.origin.cell,
             "session": turn.session,
             "session_id": turn.session_id,
             "backend": turn.backend,
             **more,
         }
-        return tuple(_clean(told.get(name, "")) for name in LABELS)
+        return tuple(_label(labels.get(name, "")) for name in LABELS)
 
     def _source(self) -> str:
-        if self._by_provider:
+        if self._is_provider_cost:
             return "provider"
         if len(self._sources) < 2:
             return next(iter(self._sources), "")
         return "unpriced" if "unpriced" in self._sources else "mixed"
 
 
-_said: set[str] = set()
-"""What was said once in this process and is not said again."""
+_shown: set[str] = set()
+"""The lines that are shown once in a process, by what they are about."""
 
 
-def _once(line: str, key: str, said: set[str]) -> list[str]:
-    if not line or key in said:
+def _once(line: str, key: str, shown: set[str]) -> list[str]:
+    if not line or key in shown:
         return []
-    said.add(key)
+    shown.add(key)
     return [line]
 
 
-def _clean(label: str) -> str:
+def _label(text: str) -> str:
     # A key that is cut in two would not be known for one.
-    return redact(label[: LONGEST_LABEL + 4000])[:LONGEST_LABEL].encode("utf-8", "replace").decode()
+    return replace_surrogates(redact(text[: LONGEST_LABEL + 4000])[:LONGEST_LABEL])

@@ -28,7 +28,7 @@ RUNNING_HOUR = Decimal("0.08")
 """USD for an hour that a hosted session runs, at Anthropic's public list price; idle time is free."""
 
 
-def priced(event: RequestFinished, at: float) -> RequestFinished:
+def with_cost(event: RequestFinished, at: float) -> RequestFinished:
     """`event` with its cost, where the provider gave none. `at` (seconds since 1970) chooses the price of
     that time."""
     if event.cost is not None or event.usage is None:
@@ -61,7 +61,7 @@ def _by_table(usage: Usage, model: str, provider: str, at: float) -> Decimal | N
     from genai_prices import Usage as Counted
     from genai_prices import calc_price
 
-    # Its input is the total, its cache writes are the total of both kinds, and its parts must be told.
+    # Its input is the total, its cache writes are the total of both kinds, and its parts must be given.
     counted = Counted(
         input_tokens=usage.input_tokens,
         cache_read_tokens=usage.cache_read_input_tokens,

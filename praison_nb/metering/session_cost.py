@@ -1,5 +1,5 @@
-"""What a turn of a hosted session costs beyond its requests: the time that the session ran, the dearer cache
-writes that only the session's own count tells, and what else the provider says."""
+"""What a turn of a hosted session costs beyond its requests: the time that the session ran, cache writes that
+cost more than its requests say, which only the session's own count tells, and what else the provider says."""
 
 from __future__ import annotations
 
@@ -18,37 +18,38 @@ CENT = Decimal("0.01")
 
 @dataclass(frozen=True, slots=True)
 class SessionBaseline:
-    """A session before a turn: what its provider said, and what was `booked` for it here, in USD."""
+    """A session before a turn: what its provider said of it, and what the turns before cost as they were
+    `recorded` here, in USD."""
 
     usage: SessionUsage
-    booked: Decimal
+    recorded: Decimal
 
 
 BeforeTurn = Callable[[str], SessionBaseline | None]
 """By a turn's id; None where nobody knows."""
 
 
-def settled(event: SessionUsage, turn: Turn, before: SessionBaseline, provider: str) -> SessionUsage:
+def with_extra_cost(event: SessionUsage, turn: Turn, before: SessionBaseline, provider: str) -> SessionUsage:
     """`event` with what the turn costs beyond its requests, by what the session had used before."""
     longer = _longer_writes(event, turn, before.usage)
-    beyond = running(max(0.0, (event.active_seconds or 0.0) - (before.usage.active_seconds or 0.0)))
-    beyond += _dearer(longer, turn, provider, event.time)
+    extra = running(max(0.0, (event.active_seconds or 0.0) - (before.usage.active_seconds or 0.0)))
+    extra += _surcharge(longer, turn, provider, event.time)
     if event.list_cost is None or not _is_current(event, turn, before.usage):
-        return replace(event, longer_writes=longer, beyond=beyond)
-    gap = event.list_cost - before.booked - turn.priced - beyond
+        return replace(event, longer_writes=longer, extra_cost=extra)
+    gap = event.list_cost - before.recorded - turn.priced - extra
     if abs(gap) < CENT and not turn.unpriced_requests:
-        return replace(event, longer_writes=longer, beyond=beyond)
+        return replace(event, longer_writes=longer, extra_cost=extra)
     # Searches, sub-agents, a price that the table does not know: the provider's word counts.
-    return replace(event, longer_writes=longer, beyond=beyond + gap, is_provider_cost=True)
+    return replace(event, longer_writes=longer, extra_cost=extra + gap, is_provider_cost=True)
 
 
 def _longer_writes(event: SessionUsage, turn: Turn, before: SessionUsage) -> int:
-    told = event.usage.cache_write_1h_input_tokens - before.usage.cache_write_1h_input_tokens
-    more = told - turn.counted.cache_write_1h_input_tokens
+    written = event.usage.cache_write_1h_input_tokens - before.usage.cache_write_1h_input_tokens
+    more = written - turn.counted.cache_write_1h_input_tokens
     return max(0, min(more, turn.counted.cache_write_5m_input_tokens))
 
 
-def _dearer(longer: int, turn: Turn, provider: str, at: float) -> Decimal:
+def _surcharge(longer: int, turn: Turn, provider: str, at: float) -> Decimal:
     if not longer:
         return Decimal(0)
     hour, _ = price(Usage(cache_write_1h_input_tokens=longer), turn.model, provider, at)

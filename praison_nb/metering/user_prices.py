@@ -17,18 +17,17 @@ import re
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
+from ..money import parse_usd
 from ..session import Usage
 
 _DATE = re.compile(r"[-@](\d{8}|\d{4}-\d{2}-\d{2})$|[-:]latest$")
 _FIELDS = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
 _MILLION = 1_000_000
-MOST = 1_000_000
-"""USD: of a budget, and of a price of a million tokens. The ledger holds no more than nine times that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,21 +132,6 @@ def save(model: str, price: Price | None) -> None:
         part.replace(file)
     except OSError as error:
         raise ConfigError(f"The price file {file} cannot be written: {error}.") from error
-
-
-def parse_usd(text: Any, of: str) -> Decimal:
-    """`text` as USD. Raises ConfigError where it is no number from 0 to MOST.
-
-    >>> parse_usd("0.50", "--budget")
-    Decimal('0.50')
-    """
-    try:
-        value = Decimal(str(text).strip().lstrip("$"))
-    except InvalidOperation:
-        value = Decimal("NaN")
-    if not value.is_finite() or not 0 <= value <= MOST or isinstance(text, bool):
-        raise ConfigError(f"{of} must be a number of USD from 0 to {MOST:,}, not {str(text)!r:.40}.")
-    return value
 
 
 def _current() -> Mapping[str, Price]:

@@ -12,18 +12,19 @@ from ..storage import Current, Queue, network_of
 from .ledger import Ledger, Row
 from .schema import LEDGER, LedgerError, default_path
 
-SETTLE_SECONDS = 1.0
+WRITE_SECONDS = 1.0
 """A turn waits at most so long for its request to be on the disk, and not again while the disk is slow."""
 
 
 class Writer(Queue[Row]):
-    """The queue before one ledger. `put` and `settled` belong to the loop's thread, the rest to any."""
+    """The queue before one ledger. `put` and `wait_until_written` belong to the loop's thread, the rest to
+    any."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, LEDGER, self.flush)
         self.ledger = Ledger(path)
         self._remarks: deque[str] = deque()
-        self._told: set[str] = set()
+        self._remarked: set[str] = set()
         self.slow = False
         """Whether the disk took too long the last time."""
         if network := network_of(path):
@@ -36,12 +37,12 @@ class Writer(Queue[Row]):
         """Write the rows soon."""
         self.later(*rows)
 
-    async def settled(self) -> None:
+    async def wait_until_written(self) -> None:
         """Wait until everything is on the disk, or cannot be, or takes too long."""
         if self.slow:
             return
         try:
-            async with asyncio.timeout(SETTLE_SECONDS):
+            async with asyncio.timeout(WRITE_SECONDS):
                 while self.task is not None:
                     await asyncio.wait({self.task})
         except TimeoutError:
@@ -59,7 +60,7 @@ class Writer(Queue[Row]):
                 self.fail(error)
             else:
                 self.problem, self.slow = "", False
-                self._told = {line for line in self._told if line.endswith("local disk.")}
+                self._remarked = {line for line in self._remarked if line.endswith("local disk.")}
 
     def remarks(self) -> list[str]:
         """Lines that the user should read; each is said once."""
@@ -77,8 +78,8 @@ class Writer(Queue[Row]):
 
     def remark(self, line: str) -> None:
         """Have the user read the line, once."""
-        if line not in self._told:
-            self._told.add(line)
+        if line not in self._remarked:
+            self._remarked.add(line)
             self._remarks.append(line)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..backends.base import validate_prompt
 from ..errors import ConfigError
-from ..metering.user_prices import parse_usd
+from ..money import parse_usd
 from ..render.text import below_text
 from ..runtime import loop
 from ..runtime.approvals import ask_by_input

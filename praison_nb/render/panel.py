@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..money import format_usd
 from ..session import Status, Usage
 from .visible import one_line
 
 if TYPE_CHECKING:
     from ..turn import Turn
-
-
-def format_usd(cost: Decimal | None) -> str:
-    """A cost in USD with four digits, "—" when it is not known.
-
-    >>> format_usd(Decimal("0.03124")), format_usd(None), format_usd(Decimal("0.00001"))
-    ('$0.0312', '—', '<$0.0001')
-    """
-    if cost is None:
-        return "—"
-    return "<$0.0001" if 0 < cost < Decimal("0.00005") else f"${cost:,.4f}"
 
 
 def format_tokens(usage: Usage) -> tuple[str, str]:
@@ -93,6 +82,7 @@ def budget_share(turn: Turn) -> tuple[float, str] | None:
     """How much of its budget is spent, 1 for all of it, and in words; of several budgets the one that is
     nearest to its end, None without any.
 
+    >>> from decimal import Decimal
     >>> from praison_nb.events import Spent
     >>> from praison_nb.turn import Turn
     >>> budget_share(Turn(spent=(Spent(per="turn", usd=Decimal("0.031"), limit=Decimal("0.10")),)))

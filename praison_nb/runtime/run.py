@@ -32,13 +32,14 @@ from ..events import (
     TurnFailed,
     TurnFinished,
 )
+from ..fold import fold
 from ..metering import writer
 from ..metering.budget import reached
 from ..metering.meter import Meter
 from ..metering.session_cost import BeforeTurn
 from ..render import review
 from ..text import describe_exception, replace_surrogates_in_fields, shorten
-from ..turn import ToolCall, Turn, fold
+from ..turn import ToolCall, Turn
 from . import loop, user_loop
 from .approvals import CHANGED, NO, Approvals, Asker, digest_of
 from .deadlock import called_by, callers, enter, refuse_deadlock
@@ -89,7 +90,7 @@ class Run:
         self._source = source
         self.lock = lock
         self._meter = Meter(budget, before)
-        self._subscribers: Observers[Event, Turn] = Observers(self._meter, *subscribers)
+        self._subscribers: Observers[Event, Turn] = Observers(self._meter.record, *subscribers)
         self._lend = lend
         self._is_sent = is_sent
         self._streams = False
@@ -272,15 +273,15 @@ class Run:
 
     async def _over_budget(self) -> str:
         """Why no request may be made, "" where one may."""
-        told = await self._meter.reading(self.turn)
-        for event in told:
+        spending = await self._meter.spending(self.turn)
+        for event in spending:
             self._take(event)
-        return next(filter(None, (reached(event) for event in told if isinstance(event, Spent))), "")
+        return next(filter(None, (reached(event) for event in spending if isinstance(event, Spent))), "")
 
     async def _settle(self) -> str:
         """Have the finished request on the disk before anything else happens, and say what it comes to."""
-        await self._meter.settled()
-        for event in await self._meter.reading(self.turn):
+        await self._meter.book.wait_until_written()
+        for event in await self._meter.spending(self.turn):
             self._take(event)
         return ""
 
@@ -306,7 +307,7 @@ class Run:
                 event = TurnFailed(error=TurnStopped(UNFINISHED), time=event.time)
         if isinstance(event, ApprovalAsked) and self._is_settled(event):
             return
-        event = self._meter.priced(replace_surrogates_in_fields(event), self.turn)
+        event = self._meter.with_cost(replace_surrogates_in_fields(event), self.turn)
         self.turn = turn = fold(self.turn, event)
         if isinstance(event, ToolStarted):
             self._verdicts.called(event.call_id, self._digest(event.call_id))

@@ -19,7 +19,7 @@ from praison_nb import HostedAgent, HostedAgentConfig, LocalAgent, LocalAgentCon
 from praison_nb import usage as ledger
 from praison_nb.backends.base import Backend
 from praison_nb.metering import writer
-from praison_nb.render.panel import format_usd
+from praison_nb.money import format_usd
 from praison_nb.render.text import panel_text
 from praison_nb.session import Usage
 from praison_nb.turn import estimate_tokens
@@ -195,7 +195,7 @@ def test_a_stop_at_every_event(openai_server: OpenAIServer, at: int) -> None:
         until(run, lambda turn: turn.text == "abcdefgh"[: 4 * min(at - 1, 2)])
     run.stop()
     run.wait()
-    turn = until(run, lambda turn: turn.open_request is None)
+    turn = until(run, lambda turn: not turn.pending.estimated)
     assert turn.stop_reason == "interrupted" and turn.cost is not None
     if turn.usage.estimated:
         sent = estimate_tokens(len(json.dumps(openai_server.bodies[-1]["messages"])))

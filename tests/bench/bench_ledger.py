@@ -124,7 +124,7 @@ events += [RequestFinished(model="gpt-4o-mini", provider="openai", usage=usage),
 begun = time.process_time()
 meter = Meter()
 for event in events:
-    meter(meter.priced(event, turn), turn)
+    meter.record(meter.with_cost(event, turn), turn)
 meter.book.flush()
 print('RESULT', cpu, time.process_time() - begun)
 """

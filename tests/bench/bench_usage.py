@@ -157,9 +157,9 @@ def main(folder: Path) -> None:
     flat(theirs)
     pq.write_table(categorical(fetch(theirs, f"n <= {TURNS - TAIL}")), cache)
     # The tail that the others read, ours reads too.
-    before = read.SETTLED_SECONDS
+    before = read.OLD_SECONDS
     newest = (BEGIN + TURNS * 31_000_000) / 1e6
-    read.SETTLED_SECONDS = int(time.time() - newest + TAIL * 31)  # type: ignore[misc]
+    read.OLD_SECONDS = int(time.time() - newest + TAIL * 31)  # type: ignore[misc]
     start = time.perf_counter()
     assert len(usage(ledger=mine)) == TURNS
     first = time.perf_counter() - start
@@ -175,7 +175,7 @@ def main(folder: Path) -> None:
     holder.execute("SELECT 1 FROM turns LIMIT 1").fetchone()
     seconds = timed(ways)
     holder.close()
-    read.SETTLED_SECONDS = before
+    read.OLD_SECONDS = before
     mine_seconds = seconds.pop("usage()")
     for name, each in seconds.items():
         print(f"{name:34} {each:6.2f} s")

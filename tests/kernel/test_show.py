@@ -256,7 +256,7 @@ def test_killed_before_anything_came(kernel: Kernel, openai_server: OpenAIServer
     openai_server.script([gate])
     kernel.begin("%%agent -s research\nWhat is there?")
     openai_server.wait_for(lambda: gate.reached)
-    openai_server.wait_for(has_kept(lambda turns: turns[-1].open_request is not None))
+    openai_server.wait_for(has_kept(lambda turns: turns[-1].pending.estimated))
     kill(kernel)
     gate.open()
     line, _, text = show(kernel)

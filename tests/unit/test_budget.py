@@ -33,7 +33,7 @@ CENT = Usage(output_tokens=1000)
 @pytest.fixture(autouse=True)
 def prices(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setenv("PRAISON_NB_PRICES", str(tmp_path / "prices.json"))
-    monkeypatch.setattr(meter, "_said", set())
+    monkeypatch.setattr(meter, "_shown", set())
     user_prices.save("scripted-1", user_prices.Price(Decimal(10), Decimal(10)))
     yield
     writer.current().close()
@@ -61,7 +61,7 @@ def spend(cents: int) -> Turn:
 
 def limit(text: str, place: Origin | None = None) -> None:
     usd, scope = budget.parse(text)
-    budget.put(writer.current(), usd, scope, place or current_origin())
+    budget.set_limit(writer.current(), usd, scope, place or current_origin())
 
 
 def test_a_turn_ends_before_the_request_that_would_come_after(openai_server: OpenAIServer) -> None:
@@ -238,7 +238,7 @@ def test_what_waits_counts_once_and_where_it_belongs(monkeypatch: pytest.MonkeyP
         book.put(row(3, 8, beside), row(4, 16, ours, ago=86_400), row(5, 33, anothers))
         book.flush()
         assert "locked by another process" in book.problem
-        told = {each.per: each for each in budget.shared(book, Turn(session_id="s"), ours)}
+        told = {each.per: each for each in budget.spent_by_scope(book, Turn(session_id="s"), ours)}
     counted = {per: (each.usd, each.turns, each.unpriced) for per, each in told.items()}
     assert counted == {
         "day": (Decimal("0.14"), 3, 0),
@@ -246,7 +246,7 @@ def test_what_waits_counts_once_and_where_it_belongs(monkeypatch: pytest.MonkeyP
         "session": (Decimal("0.61"), 4, 1),
     }
     book.flush()
-    told = {each.per: each for each in budget.shared(book, Turn(session_id="s"), ours)}
+    told = {each.per: each for each in budget.spent_by_scope(book, Turn(session_id="s"), ours)}
     assert counted == {per: (each.usd, each.turns, each.unpriced) for per, each in told.items()}
 
 

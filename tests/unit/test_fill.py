@@ -26,8 +26,9 @@ import pydantic
 import pytest
 
 from praison_nb.events import TextDelta
+from praison_nb.fold import fold
 from praison_nb.notebook.fill import ALL_CHARACTERS, MOST_FIELDS, fill
-from praison_nb.turn import Turn, fold
+from praison_nb.turn import Turn
 
 Point = collections.namedtuple("Point", "x y")
 

@@ -21,7 +21,8 @@ from praison_nb import LocalAgent, LocalAgentConfig, ScriptedBackend
 from praison_nb.errors import RateLimitError
 from praison_nb.events import Event, Notice, RequestFinished, RequestStarted, TextDelta, TurnFinished
 from praison_nb.metering import schema, writer
-from praison_nb.metering.ledger import Ledger, RequestRow, TurnRow, pico, usd
+from praison_nb.metering.ledger import Ledger, RequestRow, TurnRow
+from praison_nb.money import from_pico, to_pico
 from praison_nb.session import Usage
 from praison_nb.turn import Turn
 from servers.openai import OpenAIServer, reply
@@ -70,7 +71,7 @@ def test_one_row_for_the_turn_and_one_for_each_request(path: Path) -> None:
     (row,) = rows(path)
     assert turn.cost is not None
     # 2 * (1000 * 0.15 + 500 * 0.075 + 100 * 0.60) USD per million tokens
-    assert turn.cost == Decimal("0.000495") == usd(row["cost"]) == usd(row["priced"])
+    assert turn.cost == Decimal("0.000495") == from_pico(row["cost"]) == from_pico(row["priced"])
     assert {name: row[name] for name in schema.TOKENS} == {
         "uncached_input_tokens": 2000,
         "cache_read_input_tokens": 1000,
@@ -97,7 +98,7 @@ def test_one_row_for_the_turn_and_one_for_each_request(path: Path) -> None:
     first, second = rows(path, "requests")
     assert (first["time"], first["duration"], first["first_text"]) == (100_000_000, 1_000_000, 250_000)
     assert (second["duration"], second["first_text"]) == (500_000, None)
-    assert usd(first["cost"]) == Decimal("0.0002475")
+    assert from_pico(first["cost"]) == Decimal("0.0002475")
 
 
 def test_an_event_that_is_told_twice_counts_once(path: Path) -> None:
@@ -112,9 +113,9 @@ def test_a_failed_turn_and_an_unknown_price(path: Path) -> None:
     play(RequestStarted(), request(1), request(2, model="nobody"), RateLimitError("Too many."))
     (row,) = rows(path)
     assert (row["status"], row["stop_reason"], row["error"]) == ("error", "error", "RateLimitError")
-    assert row["cost"] is None and usd(row["priced"]) == Decimal("0.0002475") and row["unpriced"] == 1
+    assert row["cost"] is None and from_pico(row["priced"]) == Decimal("0.0002475") and row["unpriced"] == 1
     assert row["cost_source"] == "unpriced"
-    assert [row["cost"] for row in rows(path, "requests")] == [pico(Decimal("0.0002475")), None]
+    assert [row["cost"] for row in rows(path, "requests")] == [to_pico(Decimal("0.0002475")), None]
 
 
 def test_a_stopped_turn_is_settled_when_the_provider_has_counted(
@@ -143,7 +144,7 @@ def test_usage_that_comes_after_the_end_changes_the_row(path: Path) -> None:
     # Whoever waited for the turn has gone on when this comes.
     until(run, lambda turn: turn.notices)
     (row,) = rows(path)
-    assert row["uncached_input_tokens"] == 1000 and usd(row["cost"]) == Decimal("0.0002475")
+    assert row["uncached_input_tokens"] == 1000 and from_pico(row["cost"]) == Decimal("0.0002475")
 
 
 def test_nothing_that_was_said_is_in_the_file(path: Path, openai_server: OpenAIServer) -> None:
@@ -402,8 +403,7 @@ def test_a_migration_runs_once_and_only_what_is_missing(path: Path, monkeypatch:
 
 def test_money_is_exact() -> None:
     for text in ["0", "0.000000000001", "123456.789", "0.075"]:
-        assert usd(pico(Decimal(text))) == Decimal(text)
-    assert pico(None) is None and usd(None) is None
+        assert from_pico(to_pico(Decimal(text))) == Decimal(text)
 
 
 def test_all_events_are_metered_and_none_fails(path: Path) -> None:

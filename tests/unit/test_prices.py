@@ -15,6 +15,7 @@ from praison_nb import ScriptedBackend
 from praison_nb.errors import ConfigError
 from praison_nb.events import RequestFinished, RequestStarted, TextDelta
 from praison_nb.metering import prices, user_prices, writer
+from praison_nb.money import parse_usd
 from praison_nb.session import Usage
 
 AT = datetime(2025, 11, 1, tzinfo=UTC).timestamp()
@@ -102,7 +103,7 @@ def test_the_providers_own_cost_wins() -> None:
         cost=Decimal("0.5"),
         cost_source="provider",
     )
-    assert prices.priced(told, AT) is told
+    assert prices.with_cost(told, AT) is told
 
 
 def test_the_users_price_goes_before_the_table(file: Path) -> None:
@@ -165,7 +166,7 @@ def test_a_file_that_cannot_be_understood_is_said_and_left_alone(file: Path, tex
 @pytest.mark.parametrize("text", ["x", "", "-1", "nan", "inf", True])
 def test_no_amount(text: object) -> None:
     with pytest.raises(ConfigError, match="--input must be a number of USD from 0"):
-        user_prices.parse_usd(text, "--input")
+        parse_usd(text, "--input")
 
 
 def test_run_time_of_a_hosted_session() -> None:

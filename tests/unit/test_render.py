@@ -24,6 +24,7 @@ from praison_nb.events import (
     TurnFailed,
     TurnFinished,
 )
+from praison_nb.fold import fold
 from praison_nb.notebook.views.kernel_view import NOTHING, answer
 from praison_nb.notebook.views.live_view import panel, tool_item
 from praison_nb.notebook.views.text_items import TextItems
@@ -33,7 +34,7 @@ from praison_nb.render.review import as_text
 from praison_nb.render.text import below_text, panel_text, tool_line, turn_text
 from praison_nb.session import Usage
 from praison_nb.text import DISPLAY_CHARACTERS
-from praison_nb.turn import ToolCall, Turn, fold
+from praison_nb.turn import ToolCall, Turn
 
 USAGE = Usage(uncached_input_tokens=3660, cache_read_input_tokens=10342, output_tokens=1460)
 

@@ -24,6 +24,7 @@ from praison_nb.events import (
     ToolStarted,
     TurnFinished,
 )
+from praison_nb.fold import fold
 from praison_nb.render.html import turn_html
 from praison_nb.store import (
     Store,
@@ -37,7 +38,7 @@ from praison_nb.store import (
 )
 from praison_nb.store.turns import TURN_CHARACTERS, Snapshots, as_text
 from praison_nb.text import DISPLAY_CHARACTERS
-from praison_nb.turn import Message, ToolCall, Turn, fold
+from praison_nb.turn import Message, ToolCall, Turn
 from praison_nb.turn_json import from_json
 
 KEY = "sk-abcdefgh12345678"

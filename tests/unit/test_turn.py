@@ -8,8 +8,8 @@ from praison_nb import Turn, Usage
 from praison_nb import events as ev
 from praison_nb.errors import RateLimitError
 from praison_nb.events import Event
+from praison_nb.fold import fold
 from praison_nb.session import Status
-from praison_nb.turn import fold
 
 
 def folded(*events: Event) -> Turn:
@@ -38,7 +38,7 @@ def test_a_final_text_replaces_its_preview_only() -> None:
         ev.TextFinal(text="Hello", message_id="1"),
     )
     assert turn.text == "Hello\n\nother"
-    assert turn.open_characters == 10
+    assert turn._open_characters == 10
 
 
 def test_text_is_linear() -> None:

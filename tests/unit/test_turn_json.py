@@ -31,11 +31,12 @@ from praison_nb.events import (
     TurnFailed,
     TurnFinished,
 )
+from praison_nb.fold import fold
 from praison_nb.render.html import turn_html
 from praison_nb.render.text import turn_text
 from praison_nb.session import Usage
 from praison_nb.store import StoreError
-from praison_nb.turn import Message, ToolCall, Turn, fold
+from praison_nb.turn import Message, ToolCall, Turn
 from praison_nb.turn_json import VERSION, from_json, to_json
 
 # A running turn's clock stands still: it begins when all tests are long over.
@@ -116,7 +117,7 @@ class Random(random.Random):
                 usage=self.usage(),
                 list_cost=self.usd(),
                 active_seconds=self.choice([None, self.random()]),
-                beyond=self.usd() or Decimal(0),
+                extra_cost=self.usd() or Decimal(0),
                 is_provider_cost=self.random() < 0.5,
                 longer_writes=self.randrange(3),
             ),
@@ -177,6 +178,17 @@ def test_what_a_newer_minor_version_has_more_is_left_out() -> None:
     data["items"].append({"type": "picture", "data": "…"})
     made = from_json(data)
     assert made.items == turn.items and made.counted == turn.counted
+
+
+def test_what_was_stored_before_is_still_read() -> None:
+    session = {"usage": {"output_tokens": 9}, "list_cost": "0.20", "beyond": "0.03", "is_provider_cost": True}
+    request = {"id": "r", "time": 1.0, "input_tokens": 3}
+    stored = {"session_usage": session, "open_request": request, "open_characters": 8}
+    turn = from_json({"version": "1.0", "priced": "0.10", **stored})
+    assert turn.known_cost == Decimal("0.13") and turn.pending.input_tokens == 3
+    assert turn.pending.output_tokens == 2
+    # An older version reads what this one writes.
+    assert {*stored} <= {*to_json(turn)} and to_json(turn)["session_usage"]["beyond"] == "0.03"
 
 
 @pytest.mark.parametrize("version", ["2.0", "10.3"])

@@ -7,9 +7,10 @@ from decimal import Decimal
 import pytest
 
 from praison_nb.events import SessionUsage
-from praison_nb.metering.session_cost import SessionBaseline, settled
+from praison_nb.fold import fold
+from praison_nb.metering.session_cost import SessionBaseline, with_extra_cost
 from praison_nb.session import Usage
-from praison_nb.turn import Turn, fold
+from praison_nb.turn import Turn
 
 COUNTED = Usage(uncached_input_tokens=1000, output_tokens=100)
 BEFORE = SessionBaseline(
@@ -23,14 +24,14 @@ def after(list_cost: str | None, *, usage: Usage = COUNTED + COUNTED, unpriced: 
         counted=COUNTED, priced=Decimal("0.05"), unpriced_requests=unpriced, model="claude-sonnet-4-5"
     )
     cost = None if list_cost is None else Decimal(list_cost)
-    told = SessionUsage(usage=usage, list_cost=cost, active_seconds=10.0)
-    return fold(turn, settled(told, turn, BEFORE, "anthropic"))
+    event = SessionUsage(usage=usage, list_cost=cost, active_seconds=10.0)
+    return fold(turn, with_extra_cost(event, turn, BEFORE, "anthropic"))
 
 
 @pytest.mark.parametrize(
     ("list_cost", "cost", "by_provider"),
     [
-        ("0.15", "0.05", False),  # booked are 0.154: it agrees to the cent
+        ("0.15", "0.05", False),  # recorded are 0.154: it agrees to the cent
         ("0.16", "0.05", False),
         ("0.17", "0.066", True),
         ("0.14", "0.036", True),

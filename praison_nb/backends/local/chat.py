@@ -6,10 +6,11 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from ...events import Event, TextDelta, Thinking, new_id
+from ...money import read_usd
 from ...session import Usage
 from ...text import split_surrogate
 
@@ -133,22 +134,12 @@ def usage_of(usage: Any) -> Usage | None:
 def _cost(usage: Any) -> Decimal | None:
     """What OpenRouter and LiteLLM say that the request cost, in USD; with a key of one's own at OpenRouter
     the provider behind it is paid too."""
-    cost = _dollars(getattr(usage, "cost", None))
+    cost = read_usd(getattr(usage, "cost", None))
     if cost is not None and getattr(usage, "is_byok", False) is True:
         details = getattr(usage, "cost_details", None) or {}
-        behind = _dollars(details.get("upstream_inference_cost") if isinstance(details, dict) else None)
+        behind = read_usd(details.get("upstream_inference_cost") if isinstance(details, dict) else None)
         return None if behind is None else cost + behind
     return cost
-
-
-def _dollars(told: Any) -> Decimal | None:
-    if isinstance(told, bool) or not isinstance(told, int | float | str):
-        return None
-    try:
-        value = Decimal(str(told))
-    except InvalidOperation:
-        return None
-    return value if value.is_finite() and value >= 0 else None
 
 
 # A model whose chat template knows no tools can still be made to choose one: by a JSON schema that its

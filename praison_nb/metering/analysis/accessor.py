@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from ...money import format_cents
 from .totals import PERIODS, check_key, finished
 
 if TYPE_CHECKING:
@@ -35,9 +36,9 @@ class Forecast:
     def __str__(self) -> str:
         missing = f" {self.without_price} turns without a price are not in it." if self.without_price else ""
         return (
-            f"${self.per_day:,.2f} a day. This month ${self.month_so_far:,.2f} so far, about "
-            f"${self.month_end:,.2f} at its end (${self.low:,.2f} to ${self.high:,.2f}).{missing}\n"
-            f"{self.method}"
+            f"{format_cents(self.per_day)} a day. This month {format_cents(self.month_so_far)} so far, about "
+            f"{format_cents(self.month_end)} at its end ({format_cents(self.low)} to "
+            f"{format_cents(self.high)}).{missing}\n{self.method}"
         )
 
     def _repr_html_(self) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...errors import ConfigError
+from ...money import PICO
 from ..schema import LABELS, TOKENS
 from ..writer import readable_ledger
 from . import sample, totals
@@ -89,14 +90,14 @@ def _frame(path: Path, table: str, wanted: Filter) -> pd.DataFrame:
     columns["input_tokens"] = sum((numbers[name] for name in TOKENS[:-1]), np.zeros(len(label), np.int64))
     columns |= {name: numbers[name] for name in TOKENS}
     columns["estimated"] = numbers["estimated"].astype(bool)
-    columns["cost"] = _float(numbers["cost"], 1e12)
+    columns["cost"] = _float(numbers["cost"], PICO)
     columns["seconds"] = _float(numbers["duration"], 1e6)
     columns["first_text_seconds"] = _float(numbers["first_text"], 1e6)
     if table == "turns":
         columns["requests"] = numbers["requests"]
         columns["unpriced_requests"] = numbers["unpriced"]
-        columns["known_cost"] = numbers["priced"] / 1e12
-        columns["list_cost"] = _float(numbers["list_cost"], 1e12)
+        columns["known_cost"] = numbers["priced"] / PICO
+        columns["list_cost"] = _float(numbers["list_cost"], PICO)
         columns["active_seconds"] = _float(numbers["active"], 1e6)
     frame = pd.DataFrame(columns, copy=False)
     return frame if frame["time"].is_monotonic_increasing else frame.sort_values("time", ignore_index=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ConfigError
-from ..ledger import REQUEST_COLUMNS, SETTLED_SECONDS, TURN_COLUMNS, old_turns
+from ..ledger import OLD_SECONDS, REQUEST_COLUMNS, TURN_COLUMNS, old_turns
 from ..schema import LABELS, LEDGER, LedgerError, connect
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def _keep(path: Path, columns: np.ndarray[Any, Any]) -> None:
 
     now = time.time() * 1_000_000
     begun = COLUMNS["turns"].index("time")
-    young = np.flatnonzero(columns[begun] > now - SETTLED_SECONDS * 1_000_000)
+    young = np.flatnonzero(columns[begun] > now - OLD_SECONDS * 1_000_000)
     end = int(young[0]) if len(young) else columns.shape[1]
     if end < WORTH_KEEPING:
         return

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ConfigError
+from ...money import PICO
 from ..ledger import Ledger
 from ..schema import LABELS
 from ..writer import readable_ledger
@@ -81,7 +82,7 @@ def by(
     frame = pd.DataFrame(rows, columns=columns)
     if name in PERIODS:
         frame[name] = pd.to_datetime(frame[name], unit="us", utc=True)
-    frame["cost"] = frame["cost"].astype("int64") / 1e12
+    frame["cost"] = frame["cost"].astype("int64") / PICO
     return finished(frame.set_index(name), name)
 
 

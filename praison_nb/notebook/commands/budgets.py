@@ -11,6 +11,7 @@ from ...errors import ConfigError
 from ...metering import budget, user_prices, writer
 from ...metering.origin import current_origin
 from ...metering.schema import LedgerError
+from ...money import format_cents, parse_usd
 from ..arguments import words as split
 from ..views.tables import show, table
 
@@ -39,9 +40,7 @@ def price_command(shell: Any, line: str) -> None:
             f"A price needs --input and --output in USD per million tokens ({', '.join(_MORE)} may be "
             "added), or --free, or --forget."
         )
-    told = {
-        name: user_prices.parse_usd(value, f"--{name.replace('_', '-')}") for name, value in options.items()
-    }
+    told = {name: parse_usd(value, f"--{name.replace('_', '-')}") for name, value in options.items()}
     user_prices.save(model, user_prices.Price(**told))
     show(
         shell,
@@ -129,10 +128,10 @@ def _cents(limit: Decimal) -> Decimal:
 
 def budget_command(shell: Any, conversations: Iterable[Any], line: str) -> None:
     """`%agent budget [USD/day | USD/session | USD/notebook | off[/SCOPE]]`."""
-    place, book = current_origin(), writer.current()
+    origin, book = current_origin(), writer.current()
     if line.strip():
         limit, scope = budget.parse(line)
-        budget.put(book, limit, scope, place)
+        budget.set_limit(book, limit, scope, origin)
         if scope in ("session", ""):
             for conversation in conversations:
                 # A session that was made without a budget cannot get one; ours holds for it all the same.
@@ -141,21 +140,17 @@ def budget_command(shell: Any, conversations: Iterable[Any], line: str) -> None:
         if limit is None:
             show(shell, f"No budget for the {scope} any more." if scope else "No budgets any more.")
             return
-    limits = budget.limits(book, place)
+    limits = budget.limits(book, origin)
     if not limits:
         show(
             shell,
             "No budgets. `%agent budget 5/day` sets one; /session and /notebook too; `%%agent --budget`.",
         )
         return
-    spent = budget.totals(book, place, limits)
+    spent = budget.most_spent(book, origin, limits)
     rows = [
-        [scope, _usd(limits[scope]), _usd(used), f"{used / limits[scope]:.0%}"]
+        [scope, format_cents(limits[scope]), format_cents(used), f"{used / limits[scope]:.0%}"]
         for scope, used in spent.items()
     ]
     note = "Turns stop before the request that would come after. Days are UTC's; each session has its own."
     table(shell, ["budget", "limit", "spent", ""], rows, [note], [float(used) for used in spent.values()])
-
-
-def _usd(value: Decimal) -> str:
-    return f"${value:,.2f}"

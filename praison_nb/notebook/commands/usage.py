@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import ConfigError
 from ...metering import writer
 from ...metering.analysis import totals
-from ...render.panel import format_usd
+from ...money import format_cents, format_usd
 from ..views.tables import show, table
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _chart(days: pd.DataFrame) -> str:
     if not most:
         return ""
     marks = "".join(" " if not cost else BARS[round(cost / most * (len(BARS) - 1))] for cost in costs)
-    return f"{marks}  {CHART_DAYS} days, the most expensive ${most:,.2f}"
+    return f"{marks}  {CHART_DAYS} days, the most expensive {format_cents(most)}"
 
 
 def _cells(row: Any) -> list[str]:

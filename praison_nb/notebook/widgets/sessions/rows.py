@@ -10,9 +10,8 @@ from typing import Any
 
 from .... import store
 from ....metering import writer
-from ....metering.ledger import usd
 from ....metering.schema import LedgerError
-from ....render.panel import format_usd
+from ....money import format_usd, from_pico
 from ....session import Status
 from ...conversations.conversation import Conversation
 from ...conversations.registry import Conversations
@@ -125,7 +124,7 @@ def _totals() -> dict[str, dict[str, Any]]:
     return {
         key: {
             **dict(zip(names, counts, strict=True)),
-            "cost": usd(priced) or Decimal(0),
+            "cost": from_pico(priced),
             "unpriced": unpriced,
         }
         for key, *counts, priced, unpriced in read

@@ -1,0 +1,147 @@
+"""How the events of a turn make the Turn.
+
+>>> turn = Turn(prompt="Hi")
+>>> for event in [TextDelta(text="Hel"), TextDelta(text="lo"), TurnFinished()]:
+...     turn = fold(turn, event)
+>>> turn.text, turn.status.value, turn.stop_reason
+('Hello', 'idle', 'end_turn')
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, assert_never
+
+from .events import (
+    Activity,
+    ApprovalAnswered,
+    ApprovalAsked,
+    Event,
+    Notice,
+    RequestFinished,
+    RequestStarted,
+    SessionAttached,
+    SessionUsage,
+    Spent,
+    TextDelta,
+    TextFinal,
+    Thinking,
+    ToolFinished,
+    ToolStarted,
+    TurnFailed,
+    TurnFinished,
+)
+from .turn import Message, ToolCall, Turn
+
+
+def fold(turn: Turn, event: Event) -> Turn:
+    """`turn` after `event`. Pure. A turn ends once; what comes after its end, such as its usage, still
+    counts."""
+    match event:
+        case TextDelta():
+            return _add_text(turn, event)
+        case TextFinal():
+            return _final_text(turn, event)
+        case RequestStarted():
+            return replace(turn, _open_request=event, _open_characters=0, activity="")
+        case RequestFinished():
+            return _count(turn, event)
+        case ToolStarted():
+            call = ToolCall(event.call_id, event.name, event.arguments, event.runs, event.time)
+            items = tuple(i for i in turn.items if not (isinstance(i, ToolCall) and i.id == call.id))
+            more = len(event.name) + len(event.arguments)
+            return replace(turn, items=(*items, call), _open_characters=turn._open_characters + more)
+        case ToolFinished():
+            ended = {"ended": event.time, "result": event.result, "is_error": event.is_error}
+            return _update_call(turn, event.call_id, **ended)
+        case ApprovalAsked():
+            return _update_call(turn, event.call_id, approval="asked")
+        case ApprovalAnswered():
+            return _update_call(turn, event.call_id, approval="allowed" if event.allowed else "denied")
+        case Thinking():
+            return replace(
+                turn, activity="thinking", _open_characters=turn._open_characters + len(event.text)
+            )
+        case Activity():
+            return replace(turn, activity=event.text)
+        case SessionAttached():
+            return replace(turn, session_id=event.session_id, model=event.model or turn.model)
+        case SessionUsage():
+            return replace(turn, session_usage=event)
+        case Spent():
+            others = tuple(each for each in turn.spent if each.per != event.per)
+            return replace(turn, spent=(*others, event))
+        case Notice():
+            return replace(turn, notices=(*turn.notices, event.text))
+        case TurnFinished():
+            if turn.ended is not None:
+                return turn
+            reason, detail = event.stop_reason, event.detail
+            return replace(turn, ended=event.time, stop_reason=reason, detail=detail, activity="")
+        case TurnFailed():
+            if turn.ended is not None:
+                return turn
+            return replace(turn, ended=event.time, stop_reason="error", error=event.error, activity="")
+        case _:
+            assert_never(event)
+
+
+def _add_text(turn: Turn, event: TextDelta) -> Turn:
+    last = turn.items[-1] if turn.items else None
+    if isinstance(last, Message) and last.id == event.message_id:
+        items = (*turn.items[:-1], last.add(event.text))
+    else:
+        items = _put_message(turn.items, event.message_id, event.text, keep=True)
+    return replace(
+        turn,
+        items=items,
+        first_text=turn.first_text or event.time,
+        _open_characters=turn._open_characters + len(event.text),
+        activity="",
+    )
+
+
+def _final_text(turn: Turn, event: TextFinal) -> Turn:
+    before = sum(len(m.text) for m in turn.items if isinstance(m, Message) and m.id == event.message_id)
+    return replace(
+        turn,
+        items=_put_message(turn.items, event.message_id, event.text, keep=False),
+        first_text=turn.first_text or event.time,
+        _open_characters=turn._open_characters + len(event.text) - before,
+        activity="",
+    )
+
+
+def _put_message(
+    items: tuple[Message | ToolCall, ...], message_id: str, text: str, *, keep: bool
+) -> tuple[Message | ToolCall, ...]:
+    """`items` with the text added to (keep) or put in place of the message's; a new message goes last."""
+    for index, item in enumerate(items):
+        if isinstance(item, Message) and item.id == message_id and message_id:
+            message = item.add(text) if keep else Message(message_id, (text,))
+            return (*items[:index], message, *items[index + 1 :])
+    return (*items, Message(message_id, (text,)))
+
+
+def _update_call(turn: Turn, call_id: str, **changes: Any) -> Turn:
+    return replace(
+        turn,
+        items=tuple(
+            replace(i, **changes) if isinstance(i, ToolCall) and i.id == call_id else i for i in turn.items
+        ),
+    )
+
+
+def _count(turn: Turn, event: RequestFinished) -> Turn:
+    if event.id in turn.requests:
+        return turn
+    return replace(
+        turn,
+        counted=turn.counted + (turn.pending if event.usage is None else event.usage),
+        requests=(*turn.requests, event.id),
+        _open_request=None,
+        _open_characters=0,
+        priced=turn.priced + (event.cost or 0),
+        unpriced_requests=turn.unpriced_requests + (event.cost is None),
+        model=event.model or turn.model,
+    )

@@ -1,0 +1,72 @@
+"""Money: always USD, and always a Decimal. How it is shown, read, and kept as a whole number."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from .errors import ConfigError
+
+MAX_USD = 1_000_000
+"""The most that a user can set as a budget, or as a price of a million tokens."""
+PICO = 10**12
+"""Picodollars in a dollar. Databases keep these, since they add whole numbers exactly."""
+
+
+def format_usd(cost: Decimal | None) -> str:
+    """A cost in USD with four digits, "—" when it is not known.
+
+    >>> format_usd(Decimal("0.03124")), format_usd(None), format_usd(Decimal("0.00001"))
+    ('$0.0312', '—', '<$0.0001')
+    """
+    if cost is None:
+        return "—"
+    return "<$0.0001" if 0 < cost < Decimal("0.00005") else f"${cost:,.4f}"
+
+
+def format_cents(amount: Decimal | float, *, exact: bool = False) -> str:
+    """An amount of USD to the cent; with `exact`, four digits where it is not in whole cents.
+
+    >>> format_cents(1234.5), format_cents(Decimal("0.105"), exact=True)
+    ('$1,234.50', '$0.1050')
+    """
+    return f"${amount:,.4f}" if exact and amount * 100 % 1 else f"${amount:,.2f}"
+
+
+def read_usd(value: Any) -> Decimal | None:
+    """The amount that a number or text from outside stands for, None where it is none that can be paid.
+
+    >>> read_usd(0.25), read_usd("-1"), read_usd("NaN"), read_usd(True)
+    (Decimal('0.25'), None, None, None)
+    """
+    try:
+        amount = Decimal(str(value)) if isinstance(value, int | float | str) else None
+    except InvalidOperation:
+        return None
+    return amount if amount is not None and amount.is_finite() and amount >= 0 else None
+
+
+def parse_usd(text: Any, name: str) -> Decimal:
+    """`text` as USD; `name` is what it is for. Raises ConfigError where it is no number from 0 to MAX_USD.
+
+    >>> parse_usd("$0.50", "--budget")
+    Decimal('0.50')
+    """
+    amount = read_usd(str(text).strip().lstrip("$"))
+    if amount is None or amount > MAX_USD:
+        raise ConfigError(f"{name} must be a number of USD from 0 to {MAX_USD:,}, not {str(text)!r:.40}.")
+    return amount
+
+
+def to_pico(amount: Decimal) -> int:
+    """USD in picodollars, rounded."""
+    return round(amount * PICO)
+
+
+def from_pico(count: int) -> Decimal:
+    """Picodollars in USD.
+
+    >>> from_pico(to_pico(Decimal("0.0123456789")))
+    Decimal('0.0123456789')
+    """
+    return (Decimal(count) / PICO).normalize() + 0
