@@ -6,7 +6,7 @@ import contextlib
 import logging
 from typing import Any
 
-from . import redact
+from .hiding import redact
 
 _LOGGERS = frozenset(("praison_nb", "openai", "anthropic", "httpx", "httpx2", "httpcore", "httpcore2"))
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from praison_nb import redaction
-from praison_nb.redaction import child_environment, logs, redact, redact_and_name, redact_value
+from praison_nb.redaction import child_environment, known, logs, redact, redact_and_name, redact_value
 from praison_nb.redaction.names import Level, level_of
 
 RANDOM = "Xq3vT9bLmR7zKwP2nYcD5fGhJ8sAeU4i"
@@ -24,7 +24,7 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_X
 @pytest.fixture(autouse=True)
 def only_these(monkeypatch: pytest.MonkeyPatch) -> None:
     """No secrets but the test's own."""
-    monkeypatch.setattr(redaction, "_registered", {})
+    monkeypatch.setattr(known, "_registered", {})
     for name in dict(os.environ):
         if level_of(name):
             monkeypatch.delenv(name)
