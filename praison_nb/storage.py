@@ -13,7 +13,6 @@ import functools
 import logging
 import os
 import sqlite3
-import sys
 import threading
 import time
 from collections import deque
@@ -29,9 +28,6 @@ T = TypeVar("T")
 R = TypeVar("R")
 Q = TypeVar("Q", bound="Queue[Any]")
 
-# Shared memory between machines does not exist: on these WAL would lose or damage data.
-_REMOTE = ("9p", "afs", "beegfs", "ceph", "cifs", "fuse.", "gluster", "gpfs", "lustre", "nfs", "pvfs", "smb")
-_LOCAL_FUSE = ("fuse.fuseblk", "fuse.overlay", "fuse.fuse-overlayfs", "fuse.lxcfs")
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 # What SQLite raises where the file is in order and a row is not.
@@ -284,24 +280,3 @@ class Current(Generic[Q]):
 def absolute(path: Path) -> Path:
     """Where the path led when it was seen first: the notebook may change its working directory."""
     return path.absolute()
-
-
-def network_of(path: Path, mounts: str | None = None) -> str:
-    """The network file system that `path` is on ("nfs4", say), "" on a local one. `mounts` is the text of
-    /proc/self/mounts. Other systems than Linux tell only a Windows network path."""
-    if sys.platform == "win32":
-        return "network drive" if str(path.absolute()).startswith("\\\\") else ""
-    if mounts is None:
-        try:
-            mounts = Path("/proc/self/mounts").read_text("utf-8", "replace")
-        except OSError:
-            return ""
-    target, best, kind = os.path.realpath(path) + "/", "", ""
-    for _, point, mounted, *_ in (
-        fields for line in mounts.splitlines() if len(fields := line.split(" ")) > 2
-    ):
-        point = point.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
-        # The last of equal ones is the one on top.
-        if len(point) >= len(best) and target.startswith(point.rstrip("/") + "/"):
-            best, kind = point, mounted
-    return kind if kind.startswith(_REMOTE) and kind not in _LOCAL_FUSE else ""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 from pathlib import Path
 
 from .. import storage
 from ..errors import PraisonError
-from ..storage import absolute, network_of
+from ..storage import absolute
 
 LABELS = (
     "user",
@@ -66,6 +67,10 @@ MIGRATIONS = [
 
 TIMEOUT_SECONDS = 30.0
 
+# Shared memory between machines does not exist: on these WAL would lose or damage data.
+_REMOTE = ("9p", "afs", "beegfs", "ceph", "cifs", "fuse.", "gluster", "gpfs", "lustre", "nfs", "pvfs", "smb")
+_LOCAL_FUSE = ("fuse.fuseblk", "fuse.overlay", "fuse.fuse-overlayfs", "fuse.lxcfs")
+
 
 class LedgerError(PraisonError):
     """The ledger cannot be read or written. The message says why, and what to do."""
@@ -94,3 +99,24 @@ def connect(path: Path) -> sqlite3.Connection:
     """The ledger at `path`, made where there is none, brought up to date where it is older. Whoever gets the
     connection may use it from any thread, one at a time. Raises LedgerError."""
     return storage.connect(path, LEDGER, MIGRATIONS, TIMEOUT_SECONDS, "delete" if network_of(path) else "wal")
+
+
+def network_of(path: Path, mounts: str | None = None) -> str:
+    """The network file system that `path` is on ("nfs4", say), "" on a local one. `mounts` is the text of
+    /proc/self/mounts. Other systems than Linux tell only a Windows network path."""
+    if sys.platform == "win32":
+        return "network drive" if str(path.absolute()).startswith("\\\\") else ""
+    if mounts is None:
+        try:
+            mounts = Path("/proc/self/mounts").read_text("utf-8", "replace")
+        except OSError:
+            return ""
+    target, best, kind = os.path.realpath(path) + "/", "", ""
+    for _, point, mounted, *_ in (
+        fields for line in mounts.splitlines() if len(fields := line.split(" ")) > 2
+    ):
+        point = point.replace("\\040", " ").replace("\\011", "\t").replace("\\134", "\\")
+        # The last of equal ones is the one on top.
+        if len(point) >= len(best) and target.startswith(point.rstrip("/") + "/"):
+            best, kind = point, mounted
+    return kind if kind.startswith(_REMOTE) and kind not in _LOCAL_FUSE else ""

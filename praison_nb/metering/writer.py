@@ -8,9 +8,9 @@ import os
 from collections import deque
 from pathlib import Path
 
-from ..storage import Current, Queue, network_of
+from ..storage import Current, Queue
 from .ledger import Ledger, Row
-from .schema import LEDGER, LedgerError, default_path
+from .schema import LEDGER, LedgerError, default_path, network_of
 
 WRITE_SECONDS = 1.0
 """A turn waits at most so long for its request to be on the disk, and not again while the disk is slow."""
