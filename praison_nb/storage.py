@@ -259,7 +259,7 @@ class Current(Generic[Q]):
             made = self._make(path)
             if before is not None:
                 before.close()
-                # The user was told to name another file where the one before cannot be written.
+                # The user was asked to name another file where the one before cannot be written.
                 made.waiting.extend(before.waiting)
             self.made = made
             return made

@@ -124,8 +124,8 @@ def _item(data: Any) -> Message | ToolCall:
 def _error(data: Any) -> PraisonError:
     """An error of the same name and words; its own class where there is one."""
     name, message = (_checked(str, _checked(dict, data).get(key, "")) for key in ("type", "message"))
-    ours = (each for each in _kinds(PraisonError) if each.__module__.startswith(f"{__package__}."))
-    kind = next((each for each in ours if each.__name__ == name), None)
+    known = (each for each in _kinds(PraisonError) if each.__module__.startswith(f"{__package__}."))
+    kind = next((each for each in known if each.__name__ == name), None)
     if kind is None:
         kind = type(name, (PraisonError,), {}) if name.isidentifier() else PraisonError
     error = kind(message)

@@ -1,4 +1,4 @@
-"""How a Python value is told to a model: short, bounded, and a table as a table."""
+"""How a Python value is described to a model: short, bounded, and a table as a table."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def redact_and_truncate(text: str, limit: int = VALUE_CHARACTERS) -> str:
 
 
 def value_text(value: Any) -> str:
-    """All that `describe` would tell of `value` if there were no limit."""
+    """`describe(value)` without a limit."""
     if isinstance(value, str):
         return value
     pandas = sys.modules.get("pandas")

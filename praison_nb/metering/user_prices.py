@@ -106,16 +106,16 @@ def prices() -> dict[str, Price]:
     """All of the file's prices by model. Raises ConfigError where the file cannot be understood."""
     file = path()
     try:
-        told = json.loads(file.read_text("utf-8"), parse_float=Decimal)
+        data = json.loads(file.read_text("utf-8"), parse_float=Decimal)
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"The price file {file} cannot be read ({error}): mend it, or move it away."
         ) from error
-    if not isinstance(told, dict):
+    if not isinstance(data, dict):
         raise ConfigError(f'The price file {file} must hold {{"MODEL": {{"input": 3, "output": 15}}, …}}.')
-    return {model: _price(model, value) for model, value in told.items()}
+    return {model: _price(model, value) for model, value in data.items()}
 
 
 def save(model: str, price: Price | None) -> None:
@@ -166,8 +166,8 @@ def _price(model: str, value: Any) -> Price:
 def _plain(price: Price) -> Any:
     if price == FREE:
         return "free"
-    told = {field: getattr(price, field) for field in _FIELDS}
-    return {field: _number(value) for field, value in told.items() if value is not None}
+    values = {field: getattr(price, field) for field in _FIELDS}
+    return {field: _number(value) for field, value in values.items() if value is not None}
 
 
 def _number(value: Decimal) -> int | float:

@@ -63,7 +63,7 @@ class Writer(Queue[Row]):
                 self._remarked = {line for line in self._remarked if line.endswith("local disk.")}
 
     def remarks(self) -> list[str]:
-        """Lines that the user should read; each is said once."""
+        """Lines that the user should read; each is shown once."""
         return [self._remarks.popleft() for _ in range(len(self._remarks))]
 
     def close(self) -> None:

@@ -22,10 +22,10 @@ _NAME = re.compile(
 )
 _QUOTED = r"(\\{{0,3}})([\"'])(?P<v>(?:(?!\1\2)(?:\\.|[^\\])){{0,{}}}+)"
 _QUOTED_HEAD = re.compile(_QUOTED.format(_LOOKED_AT), re.DOTALL)
-_QUOTED_WHOLE = re.compile(_QUOTED.format(""), re.DOTALL)
+_QUOTED_FULL = re.compile(_QUOTED.format(""), re.DOTALL)
 _BARE = r"[^\s\"'`,;&<>()\[\]{{}}|\\]{{1,{}}}+"
 _BARE_HEAD = re.compile(_BARE.format(_LOOKED_AT))
-_BARE_WHOLE = re.compile(_BARE.format(""))
+_BARE_FULL = re.compile(_BARE.format(""))
 # In a connection string a value may have spaces in it.
 _UP_TO_SEMICOLON = re.compile(r"[^;\n\"'&=]{1,200}+(?=;)")
 _PAIR_BEFORE = re.compile(r"\w=\S{1,60} $")
@@ -53,18 +53,18 @@ def _under_names(text: str) -> Iterator[Found]:
         if not level:
             continue
         if head := _QUOTED_HEAD.match(text, begin):
-            whole, is_secret = _QUOTED_WHOLE, fits(level, head["v"])
+            pattern, is_secret = _QUOTED_FULL, fits(level, head["v"])
             begin, value = head.start("v"), head["v"]
         elif head := _BARE_HEAD.match(text, begin):
-            whole, value = _BARE_WHOLE, head[0]
+            pattern, value = _BARE_FULL, head[0]
             is_secret = fits(level, value) and _is_value(text, match, value, level)
         else:
             continue
         if is_secret and value != HIDDEN:
             done = head.end()
-            if len(value) == _LOOKED_AT and (longer := whole.match(text, match.end())):
+            if len(value) == _LOOKED_AT and (longer := pattern.match(text, match.end())):
                 done = longer.end()
-            elif whole is _BARE_WHOLE and text[match.start() - 1 : match.start()] == ";":
+            elif pattern is _BARE_FULL and text[match.start() - 1 : match.start()] == ";":
                 longer = _UP_TO_SEMICOLON.match(text, begin)
                 done = max(done, longer.end() if longer else 0)
             yield Found(begin, done, name[:60])

@@ -1,5 +1,5 @@
 """The store of sessions: which conversations there were and where they ran, so that they go on in another
-kernel; their turns as they were shown; and of local ones what was said. SQLite beside the ledger, for its
+kernel; their turns as they were shown; and the messages of local ones. SQLite beside the ledger, for its
 user's eyes only, without keys.
 
     store = current()

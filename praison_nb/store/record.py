@@ -71,7 +71,7 @@ class Record:
                 if (missed := self._conversation.missed) and missed.turn.get("id") == turn.id:
                     self._conversation.missed = None
             case TurnFinished() | TurnFailed():
-                self._look()
+                self._keep_messages()
             case SessionUsage() if turn.ended is not None:
                 pass
             case _:
@@ -84,15 +84,15 @@ class Record:
         self._turn, self._kept = turn_id, len(session.messages)
         if session is not self._session:
             self._unlisten()
-            self._session, self._unlisten = session, session.listen(self._look)
+            self._session, self._unlisten = session, session.listen(self._keep_messages)
 
-    def _look(self) -> None:
+    def _keep_messages(self) -> None:
         session = self._session
         if session is None or len(session.messages) == self._kept:
             return
-        said, self._kept = session.messages[self._kept :], len(session.messages)
+        messages, self._kept = session.messages[self._kept :], len(session.messages)
         if self.keeps_history:
-            self._later(session, adding(session.id, self._turn, said))
+            self._later(session, adding(session.id, self._turn, messages))
 
     def _later(self, session: Session, change: Change) -> None:
         with self._lock:
@@ -104,7 +104,7 @@ class Record:
         is_current = session is backend.session
         prompt = {"prompt": turn.prompt} if self.keeps_history else {}
         running = turn.ended is None
-        message = {"message_id": told} if (told := getattr(session, "message_id", "")) else {}
+        message = {"message_id": sent} if (sent := getattr(session, "message_id", "")) else {}
         config = getattr(backend, "config", None)
         options = {key: getattr(config, key, None) for key in ("model", "system", "max_turns")}
         options = {key: value for key, value in options.items() if isinstance(value, str | int)}

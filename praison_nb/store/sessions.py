@@ -1,4 +1,4 @@
-"""The sessions that there were, and what was said in local ones."""
+"""The sessions that there were, and the messages of local ones."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from typing import Any
 
 from ..redaction import redact_value
 from ..storage import Current, Queue, transact
+from ..text import replace_surrogates
 from .file import GLANCE_SECONDS, PATIENCE_SECONDS, STORE, StoreError, connect, default_path, read
-from .stored import COLUMNS, Stored, plain, row_of, stored_of
+from .stored import COLUMNS, Stored, row_of, stored_of
 
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM sessions"
 # The user changes these later, perhaps in another kernel: a turn that goes on knows nothing of that.
@@ -42,7 +43,7 @@ class Store(Queue[Change]):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, STORE, functools.partial(self.flush, PATIENCE_SECONDS))
-        self._told = ""
+        self._shown = ""
 
     # Reading
 
@@ -53,8 +54,8 @@ class Store(Queue[Change]):
     def current(self, notebook: str, name: str) -> Stored | None:
         """The session that goes on under the name, None without one."""
         where = "notebook=? AND name=? AND is_current AND NOT is_archived ORDER BY last_used DESC LIMIT 1"
-        found = self._stored(f"{_SELECT} WHERE {where}", (plain(notebook), plain(name)))
-        return found[0] if found else None
+        sessions = self._stored(f"{_SELECT} WHERE {where}", replace_surrogates([notebook, name]))
+        return sessions[0] if sessions else None
 
     def _stored(self, query: str, values: Sequence[str] = ()) -> list[Stored]:
         try:
@@ -63,7 +64,7 @@ class Store(Queue[Change]):
             raise STORE.explain(error, self.path) from error
 
     def history(self, session_id: str) -> list[Any]:
-        """What was said in a local session, as the messages that its server gets."""
+        """The messages of a local session, as its server gets them."""
         rows = read(self.path, "SELECT messages FROM history WHERE id=? ORDER BY n", (session_id,))
         try:
             turns = [json.loads(messages) for (messages,) in rows]
@@ -91,17 +92,18 @@ class Store(Queue[Change]):
 
     def leave(self, notebook: str, name: str) -> None:
         """Have nothing go on under the name; what was there is kept."""
-        self.waiting.append(lambda connection: connection.execute(_LEAVE, (plain(notebook), plain(name))))
+        names = replace_surrogates([notebook, name])
+        self.waiting.append(lambda connection: connection.execute(_LEAVE, names))
         self.flush()
 
     def rename(self, session: Stored, name: str) -> None:
         """Give the session another name; one that has the name is not the current one any more."""
 
         def change(connection: sqlite3.Connection) -> None:
-            notebook = plain(session.notebook)
-            connection.execute(_LEAVE, (notebook, plain(name)))
+            notebook = replace_surrogates(session.notebook)
+            connection.execute(_LEAVE, (notebook, replace_surrogates(name)))
             update = "UPDATE sessions SET name=? WHERE id=? AND notebook=?"
-            connection.execute(update, (plain(name), session.id, notebook))
+            connection.execute(update, (replace_surrogates(name), session.id, notebook))
 
         self.change(change)
 
@@ -111,7 +113,7 @@ class Store(Queue[Change]):
         self.change(lambda connection: connection.execute(update, (session_id,)))
 
     def forget(self, session_id: str) -> None:
-        """Delete the session under each of its names, its turns, and what was said in it; no kernel writes it
+        """Delete the session under each of its names, its turns and its messages. No kernel writes it
         again."""
 
         def change(connection: sqlite3.Connection) -> None:
@@ -148,21 +150,21 @@ class Store(Queue[Change]):
 
     def check(self, session_id: str = "") -> str:
         """Why nothing can be kept at the moment, of this session at least, as a line for the user; "" where
-        it can, and once said."""
+        it can, and where that was shown just before."""
         problem: list[str] = []
 
-        def look(connection: sqlite3.Connection) -> None:
+        def find_deleted(connection: sqlite3.Connection) -> None:
             if is_deleted(connection, session_id):
                 problem.append("This session was deleted: what is said in it is not kept. --new starts over.")
 
         with suppress(StoreError):
-            self.change(look, GLANCE_SECONDS)
+            self.change(find_deleted, GLANCE_SECONDS)
         return self.news(self.problem or "".join(problem))
 
     def news(self, problem: str) -> str:
-        """The problem, "" where it was told just before."""
-        told, self._told = self._told, problem
-        return problem if problem != told else ""
+        """The problem, "" where it was shown just before."""
+        shown, self._shown = self._shown, problem
+        return problem if problem != shown else ""
 
     def _write(self, patience: float, changes: Sequence[Change]) -> None:
         with connect(self.path, patience) as connection:
@@ -186,13 +188,15 @@ def putting(session: Stored) -> Change:
             connection.execute(f"DELETE FROM sessions WHERE {_MOVED} AND created >= :started", here)
             connection.execute(f"UPDATE sessions SET status='idle', turn='{{}}' WHERE {_MOVED}", here)
         connection.execute(_PUT, row_of(session))
-        connection.execute(_LEAVE_OTHERS, {"id": session.id, "notebook": plain(session.notebook)})
+        notebook = replace_surrogates(session.notebook)
+        connection.execute(_LEAVE_OTHERS, {"id": session.id, "notebook": notebook})
 
     return change
 
 
 def adding(session_id: str, turn: str, messages: list[Any]) -> Change:
-    """The change that adds what a turn said to the session's history; a turn that is there stays as it is."""
+    """The change that adds a turn's messages to the session's history. A turn that is there stays as it
+    is."""
 
     def change(connection: sqlite3.Connection) -> None:
         if not is_deleted(connection, session_id):
@@ -205,8 +209,8 @@ def adding(session_id: str, turn: str, messages: list[Any]) -> Change:
 
 def is_deleted(connection: sqlite3.Connection, session_id: str) -> bool:
     """Whether the user deleted the session: then nobody writes about it."""
-    found = connection.execute("SELECT 1 FROM deleted WHERE id=?", (session_id,))
-    return found.fetchone() is not None
+    row = connection.execute("SELECT 1 FROM deleted WHERE id=?", (session_id,)).fetchone()
+    return row is not None
 
 
 current = Current(Store, default_path)

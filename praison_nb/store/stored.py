@@ -9,6 +9,7 @@ from typing import Any
 
 from ..redaction import redact, redact_value
 from ..session import Status
+from ..text import replace_surrogates
 from .process import is_alive
 
 
@@ -56,7 +57,7 @@ def row_of(session: Stored) -> list[Any]:
     values |= {name: json.dumps(redact_value(values[name]), default=str) for name in _JSON}
     # What a server calls its things is not ours to trust.
     values |= {name: redact(values[name]) for name in ("title", "model")}
-    return [plain(value) if isinstance(value, str) else value for value in values.values()]
+    return [replace_surrogates(value) for value in values.values()]
 
 
 def stored_of(row: tuple[Any, ...]) -> Stored:
@@ -67,8 +68,3 @@ def stored_of(row: tuple[Any, ...]) -> Stored:
         raise ValueError(f"the row of {values['id']} is damaged")
     values |= {name: bool(values[name]) for name in ("is_current", "is_archived")}
     return Stored(**{**values, "status": Status(values["status"])})
-
-
-def plain(text: str) -> str:
-    """The text without what no file can hold."""
-    return str(text).encode("utf-8", "replace").decode()

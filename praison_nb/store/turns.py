@@ -13,18 +13,17 @@ from typing import Any
 
 from ..events import Activity, Event, TextDelta, Thinking, TurnFailed, TurnFinished
 from ..redaction import redact_value
-from ..text import DISPLAY_CHARACTERS
+from ..text import DISPLAY_CHARACTERS, replace_surrogates
 from ..turn import Turn
 from ..turn_json import from_json, to_json
 from .file import StoreError, read
 from .process import this_process
 from .sessions import Change, is_deleted
-from .stored import plain
 
 TURN_CHARACTERS = 2_000_000
 """So much is kept of one turn's texts together."""
 SOON_SECONDS = 0.05
-"""What has settled is kept so soon: mostly more settles at once, the turn's end say, and is kept with it."""
+"""What is finished is kept so soon: mostly more ends at once, the turn say, and is kept with it."""
 TEXT_SECONDS = 2.0
 """Text that comes is kept so often while its message has not ended."""
 _PAUSE = 10
@@ -62,11 +61,11 @@ def kept_turns(path: Path, session_id: str, notebook: str = "", name: str = "") 
     StoreError."""
     where, values = ("session=?", [session_id]) if session_id else (_BEFORE_THE_SESSION, [notebook, name])
     select = f"SELECT id, started, kept, process FROM turns WHERE {where} ORDER BY started, n"
-    rows = read(path, select, [plain(value) for value in values])
+    rows = read(path, select, replace_surrogates(values))
     select = "SELECT turn FROM history WHERE id=? AND turn NOT IN (SELECT id FROM turns) ORDER BY n"
-    old = read(path, select, (session_id,))
-    whole = [Kept(id=key, started=start, seen=seen, process=process) for key, start, seen, process in rows]
-    return [*(Kept(id=key, is_whole=False) for (key,) in old), *whole]
+    old = read(path, select, replace_surrogates([session_id]))
+    turns = [Kept(id=key, started=start, seen=seen, process=process) for key, start, seen, process in rows]
+    return [*(Kept(id=key, is_whole=False) for (key,) in old), *turns]
 
 
 def kept_turn(path: Path, turn_id: str) -> Turn:
@@ -78,7 +77,7 @@ def kept_turn(path: Path, turn_id: str) -> Turn:
 
 
 def kept_messages(path: Path, turn_id: str) -> list[Any]:
-    """What was said in a turn, as the messages that its server gets. Raises StoreError."""
+    """The messages of a turn, as its server gets them. Raises StoreError."""
     try:
         messages = _json(path, "SELECT messages FROM history WHERE turn=?", turn_id)
     except (ValueError, RecursionError):
@@ -100,32 +99,32 @@ def keeping(turn: Turn, notebook: str) -> Change:
     become its session's where the same process begins one under their name."""
 
     def change(connection: Any) -> None:
-        session = plain(turn.session_id)
+        session = replace_surrogates(turn.session_id)
         if session and is_deleted(connection, session):
             # Kept before the turn had its session.
             connection.execute("DELETE FROM turns WHERE id=?", (turn.id,))
             return
-        place, process = [plain(notebook), plain(turn.session)], this_process()
-        row = [turn.id, session, *place, turn.started, time.time(), process, as_text(turn)]
+        where, process = replace_surrogates([notebook, turn.session]), this_process()
+        row = [turn.id, session, *where, turn.started, time.time(), process, as_text(turn)]
         connection.execute(_PUT, row)
         if session and process:
             update = f"UPDATE turns SET session=? WHERE {_BEFORE_THE_SESSION} AND process=?"
-            connection.execute(update, [session, *place, process])
+            connection.execute(update, [session, *where, process])
 
     return change
 
 
 def dropping(notebook: str, name: str) -> Change:
     """The change that deletes the turns under the name that had no session."""
-    place = [plain(notebook), plain(name)]
-    return lambda connection: connection.execute(f"DELETE FROM turns WHERE {_BEFORE_THE_SESSION}", place)
+    where = replace_surrogates([notebook, name])
+    return lambda connection: connection.execute(f"DELETE FROM turns WHERE {_BEFORE_THE_SESSION}", where)
 
 
 def as_text(turn: Turn) -> str:
     """The turn as it is written: JSON, without keys, and of bounded length."""
     data = to_json(turn)
     room = _share(sorted(len(text) for text in _texts(data)), TURN_CHARACTERS)
-    return plain(json.dumps(_cleaned(data, room), ensure_ascii=False, default=str))
+    return replace_surrogates(json.dumps(_cleaned(data, room), ensure_ascii=False, default=str))
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -138,8 +137,8 @@ def _texts(value: Any) -> Iterator[str]:
 
 def _share(lengths: list[int], room: int) -> int:
     """How long each text may be so that all together fit; `lengths` is sorted."""
-    for place, length in enumerate(lengths):
-        share = room // (len(lengths) - place)
+    for index, length in enumerate(lengths):
+        share = room // (len(lengths) - index)
         if length > share:
             return max(share, 2 * _NOTE)
         room -= length
@@ -167,7 +166,7 @@ def _cut(text: str, room: int) -> str:
 
 class Snapshots:
     """Keeps one turn up to date in the store: at once when it has its session and when it ends, soon when
-    something of it has settled, seldom while text comes. `later` takes the changes, on the loop's thread."""
+    something of it is finished, seldom while text comes. `later` takes the changes, on the loop's thread."""
 
     def __init__(self, notebook: str, later: Callable[[Change], None]) -> None:
         self._notebook = notebook

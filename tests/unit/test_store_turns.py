@@ -173,8 +173,8 @@ def test_many_long_results_share_the_room_and_short_ones_stay_whole() -> None:
 def test_what_no_file_holds_is_replaced(kept: Store) -> None:
     turn = ended(Message("", ("a\ud800b\x00c",)), session_id="\udc00", session="\udfff")
     kept.change(keeping(turn, "\ud800"))
-    (one,) = kept_turns(kept.path, "?")
-    assert kept_turn(kept.path, one.id).text == "a?b\x00c"
+    (one,) = kept_turns(kept.path, "\udc00")
+    assert kept_turn(kept.path, one.id).text == "a\ufffdb\x00c"
 
 
 # How often it is written
