@@ -86,33 +86,15 @@ def by(
     return finished(frame.set_index(name), name)
 
 
-def finished(frame: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Sums with what follows from them: periods in their order, all else by cost."""
-    import numpy as np
-
-    cost = (
-        frame["cost"]
-        .astype("Float64")
-        .mask((frame["without_price"] == frame["turns"]) & (frame["cost"] == 0))
-    )
-    frame["cost"] = cost
-    some_input = frame["input_tokens"].astype("float64").replace(0, np.nan)
-    frame["cache_hit_ratio"] = (frame["cached_tokens"] / some_input).astype("Float64")
-    some_success = frame["successes"].astype("Float64").mask(frame["successes"] == 0)
-    frame["cost_per_success"] = cost / some_success
-    order = [
-        "turns",
-        "input_tokens",
-        "output_tokens",
-        "cached_tokens",
-        "cache_hit_ratio",
-        "cost",
-        "cost_per_success",
-        "successes",
-        "failures",
-        "without_price",
-    ]
-    frame = frame[[*order, *(column for column in frame.columns if column not in order)]]
+def finished(sums: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Sums with what follows from them: periods in their order, all else by cost. The first columns of `sums`
+    are those of _SUMS."""
+    nothing_priced = (sums["without_price"] == sums["turns"]) & (sums["cost"] == 0)
+    cost = sums["cost"] = sums["cost"].astype("Float64").mask(nothing_priced)
+    some_input = sums["input_tokens"].astype("Float64").mask(sums["input_tokens"] == 0)
+    some_success = sums["successes"].astype("Float64").mask(sums["successes"] == 0)
+    sums.insert(4, "cache_hit_ratio", sums["cached_tokens"] / some_input)
+    sums.insert(6, "cost_per_success", cost / some_success)
     if name in PERIODS:
-        return frame.sort_index()
-    return frame.sort_index().sort_values("cost", ascending=False, kind="stable", na_position="last")
+        return sums.sort_index()
+    return sums.sort_index().sort_values("cost", ascending=False, kind="stable", na_position="last")
