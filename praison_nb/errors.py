@@ -16,8 +16,8 @@
     ├── EmbeddedModelError         the embedded model cannot be had, or its process ended
     ├── BackendError               a user's own backend raised
     ├── SessionError               the session ended, or refuses to go on (refusal, budget, terminated)
-    ├── LedgerError                the ledger cannot be used (praison_nb.metering.schema)
-    ├── StoreError                 the store of sessions cannot be used (praison_nb.store)
+    ├── LedgerError                the ledger cannot be read or written
+    ├── StoreError                 the store of sessions cannot be read or written
     └── TurnStopped                somebody stopped the turn that a script was waiting for
 
 The message is one line that says what to do next. `turn` is the Turn as it was, with its text and usage,
@@ -121,6 +121,14 @@ class BackendError(PraisonError):
 
 class SessionError(PraisonError):
     """The session ended, or refuses to go on."""
+
+
+class LedgerError(PraisonError):
+    """The ledger cannot be read or written. The message says why, and what to do."""
+
+
+class StoreError(PraisonError):
+    """The store of sessions cannot be read or written. The message says why, and what to do."""
 
 
 class TurnStopped(PraisonError):

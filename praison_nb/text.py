@@ -94,7 +94,7 @@ def strip_control_chars(text: str) -> str:
 
 
 def truncate_for_display(text: str, where: str = "the Turn's text") -> str:
-    """`text`, or its first SHOWN_CHARACTERS and a line that says where the rest is.
+    """`text`, or its first DISPLAY_CHARACTERS and a line that says where the rest is.
 
     >>> truncate_for_display("short")
     'short'

@@ -53,7 +53,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """One call of a tool. `arguments` is JSON text; times are seconds since 1970."""
+    """One call of a tool. `id` is the provider's, `arguments` is JSON text. `runs` says where: here
+    ("function"), at the provider ("builtin"), or on an MCP server ("mcp"). `started` and `ended` are seconds
+    since 1970. `result` is what the model gets, an error's text where it `is_error`. `approval` is what
+    became of the question to the user, "" where none was asked."""
 
     id: str
     name: str

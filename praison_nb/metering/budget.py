@@ -12,13 +12,13 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any, get_args
 
-from ..errors import ConfigError
+from ..errors import ConfigError, LedgerError
 from ..events import Scope, Spent
 from ..money import format_cents, from_pico, parse_usd, to_pico
 from ..turn import Turn
 from .ledger import TurnRow
 from .origin import Origin
-from .schema import LABELS, LedgerError
+from .schema import LABELS
 from .writer import Writer
 
 SCOPES = tuple(scope for scope in get_args(Scope) if scope != "turn")
@@ -100,7 +100,7 @@ def most_spent(book: Writer, origin: Origin, scopes: Iterable[str]) -> dict[str,
     return spent
 
 
-def today() -> int:
+def day_began() -> int:
     """Microseconds since 1970 when this day began (UTC, as providers bill)."""
     now = int(time.time())
     return (now - now % 86_400) * 1_000_000
@@ -109,7 +109,7 @@ def today() -> int:
 def _total(book: Writer, scope: str, session_id: str, origin: Origin) -> tuple[Decimal, int, int]:
     known = {"user": origin.user, "notebook": origin.notebook, "session_id": session_id}
     same = {name: known[name] for name in _SAME[scope]}
-    since = today() if scope == "day" else 0
+    since = day_began() if scope == "day" else 0
     # What could not be written yet counts too, in place of the turn's row in the file.
     late = {row.id: row for row in tuple(book.waiting) if isinstance(row, TurnRow)}
     query = (

@@ -22,6 +22,7 @@ from .schema import LABELS, LEDGER, TOKENS, connect
 MAX_NUMBER = 2**53
 """The largest number of a row; in picodollars it is 9,007 USD. A server may say what it wants; a column holds
 64 bits, and so does the sum of a thousand rows."""
+MICRO = 1_000_000
 OLD_SECONDS = 86_400
 """A turn that began so long ago is old: it is rarely written again."""
 
@@ -31,12 +32,9 @@ def old_turns(path: Path) -> Path:
     return path.with_name(f"{path.name}.old-turns.npy")
 
 
-def _microseconds(seconds: float | None) -> int | None:
-    return None if seconds is None else _fitting(seconds * 1_000_000)
-
-
-def _picodollars(cost: Decimal | None) -> int | None:
-    return None if cost is None else _fitting(cost * PICO)
+def _count(amount: float | Decimal | None, units: int) -> int | None:
+    """The amount as a whole number of parts, so many `units` to the one; None for None."""
+    return None if amount is None else _fitting(amount * units)
 
 
 def _tokens(usage: Usage) -> tuple[int, ...]:
@@ -71,16 +69,16 @@ class TurnRow:
     def values(self) -> tuple[Any, ...]:
         """In the order of the table's columns, without id and label."""
         return (
-            _microseconds(self.time),
-            _microseconds(self.duration),
-            _microseconds(self.first_text),
+            _count(self.time, MICRO),
+            _count(self.duration, MICRO),
+            _count(self.first_text, MICRO),
             self.requests,
             self.unpriced,
             *_tokens(self.usage),
-            _picodollars(self.cost),
-            _picodollars(self.priced),
-            _picodollars(self.list_cost),
-            _microseconds(self.active),
+            _count(self.cost, PICO),
+            _count(self.priced, PICO),
+            _count(self.list_cost, PICO),
+            _count(self.active, MICRO),
         )
 
 
@@ -100,11 +98,11 @@ class RequestRow:
     def values(self) -> tuple[Any, ...]:
         """In the order of the table's columns, without id, label and turn."""
         return (
-            _microseconds(self.time),
-            _microseconds(self.duration),
-            _microseconds(self.first_text),
+            _count(self.time, MICRO),
+            _count(self.duration, MICRO),
+            _count(self.first_text, MICRO),
             *_tokens(self.usage),
-            _picodollars(self.cost),
+            _count(self.cost, PICO),
         )
 
 

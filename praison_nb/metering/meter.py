@@ -8,6 +8,7 @@ import contextlib
 from dataclasses import replace
 from decimal import Decimal
 
+from ..errors import LedgerError
 from ..events import (
     Event,
     Notice,
@@ -27,7 +28,7 @@ from ..turn import Turn
 from . import budget, prices, user_prices, writer
 from .ledger import RequestRow, TurnRow
 from .origin import current_origin
-from .schema import LABELS, LedgerError
+from .schema import LABELS
 from .session_cost import BeforeTurn, SessionBaseline, with_extra_cost
 
 LONGEST_LABEL = 300

@@ -86,10 +86,10 @@ def warm() -> None:
         import genai_prices  # noqa: F401
 
 
-def running(seconds: float) -> Decimal:
+def running_cost(seconds: float) -> Decimal:
     """USD for so many seconds in which a hosted session ran.
 
-    >>> running(90)
+    >>> running_cost(90)
     Decimal('0.002')
     """
     return Decimal(str(seconds)) * RUNNING_HOUR / 3600

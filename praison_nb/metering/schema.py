@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from .. import storage
-from ..errors import PraisonError
+from ..errors import LedgerError
 from ..storage import absolute
 
 LABELS = (
@@ -70,10 +70,6 @@ TIMEOUT_SECONDS = 30.0
 # Shared memory between machines does not exist: on these WAL would lose or damage data.
 _REMOTE = ("9p", "afs", "beegfs", "ceph", "cifs", "fuse.", "gluster", "gpfs", "lustre", "nfs", "pvfs", "smb")
 _LOCAL_FUSE = ("fuse.fuseblk", "fuse.overlay", "fuse.fuse-overlayfs", "fuse.lxcfs")
-
-
-class LedgerError(PraisonError):
-    """The ledger cannot be read or written. The message says why, and what to do."""
 
 
 LEDGER = storage.Kind(

@@ -10,7 +10,7 @@ from decimal import Decimal
 from ..events import SessionUsage
 from ..session import Usage
 from ..turn import Turn
-from .prices import price, running
+from .prices import price, running_cost
 
 CENT = Decimal("0.01")
 """The provider's figure is rounded to it: less of a difference says nothing."""
@@ -32,7 +32,7 @@ BeforeTurn = Callable[[str], SessionBaseline | None]
 def with_extra_cost(event: SessionUsage, turn: Turn, before: SessionBaseline, provider: str) -> SessionUsage:
     """`event` with what the turn costs beyond its requests, by what the session had used before."""
     longer = _longer_writes(event, turn, before.usage)
-    extra = running(max(0.0, (event.active_seconds or 0.0) - (before.usage.active_seconds or 0.0)))
+    extra = running_cost(max(0.0, (event.active_seconds or 0.0) - (before.usage.active_seconds or 0.0)))
     extra += _surcharge(longer, turn, provider, event.time)
     if event.list_cost is None or not _is_current(event, turn, before.usage):
         return replace(event, longer_writes=longer, extra_cost=extra)

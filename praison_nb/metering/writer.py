@@ -8,9 +8,10 @@ import os
 from collections import deque
 from pathlib import Path
 
+from ..errors import LedgerError
 from ..storage import Current, Queue
 from .ledger import Ledger, Row
-from .schema import LEDGER, LedgerError, default_path, network_of
+from .schema import LEDGER, default_path, network_of
 
 WRITE_SECONDS = 1.0
 """A turn waits at most so long for its request to be on the disk, and not again while the disk is slow."""

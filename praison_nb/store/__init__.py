@@ -7,7 +7,8 @@ user's eyes only, without keys.
     store.current("", "research").id  # 'local-1'
 """
 
-from .file import StoreError, default_path
+from ..errors import StoreError
+from .file import default_path
 from .process import is_alive, this_process
 from .record import Record
 from .sessions import Store, adding, current, flush, putting

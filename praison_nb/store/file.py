@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import storage
-from ..errors import PraisonError
+from ..errors import StoreError
 from ..metering.schema import default_path as ledger_path
 from ..storage import absolute
 
@@ -59,10 +59,6 @@ MIGRATIONS = [
     CREATE INDEX turns_of_a_session ON turns (session, started);
     """,
 ]
-
-
-class StoreError(PraisonError):
-    """The store of sessions cannot be read or written. The message says why, and what to do."""
 
 
 def default_path() -> Path:

@@ -10,10 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ..errors import StoreError
 from ..redaction import redact_value
 from ..storage import Current, Queue, transact
 from ..text import replace_surrogates
-from .file import GLANCE_SECONDS, PATIENCE_SECONDS, STORE, StoreError, connect, default_path, read
+from .file import GLANCE_SECONDS, PATIENCE_SECONDS, STORE, connect, default_path, read
 from .stored import COLUMNS, Stored, row_of, stored_of
 
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM sessions"

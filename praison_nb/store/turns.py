@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..errors import StoreError
 from ..events import Activity, Event, TextDelta, Thinking, TurnFailed, TurnFinished
 from ..redaction import redact_value
 from ..text import DISPLAY_CHARACTERS, replace_surrogates
 from ..turn import Turn
 from ..turn_json import from_json, to_json
-from .file import StoreError, read
+from .file import read
 from .process import this_process
 from .sessions import Change, is_deleted
 

@@ -170,8 +170,8 @@ def test_no_amount(text: object) -> None:
 
 
 def test_run_time_of_a_hosted_session() -> None:
-    assert prices.running(3600) == Decimal("0.08")
-    assert prices.running(0.5) == Decimal("0.04") / 3600
+    assert prices.running_cost(3600) == Decimal("0.08")
+    assert prices.running_cost(0.5) == Decimal("0.04") / 3600
 
 
 COUNTS = [-1, math.nan, math.inf, True, 1.5, Decimal("-0.5")]

@@ -19,10 +19,10 @@ import pytest
 
 import praison_nb
 from praison_nb import usage
-from praison_nb.errors import ConfigError
+from praison_nb.errors import ConfigError, LedgerError
 from praison_nb.metering.analysis import export, read
 from praison_nb.metering.ledger import Ledger, TurnRow, old_turns
-from praison_nb.metering.schema import LABELS, LedgerError
+from praison_nb.metering.schema import LABELS
 from praison_nb.session import Usage
 
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
@@ -393,11 +393,11 @@ OPENAI_CSV = """start_time,start_time_iso,amount_value,amount_currency,line_item
 
 
 @pytest.fixture
-def booked(tmp_path: Path) -> Path:
+def recorded(tmp_path: Path) -> Path:
     """A ledger in which each provider's model used 160 in (50 cached) and 20 out, for 0.20 USD."""
     from praison_nb.metering.ledger import RequestRow
 
-    path = tmp_path / "booked.sqlite"
+    path = tmp_path / "recorded.sqlite"
     used = Usage(
         uncached_input_tokens=100,
         cache_read_input_tokens=50,
@@ -426,8 +426,8 @@ def booked(tmp_path: Path) -> Path:
     return path
 
 
-def _difference(report: Any, booked: Path) -> dict[str, Any]:
-    table = praison_nb.reconcile(report, ledger=booked)
+def _difference(report: Any, recorded: Path) -> dict[str, Any]:
+    table = praison_nb.reconcile(report, ledger=recorded)
     ((day, _),) = table.index
     assert day == date(2026, 1, 1)
     return {
@@ -435,28 +435,28 @@ def _difference(report: Any, booked: Path) -> dict[str, Any]:
     }
 
 
-def test_reconcile_with_anthropics_reports(booked: Path, tmp_path: Path) -> None:
-    told = _difference(ANTHROPIC_USAGE, booked)
+def test_reconcile_with_anthropics_reports(recorded: Path, tmp_path: Path) -> None:
+    told = _difference(ANTHROPIC_USAGE, recorded)
     assert (told["input_tokens"], told["cached_tokens"], told["output_tokens"]) == (0, 0, 0)
     assert told["cost"] is pd.NA
-    assert abs(_difference(ANTHROPIC_COST, booked)["cost"]) < 1e-12
-    both = _difference([ANTHROPIC_USAGE, ANTHROPIC_COST], booked)
+    assert abs(_difference(ANTHROPIC_COST, recorded)["cost"]) < 1e-12
+    both = _difference([ANTHROPIC_USAGE, ANTHROPIC_COST], recorded)
     assert both["input_tokens"] == 0 and abs(both["cost"]) < 1e-12
     file = tmp_path / "export.csv"
     file.write_text(ANTHROPIC_CSV)
-    assert _difference(file, booked)["input_tokens"] == 0
+    assert _difference(file, recorded)["input_tokens"] == 0
 
 
-def test_reconcile_with_openais_reports(booked: Path, tmp_path: Path) -> None:
-    told = _difference(OPENAI_USAGE, booked)
+def test_reconcile_with_openais_reports(recorded: Path, tmp_path: Path) -> None:
+    told = _difference(OPENAI_USAGE, recorded)
     assert (told["input_tokens"], told["cached_tokens"], told["output_tokens"]) == (0, 0, 5)
     file = tmp_path / "costs.csv"
     file.write_text(OPENAI_CSV)
     for report in (OPENAI_COST, file):
-        assert abs(_difference(report, booked)["cost"]) < 1e-12
+        assert abs(_difference(report, recorded)["cost"]) < 1e-12
 
 
-def test_reconcile_shows_what_only_one_side_has(booked: Path) -> None:
+def test_reconcile_shows_what_only_one_side_has(recorded: Path) -> None:
     report = {
         "data": [
             {
@@ -465,7 +465,7 @@ def test_reconcile_shows_what_only_one_side_has(booked: Path) -> None:
             }
         ]
     }
-    table = praison_nb.reconcile(report, ledger=booked)
+    table = praison_nb.reconcile(report, ledger=recorded)
     assert [model for _, model in table.index] == ["gpt-4o", "gpt-4o-mini"]
     assert [*table["difference_input_tokens"]] == [1, -160]
     assert [*table["ledger_output_tokens"]] == [0, 20]
@@ -485,6 +485,6 @@ def test_reconcile_shows_what_only_one_side_has(booked: Path) -> None:
         ("/no/such/report.json", "cannot be read"),
     ],
 )
-def test_a_report_that_cannot_be_read(booked: Path, report: Any, says: str) -> None:
+def test_a_report_that_cannot_be_read(recorded: Path, report: Any, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        praison_nb.reconcile(report, ledger=booked)
+        praison_nb.reconcile(report, ledger=recorded)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ...money import format_cents
-from .totals import PERIODS, check_key, finished
+from .totals import PERIODS, check_key, with_ratios
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -84,7 +84,7 @@ class AgentAccessor:
         groups = self._groups(name)
         sums = facts.groupby(groups, observed=True).sum()
         sums.index.name = name
-        return finished(sums.join(self._latency(groups)), name)
+        return with_ratios(sums.join(self._latency(groups)), name)
 
     def plot(self, width: float = 11.0) -> Figure:
         """Four pictures: cost by day stacked by model, the most expensive cells, the cache's share, latency.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -37,8 +38,8 @@ class UsageReader:
 
     def __call__(
         self,
-        since: Any = None,
-        until: Any = None,
+        since: str | date | None = None,
+        until: str | date | None = None,
         session: str | None = None,
         model: str | None = None,
         notebook: str | None = None,
@@ -70,7 +71,7 @@ class UsageReader:
         return _frame(readable_ledger(ledger), TABLES[by], wanted)
 
     by = staticmethod(totals.by)
-    example = staticmethod(sample.write)
+    example = staticmethod(sample.example)
 
 
 usage = UsageReader()

@@ -15,9 +15,9 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import ConfigError
+from ...errors import ConfigError, LedgerError
 from ..ledger import OLD_SECONDS, REQUEST_COLUMNS, TURN_COLUMNS, old_turns
-from ..schema import LABELS, LEDGER, LedgerError, connect
+from ..schema import LABELS, LEDGER, connect
 
 if TYPE_CHECKING:
     import numpy as np

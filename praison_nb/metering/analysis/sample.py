@@ -27,7 +27,7 @@ NOTEBOOKS = ("churn.ipynb", "pricing/forecast.ipynb", "labels.ipynb", "reports/w
 USERS = ("ann", "ben", "chi")
 
 
-def write(
+def example(
     path: str | os.PathLike[str],
     *,
     turns: int = 2_000,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from datetime import date
+from typing import TYPE_CHECKING
 
 from ...errors import ConfigError
 from ...money import PICO
@@ -48,8 +49,8 @@ def check_key(name: str) -> None:
 
 def by(
     name: str,
-    since: Any = None,
-    until: Any = None,
+    since: str | date | None = None,
+    until: str | date | None = None,
     session: str | None = None,
     model: str | None = None,
     notebook: str | None = None,
@@ -83,10 +84,10 @@ def by(
     if name in PERIODS:
         frame[name] = pd.to_datetime(frame[name], unit="us", utc=True)
     frame["cost"] = frame["cost"].astype("int64") / PICO
-    return finished(frame.set_index(name), name)
+    return with_ratios(frame.set_index(name), name)
 
 
-def finished(sums: pd.DataFrame, name: str) -> pd.DataFrame:
+def with_ratios(sums: pd.DataFrame, name: str) -> pd.DataFrame:
     """Sums with what follows from them: periods in their order, all else by cost. The first columns of `sums`
     are those of _SUMS."""
     nothing_priced = (sums["without_price"] == sums["turns"]) & (sums["cost"] == 0)

@@ -7,10 +7,9 @@ from decimal import ROUND_UP, Decimal
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from ...errors import ConfigError
+from ...errors import ConfigError, LedgerError
 from ...metering import budget, user_prices, writer
 from ...metering.origin import current_origin
-from ...metering.schema import LedgerError
 from ...money import format_cents, parse_usd
 from ..arguments import words as split
 from ..views.tables import show, table

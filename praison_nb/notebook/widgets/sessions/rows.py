@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 from .... import store
+from ....errors import LedgerError
 from ....metering import writer
-from ....metering.schema import LedgerError
 from ....money import format_usd, from_pico
 from ....session import Status
 from ...conversations.conversation import Conversation
