@@ -32,22 +32,6 @@ def old_turns(path: Path) -> Path:
     return path.with_name(f"{path.name}.old-turns.npy")
 
 
-def _count(amount: float | Decimal | None, units: int) -> int | None:
-    """The amount as a whole number of parts, so many `units` to the one; None for None."""
-    return None if amount is None else _fitting(amount * units)
-
-
-def _tokens(usage: Usage) -> tuple[int, ...]:
-    counts = (getattr(usage, name) for name in TOKENS)
-    # What a server gives as NaN is no count.
-    return (*(_fitting(count) if count == count else 0 for count in counts), int(usage.estimated))
-
-
-def _fitting(number: float | Decimal) -> int:
-    # In this order, so that what is no number stays an error.
-    return round(min(max(number, -MAX_NUMBER), MAX_NUMBER))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnRow:
     """A turn as it is now. Times in seconds, money in USD, `labels` in the order of schema.LABELS.
@@ -66,21 +50,6 @@ class TurnRow:
     list_cost: Decimal | None = None
     active: float | None = None
 
-    def values(self) -> tuple[Any, ...]:
-        """In the order of the table's columns, without id and label."""
-        return (
-            _count(self.time, MICRO),
-            _count(self.duration, MICRO),
-            _count(self.first_text, MICRO),
-            self.requests,
-            self.unpriced,
-            *_tokens(self.usage),
-            _count(self.cost, PICO),
-            _count(self.priced, PICO),
-            _count(self.list_cost, PICO),
-            _count(self.active, MICRO),
-        )
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRow:
@@ -94,16 +63,6 @@ class RequestRow:
     first_text: float | None
     usage: Usage
     cost: Decimal | None
-
-    def values(self) -> tuple[Any, ...]:
-        """In the order of the table's columns, without id, label and turn."""
-        return (
-            _count(self.time, MICRO),
-            _count(self.duration, MICRO),
-            _count(self.first_text, MICRO),
-            *_tokens(self.usage),
-            _count(self.cost, PICO),
-        )
 
 
 Row = TurnRow | RequestRow
@@ -122,6 +81,13 @@ TURN_COLUMNS = (
     "active",
 )
 REQUEST_COLUMNS = ("time", "duration", "first_text", *TOKENS, "estimated", "cost")
+_UNITS = {
+    **dict.fromkeys(("time", "duration", "first_text", "active"), MICRO),
+    **dict.fromkeys(("cost", "priced", "list_cost"), PICO),
+    **dict.fromkeys(TOKENS, 1),
+}
+"""So many of the file's units are a second, a dollar or a token."""
+_OF_USAGE = {*TOKENS, "estimated"}
 _PUT_TURN = (
     f"INSERT INTO turns (id, label, {', '.join(TURN_COLUMNS)}) VALUES (?, ?{', ?' * len(TURN_COLUMNS)}) "
     f"ON CONFLICT (id) DO UPDATE SET label=excluded.label, "
@@ -133,6 +99,21 @@ _PUT_REQUEST = (
 )
 _ADD_LABEL = f"INSERT OR IGNORE INTO labels ({', '.join(LABELS)}) VALUES (?{', ?' * (len(LABELS) - 1)})"
 _GET_LABEL = f"SELECT n FROM labels WHERE {' AND '.join(f'{name} = ?' for name in LABELS)}"
+
+
+def numbers(row: Row) -> list[int | None]:
+    """The row's numbers as the file keeps them, in the order of TURN_COLUMNS or REQUEST_COLUMNS."""
+    values: list[Any] = []
+    for name in TURN_COLUMNS if isinstance(row, TurnRow) else REQUEST_COLUMNS:
+        value = getattr(row.usage if name in _OF_USAGE else row, name)
+        if value != value and name in TOKENS:
+            # What a server gives as NaN is no count.
+            value = 0
+        elif value is not None and (unit := _UNITS.get(name)):
+            # In this order, so that what is no number stays an error.
+            value = round(min(max(value * unit, -MAX_NUMBER), MAX_NUMBER))
+        values.append(value)
+    return values
 
 
 class Ledger:
@@ -175,9 +156,9 @@ class Ledger:
     def _put(self, connection: sqlite3.Connection, row: Row) -> None:
         label = self._label(connection, row.labels)
         if isinstance(row, TurnRow):
-            connection.execute(_PUT_TURN, (row.id, label, *row.values()))
+            connection.execute(_PUT_TURN, (row.id, label, *numbers(row)))
         else:
-            connection.execute(_PUT_REQUEST, (row.id, label, row.turn, *row.values()))
+            connection.execute(_PUT_REQUEST, (row.id, label, row.turn, *numbers(row)))
 
     def _label(self, connection: sqlite3.Connection, labels: tuple[str, ...]) -> int:
         known = self._known.get(labels)

@@ -78,15 +78,15 @@ class Meter:
             case RequestFinished():
                 self._sources.add(event.cost_source)
                 self._provider = event.provider
-                self.book.put(self._turn(turn), self._request(event, turn))
+                self.book.later(self._turn(turn), self._request(event, turn))
                 self._request_began = self._request_text = None
             case TurnFinished() | TurnFailed() if not self._has_ended:
                 self._has_ended = True
-                self.book.put(self._turn(turn))
+                self.book.later(self._turn(turn))
             case SessionUsage():
                 self._is_provider_cost = event.is_provider_cost
                 if turn.ended is not None:
-                    self.book.put(self._turn(turn))
+                    self.book.later(self._turn(turn))
 
     async def spending(self, turn: Turn) -> list[Spent | Notice]:
         """What was spent so far in the scopes that this turn counts in, and the lines that the user should
@@ -106,9 +106,8 @@ class Meter:
 
     def warm(self) -> None:
         """Load what the first request's end will need, while that request is on its way."""
-        if not prices.is_warm():
-            with contextlib.suppress(RuntimeError):
-                asyncio.get_running_loop().run_in_executor(None, prices.warm)
+        with contextlib.suppress(RuntimeError):
+            asyncio.get_running_loop().run_in_executor(None, prices.warm)
 
     def _warnings(self, spent: Spent) -> list[str]:
         lines = _once(budget.warning(spent), spent.per, self._warned)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -72,11 +71,6 @@ def _by_table(usage: Usage, model: str, provider: str, at: float) -> Decimal | N
     )
     when = datetime.fromtimestamp(at, UTC)
     return calc_price(counted, model, provider_id=provider, genai_request_timestamp=when).total_price
-
-
-def is_warm() -> bool:
-    """Whether the price table is loaded."""
-    return "genai_prices" in sys.modules
 
 
 def warm() -> None:

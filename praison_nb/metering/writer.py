@@ -18,7 +18,7 @@ WRITE_SECONDS = 1.0
 
 
 class Writer(Queue[Row]):
-    """The queue before one ledger. `put` and `wait_until_written` belong to the loop's thread, the rest to
+    """The queue before one ledger. `later` and `wait_until_written` belong to the loop's thread, the rest to
     any."""
 
     def __init__(self, path: Path) -> None:
@@ -33,10 +33,6 @@ class Writer(Queue[Row]):
                 f"The ledger {path} is on a network file system ({network}), where it must use a slower "
                 "journal. PRAISON_NB_LEDGER=… moves it to a local disk."
             )
-
-    def put(self, *rows: Row) -> None:
-        """Write the rows soon."""
-        self.later(*rows)
 
     async def wait_until_written(self) -> None:
         """Wait until everything is on the disk, or cannot be, or takes too long."""

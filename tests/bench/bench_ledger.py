@@ -17,7 +17,7 @@ from decimal import Decimal
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from praison_nb.metering.ledger import REQUEST_COLUMNS, Ledger, RequestRow, TurnRow
+from praison_nb.metering.ledger import REQUEST_COLUMNS, Ledger, RequestRow, TurnRow, numbers
 from praison_nb.metering.schema import LABELS
 from praison_nb.session import Usage
 from servers.kernel import Kernel
@@ -53,7 +53,7 @@ def appends(folder: Path) -> None:
     def plain(number: int) -> None:
         row = _request(number, labels)
         bare.execute("BEGIN IMMEDIATE")
-        bare.execute(insert, (row.id, row.turn, *labels, *row.values()))
+        bare.execute(insert, (row.id, row.turn, *labels, *numbers(row)))
         bare.execute("COMMIT")
 
     def ours(number: int) -> None:
