@@ -71,7 +71,7 @@ class Record:
                 if (missed := self._conversation.missed) and missed.turn.get("id") == turn.id:
                     self._conversation.missed = None
             case TurnFinished() | TurnFailed():
-                self._keep_messages()
+                self._look()
             case SessionUsage() if turn.ended is not None:
                 pass
             case _:
@@ -84,9 +84,9 @@ class Record:
         self._turn, self._kept = turn_id, len(session.messages)
         if session is not self._session:
             self._unlisten()
-            self._session, self._unlisten = session, session.listen(self._keep_messages)
+            self._session, self._unlisten = session, session.listen(self._look)
 
-    def _keep_messages(self) -> None:
+    def _look(self) -> None:
         session = self._session
         if session is None or len(session.messages) == self._kept:
             return
