@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import replace
+from dataclasses import asdict, replace
 from decimal import Decimal
 
 from ..errors import LedgerError
@@ -48,7 +48,6 @@ class Meter:
         self._baseline: SessionBaseline | None = None
         self._provider = ""
         self._sources: set[str] = set()
-        self._is_provider_cost = False
         self._request_began: float | None = None
         self._request_text: float | None = None
         self._has_ended = False
@@ -83,10 +82,8 @@ class Meter:
             case TurnFinished() | TurnFailed() if not self._has_ended:
                 self._has_ended = True
                 self.book.later(self._turn(turn))
-            case SessionUsage():
-                self._is_provider_cost = event.is_provider_cost
-                if turn.ended is not None:
-                    self.book.later(self._turn(turn))
+            case SessionUsage() if turn.ended is not None:
+                self.book.later(self._turn(turn))
 
     async def spending(self, turn: Turn) -> list[Spent | Notice]:
         """What was spent so far in the scopes that this turn counts in, and the lines that the user should
@@ -121,7 +118,7 @@ class Meter:
                 turn,
                 provider=self._provider,
                 model=turn.model,
-                cost_source=self._source(),
+                cost_source=self._source(session),
                 status=turn.status.value,
                 stop_reason=turn.stop_reason,
                 error=type(turn.error).__name__ if turn.error else "",
@@ -155,9 +152,7 @@ class Meter:
 
     def _labels(self, turn: Turn, **more: str) -> tuple[str, ...]:
         labels = {
-            "user": self.origin.user,
-            "notebook": self.origin.notebook,
-            "cell": self.origin.cell,
+            **asdict(self.origin),
             "session": turn.session,
             "session_id": turn.session_id,
             "backend": turn.backend,
@@ -165,8 +160,8 @@ class Meter:
         }
         return tuple(_label(labels.get(name, "")) for name in LABELS)
 
-    def _source(self) -> str:
-        if self._is_provider_cost:
+    def _source(self, session: SessionUsage | None) -> str:
+        if session and session.is_provider_cost:
             return "provider"
         if len(self._sources) < 2:
             return next(iter(self._sources), "")

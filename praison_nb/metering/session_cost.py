@@ -34,13 +34,14 @@ def with_extra_cost(event: SessionUsage, turn: Turn, before: SessionBaseline, pr
     longer = _longer_writes(event, turn, before.usage)
     extra = running_cost(max(0.0, (event.active_seconds or 0.0) - (before.usage.active_seconds or 0.0)))
     extra += _surcharge(longer, turn, provider, event.time)
+    event = replace(event, longer_writes=longer, extra_cost=extra)
     if event.list_cost is None or not _is_current(event, turn, before.usage):
-        return replace(event, longer_writes=longer, extra_cost=extra)
+        return event
     gap = event.list_cost - before.recorded - turn.priced - extra
     if abs(gap) < CENT and not turn.unpriced_requests:
-        return replace(event, longer_writes=longer, extra_cost=extra)
+        return event
     # Searches, sub-agents, a price that the table does not know: the provider's word counts.
-    return replace(event, longer_writes=longer, extra_cost=extra + gap, is_provider_cost=True)
+    return replace(event, extra_cost=extra + gap, is_provider_cost=True)
 
 
 def _longer_writes(event: SessionUsage, turn: Turn, before: SessionUsage) -> int:
