@@ -146,9 +146,7 @@ class Kernel:
             cell.outputs.append(output)
             if display:
                 self._by_display[display] = output
-        elif cell is not None and kind == "stream":
-            cell.outputs.append({"type": kind, **content})
-        elif cell is not None and kind == "error":
+        elif cell is not None and kind in ("stream", "error"):
             cell.outputs.append({"type": kind, **content})
         elif cell is not None and kind == "status" and content["execution_state"] == "idle":
             cell.reply = self._reply(cell)
