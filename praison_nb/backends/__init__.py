@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
 import json
 import os
+import sys
 import urllib.request
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
 from ..errors import ConfigError
@@ -38,8 +40,25 @@ def register(name: str, factory: Callable[..., Any]) -> None:
 
 def names() -> list[str]:
     """The names that `create` knows."""
-    plugins = [point.name for point in entry_points(group=ENTRY_POINTS)]
-    return sorted({"hosted", "local", "embedded", *_registered, *plugins})
+    return sorted({"hosted", "local", "embedded", *_registered, *_plugins()})
+
+
+def backend_class(name: str) -> type[Backend]:
+    """The class of the backends with this `name`, `Backend` itself where it is not known.
+
+    >>> backend_class("hosted").keeps_sessions_on_server, backend_class("custom").keeps_sessions_on_server
+    (True, False)
+    """
+    if name == "hosted":
+        from .hosted.agent import HostedAgent
+
+        return HostedAgent
+    if name in ("local", "embedded"):
+        from .local.agent import LocalAgent
+
+        return LocalAgent
+    factory = _registered.get(name)
+    return factory if isinstance(factory, type) and issubclass(factory, Backend) else Backend
 
 
 def create(name: str, **options: Any) -> Backend:
@@ -61,9 +80,19 @@ def create(name: str, **options: Any) -> Backend:
         from .hosted.config import HostedAgentConfig
 
         return HostedAgent(config=_config(HostedAgentConfig, name, options))
-    for point in entry_points(group=ENTRY_POINTS, name=name):
-        return as_backend(point.load()(**options))
+    if plugin := _plugins().get(name):
+        return as_backend(plugin.load()(**options))
     raise ConfigError(f"No backend {name!r}. There are: {', '.join(names())}, or a variable that holds one.")
+
+
+def _plugins() -> Mapping[str, EntryPoint]:
+    # To look into all installed packages takes a while; who installs another one changes its folder.
+    return _entry_points(tuple(os.stat(folder).st_mtime_ns for folder in sys.path if os.path.isdir(folder)))
+
+
+@functools.lru_cache(maxsize=1)
+def _entry_points(_changed: tuple[int, ...]) -> Mapping[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=ENTRY_POINTS)}
 
 
 def _config(kind: type[Config], name: str, options: dict[str, Any]) -> Config:

@@ -38,6 +38,9 @@ class Backend(Observable, ABC):
     """The word that panels and the ledger show for it."""
     without_session = Status.NONE
     """The status while there is no session."""
+    keeps_sessions_on_server = False
+    """Whether a server has the sessions: it keeps their messages, goes on with a turn whose process ended,
+    which `attach` takes up again, and is asked by `archive_session` and `delete_session`."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -40,6 +40,7 @@ class Life(Backend):
 
     name = "hosted"
     without_session = Status.UNKNOWN
+    keeps_sessions_on_server = True
 
     def __init__(self, config: HostedAgentConfig) -> None:
         super().__init__()

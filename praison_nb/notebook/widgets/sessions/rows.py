@@ -9,9 +9,9 @@ from decimal import Decimal
 from typing import Any
 
 from .... import store
-from ....errors import LedgerError
 from ....metering import writer
-from ....money import format_usd, from_pico
+from ....metering.session_totals import session_totals
+from ....money import format_usd
 from ....session import Status
 from ...conversations.conversation import Conversation
 from ...conversations.registry import Conversations
@@ -20,12 +20,6 @@ from ...views.tables import Badge, as_html, as_text
 
 HEADS = ["session", "status", "model", "turns", "in", "out", "cost", "last used", "notebook", "id"]
 NUMBERS = ("turns", "in", "out", "cost")
-_TOTALS = (
-    "SELECT l.session_id, count(*), sum(t.uncached_input_tokens + t.cache_read_input_tokens + "
-    "t.cache_write_5m_input_tokens + t.cache_write_1h_input_tokens), sum(t.output_tokens), sum(t.priced), "
-    "sum(t.cost IS NULL) FROM turns t JOIN labels l ON l.n = t.label WHERE l.session_id != '' "
-    "GROUP BY l.session_id"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +60,7 @@ def rows(conversations: Conversations, *, archived: bool = False) -> list[Row]:
     Raises StoreError."""
     opened = store.current()
     opened.flush()
-    totals = _totals()
+    totals = session_totals(writer.current())
     found: dict[str, Row] = {}
     for each in opened.all():
         if each.id in found or (each.is_archived and not archived):
@@ -107,27 +101,6 @@ def state(conversation: Conversation) -> dict[str, Any]:
         "status": backend.session.status(backend.without_session),
         "waiting": bool(run and run.turn.waiting),
         "activity": run.turn.activity if run else "",
-    }
-
-
-def _totals() -> dict[str, dict[str, Any]]:
-    """Turns, tokens and USD of each session, by the ledger; {} where it cannot be read."""
-    book = writer.current()
-    if not book.ledger.path.exists():
-        return {}
-    try:
-        with book.lock:
-            read = book.ledger.read(_TOTALS)
-    except LedgerError:
-        return {}
-    names = ("turns", "tokens_in", "tokens_out")
-    return {
-        key: {
-            **dict(zip(names, counts, strict=True)),
-            "cost": from_pico(priced),
-            "unpriced": unpriced,
-        }
-        for key, *counts, priced, unpriced in read
     }
 
 
