@@ -25,9 +25,18 @@ def backend_of(model: str | None) -> str | None:
     return "local" if named else None
 
 
-def is_hosted(model: str) -> bool:
-    """Whether the bare name is one that the hosted runtime has."""
-    return model.startswith("claude")
+def likely_backend_of(model: str) -> str | None:
+    """`backend_of`, and the hosted runtime for a bare name that it has, though others may have it too.
+
+    >>> likely_backend_of("claude-sonnet-4-6")
+    'hosted'
+    """
+    return "hosted" if model.startswith("claude") else backend_of(model)
+
+
+def backend_of_session(session_id: str) -> str | None:
+    """The backend on whose server a session with such an id is, None where the id says nothing."""
+    return "hosted" if session_id.startswith("sesn_") else None
 
 
 def suggested(backend: str = "") -> list[str]:

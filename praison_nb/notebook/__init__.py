@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-_loaded: dict[int, Any] = {}
+if TYPE_CHECKING:
+    from .extension import Extension
+
+_loaded: dict[int, Extension] = {}
 
 
-def load(shell: Any) -> None:
+def load(shell: Any) -> Extension:
     """Add `%%agent`, `%agent` and `%usage` to the shell, the completion of what the first two take, and the
     input transformer that has `%%agent` awaited where cells can. A second time changes nothing."""
-    from .magics import Extension
+    from .magics import AgentMagics, UsageMagics
 
     if id(shell) not in _loaded:
-        _loaded[id(shell)] = Extension(shell)
+        magics = AgentMagics(shell)
+        magics.extension.add(magics, UsageMagics(shell))
+        _loaded[id(shell)] = magics.extension
+    return _loaded[id(shell)]
 
 
 def unload(shell: Any) -> None:

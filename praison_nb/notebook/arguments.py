@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from argparse import Namespace
 from typing import Any
 
 from IPython.core.magic_arguments import parse_argstring
@@ -10,19 +11,19 @@ from IPython.core.magic_arguments import parse_argstring
 from ..errors import ConfigError
 
 
-def parsed(magic: Any, line: str) -> Any:
+def parse_arguments(magic: Any, line: str) -> Namespace:
     """The arguments of `magic`, made with magic_arguments, in `line`. Raises ConfigError; UsageError for an
     option that there is not."""
     try:
-        found = parse_argstring(magic, line)
+        arguments: Namespace = parse_argstring(magic, line)
     except ValueError as error:
         raise _unclosed(line) from error
-    if (name := getattr(found, "out", None)) and not name.isidentifier():
+    if (name := getattr(arguments, "out", None)) and not name.isidentifier():
         raise ConfigError(f"-o takes the name of a variable, not {name!r:.60}.")
-    return found
+    return arguments
 
 
-def words(line: str) -> list[str]:
+def split_words(line: str) -> list[str]:
     """The words of `line`, in which quotes keep blanks. Raises ConfigError."""
     try:
         return shlex.split(line)

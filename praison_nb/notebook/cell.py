@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+from argparse import Namespace
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..backends.base import validate_prompt
 from ..errors import ConfigError
@@ -21,18 +22,14 @@ from ..render.text import below_text
 from ..runtime import loop
 from ..runtime.approvals import ask_by_input
 from ..runtime.main_thread import Interrupts
+from ..runtime.run import Run
 from ..text import strip_control_chars
+from ..turn import Turn
 from .arguments import unquoted
-from .commands.budgets import give_budget
 from .commands.tools import tools_named
+from .extension import Extension, shows_late_output
 from .fill import fill, fill_options
 from .views.kernel_view import show, takes_clicks
-
-if TYPE_CHECKING:
-    from ..runtime.run import Run
-    from ..turn import Turn
-    from .magics import Extension
-
 
 INTERRUPTED_SECONDS = 5.0
 """An interrupted cell waits at most so long until what stays of its turn is in place."""
@@ -45,11 +42,11 @@ class TurnInterrupted(KeyboardInterrupt):
         return ["KeyboardInterrupt: the turn was stopped; its text and usage so far are kept"]
 
 
-def run_magic(extension: Extension, arguments: Any, cell: str) -> Turn | Run:
+def run_magic(extension: Extension, arguments: Namespace, cell: str) -> Turn | Run:
     """Start the turn, block until it is over, and return it; with `--bg` the Run, at once where somebody
     reads on. Raises the turn's error, TurnInterrupted, and ConfigError where blocking stops all turns."""
     loop.refuse_to_wait()
-    goes_on = arguments.bg and reads_on(extension.shell)
+    goes_on = arguments.bg and shows_late_output(extension.shell)
     run, shown = _begin(extension, arguments, cell, goes_on=goes_on, blocks=True)
     with _kept(extension.shell, run, arguments):
         if not goes_on:
@@ -57,27 +54,21 @@ def run_magic(extension: Extension, arguments: Any, cell: str) -> Turn | Run:
     return run if arguments.bg else run.turn
 
 
-async def run_cell(extension: Extension, arguments: Any, cell: str) -> None:
+async def run_cell(extension: Extension, arguments: Namespace, cell: str) -> None:
     """`run_magic` for a cell that awaits, whose value it is not: it shows the turn already."""
-    goes_on = arguments.bg and reads_on(extension.shell)
+    goes_on = arguments.bg and shows_late_output(extension.shell)
     run, shown = _begin(extension, arguments, cell, goes_on=goes_on, blocks=False)
     with _kept(extension.shell, run, arguments):
         if not goes_on:
-            await _wait(extension, run, shown)
-
-
-def reads_on(shell: Any) -> bool:
-    """Whether outputs of the cell that runs now reach it after its end. nbclient, and with it nbconvert,
-    papermill and `jupyter execute`, reads until a cell ends, and after the last one ends the kernel. It is
-    known by its answering no `input()`: a front end that does has a user, who looks on."""
-    if not hasattr(shell, "kernel"):
-        return True
-    request = shell.kernel.get_parent().get("content", {})
-    return bool(request.get("allow_stdin", True))
+            try:
+                await run
+            finally:
+                await _settled(extension, shown)
+            _raise_error(run)
 
 
 def _begin(
-    extension: Extension, arguments: Any, cell: str, *, goes_on: bool, blocks: bool
+    extension: Extension, arguments: Namespace, cell: str, *, goes_on: bool, blocks: bool
 ) -> tuple[Run, list[Future[None]]]:
     """Start the turn and show it; the futures are done when what stays of it is in the cell. Whatever may
     be refused is looked at before anything is changed. The turn `goes_on` when its cell has ended, or the
@@ -103,11 +94,10 @@ def _begin(
         tools=tools_named(arguments.tools, shell.user_ns),
     )
     in_terminal = not hasattr(shell, "kernel")
-    give_budget(conversation.backend)
-    missed = extension.take_up(conversation)
-    shown = extension.began()
+    taken_up = extension.take_up(conversation)
+    shown = extension.turn_begins()
     try:
-        run: Run = conversations.begin(
+        run = conversations.begin(
             conversation,
             prompt,
             notices=tuple(notes),
@@ -124,11 +114,11 @@ def _begin(
         shown.set_result(None)
         raise
     view.done.add_done_callback(lambda _: shown.set_result(None))
-    return run, [view.done, *([missed[1]] if missed else [])]
+    return run, [view.done, *([taken_up[1]] if taken_up else [])]
 
 
 @contextmanager
-def _kept(shell: Any, run: Run, arguments: Any) -> Iterator[None]:
+def _kept(shell: Any, run: Run, arguments: Namespace) -> Iterator[None]:
     """However the waiting inside ends, the Turn, with `--bg` the Run, is kept as `_`, as Out[n] and in the
     variable of -o. It is shown already, so it is not the cell's value."""
     try:
@@ -140,15 +130,6 @@ def _kept(shell: Any, run: Run, arguments: Any) -> Iterator[None]:
         shell.displayhook.update_user_ns(kept)
         if arguments.out:
             shell.push({arguments.out: kept})
-
-
-async def _wait(extension: Extension, run: Run, shown: list[Future[None]]) -> None:
-    """Wait for the turn without blocking the kernel."""
-    try:
-        await run
-    finally:
-        await _settled(extension, shown)
-    _raise_error(run)
 
 
 def _block(extension: Extension, run: Run, shown: list[Future[None]]) -> None:

@@ -14,6 +14,7 @@ import builtins
 import itertools
 import keyword
 import re
+from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -107,7 +108,7 @@ def fill(
     return "".join(pieces), [*_about_left(problems), *_about_filled(filled)]
 
 
-def fill_options(arguments: Any, names: Iterable[str], shell: Any) -> list[str]:
+def fill_options(arguments: Namespace, names: Iterable[str], shell: Any) -> list[str]:
     """Fill these options of a magic, in place, and return what to tell the user. IPython's own filling would
     run what stands in braces there."""
     notes: list[str] = []

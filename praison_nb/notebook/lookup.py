@@ -47,7 +47,7 @@ _LISTED: dict[tuple[str, str], tuple[str, ...]] = {
     ("praison_nb", "Turn"): ("text", "tools", "usage", "cost", "seconds", "model", "session", "prompt"),
 }
 """Properties that may be read: they are of these very classes, cost little and change nothing."""
-_WHOLE: dict[tuple[str, str, str], Callable[[Any], Any]] = {
+_UNABRIDGED: dict[tuple[str, str, str], Callable[[Any], Any]] = {
     # As they are they would be abridged for the eye.
     ("pandas", "DataFrame", "columns"): lambda frame: frame.columns.tolist(),
     ("pandas", "DataFrame", "dtypes"): lambda frame: frame.dtypes.to_string(),
@@ -151,9 +151,9 @@ def _item(value: Any, key: Any) -> Any:
 
 def _in_dict(value: dict[Any, Any], key: Any) -> Any:
     # A look-up would ask keys of other types whether they are equal.
-    for each, found in dict.items(value):
+    for each, item in dict.items(value):
         if type(each) is type(key) and each == key:
-            return found
+            return item
     raise KeyError(key)
 
 
@@ -170,7 +170,7 @@ def _attribute(value: Any, name: str) -> Any:
         return _of_instance(value, name)
     library, of = _class_of(value)
     if name in listed:
-        read = _WHOLE.get((library, of, name))
+        read = _UNABRIDGED.get((library, of, name))
         return read(value) if read else getattr(value, name)
     if (library, of) == ("pandas", "DataFrame") and not _in_class(type(value), name):
         if _are_plain(value.columns) and name in value.columns:

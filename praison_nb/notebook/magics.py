@@ -1,33 +1,15 @@
-"""`%%agent` and `%agent`."""
+"""`%%agent`, `%agent` and `%usage`."""
 
 from __future__ import annotations
 
-import functools
-import sys
-from concurrent.futures import Future, wait
-from types import MethodType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from IPython.core.magic_arguments import argument, magic_arguments
 from traitlets import Bool, Enum, Int, Unicode
 
-from ..errors import ConfigError
-from ..tools.policy import clear_policies
-from .arguments import parsed
-from .usage_magic import UsageMagics
-
-if TYPE_CHECKING:
-    from ..runtime.run import Run
-
-_COMPLETED = ("%%agent", "%agent")
-_OWN = "_agent_cell"
-_OWN_CALL = f"get_ipython().run_cell_magic({_OWN!r},"
-
-
-def can_await(shell: Any) -> bool:
-    """Whether the shell's cells may wait without blocking their kernel."""
-    return hasattr(shell, "kernel") and bool(shell.autoawait)
+from .arguments import parse_arguments
+from .extension import OWN_CELL, Extension, can_await
 
 
 @magics_class
@@ -52,9 +34,9 @@ class AgentMagics(Magics):
         "JupyterLab and Notebook 7, and wherever else a server started the kernel for a notebook.",
     ).tag(config=True)
 
-    def __init__(self, shell: Any, extension: Extension) -> None:
+    def __init__(self, shell: Any) -> None:
         super().__init__(shell)
-        self._extension = extension
+        self.extension = Extension(shell, self)
 
     @magic_arguments()
     @argument("-b", "--backend", metavar="BACKEND", help="hosted, local, embedded, a name, or a variable")
@@ -90,19 +72,19 @@ class AgentMagics(Magics):
         """
         from .cell import run_magic
 
-        return run_magic(self._extension, parsed(self.agent, line), cell)
+        return run_magic(self.extension, parse_arguments(self.agent, line), cell)
 
     @no_var_expand
-    @cell_magic(_OWN)
+    @cell_magic(OWN_CELL)
     def agent_cell(self, line: str, cell: str) -> Any:
         """What a cell becomes whose first line is `%%agent`: it waits without blocking the kernel where that
         can be, and has no value, since it shows the turn already. Everybody else calls `agent`."""
         from .cell import run_cell, run_magic
 
-        arguments = parsed(self.agent, line)
+        arguments = parse_arguments(self.agent, line)
         if can_await(self.shell):
-            return run_cell(self._extension, arguments, cell)
-        run_magic(self._extension, arguments, cell)
+            return run_cell(self.extension, arguments, cell)
+        run_magic(self.extension, arguments, cell)
         return None
 
     @no_var_expand
@@ -132,154 +114,43 @@ class AgentMagics(Magics):
         """
         from .commands.table import run_command
 
-        run_command(self._extension, line)
+        run_command(self.extension, line)
 
-
-class Extension:
-    """What `%load_ext praison_nb` adds to a shell, and takes away again."""
-
-    def __init__(self, shell: Any) -> None:
-        self.shell = shell
-        manager = shell.magics_manager
-        tables = [manager.registry, *manager.magics.values()]
-        before = [dict(table) for table in tables]
-        self.magics = AgentMagics(shell, self)
-        self.usage = UsageMagics(shell)
-        shell.register_magics(self.magics, self.usage)
-        # In these tables of the shell's, under these names: ours, and what was there before or None.
-        self._replaced = [
-            (table, name, ours, old.get(name))
-            for table, old in zip(tables, before, strict=True)
-            for name, ours in table.items()
-            if old.get(name) is not ours
-        ]
-        # Before IPython makes a call of the cell, which is no other than the same call in code, and after.
-        shell.input_transformer_manager.line_transforms.insert(0, self._name_own_cell)
-        shell.input_transformers_post.append(self._await_own_cell)
-        self._begun: list[Future[None]] = []
-        shell.events.register("post_run_cell", self._cell_has_ended)
-        for key in _COMPLETED:
-            shell.set_hook("complete_command", self._complete, str_key=key)
-
-    @functools.cached_property
-    def conversations(self) -> Any:
-        """The kernel's conversations."""
-        from .conversations.registry import Conversations
-
-        return Conversations(lambda: self.magics.keep_history)
-
-    def _name_own_cell(self, lines: list[str]) -> list[str]:
-        """Have a cell that begins with our magic call it by the name that only such cells have. IPython's own
-        words about a cell without a body, or about a magic of others', stay."""
-        first, *body = lines or [""]
-        is_ours = self.shell.magics_manager.magics["cell"].get("agent") == self.magics.agent
-        if not (is_ours and body and first.startswith("%%") and first[2:].split(" ")[0].rstrip() == "agent"):
-            return lines
-        return [first.replace("agent", _OWN, 1), *body]
-
-    def _await_own_cell(self, lines: list[str]) -> list[str]:
-        """Await it, so that the kernel stays alive while the cell waits."""
-        is_own = bool(lines) and lines[0].startswith(_OWN_CALL) and can_await(self.shell)
-        return [f"await {lines[0]}", *lines[1:]] if is_own else lines
-
-    def _complete(self, shell: Any, event: Any) -> list[str]:
+    def complete(self, shell: Any, event: Any) -> list[str]:
+        """What can stand at the cursor, as IPython's hook asks for it."""
         from .complete import complete
 
-        return complete(self, shell, event)
+        return complete(self.extension, self.agent.parser._option_string_actions, event)
 
-    def remove(self) -> None:
-        """Undo what __init__ did. What others have put in the place of ours meanwhile stays."""
-        self.conversations.stop()
-        self.shell.events.unregister("post_run_cell", self._cell_has_ended)
-        clear_policies()
-        for table, name, ours, old in self._replaced:
-            if table.get(name) is not ours:
-                continue
-            if old is None:
-                del table[name]
-            else:
-                table[name] = old
-        for magics in (self.magics, self.usage):
-            if magics in self.shell.configurables:
-                self.shell.configurables.remove(magics)
-        for transforms, ours in (
-            (self.shell.input_transformer_manager.line_transforms, self._name_own_cell),
-            (self.shell.input_transformers_post, self._await_own_cell),
-        ):
-            if ours in transforms:
-                transforms.remove(ours)
-        self._complete_no_more()
 
-    def _complete_no_more(self) -> None:
-        ours = MethodType(self._complete, self.shell)  # as set_hook made it
-        completers = self.shell.strdispatchers["complete_command"].strs
-        for key in _COMPLETED:
-            if key in completers:
-                chain = completers[key].chain
-                chain[:] = [each for each in chain if each[1] != ours]
-                if not chain:
-                    del completers[key]
+@magics_class
+class UsageMagics(Magics):
+    """`%usage`."""
 
-    def began(self) -> Future[None]:
-        """A turn begins in a cell; whoever begins it says by the future when what stays of it is in place."""
-        self._begun = [each for each in self._begun if not each.done()]
-        shown: Future[None] = Future()
-        self._begun.append(shown)
-        return shown
+    @magic_arguments()
+    @argument("period", nargs="?", default="", help="today, week, month (all in UTC) or all")
+    @argument("--by", metavar="KEY", help="model, day, session, cell, notebook, user, backend, provider, …")
+    @argument("-s", "--session", metavar="SESSION", help="only this session")
+    @argument("-m", "--model", metavar="MODEL", help="only this model")
+    @argument("--csv", metavar="PATH", help="write the turns to a CSV file")
+    @argument("--parquet", metavar="PATH", help="write the turns to a Parquet file")
+    @argument("-o", "--out", metavar="NAME", help="keep the turns as a DataFrame in this variable")
+    @no_var_expand
+    @line_magic
+    def usage(self, line: str) -> None:
+        """What was used and what it cost, by the ledger.
 
-    def _cell_has_ended(self, result: Any) -> None:
-        """Where nobody reads on, a cell ends when all turns have that were begun, by threads too."""
-        from ..runtime.loop import SLICE_SECONDS
-        from ..runtime.main_thread import run_main_thread_queue
-        from .cell import reads_on
+        %usage                      today, this week, this month
+        %usage week --by model      one row a model
+        %usage month --by day       one row a day
+        %usage all --csv turns.csv  the turns as a file, -o df as a DataFrame
 
-        if not self._begun or reads_on(self.shell):
-            return
-        for shown in self._begun:
-            while not shown.done():
-                run_main_thread_queue()
-                wait([shown], timeout=SLICE_SECONDS)
+        Days, weeks and months are those of UTC, as providers bill. Files have the attribute names of
+        OpenTelemetry's GenAI conventions.
+        """
+        from .commands.usage import report
+        from .fill import fill_options
 
-    def take_up(self, conversation: Any) -> tuple[Run, Future[None]] | None:
-        """Take up again the turn that the last kernel did not see the end of, and show it before whatever the
-        cell does else; the future is done when what stays of it is in the cell. None where there is none.
-        Where nobody reads on, nobody is there to allow a tool."""
-        from ..runtime.approvals import ask_by_input
-        from .cell import reads_on
-
-        asker = None if reads_on(self.shell) else ask_by_input
-        run: Run | None = self.conversations.attach(conversation, asker)
-        if run is None:
-            return None
-        if hasattr(self.shell, "kernel"):
-            from .views.kernel_view import show
-
-            shown = self.began()
-            view = show(run, self.shell, self.magics.live, background=True)
-            view.done.add_done_callback(lambda _: shown.set_result(None))
-            return run, view.done
-        sys.stdout.write(f"{run.wait()!r}\n")
-        nothing: Future[None] = Future()
-        nothing.set_result(None)
-        return run, nothing
-
-    def backend(self, name: str | None) -> Any:
-        """What -b means by a name, as `find_backend` has it; None without one. Raises ConfigError."""
-        from ..backends import names
-
-        if not name:
-            return None
-        if (found := self.find_backend(name)) is None:
-            raise ConfigError(f"No backend and no variable {name!r}. Backends are: {', '.join(names())}.")
-        return found
-
-    def find_backend(self, name: str) -> Any:
-        """The backend that goes by a name: ours is meant by its own, however variables are called; any other
-        is what a variable holds. None where the name is nobody's. Raises ConfigError for what is none."""
-        from .. import backends
-
-        if name in backends.names():
-            return name
-        if name in self.shell.user_ns:
-            return backends.as_backend(self.shell.user_ns[name])
-        return None
+        arguments = parse_arguments(self.usage, line)
+        fill_options(arguments, ("session", "model", "csv", "parquet"), self.shell)
+        report(self.shell, arguments)

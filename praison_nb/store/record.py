@@ -21,13 +21,15 @@ if TYPE_CHECKING:
 
 
 class Recorded(Protocol):
-    """A conversation: its name, the backend that it was made for, that one itself, and the turn that an
-    earlier kernel did not see the end of."""
+    """A conversation: its name, its backend, and the turn that an earlier kernel did not see the end of;
+    `made_on` is the backend's name, or an object of the user's."""
 
     name: str
-    asked_for: Any
     backend: Backend
-    missed: Stored | None
+    unfinished_turn: Stored | None
+
+    @property
+    def made_on(self) -> Any: ...
 
 
 class Record:
@@ -68,8 +70,9 @@ class Record:
         match event:
             case SessionAttached():
                 self._watch(session, turn.id)
-                if (missed := self._conversation.missed) and missed.turn.get("id") == turn.id:
-                    self._conversation.missed = None
+                unfinished = self._conversation.unfinished_turn
+                if unfinished and unfinished.turn.get("id") == turn.id:
+                    self._conversation.unfinished_turn = None
             case TurnFinished() | TurnFailed():
                 self._look()
             case SessionUsage() if turn.ended is not None:
@@ -111,13 +114,12 @@ class Record:
         # The notebook's functions end with it; the built-in tools are known by their names.
         if names := [tool for tool in getattr(config, "tools", None) or () if isinstance(tool, str)]:
             options["tools"] = names
-        asked_for = backend.name if conversation.asked_for is None else conversation.asked_for
         return Stored(
             id=turn.session_id,
             name=conversation.name,
             notebook=notebook,
             backend=backend.name,
-            asked_for=asked_for if isinstance(asked_for, str) else "",
+            asked_for=conversation.made_on if isinstance(conversation.made_on, str) else "",
             model=turn.model or backend.model,
             options=options,
             ids={**(backend.save_ids() if is_current else {}), **message},

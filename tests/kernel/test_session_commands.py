@@ -16,7 +16,7 @@ from servers.kernel import Kernel
 from servers.openai import OpenAIServer, chunk
 
 A, B = "/home/somebody/a.ipynb", "/home/somebody/b.ipynb"
-CONVERSATIONS = "get_ipython().magics_manager.registry['AgentMagics']._extension.conversations"
+CONVERSATIONS = "get_ipython().magics_manager.registry['AgentMagics'].extension.conversations"
 
 
 def local(server: OpenAIServer, notebook: str, **more: str) -> Kernel:

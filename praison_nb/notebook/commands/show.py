@@ -17,8 +17,10 @@ from ...render.text import turn_text
 from ...store import Kept, Stored, StoreError
 from ...text import shorten, strip_control_chars
 from ...turn import Turn
-from ..arguments import words
+from ..arguments import split_words
 from ..conversations.registry import Conversations
+from ..conversations.restore import is_on_server
+from ..extension import Extension
 
 USAGE = (
     "Say `%agent show [SESSION] [N]`: a session by its name or id; 3 is its third turn, -1 its last one, as "
@@ -60,7 +62,16 @@ class Shown:
         }
 
 
-def shown(conversations: Conversations, line: str, *, keeps_history: bool = True) -> Shown:
+def show_turn(extension: Extension, rest: str) -> None:
+    """`%agent show [SESSION] [N]`."""
+    shown = find_turn(extension.conversations, rest, keeps_history=extension.magics.keep_history)
+    extension.shell.display_pub.publish(shown.bundle())
+    if shown.turn is not None:
+        # As after the turn's own cell.
+        extension.shell.displayhook.update_user_ns(shown.turn)
+
+
+def find_turn(conversations: Conversations, line: str, *, keeps_history: bool) -> Shown:
     """The turn that `[SESSION] [N]` means. Nothing is begun, and nobody is asked but the store. Raises
     ConfigError, StoreError."""
     key, number = _parsed(line)
@@ -81,7 +92,7 @@ def shown(conversations: Conversations, line: str, *, keeps_history: bool = True
 
 def _parsed(line: str) -> tuple[str, int]:
     """Session and number of the line, "" and the last one where they are not given."""
-    given = words(line)
+    given = split_words(line)
     number = -1
     # A session may be called 7 too: then both are given.
     if given and re.fullmatch(r"[+-]?[0-9]{1,9}", given[-1]):
@@ -138,8 +149,8 @@ def _candidates(
         if live.name == key:
             session_id, backend = live.backend.session.id, live.backend.name
             yield Stored(id=session_id, name=key, notebook=notebook, backend=backend)
-    ours = [each for each in known if each.name == key and each.notebook == notebook]
-    yield from sorted(ours, key=lambda each: not each.is_current)
+    in_notebook = [each for each in known if each.name == key and each.notebook == notebook]
+    yield from sorted(in_notebook, key=lambda each: not each.is_current)
     # Those that failed before there was a session.
     yield Stored(id="", name=key, notebook=notebook)
 
@@ -177,20 +188,21 @@ def _turn(entry: _Entry, session: Stored, keeps_history: bool) -> tuple[Turn, st
         return turn, f"running in another kernel, as it was at {seen}"
     detail = f"{CUT_OFF}; kept as it was"
     ended = replace(turn, ended=entry.kept.seen, stop_reason="cut_off", detail=detail, activity="")
-    is_elsewhere = turn.backend == "hosted" and session.id
-    more = f"; `%agent resume {session.id}` takes it up again" if is_elsewhere else ""
+    goes_on = is_on_server(session) and session.id
+    more = f"; `%agent resume {session.id}` takes it up again" if goes_on else ""
     return ended, CUT_OFF + more
 
 
 def _messages(which: list[str], kept: Kept) -> Shown:
-    """A turn of which an older version kept what was said."""
+    """A turn of which an older version kept the messages alone."""
     from ..widgets.chat.items import said_in
     from ..widgets.chat.transcript import Transcript
 
-    said = [each for each in store.kept_messages(store.current().path, kept.id) if isinstance(each, dict)]
-    prompt = next((each.get("content") for each in said if each.get("role") == "user"), "")
+    rows = store.kept_messages(store.current().path, kept.id)
+    messages = [each for each in rows if isinstance(each, dict)]
+    prompt = next((each.get("content") for each in messages if each.get("role") == "user"), "")
     which += [_quoted(prompt) if isinstance(prompt, str) else "", MESSAGES_ONLY]
-    html, text = Transcript().render(which[0], said_in(said), ())
+    html, text = Transcript().render(which[0], said_in(messages), ())
     return Shown(" · ".join(filter(None, which)), html, text, None)
 
 
@@ -199,7 +211,7 @@ def _nothing_kept(session: Stored, keeps_history: bool) -> str:
     if not keeps_history:
         how = "`%config AgentMagics.keep_history = True` keeps those to come"
         return f"{what}: AgentMagics.keep_history is off. {how}."
-    more = " Its server has them: `%agent resume`, then `%agent chat`." if session.backend == "hosted" else ""
+    more = " Its server has them: `%agent resume`, then `%agent chat`." if is_on_server(session) else ""
     return f"{what}: AgentMagics.keep_history was off, or an older praison_nb ran it.{more}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -22,22 +23,22 @@ CHART_DAYS = 14
 BARS = "▁▂▃▄▅▆▇█"
 
 
-def report(shell: Any, arguments: Any) -> None:
+def report(shell: Any, arguments: Namespace) -> None:
     """Show or write what the arguments of `%usage` ask for."""
     if arguments.period not in ("", *PERIODS):
         raise ConfigError(f"%usage knows no {arguments.period!r:.40}. It knows {', '.join(PERIODS)}.")
-    told = {"session": arguments.session, "model": arguments.model}
+    filters = {"session": arguments.session, "model": arguments.model}
     since = begins(arguments.period or "all")
     if arguments.out or arguments.csv or arguments.parquet:
-        _export(shell, arguments, {**told, "since": since})
+        _export(shell, arguments, {**filters, "since": since})
         return
     if arguments.by or arguments.period:
-        _by(shell, arguments.by or "model", arguments.period or "all", {**told, "since": since})
+        _by(shell, arguments.by or "model", arguments.period or "all", {**filters, "since": since})
     else:
-        _overview(shell, told)
+        _overview(shell, filters)
 
 
-def _export(shell: Any, arguments: Any, wanted: dict[str, Any]) -> None:
+def _export(shell: Any, arguments: Namespace, wanted: dict[str, Any]) -> None:
     from ...metering.analysis import export
     from ...metering.analysis.frame import usage
 
@@ -52,14 +53,14 @@ def _export(shell: Any, arguments: Any, wanted: dict[str, Any]) -> None:
     show(shell, "\n".join(lines))
 
 
-def _overview(shell: Any, told: dict[str, Any]) -> None:
+def _overview(shell: Any, filters: dict[str, Any]) -> None:
     from ...metering.analysis.frame import usage
 
     rows = []
     for period in PERIODS[:-1]:
-        table = usage.by("month", since=begins(period), **told)
+        table = usage.by("month", since=begins(period), **filters)
         rows.append((period if period == "today" else f"this {period}", _sum(table)))
-    days = usage.by("day", since=_today() - timedelta(days=CHART_DAYS - 1), **told)
+    days = usage.by("day", since=_today() - timedelta(days=CHART_DAYS - 1), **filters)
     _show(shell, "", rows, _chart(days))
 
 

@@ -11,21 +11,29 @@ from ...backends.local.providers import embedded, is_embedded
 from ...runtime.run import Run
 from ...store import Record, Stored
 
+AGENT_CHANGED = "begins a new session: the agent was changed"
+
 
 @dataclass
 class Conversation:
-    """One name's conversation. `asked_for` is the backend that it was made for. `notes` are lines for the
-    user, shown with the next turn; `missed` is the session's turn that its kernel did not see the end of."""
+    """One name's conversation. `requested_backend` is a backend's name, an object, or None for what this
+    machine offers. `notes` are lines for the user, shown with the next turn. `unfinished_turn` is the session
+    as it was stored where its kernel did not see the end of a turn that a server went on with."""
 
     name: str
-    asked_for: Any
+    requested_backend: Any
     backend: Backend
     runs: list[Run] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    missed: Stored | None = None
+    unfinished_turn: Stored | None = None
 
     def __post_init__(self) -> None:
         self.record = Record(self)
+
+    @property
+    def made_on(self) -> Any:
+        """The requested backend; where that was left to this machine, the name of what it came to."""
+        return self.backend.name if self.requested_backend is None else self.requested_backend
 
     @property
     def run(self) -> Run | None:
@@ -33,7 +41,7 @@ class Conversation:
         return self.runs[-1] if self.runs else None
 
 
-def make(backend: Any, options: dict[str, Any]) -> Backend:
+def make_backend(backend: Any, options: dict[str, Any]) -> Backend:
     """The backend of this name, the user's own, or for None what this machine offers, with these options.
     Raises ConfigError."""
     if backend is None:
@@ -46,9 +54,6 @@ def make(backend: Any, options: dict[str, Any]) -> Backend:
     return made
 
 
-CHANGED = "begins a new session: the agent was changed"
-
-
 def update(conversation: Conversation, options: dict[str, Any]) -> None:
     """Change the agent where `options` are not what it has already. Where it goes on in a new session, the
     next turn says so. Raises ConfigError."""
@@ -58,11 +63,11 @@ def update(conversation: Conversation, options: dict[str, Any]) -> None:
     if changes:
         backend.update_agent(**changes)
     if session.id and backend.session is not session:
-        conversation.notes, conversation.missed = [CHANGED], None
+        conversation.notes, conversation.unfinished_turn = [AGENT_CHANGED], None
 
 
-def naming(backend: Any, options: dict[str, Any], model: str = "") -> dict[str, Any]:
-    """`options`, and the model that `backend` names: what is said to "embedded" must reach no other model.
+def with_model_of(backend: Any, options: dict[str, Any], model: str = "") -> dict[str, Any]:
+    """`options`, and the model that `backend` names: what is asked of "embedded" must reach no other model.
     `model` is what the conversation has. Raises ConfigError."""
     if backend != "embedded":
         return options

@@ -17,15 +17,16 @@ from ...runtime.approvals import Asker
 from ...runtime.run import Run
 from ...store import Stored, StoreError
 from ...turn import Turn
-from .conversation import Conversation, make, naming, update
-from .restore import moment, restored
+from .budget import set_budget_of_new_session
+from .conversation import Conversation, make_backend, update, with_model_of
+from .restore import last_used, restore_conversation
 
 SETTLE_SECONDS = 1.0
-"""A cell waits at most so long until what was said is on the disk."""
+"""A cell waits at most so long until its turn is on the disk."""
 
 
 class Conversations:
-    """All conversations of a kernel. `keeps_history` says whether what was said may be stored."""
+    """All conversations of a kernel. `keeps_history` says whether messages may be stored."""
 
     def __init__(self, keeps_history: Callable[[], bool] = lambda: True) -> None:
         self._by_name: dict[str, Conversation] = {}
@@ -40,6 +41,10 @@ class Conversations:
             known = ", ".join(self._by_name) or "none yet"
             raise ConfigError(f"No session {name!r}. There are: {known}.")
         return self._by_name[name]
+
+    def named(self, name: str) -> Conversation | None:
+        """The conversation `name`, None without one."""
+        return self._by_name.get(name)
 
     def of(self, session_id: str) -> Conversation | None:
         """The conversation that has the session now."""
@@ -60,13 +65,8 @@ class Conversations:
         if backend is None:
             backend = backend_of(options.get("model"))
         existing = self._by_name.get(name)
-        if existing is not None and (backend is None or _same(_asked_for(existing), backend)):
-            update(existing, naming(backend, options, existing.backend.model))
-            if new:
-                # Now, when nothing can be refused any more.
-                existing.backend.reset_session()
-                existing.notes, existing.missed = [], None
-            return existing
+        if existing is not None and (backend is None or _is_same(existing.made_on, backend)):
+            return _go_on(existing, backend, options, new=new)
         if existing is not None and not new:
             raise ConfigError(
                 f"Session {name!r} runs on {existing.backend.name}. Start it over there with --new, or give "
@@ -75,28 +75,32 @@ class Conversations:
         notes: list[str] = []
         if not new and (stored := self._stored(name, backend, is_named, notes)) is not None:
             if backend is None or _fits(stored, backend):
-                if live := self.of(stored.id):
-                    # Another kernel gave it this name.
-                    live.name = name
-                    self.put(live)
-                    update(live, naming(backend, options, live.backend.model))
-                    return live
-                return self.restore(stored, backend, **options)
+                return self._go_on_with(stored, name, backend, options)
             if stored.backend != "custom":
                 notes.append(
-                    f"begins anew; the conversation of {moment(stored)} on {stored.backend} is kept: "
+                    f"begins anew; the conversation of {last_used(stored)} on {stored.backend} is kept: "
                     f"`%agent resume {stored.id}`"
                 )
-        made = make(backend, naming(backend, options))
+        made = make_backend(backend, with_model_of(backend, options))
         if existing is not None:
             existing.backend.reset_session()
         conversation = self._by_name[name] = Conversation(name, backend, made, notes=notes)
         return conversation
 
+    def _go_on_with(self, stored: Stored, name: str, backend: Any, options: dict[str, Any]) -> Conversation:
+        """Go on with a stored session under the name; another kernel may have given it that one."""
+        live = self.of(stored.id)
+        if live is None:
+            return self.restore(stored, backend, **options)
+        live.name = name
+        self.put(live)
+        return _go_on(live, backend, options)
+
     def begin(
         self, conversation: Conversation, prompt: str, *, notices: tuple[str, ...] = (), **options: Any
     ) -> Run:
         """Start a turn that the store hears of; `options` are those of `Backend.begin`."""
+        set_budget_of_new_session(conversation.backend)
         record = conversation.record
         record.keeps_history = self._keeps_history()
         problem = [line] if (line := store.current().check(conversation.backend.session.id)) else []
@@ -111,20 +115,20 @@ class Conversations:
     def attach(self, conversation: Conversation, asker: Asker | None = None) -> Run | None:
         """Take up again the turn that the last kernel did not see the end of; None where there is none, or
         it is taken up already. `asker` is that of `Backend.begin`."""
-        missed = conversation.missed
-        if missed is None or any(
-            run.turn.id == missed.turn["id"] and run.turn.ended is None for run in conversation.runs
+        stored = conversation.unfinished_turn
+        if stored is None or any(
+            run.turn.id == stored.turn["id"] and run.turn.ended is None for run in conversation.runs
         ):
             return None
         conversation.record.keeps_history = self._keeps_history()
         turn = Turn(
-            id=missed.turn["id"],
-            prompt=missed.turn.get("prompt", ""),
-            started=missed.turn["started"],
+            id=stored.turn["id"],
+            prompt=stored.turn.get("prompt", ""),
+            started=stored.turn["started"],
             session=conversation.name,
             backend=conversation.backend.name,
-            model=missed.model,
-            notices=(f"taken up again: this turn of {moment(missed)} ran on when its kernel ended",),
+            model=stored.model,
+            notices=(f"taken up again: this turn of {last_used(stored)} ran on when its kernel ended",),
         )
         run: Run = conversation.backend.attach(  # type: ignore[attr-defined]
             turn, subscribers=(conversation.record.follow(),), asker=asker
@@ -133,20 +137,14 @@ class Conversations:
         return run
 
     def restore(self, stored: Stored, backend: Any = None, **options: Any) -> Conversation:
-        """Have the conversation of an earlier kernel under its name here; see `restored`."""
-        conversation = self._by_name[stored.name] = restored(stored, backend, **options)
+        """Have the conversation of an earlier kernel under its name here; see `restore_conversation`."""
+        conversation = self._by_name[stored.name] = restore_conversation(stored, backend, **options)
         return conversation
 
     def put(self, conversation: Conversation) -> None:
         """Have a conversation, resumed or renamed, under its name here."""
         self._by_name = {name: each for name, each in self._by_name.items() if each is not conversation}
         self._by_name[conversation.name] = conversation
-
-    def reset(self, name: str) -> Conversation:
-        """Start the conversation `name` over with the next prompt. Raises ConfigError."""
-        conversation = self.find(name)
-        self.start_over(conversation)
-        return conversation
 
     def start_over(self, conversation: Conversation) -> None:
         """Have the conversation begin a new session with the next prompt, under its name here. The store
@@ -155,8 +153,8 @@ class Conversations:
         self.put(conversation)
         store.current().leave(current_origin().notebook, conversation.name)
 
-    def forget(self, name: str) -> None:
-        """Forget the conversation `name` in this kernel; a turn under way is stopped. The store keeps it, and
+    def leave(self, name: str) -> None:
+        """Leave the conversation `name` in this kernel; a turn under way is stopped. The store keeps it, and
         nothing goes on in the next kernel."""
         if name in self._by_name:
             self.drop(self._by_name[name])
@@ -168,12 +166,12 @@ class Conversations:
         conversation.backend.reset_session()
 
     def stop(self) -> None:
-        """Stop all turns of this kernel; what others do in a hosted session goes on."""
+        """Stop all turns of this kernel; what others do in a server's session goes on."""
         for conversation in self:
             conversation.backend.session.stop()
 
     async def settled(self) -> None:
-        """Wait until what was said is on the disk, or cannot be, or takes too long."""
+        """Wait until all turns are on the disk, or cannot be, or it takes too long."""
         if store.current().problem:
             # The turn's begin waited for it already.
             return
@@ -198,20 +196,27 @@ class Conversations:
 loop.at_exit(store.flush)
 
 
-def _asked_for(conversation: Conversation) -> Any:
-    """What the conversation was made on; where that was left to this machine, what it came to."""
-    return conversation.backend.name if conversation.asked_for is None else conversation.asked_for
+def _go_on(
+    conversation: Conversation, backend: Any, options: dict[str, Any], *, new: bool = False
+) -> Conversation:
+    """Change the agent as `options` have it; with `new` in a new session."""
+    update(conversation, with_model_of(backend, options, conversation.backend.model))
+    if new:
+        # Now, when nothing can be refused any more.
+        conversation.backend.reset_session()
+        conversation.notes, conversation.unfinished_turn = [], None
+    return conversation
 
 
-def _same(asked_for: Any, backend: Any) -> bool:
-    local = ("local", "embedded")
-    both_local = isinstance(asked_for, str) and isinstance(backend, str) and {asked_for, backend} <= {*local}
-    return both_local or asked_for is backend or (isinstance(backend, str) and asked_for == backend)
+def _is_same(made_on: Any, backend: Any) -> bool:
+    if isinstance(made_on, str) and isinstance(backend, str):
+        return made_on == backend or {made_on, backend} == {"local", "embedded"}
+    return made_on is backend
 
 
 def _fits(stored: Stored, backend: Any) -> bool:
     """Whether a stored session can go on there: an object must be of its kind, and in no session yet."""
     if isinstance(backend, str):
-        return _same(stored.asked_for, backend)
+        return _is_same(stored.asked_for, backend)
     made = backends.as_backend(backend)
     return made.name == stored.backend and made.name != "custom" and not made.session.id

@@ -1,4 +1,4 @@
-"""A conversation of an earlier kernel, taken up from the store."""
+"""A conversation of an earlier kernel, made again from the store."""
 
 from __future__ import annotations
 
@@ -6,68 +6,82 @@ from datetime import datetime
 from typing import Any
 
 from ... import backends, store
+from ...backends.base import Backend
 from ...errors import ConfigError
 from ...session import Status
 from ...store import Stored, StoreError
-from .conversation import Conversation, make, naming, update
+from .conversation import Conversation, make_backend, update, with_model_of
 
 
-def restored(stored: Stored, backend: Any = None, **options: Any) -> Conversation:
+def restore_conversation(stored: Stored, backend: Any = None, **options: Any) -> Conversation:
     """The conversation of an earlier kernel, on `backend` or what it ran on. Raises ConfigError where
     that was an object of the user's."""
-    name = stored.name
     if backend is None and not stored.asked_for:
         raise ConfigError(
-            f"Session {name!r} ran on a {stored.backend} backend of the notebook's own: name the "
+            f"Session {stored.name!r} ran on a {stored.backend} backend of the notebook's own: name the "
             "variable with -b to go on, or start over with --new."
         )
-    known: dict[str, Any] = {}
-    if backend is None or isinstance(backend, str):
-        known = {k: v for k, v in stored.options.items() if stored.backend != "hosted" or k != "max_turns"}
-        options = naming(backend, options, known.get("model", ""))
-        # What a hosted agent was made with can be changed on its server only.
-        given = {} if stored.backend == "hosted" else options
-        made = backends.create(backend or stored.asked_for, **{**known, **given})
+    is_named = backend is None or isinstance(backend, str)
+    known = stored.options if is_named else {}
+    options = with_model_of(backend, options, known.get("model", ""))
+    if not is_named:
+        made = make_backend(backend, options)
+    elif is_on_server(stored):
+        # What an agent on a server was made with can be changed there only.
+        made = backends.create(backend or stored.asked_for, **known)
     else:
-        made = make(backend, options)
-    asked_for = stored.asked_for if backend is None else backend
-    conversation = Conversation(name, asked_for, made)
-    messages, lost = [], "what was said before was not kept"
-    if stored.status is Status.RUNNING and not stored.is_cut_off:
-        lost = "a turn of it is under way in another kernel, and nothing else was kept"
-    try:
-        messages = [] if made.name == "hosted" else store.current().history(stored.id)
-    except StoreError as error:
-        lost = str(error)
-    if made.name == "hosted" or messages:
-        made.restore_ids({**stored.ids, "session_id": stored.id})
-        made.session.messages[:] = messages
-        made.session.title = stored.title
-        tools = known.get("tools", []) if "tools" not in options else []
-        words = f", with {', '.join(tools)}" if tools else ""
-        conversation.notes.append(
-            f"goes on with the conversation of {moment(stored)}{words}; --new starts over"
-        )
-    else:
-        conversation.notes.append(f"begins anew: {lost}")
-    if stored.is_cut_off and stored.turn:
-        if made.name == "hosted":
-            conversation.missed = stored
-        elif messages:
-            conversation.notes.append("its last turn ended with the kernel and is not part of it")
-    if made.name == "hosted":
+        made = backends.create(backend or stored.asked_for, **{**known, **options})
+    conversation = Conversation(stored.name, stored.asked_for if backend is None else backend, made)
+    tools = [] if "tools" in options else known.get("tools", [])
+    _restore_session(conversation, stored, tools)
+    if made.keeps_sessions_on_server:
         update(conversation, options)
     return conversation
 
 
-def moment(stored: Stored) -> str:
+def _restore_session(conversation: Conversation, stored: Stored, tools: list[str]) -> None:
+    """Have the conversation go on with the stored session, or begin anew where its messages were not kept.
+    The notes tell which, and name the `tools` that come back with it."""
+    made: Backend = conversation.backend
+    messages: list[Any] = []
+    reason = "what was said before was not kept"
+    if stored.status is Status.RUNNING and not stored.is_cut_off:
+        reason = "a turn of it is under way in another kernel, and nothing else was kept"
+    if not made.keeps_sessions_on_server:
+        try:
+            messages = store.current().history(stored.id)
+        except StoreError as error:
+            reason = str(error)
+        if not messages:
+            conversation.notes.append(f"begins anew: {reason}")
+            return
+    made.restore_ids({**stored.ids, "session_id": stored.id})
+    made.session.messages[:] = messages
+    made.session.title = stored.title
+    with_tools = f", with {', '.join(tools)}" if tools else ""
+    conversation.notes.append(
+        f"goes on with the conversation of {last_used(stored)}{with_tools}; --new starts over"
+    )
+    if stored.is_cut_off and stored.turn:
+        if made.keeps_sessions_on_server:
+            conversation.unfinished_turn = stored
+        else:
+            conversation.notes.append("its last turn ended with the kernel and is not part of it")
+
+
+def last_used(stored: Stored) -> str:
     """When a session was used last, for people."""
     return datetime.fromtimestamp(stored.last_used).strftime("%Y-%m-%d %H:%M")
 
 
+def is_on_server(stored: Stored) -> bool:
+    """Whether the session is a server's; see `Backend.keeps_sessions_on_server`."""
+    return backends.backend_class(stored.backend).keeps_sessions_on_server
+
+
 def status_of(stored: Stored) -> Status:
-    """The status of a stored session as it must be now: a local turn ends with its kernel, and what became of
-    a hosted one only the server knows."""
+    """The status of a stored session as it must be now: a turn that ran here ended with its kernel, and what
+    became of one on a server only the server knows."""
     if not stored.is_cut_off:
         return stored.status
-    return Status.UNKNOWN if stored.backend == "hosted" else Status.IDLE
+    return Status.UNKNOWN if is_on_server(stored) else Status.IDLE

@@ -16,7 +16,8 @@ import logging
 from collections.abc import Coroutine
 from typing import Any
 
-from ....backends.catalog import backend_of, is_hosted, suggested
+from ....backends import backend_class
+from ....backends.catalog import likely_backend_of, suggested
 from ....backends.session import Session
 from ....errors import ConfigError, PraisonError
 from ....render import review
@@ -24,6 +25,7 @@ from ....runtime import loop
 from ....runtime.run import Run
 from ....text import describe_exception, strip_control_chars
 from ...conversations.conversation import Conversation, update
+from ...extension import Extension
 from ...views.live_view import STATIC, panel, patches, without_clock
 from ...views.painter import Painter
 from ...views.static_copy import StillCopy
@@ -48,7 +50,7 @@ class SessionWidget(FollowingWidget):
     _esm: Any = (STATIC / "live.js").read_text("utf-8") + (STATIC / "chat.js").read_text("utf-8")
     _css: Any = (STATIC / "live.css").read_text("utf-8") + (STATIC / "chat.css").read_text("utf-8")
 
-    def __init__(self, conversation: Conversation, extension: Any) -> None:
+    def __init__(self, conversation: Conversation, extension: Extension) -> None:
         self._conversation, self._conversations = conversation, extension.conversations
         self._magics = extension.magics
         session, runs = conversation.backend.session, conversation.runs
@@ -219,19 +221,16 @@ class SessionWidget(FollowingWidget):
                 self._use(str(message.get("model", "")).strip())
 
     def _begin(self, text: str, message_id: str) -> None:
-        from ...commands.budgets import give_budget
-
         if message_id and message_id == self._taken:
             return
         self._need_idle()
-        here = next((each for each in self._conversations if each.name == self._conversation.name), None)
+        here = self._conversations.named(self._conversation.name)
         if here is None:
             # Deleted or forgotten meanwhile: what is said from now on is a session of its own.
             old = self._conversation
-            here = Conversation(old.name, old.asked_for, old.backend)
+            here = Conversation(old.name, old.requested_backend, old.backend)
             self._conversations.put(here)
         self._follow(here)
-        give_budget(here.backend)
         self._conversations.begin(here, text.strip(), lend=False)
         self._taken = message_id
 
@@ -242,10 +241,10 @@ class SessionWidget(FollowingWidget):
 
     def _use(self, model: str) -> None:
         backend = self._conversation.backend
-        wanted = "hosted" if is_hosted(model) else backend_of(model)
+        wanted = likely_backend_of(model)
         if not model:
             raise ConfigError("Name a model, such as gpt-4o-mini or ollama/llama3.2.")
-        if wanted and (wanted == "hosted") != (backend.name == "hosted"):
+        if wanted and backend_class(wanted).keeps_sessions_on_server != backend.keeps_sessions_on_server:
             raise ConfigError(
                 f"{model} needs a session of its own: `%%agent -s NAME -b {wanted} -m {model}`, then "
                 "`%agent chat -s NAME`."
@@ -289,15 +288,14 @@ def chat(session_or_backend: Any = None) -> SessionWidget:
     """
     from IPython import get_ipython
 
-    from ... import _loaded, load
+    from ... import load
 
     shell = get_ipython()
     if not hasattr(shell, "kernel"):
         raise ConfigError(
             "chat() needs a notebook. Elsewhere: `Agent(...).start(prompt)`, or `%%agent` in IPython."
         )
-    load(shell)
-    extension = _loaded[id(shell)]
+    extension = load(shell)
     conversation = conversation_of(session_or_backend, extension)
     extension.conversations.attach(conversation)
     return SessionWidget(conversation, extension)

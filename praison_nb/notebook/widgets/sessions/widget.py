@@ -19,8 +19,8 @@ from ....errors import ConfigError, PraisonError
 from ....runtime import loop
 from ....session import Status
 from ....text import describe_exception, strip_control_chars
-from ...commands import sessions as session_commands
-from ...conversations.registry import Conversations
+from ...conversations import stored_sessions
+from ...extension import Extension
 from ...views.pace import Pace
 from ...views.static_copy import StillCopy
 from .rows import Row, rows, state, table_html, table_text
@@ -45,9 +45,9 @@ SORTS: dict[str, Callable[[Row], Any]] = {
 class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
     """The sessions of this kernel and of the store, with what to do about them. Made by `sessions`."""
 
-    def __init__(self, extension: Any) -> None:
+    def __init__(self, extension: Extension) -> None:
         self._extension = extension
-        self._conversations: Conversations = extension.conversations
+        self._conversations = extension.conversations
         self._copy = StillCopy(extension.shell)
         self._html, self._text = "", ""
         self._followed: dict[int, Callable[[], None]] = {}
@@ -217,7 +217,7 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         conversation = self._conversations.of(session_id) if session_id else self._conversations.find(name)
         words = ""
         if conversation is None:
-            conversation = session_commands.resume(self._conversations, session_id)
+            conversation = stored_sessions.resume(self._conversations, session_id)
             words = f"Session {name!r} goes on here with %%agent -s {conversation.name}."
         self._conversations.attach(conversation)
         for old in self.place.children:
@@ -227,7 +227,7 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
 
     def _archive(self) -> str:
         _, session_id = self._stored()
-        done = session_commands.archive(self._conversations, session_id)
+        done = stored_sessions.archive(self._conversations, session_id)
         return f"Session {done.name!r} ({done.id}) is archived; it takes no more prompts."
 
     def _ask(self) -> str:
@@ -244,7 +244,7 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         return ""
 
     def _delete(self, session_id: str) -> str:
-        done = session_commands.delete(self._conversations, session_id)
+        done = stored_sessions.delete(self._conversations, session_id)
         return f"Session {done.name!r} ({done.id}) is deleted."
 
 
@@ -260,10 +260,9 @@ def sessions() -> SessionBrowser:
     """
     from IPython import get_ipython
 
-    from ... import _loaded, load
+    from ... import load
 
     shell = get_ipython()
     if not hasattr(shell, "kernel"):
         raise ConfigError("sessions() needs a notebook. In IPython `%agent sessions` lists them.")
-    load(shell)
-    return SessionBrowser(_loaded[id(shell)])
+    return SessionBrowser(load(shell))

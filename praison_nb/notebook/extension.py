@@ -1,0 +1,208 @@
+"""What `%load_ext praison_nb` adds to a shell: commands, cells and widgets work with it."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from contextlib import ExitStack
+from types import MethodType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ..errors import ConfigError
+from ..tools.policy import clear_policies
+
+if TYPE_CHECKING:
+    from ..runtime.run import Run
+    from .conversations.conversation import Conversation
+    from .conversations.registry import Conversations
+
+OWN_CELL = "_agent_cell"
+"""The magic that a cell calls which begins with `%%agent`."""
+_OWN_CALL = f"get_ipython().run_cell_magic({OWN_CELL!r},"
+_COMPLETED = ("%%agent", "%agent")
+
+
+class AgentMagicsProtocol(Protocol):
+    """`%%agent` and `%agent` with their defaults, which `%config AgentMagics.…` sets. `complete` is IPython's
+    hook of that name."""
+
+    backend: str
+    model: str
+    system: str
+    max_turns: int
+    keep_history: bool
+    live: str
+    agent: Callable[..., Any]
+    agent_line: Callable[..., Any]
+    complete: Callable[[Any, Any], list[str]]
+
+
+def can_await(shell: Any) -> bool:
+    """Whether the shell's cells may wait without blocking their kernel."""
+    return hasattr(shell, "kernel") and bool(shell.autoawait)
+
+
+def shows_late_output(shell: Any) -> bool:
+    """Whether outputs of the cell that runs now reach it after its end. nbclient, and with it nbconvert,
+    papermill and `jupyter execute`, reads until a cell ends, and after the last one ends the kernel. It is
+    known by its answering no `input()`: a front end that does has a user, who looks on."""
+    if not hasattr(shell, "kernel"):
+        return True
+    request = shell.kernel.get_parent().get("content", {})
+    return bool(request.get("allow_stdin", True))
+
+
+class Extension:
+    """The magics in a shell, and the kernel's conversations. `add` changes the shell, `remove` changes it
+    back."""
+
+    def __init__(self, shell: Any, magics: AgentMagicsProtocol) -> None:
+        self.shell = shell
+        self.magics = magics
+        self._added = ExitStack()
+        self._awaited: list[Future[None]] = []
+
+    @functools.cached_property
+    def conversations(self) -> Conversations:
+        """The kernel's conversations."""
+        from .conversations.registry import Conversations
+
+        return Conversations(lambda: self.magics.keep_history)
+
+    # In the shell
+
+    def add(self, *magics: Any) -> None:
+        """Register the magics, and have the shell await cells with `%%agent` and complete its options."""
+        shell, undo = self.shell, self._added.callback
+        self._add_magics(*magics)
+        # Before IPython makes a call of the cell, which is no other than the same call in code, and after.
+        transforms = shell.input_transformer_manager.line_transforms
+        transforms.insert(0, self._name_own_cell)
+        undo(_discard, transforms, self._name_own_cell)
+        shell.input_transformers_post.append(self._await_own_cell)
+        undo(_discard, shell.input_transformers_post, self._await_own_cell)
+        for key in _COMPLETED:
+            shell.set_hook("complete_command", self.magics.complete, str_key=key)
+            undo(self._complete_no_more, key)
+        shell.events.register("post_run_cell", self._cell_has_ended)
+        undo(shell.events.unregister, "post_run_cell", self._cell_has_ended)
+        undo(clear_policies)
+        undo(lambda: self.conversations.stop())
+
+    def remove(self) -> None:
+        """Undo what `add` did. What others have put in the place of ours meanwhile stays."""
+        self._added.close()
+
+    def _add_magics(self, *magics: Any) -> None:
+        manager = self.shell.magics_manager
+        tables = [manager.registry, *manager.magics.values()]
+        before = [dict(table) for table in tables]
+        self.shell.register_magics(*magics)
+        for each in magics:
+            self._added.callback(_discard, self.shell.configurables, each)
+        for table, old in zip(tables, before, strict=True):
+            for name, added in table.items():
+                if old.get(name) is not added:
+                    self._added.callback(_put_back, table, name, added, old.get(name))
+
+    def _complete_no_more(self, key: str) -> None:
+        hook = MethodType(self.magics.complete, self.shell)  # as set_hook made it
+        completers = self.shell.strdispatchers["complete_command"].strs
+        if key in completers:
+            chain = completers[key].chain
+            chain[:] = [each for each in chain if each[1] != hook]
+            if not chain:
+                del completers[key]
+
+    def _name_own_cell(self, lines: list[str]) -> list[str]:
+        """Have a cell that begins with our magic call it by the name that only such cells have. IPython's own
+        text about a cell without a body, or about a magic of others', stays."""
+        first, *body = lines or [""]
+        is_ours = self.shell.magics_manager.magics["cell"].get("agent") == self.magics.agent
+        if not (is_ours and body and first.startswith("%%") and first[2:].split(" ")[0].rstrip() == "agent"):
+            return lines
+        return [first.replace("agent", OWN_CELL, 1), *body]
+
+    def _await_own_cell(self, lines: list[str]) -> list[str]:
+        """Await it, so that the kernel stays alive while the cell waits."""
+        is_own = bool(lines) and lines[0].startswith(_OWN_CALL) and can_await(self.shell)
+        return [f"await {lines[0]}", *lines[1:]] if is_own else lines
+
+    # In a cell
+
+    def turn_begins(self) -> Future[None]:
+        """A turn begins in a cell; whoever begins it says by the future when what stays of it is in place."""
+        self._awaited = [each for each in self._awaited if not each.done()]
+        shown: Future[None] = Future()
+        self._awaited.append(shown)
+        return shown
+
+    def _cell_has_ended(self, result: Any) -> None:
+        """Where no late output is shown, a cell ends when all turns have that were begun, by threads too."""
+        from ..runtime.loop import SLICE_SECONDS
+        from ..runtime.main_thread import run_main_thread_queue
+
+        if not self._awaited or shows_late_output(self.shell):
+            return
+        for shown in self._awaited:
+            while not shown.done():
+                run_main_thread_queue()
+                wait([shown], timeout=SLICE_SECONDS)
+
+    def take_up(self, conversation: Conversation) -> tuple[Run, Future[None]] | None:
+        """Take up again the turn that the last kernel did not see the end of, and show it before whatever the
+        cell does else; the future is done when what stays of it is in the cell. None where there is none.
+        Where no late output is shown, nobody is there to allow a tool."""
+        from ..runtime.approvals import ask_by_input
+
+        asker = None if shows_late_output(self.shell) else ask_by_input
+        run = self.conversations.attach(conversation, asker)
+        if run is None:
+            return None
+        shown = self.turn_begins()
+        if hasattr(self.shell, "kernel"):
+            from .views.kernel_view import show
+
+            view = show(run, self.shell, self.magics.live, background=True)
+            view.done.add_done_callback(lambda _: shown.set_result(None))
+        else:
+            sys.stdout.write(f"{run.wait()!r}\n")
+            shown.set_result(None)
+        return run, shown
+
+    # Its backends
+
+    def backend(self, name: str | None) -> Any:
+        """What -b means by a name, as `find_backend` has it; None without one. Raises ConfigError."""
+        from ..backends import names
+
+        if not name:
+            return None
+        if (backend := self.find_backend(name)) is None:
+            raise ConfigError(f"No backend and no variable {name!r}. Backends are: {', '.join(names())}.")
+        return backend
+
+    def find_backend(self, name: str) -> Any:
+        """The backend that goes by a name: ours is meant by its own, however variables are called; any other
+        is what a variable holds. None where the name is nobody's. Raises ConfigError for what is none."""
+        from .. import backends
+
+        if name in backends.names():
+            return name
+        if name in self.shell.user_ns:
+            return backends.as_backend(self.shell.user_ns[name])
+        return None
+
+
+def _discard(values: list[Any], value: Any) -> None:
+    if value in values:
+        values.remove(value)
+
+
+def _put_back(table: dict[str, Any], name: str, added: Any, old: Any) -> None:
+    if table.get(name) is added:
+        del table[name]
+        if old is not None:
+            table[name] = old
