@@ -51,7 +51,8 @@ def kill(kernel: Kernel) -> None:
 def still(kernel: Kernel) -> tuple[str, str]:
     """The last turn as HTML and as text, by the kernel that has it."""
     said = kernel.run(
-        "import json\nfrom praison_nb import render\nprint(json.dumps([render.html(_), render.text(_)]))"
+        "import json\nfrom praison_nb.render import html, text\n"
+        "print(json.dumps([html.turn_html(_), text.turn_text(_)]))"
     )
     html, text = json.loads(said.text)
     return html, text

@@ -81,7 +81,7 @@ class Conversations:
                     f"begins anew; the conversation of {last_used(stored)} on {stored.backend} is kept: "
                     f"`%agent resume {stored.id}`"
                 )
-        made = make_backend(backend, with_model_of(backend, options))
+        made = make_backend(backend, options)
         if existing is not None:
             existing.backend.reset_session()
         conversation = self._by_name[name] = Conversation(name, backend, made, notes=notes)

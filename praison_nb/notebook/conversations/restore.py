@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from ... import backends, store
-from ...backends.base import Backend
 from ...errors import ConfigError
 from ...session import Status
 from ...store import Stored, StoreError
@@ -24,14 +23,11 @@ def restore_conversation(stored: Stored, backend: Any = None, **options: Any) ->
     is_named = backend is None or isinstance(backend, str)
     known = stored.options if is_named else {}
     options = with_model_of(backend, options, known.get("model", ""))
-    if not is_named:
-        made = make_backend(backend, options)
-    elif is_on_server(stored):
-        # What an agent on a server was made with can be changed there only.
-        made = backends.create(backend or stored.asked_for, **known)
-    else:
-        made = backends.create(backend or stored.asked_for, **{**known, **options})
-    conversation = Conversation(stored.name, stored.asked_for if backend is None else backend, made)
+    # What an agent on a server was made with can be changed there only.
+    given = {} if is_named and is_on_server(stored) else options
+    requested = stored.asked_for if backend is None else backend
+    made = make_backend(requested, {**known, **given})
+    conversation = Conversation(stored.name, requested, made)
     tools = [] if "tools" in options else known.get("tools", [])
     _restore_session(conversation, stored, tools)
     if made.keeps_sessions_on_server:
@@ -42,7 +38,7 @@ def restore_conversation(stored: Stored, backend: Any = None, **options: Any) ->
 def _restore_session(conversation: Conversation, stored: Stored, tools: list[str]) -> None:
     """Have the conversation go on with the stored session, or begin anew where its messages were not kept.
     The notes tell which, and name the `tools` that come back with it."""
-    made: Backend = conversation.backend
+    made = conversation.backend
     messages: list[Any] = []
     reason = "what was said before was not kept"
     if stored.status is Status.RUNNING and not stored.is_cut_off:
