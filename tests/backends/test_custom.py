@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -217,6 +218,18 @@ def test_registered_names(monkeypatch: pytest.MonkeyPatch) -> None:
         del backends._registered["plain"]
     with pytest.raises(ConfigError, match="There are: embedded, hosted, local"):
         create("plain")
+
+
+def test_a_package_that_is_installed_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr("builtins.PlainBackend", lambda **options: Plain(), raising=False)
+    assert "plugin" not in names()
+    (tmp_path / "plugin-1.dist-info").mkdir()
+    (tmp_path / "plugin-1.dist-info" / "METADATA").write_text("Name: plugin\nVersion: 1\n")
+    (tmp_path / "plugin-1.dist-info" / "entry_points.txt").write_text(
+        "[praison_nb.backends]\nplugin = builtins:PlainBackend\n"
+    )
+    assert "plugin" in names() and isinstance(create("plugin"), CustomBackend)
 
 
 def test_optional_methods_are_used_where_present() -> None:
