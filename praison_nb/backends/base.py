@@ -81,11 +81,13 @@ class Backend(Observable, ABC):
         stream: bool = False,
         budget: Decimal | None = None,
         asker: Asker | None = None,
+        view: Callable[[Run], Subscriber] | None = None,
     ) -> Run:
         """Start a turn and return it under way. `session` is the conversation's name for people; with
         `lend` the caller is going to wait for it; `budget` in USD ends it before the request that would
         come after it is spent. Tool calls that ask wait for the Run's `approve` or `deny`, or are asked
-        about by `asker`. Turns of one session run one after the other."""
+        about by `asker`. `view(run)` makes the subscriber that shows the turn, here and before it starts.
+        Turns of one session run one after the other."""
         prompt = validate_prompt(prompt)
         turn = Turn(
             prompt=prompt,
@@ -103,6 +105,7 @@ class Backend(Observable, ABC):
             stream=stream,
             budget=budget,
             asker=asker,
+            view=view,
         )
 
     def policy_notices(self) -> tuple[str, ...]:
@@ -122,6 +125,7 @@ class Backend(Observable, ABC):
         stream: bool = False,
         budget: Decimal | None = None,
         asker: Asker | None = None,
+        view: Callable[[Run], Subscriber] | None = None,
         is_sent: bool = False,
     ) -> Run:
         record = self.session
@@ -138,6 +142,8 @@ class Backend(Observable, ABC):
             asker=asker,
             is_sent=is_sent,
         )
+        if view is not None:
+            run.subscribe(view(run))
         record.add(run)
         return run.begin(stream=stream)
 

@@ -29,7 +29,7 @@ from .arguments import unquoted
 from .commands.tools import tools_named
 from .extension import Extension, shows_late_output
 from .fill import fill, fill_options
-from .views.kernel_view import show, takes_clicks
+from .views import choose
 
 INTERRUPTED_SECONDS = 5.0
 """An interrupted cell waits at most so long until what stays of its turn is in place."""
@@ -46,33 +46,33 @@ def run_magic(extension: Extension, arguments: Namespace, cell: str) -> Turn | R
     """Start the turn, block until it is over, and return it; with `--bg` the Run, at once where somebody
     reads on. Raises the turn's error, TurnInterrupted, and ConfigError where blocking stops all turns."""
     loop.refuse_to_wait()
-    goes_on = arguments.bg and shows_late_output(extension.shell)
-    run, shown = _begin(extension, arguments, cell, goes_on=goes_on, blocks=True)
+    background = arguments.bg and shows_late_output(extension.shell)
+    run, pending = _begin(extension, arguments, cell, background=background, blocks=True)
     with _kept(extension.shell, run, arguments):
-        if not goes_on:
-            _block(extension, run, shown)
+        if not background:
+            _block(extension, run, pending)
     return run if arguments.bg else run.turn
 
 
 async def run_cell(extension: Extension, arguments: Namespace, cell: str) -> None:
     """`run_magic` for a cell that awaits, whose value it is not: it shows the turn already."""
-    goes_on = arguments.bg and shows_late_output(extension.shell)
-    run, shown = _begin(extension, arguments, cell, goes_on=goes_on, blocks=False)
+    background = arguments.bg and shows_late_output(extension.shell)
+    run, pending = _begin(extension, arguments, cell, background=background, blocks=False)
     with _kept(extension.shell, run, arguments):
-        if not goes_on:
+        if not background:
             try:
                 await run
             finally:
-                await _settled(extension, shown)
+                await _settled(extension, pending)
             _raise_error(run)
 
 
 def _begin(
-    extension: Extension, arguments: Namespace, cell: str, *, goes_on: bool, blocks: bool
+    extension: Extension, arguments: Namespace, cell: str, *, background: bool, blocks: bool
 ) -> tuple[Run, list[Future[None]]]:
     """Start the turn and show it; the futures are done when what stays of it is in the cell. Whatever may
-    be refused is looked at before anything is changed. The turn `goes_on` when its cell has ended, or the
-    cell waits for it, and then no click arrives if it `blocks`."""
+    be refused is looked at before anything is changed. With `background` the turn goes on when its cell has
+    ended; else the cell waits for it, and no click arrives if it `blocks`."""
     shell, defaults, conversations = extension.shell, extension.magics, extension.conversations
     prompt, notes = cell, list[str]()
     if not arguments.raw:
@@ -95,26 +95,25 @@ def _begin(
     )
     in_terminal = not hasattr(shell, "kernel")
     taken_up = extension.take_up(conversation)
-    shown = extension.turn_begins()
+    takes_clicks = background or (not blocks and choose.takes_clicks(shell, defaults.live))
+    done = extension.turn_begins()
     try:
         run = conversations.begin(
             conversation,
             prompt,
             notices=tuple(notes),
-            lend=not goes_on,
-            stream=in_terminal and not goes_on,
+            lend=not background,
+            stream=in_terminal and not background,
             budget=budget,
-            asker=None if goes_on or (not blocks and takes_clicks(shell, defaults.live)) else ask_by_input,
+            asker=None if takes_clicks else ask_by_input,
+            view=choose.view_maker(
+                shell, defaults.live, background=background, takes_clicks=takes_clicks, done=done
+            ),
         )
-        if in_terminal:
-            shown.set_result(None)
-            return run, []
-        view = show(run, shell, defaults.live, background=goes_on, blocks=blocks)
     except BaseException:
-        shown.set_result(None)
+        done.cancel()
         raise
-    view.done.add_done_callback(lambda _: shown.set_result(None))
-    return run, [view.done, *([taken_up[1]] if taken_up else [])]
+    return run, [done, *([taken_up[1]] if taken_up else [])]
 
 
 @contextmanager
@@ -132,7 +131,7 @@ def _kept(shell: Any, run: Run, arguments: Namespace) -> Iterator[None]:
             shell.push({arguments.out: kept})
 
 
-def _block(extension: Extension, run: Run, shown: list[Future[None]]) -> None:
+def _block(extension: Extension, run: Run, pending: list[Future[None]]) -> None:
     """Wait for the turn on the caller's thread; in a terminal, write the text as it comes."""
     is_main = threading.current_thread() is threading.main_thread()
     with Interrupts().reach() if is_main else nullcontext():
@@ -144,17 +143,17 @@ def _block(extension: Extension, run: Run, shown: list[Future[None]]) -> None:
             if not hasattr(extension.shell, "kernel"):
                 sys.stdout.write(f"\n{below_text(run.turn)}\n")
             try:
-                loop.run_sync(lambda: _settled(extension, shown))
+                loop.run_sync(lambda: _settled(extension, pending))
             except KeyboardInterrupt:
                 # What stays of the turn is worth another moment.
-                loop.run_sync(lambda: asyncio.wait_for(_settled(extension, shown), INTERRUPTED_SECONDS))
+                loop.run_sync(lambda: asyncio.wait_for(_settled(extension, pending), INTERRUPTED_SECONDS))
                 raise
     _raise_error(run)
 
 
-async def _settled(extension: Extension, shown: list[Future[None]]) -> None:
+async def _settled(extension: Extension, pending: list[Future[None]]) -> None:
     """What a cell waits for when its turn is over, so that nothing is lost with the kernel."""
-    for each in shown:
+    for each in pending:
         await asyncio.shield(asyncio.wrap_future(each))
     await extension.conversations.settled()
 

@@ -156,21 +156,20 @@ class Extension:
         cell does else; the future is done when what stays of it is in the cell. None where there is none.
         Where no late output is shown, nobody is there to allow a tool."""
         from ..runtime.approvals import ask_by_input
+        from .views.choose import view_maker
 
         asker = None if shows_late_output(self.shell) else ask_by_input
-        run = self.conversations.attach(conversation, asker)
-        if run is None:
-            return None
-        shown = self.turn_begins()
-        if hasattr(self.shell, "kernel"):
-            from .views.kernel_view import show
-
-            view = show(run, self.shell, self.magics.live, background=True)
-            view.done.add_done_callback(lambda _: shown.set_result(None))
-        else:
+        done = self.turn_begins()
+        view = view_maker(self.shell, self.magics.live, background=True, takes_clicks=True, done=done)
+        run = None
+        try:
+            run = self.conversations.attach(conversation, asker=asker, view=view)
+        finally:
+            if run is None:
+                done.cancel()
+        if run is not None and view is None:
             sys.stdout.write(f"{run.wait()!r}\n")
-            shown.set_result(None)
-        return run, shown
+        return None if run is None else (run, done)
 
     # Its backends
 

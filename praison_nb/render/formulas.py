@@ -12,6 +12,8 @@ import html
 import re
 from typing import TYPE_CHECKING, Protocol
 
+from ..text import strip_control_chars
+
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.rules_block import StateBlock
@@ -44,12 +46,14 @@ _MOST_DELIMITERS = 50
 
 
 def escape(text: str) -> str:
-    """`text` as HTML in which nothing is a formula, wherever a page copies the text to: the slides of
-    nbconvert have a line for screen readers that their MathJax typesets too.
+    """Any text as HTML that is safe to show: markup is text, control characters are gone, and nothing is a
+    formula, wherever a page copies the text to: the slides of nbconvert have a line for screen readers that
+    their MathJax typesets too.
 
     >>> escape("a < $5")
     'a &lt; <span aria-hidden="true">$</span><span role="img" aria-label="$"></span>5'
     """
+    text = strip_control_chars(text)
     if delimiters(text) > _MOST_DELIMITERS:
         return f'<span aria-hidden="true">{html.escape(text)}</span>'
     return _DELIMITER.sub(

@@ -1,22 +1,19 @@
-"""A Turn as still HTML: what stays in a saved notebook, without style sheet, script or widget.
+"""A Turn as static HTML: what stays in a saved notebook, without style sheet, script or widget.
 
 Everything that a model or a tool wrote is escaped here, or rendered from Markdown with HTML turned off.
 """
 
 from __future__ import annotations
 
-from html import escape
-from typing import TYPE_CHECKING
+import html
 
 from ..session import Status
-from ..text import DISPLAY_CHARACTERS, strip_control_chars, truncate_for_display
-from . import formulas, markdown, review
-from .panel import Fact, badge_text, panel_facts
+from ..text import DISPLAY_CHARACTERS, truncate_for_display
+from ..turn import Message, Turn
+from . import markdown, review
+from .formulas import escape
+from .panel import Badge, turn_panel
 from .text import RESULTS, error_text, tool_line
-
-if TYPE_CHECKING:
-    from ..turn import Turn
-
 
 # JupyterLab's theme variables, with what other pages show instead.
 COLOURS = {
@@ -32,14 +29,12 @@ MUTED = "var(--jp-ui-font-color2, #757575)"
 
 
 def turn_html(turn: Turn) -> str:
-    """The whole turn as still HTML."""
+    """The whole turn as static HTML."""
     return answer_html(turn) + below_html(turn, error=True)
 
 
 def answer_html(turn: Turn) -> str:
-    """The answer as still HTML, "" where there is none; of a very long one its beginning."""
-    from ..turn import Message
-
+    """The answer as static HTML, "" where there is none; of a very long one its beginning."""
     texts, room = [], DISPLAY_CHARACTERS
     for item in turn.items:
         if isinstance(item, Message) and item.text:
@@ -51,57 +46,52 @@ def answer_html(turn: Turn) -> str:
 
 
 def below_html(turn: Turn, *, error: bool = False) -> str:
-    """Tool calls, notices and the panel as still HTML; with `error`, the error's line too."""
-    parts = [tool_html(tool_line(call)[2:], call.arguments, call.result) for call in turn.tools]
+    """Tool calls, notices and the panel as static HTML; with `error`, the error's line too."""
+    parts = [tool_html(tool_line(call), call.arguments, call.result) for call in turn.tools]
     parts += [
-        f'<div style="font-size: 12px; color: {MUTED}">{_safe(review.one_line(notice))}</div>'
+        f'<div style="font-size: 12px; color: {MUTED}">{escape(review.one_line(notice))}</div>'
         for notice in turn.notices
     ]
     if error and turn.error:
         border = f"border-left: 3px solid {COLOURS[Status.ERROR]}; padding: 4px 10px; margin: 6px 0"
-        parts.append(f'<div style="{border}">{_safe(error_text(turn))}</div>')
+        parts.append(f'<div style="{border}">{escape(error_text(turn))}</div>')
     # A sum of dollars is no formula.
     return f'<div class="{markdown.NO_FORMULAS}">{"".join(parts)}{panel_html(turn)}</div>'
 
 
-def badge_html(status: Status, waiting: bool = False, activity: str = "") -> str:
+def badge_html(badge: Badge) -> str:
     """The badge: its state in words, its colour from the theme."""
-    colour = WAITING if waiting else COLOURS[status]
-    dot = "○" if status is Status.NONE else "●"
+    colour = WAITING if badge.waiting else COLOURS[badge.status]
+    dot = "○" if badge.status is Status.NONE else "●"
     style = (
         f"display: inline-block; color: {colour}; border: 1px solid {colour}; border-radius: 10px; "
         "padding: 0 9px 0 7px; font-size: 11.5px; line-height: 18px"
     )
-    return f'<b style="{style}">{dot} {_safe(badge_text(status, waiting, activity))}</b>'
+    return f'<b style="{style}">{dot} {escape(str(badge))}</b>'
 
 
 def panel_html(turn: Turn) -> str:
-    """The panel as still HTML. Without its styles, as GitHub shows it, it reads as one line."""
+    """The panel as static HTML. Without its styles, as GitHub shows it, it reads as one line."""
     style = (
         "border-top: 1px solid var(--jp-border-color2, #e0e0e0); margin-top: 8px; padding: 6px 0 3px; "
         f"font-size: 12px; color: {MUTED}; font-variant-numeric: tabular-nums"
     )
-    badge_text = badge_html(turn.status, bool(turn.waiting), turn.activity)
-    said = [badge_text, *map(_fact_html, panel_facts(turn))]
-    return f'<div style="{style}">{" &nbsp;".join(said)}</div>'
+    facts = (_fact_html(*fact) for fact in turn_panel(turn)["facts"])
+    return f'<div style="{style}">{" &nbsp;".join([badge_html(Badge.of(turn.status, turn)), *facts])}</div>'
 
 
-def _fact_html(fact: Fact) -> str:
-    title = f' title="{escape(strip_control_chars(fact.title))}"' if fact.title else ""
-    strong = f'<b style="color: {TEXT}; font-weight: 600">{_safe(fact.strong)}</b>' if fact.strong else ""
+def _fact_html(before: str, strong: str, after: str, title: str) -> str:
+    titled = f' title="{html.escape(title)}"' if title else ""
+    middle = f'<b style="color: {TEXT}; font-weight: 600">{escape(strong)}</b>' if strong else ""
     style = "white-space: nowrap; margin-left: 8px"
-    return f'<span style="{style}"{title}>{_safe(fact.before)}{strong}{_safe(fact.after)}</span>'
+    return f'<span style="{style}"{titled}>{escape(before)}{middle}{escape(after)}</span>'
 
 
 def tool_html(line: str, *boxes: str) -> str:
-    """A tool call as still HTML: its line, and behind a click what it got and gave."""
+    """A tool call as static HTML: its line, and behind a click what it got and gave."""
     style = "margin: 2px 0 6px 16px; max-height: 20em; overflow: auto; white-space: pre-wrap"
     inner = [
-        f'<pre style="{style}">{_safe(truncate_for_display(box, RESULTS))}</pre>' for box in boxes if box
+        f'<pre style="{style}">{escape(truncate_for_display(box, RESULTS))}</pre>' for box in boxes if box
     ]
-    summary = f'<summary style="font-size: 12px; color: {MUTED}">{_safe(line)}</summary>'
+    summary = f'<summary style="font-size: 12px; color: {MUTED}">{escape(line)}</summary>'
     return f"<details>{summary}{''.join(inner)}</details>"
-
-
-def _safe(text: str) -> str:
-    return formulas.escape(strip_control_chars(text))

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ..text import strip_control_chars
 from . import formulas
+from .formulas import escape
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -45,22 +46,22 @@ by an eighth, so that all of it together costs a multiple of its length."""
 NO_FORMULAS = "mathjax_ignore tex2jax_ignore"
 """Classes of an element in which a page typesets nothing but what is marked."""
 _OPEN = f'<div class="pnb-answer {NO_FORMULAS}" style="overflow-x: auto; overflow-y: hidden">'
-_AS_TEXT = '<p style="white-space: pre-wrap">{}</p>\n'
 
 
 def to_html(*sources: str) -> str:
     """The Markdown of an answer's messages as HTML, "" of nothing. Each message stands for itself."""
-    budget, made = Budget(), ""
+    budget, html = Budget(), ""
     for source in sources:
-        growing = Growing(budget)
-        shown = growing.show(source)
-        made += (
-            shown.done
-            + shown.tail
-            + (_AS_TEXT.format(formulas.escape(shown.rest.strip("\n"))) if shown.rest else "")
-        )
-        budget = growing.budget
-    return f"{_OPEN}{made}</div>" if made else ""
+        stream = MarkdownStream(budget)
+        done, tail, rest = stream.render(source)
+        html += done + tail + (_as_text(rest) if rest else "")
+        budget = stream.budget
+    return f"{_OPEN}{html}</div>" if html else ""
+
+
+def _as_text(source: str) -> str:
+    text = escape(source.strip("\n"))
+    return f'<p style="white-space: pre-wrap">{text}</p>\n'
 
 
 @dataclass
@@ -71,7 +72,7 @@ class Budget:
     tex: int = MOST_TEX
 
 
-class Shown(NamedTuple):
+class Rendered(NamedTuple):
     """Growing Markdown: HTML of the blocks that more text cannot change, HTML of the block that is being
     written, and text of that which is not formatted yet."""
 
@@ -80,14 +81,14 @@ class Shown(NamedTuple):
     rest: str = ""
 
 
-class Growing:
+class MarkdownStream:
     r"""Renders Markdown that grows: each block once it is whole, and the last one as it comes. `budget` is
     what the answer's messages before this one left.
 
-    >>> growing = Growing()
-    >>> growing.show("# A\n\nHello\n")
-    Shown(done='<h1>A</h1>\n', tail='<p>Hello</p>\n', rest='')
-    >>> growing.show("# A\n\nHello\n*you*").tail
+    >>> stream = MarkdownStream()
+    >>> stream.render("# A\n\nHello\n")
+    Rendered(done='<h1>A</h1>\n', tail='<p>Hello</p>\n', rest='')
+    >>> stream.render("# A\n\nHello\n*you*").tail
     '<p>Hello\n<em>you</em></p>\n'
     """
 
@@ -112,7 +113,7 @@ class Growing:
         self._work = 0
         """How much work the tail is."""
 
-    def show(self, text: str) -> Shown:
+    def render(self, text: str) -> Rendered:
         """The text so far, all of it. One that is no continuation of the last begins anew."""
         if not text.startswith(self._text):
             self._begin(text)
@@ -123,7 +124,7 @@ class Growing:
         if not self._is_text and more > (self._formatted // 8 if self._work > LONG_TAIL else 0):
             self._finish_blocks()
             self._format_tail()
-        return Shown(self._done, self._tail, self._source[self._end + self._formatted :])
+        return Rendered(self._done, self._tail, self._source[self._end + self._formatted :])
 
     def _finish_blocks(self) -> None:
         """Render the blocks that are whole, some lines at a time: what is too much is known before all of it
@@ -198,7 +199,7 @@ def _blocks(lines: list[str]) -> list[_Block]:
 def _block_html(block: _Block, lines: list[str], budget: Budget) -> str:
     budget.elements -= _elements(block)
     if any(token.level >= DEEP for token in _flat(block.tokens)):
-        return _AS_TEXT.format(formulas.escape("".join(lines[block.first_line : block.end_line]).strip("\n")))
+        return _as_text("".join(lines[block.first_line : block.end_line]))
     parser = _parser()
     return str(parser.renderer.render(block.tokens, parser.options, {"budget": budget}))
 

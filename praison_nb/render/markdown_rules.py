@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import html
 import re
 from collections.abc import Sequence
-from html import escape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from . import formulas
+from .formulas import escape
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -100,9 +101,7 @@ def page() -> Any:
 
         def fence(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
             # Its language is no class: some pages draw diagrams of what has one.
-            return (
-                f'<pre style="margin: 1em 2em"><code>{formulas.escape(tokens[index].content)}</code></pre>\n'
-            )
+            return f'<pre style="margin: 1em 2em"><code>{escape(tokens[index].content)}</code></pre>\n'
 
         def code_block(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
             return self.fence(tokens, index, options, env)
@@ -116,22 +115,22 @@ def page() -> Any:
             return self.td_open(tokens, index, options, env)
 
         def long(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
-            return formulas.escape(tokens[index].content)
+            return escape(tokens[index].content)
 
         def code_inline(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
-            return f"<code>{formulas.escape(tokens[index].content)}</code>"
+            return f"<code>{escape(tokens[index].content)}</code>"
 
         def text(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
             content = tokens[index].content
             if "://" not in content or env.get("in_link"):
-                return formulas.escape(content)
+                return escape(content)
             parts, end = [], 0
             for match in _BARE_ADDRESS.finditer(content):
                 if is_safe_address(match[0]):
-                    words = formulas.escape(match[0])
-                    parts += [formulas.escape(content[end : match.start()]), _link(match[0]), words, "</a>"]
+                    text = escape(match[0])
+                    parts += [escape(content[end : match.start()]), _link(match[0]), text, "</a>"]
                     end = match.end()
-            return "".join([*parts, formulas.escape(content[end:])])
+            return "".join([*parts, escape(content[end:])])
 
         def link_open(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
             env["in_link"] = True
@@ -143,8 +142,8 @@ def page() -> Any:
 
         def image(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
             address = str(tokens[index].attrGet("src"))
-            words = formulas.escape(f"🖼 {tokens[index].content or address}")
-            return words if env.get("in_link") else f"{_link(address, 'pnb-picture')}{words}</a>"
+            label = escape(f"🖼 {tokens[index].content or address}")
+            return label if env.get("in_link") else f"{_link(address, 'pnb-picture')}{label}</a>"
 
     return Page
 
@@ -153,4 +152,4 @@ def _link(address: str, kind: str = "") -> str:
     if not address:
         return "<a>"
     classed = f' class="{kind}"' if kind else ""
-    return f'<a href="{escape(address)}"{classed} target="_blank" rel="noopener noreferrer">'
+    return f'<a href="{html.escape(address)}"{classed} target="_blank" rel="noopener noreferrer">'

@@ -1,36 +1,36 @@
-"""What the panel says of a turn, for every way of showing it."""
+"""What the panel says of a turn or a session, for every way of showing it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from ..money import format_usd
 from ..session import Status, Usage
+from ..text import strip_control_chars
+from ..turn import Turn
 from .visible import one_line
 
-if TYPE_CHECKING:
-    from ..turn import Turn
 
+class Badge(NamedTuple):
+    """A status as users see it: the word, and what the turn waits for or does.
 
-def format_tokens(usage: Usage) -> tuple[str, str]:
-    """Tokens in and out as shown: "~" marks an estimate, and how much of the input came from a cache.
-
-    >>> format_tokens(Usage(uncached_input_tokens=1000, cache_read_input_tokens=3000, output_tokens=20))
-    ('4,000 (75% cached)', '20')
-    """
-    about = "~" if usage.estimated else ""
-    cached = usage.cache_read_input_tokens
-    share = f" ({cached / usage.input_tokens:.0%} cached)" if cached else ""
-    return f"{about}{usage.input_tokens:,}{share}", f"{about}{usage.output_tokens:,}"
-
-
-def badge_text(status: Status, waiting: bool = False, activity: str = "") -> str:
-    """The badge's words.
-
-    >>> badge_text(Status.RUNNING, waiting=True)
+    >>> str(Badge(Status.RUNNING, waiting=True))
     'running · waiting for you'
     """
-    return " · ".join(filter(None, [status.value, "waiting for you" if waiting else activity]))
+
+    status: Status
+    waiting: bool = False
+    activity: str = ""
+
+    @classmethod
+    def of(cls, status: Status, turn: Turn | None) -> Badge:
+        """The badge of a session with this status, whose last turn is `turn`."""
+        return cls(status, bool(turn and turn.waiting), turn.activity if turn else "")
+
+    def __str__(self) -> str:
+        parts = [self.status.value, "waiting for you" if self.waiting else self.activity]
+        return strip_control_chars(" · ".join(filter(None, parts)))
 
 
 class Fact(NamedTuple):
@@ -41,71 +41,126 @@ class Fact(NamedTuple):
     after: str = ""
     title: str = ""
 
-    def __str__(self) -> str:
-        return self.before + self.strong + self.after
 
+def turn_panel(turn: Turn, hint: str = "") -> dict[str, Any]:
+    """The panel of a turn, as the page builds it: `words` are the badge's, `facts` what stands beside it in
+    its order, each as `Fact` has it. The page counts the seconds in fact number `clock` on from `elapsed`. A
+    `hint` stands in the place of Stop.
 
-CLOCK = 1
-"""Which of `facts` is the time: a live view counts it on by itself."""
-
-
-def panel_facts(turn: Turn) -> list[Fact]:
-    """What the panel says beside the badge, in its order."""
-    tokens_in, tokens_out = format_tokens(turn.usage)
-    count, _, cached = tokens_in.partition(" ")
-    title = "no list price for this model" if turn.cost is None else ""
-    said = [
+    >>> from praison_nb.turn import Turn
+    >>> panel = turn_panel(Turn(model="gpt-4o", ended=0.0))
+    >>> panel["words"], panel["facts"][0][:3]
+    ('idle', ['', 'main', ' · gpt-4o'])
+    """
+    is_unpriced = turn.cost is None
+    facts = [
+        _heading(turn.session, turn.model, turn.backend),
+        Fact(stop_text(turn) or f"{turn.seconds:.1f} s{_tool_count(turn)}"),
+        *token_facts(turn.usage),
         Fact(
-            "",
-            one_line(turn.session),
-            "".join(f" · {word}" for word in (turn.model, turn.backend) if word),
+            "cost " if is_unpriced else "",
+            format_usd(turn.cost),
+            title="no list price for this model" if is_unpriced else "",
         ),
-        Fact(stop_text(turn) or f"{turn.seconds:.1f} s{tool_count(turn)}"),
-        Fact("in ", count, f" {cached}" if cached else ""),
-        Fact("out ", tokens_out),
-        Fact("cost " if title else "", format_usd(turn.cost), "", title),
     ]
-    return said + session_cost_facts(turn)
+    return {
+        **_panel(turn.status, turn, facts),
+        "clock": 1,
+        "elapsed": turn.seconds,
+        "tools": _tool_count(turn),
+        "stoppable": True,
+        "hint": hint if turn.status is Status.RUNNING else "",
+        "notices": [one_line(notice) for notice in turn.notices],
+    }
 
 
-def session_cost_facts(turn: Turn) -> list[Fact]:
+def session_panel(status: Status, usage: Usage, turn: Turn | None, *heading: str) -> dict[str, Any]:
+    """The panel of a session, as `turn_panel` has it: `usage` is of all its turns, the last one is `turn`."""
+    facts = [*([_heading(*heading)] if heading else []), *token_facts(usage)]
+    return _panel(status, turn, facts)
+
+
+def _panel(status: Status, turn: Turn | None, facts: Sequence[Fact]) -> dict[str, Any]:
+    badge = Badge.of(status, turn)
+    return {
+        "status": status.value,
+        "waiting": badge.waiting,
+        "words": str(badge),
+        "facts": [[strip_control_chars(part) for part in fact] for fact in (*facts, *_session_cost(turn))],
+        "clock": -1,
+        "elapsed": 0,
+        "tools": "",
+        "running": status is Status.RUNNING,
+        "stoppable": False,
+        "hint": "",
+        "notices": [],
+        "budget": budget_share(turn) if turn else None,
+    }
+
+
+def without_clock(panel: dict[str, Any]) -> dict[str, Any]:
+    """The panel without what the page counts on by itself."""
+    facts = [fact for index, fact in enumerate(panel["facts"]) if index != panel["clock"]]
+    return {**panel, "facts": facts, "elapsed": 0}
+
+
+def _heading(name: str, *details: str) -> Fact:
+    return Fact("", one_line(name), "".join(f" · {detail}" for detail in details if detail))
+
+
+def token_facts(usage: Usage) -> list[Fact]:
+    """Tokens in and out: "~" marks an estimate, and how much of the input came from a cache.
+
+    >>> usage = Usage(uncached_input_tokens=1000, cache_read_input_tokens=3000, output_tokens=20)
+    >>> ["".join(fact) for fact in token_facts(usage)]
+    ['in 4,000 (75% cached)', 'out 20']
+    """
+    about = "~" if usage.estimated else ""
+    cached = usage.cache_read_input_tokens
+    share = f" ({cached / usage.input_tokens:.0%} cached)" if cached else ""
+    return [
+        Fact("in ", f"{about}{usage.input_tokens:,}", share),
+        Fact("out ", f"{about}{usage.output_tokens:,}"),
+    ]
+
+
+def _session_cost(turn: Turn | None) -> list[Fact]:
     """What the whole session cost, once it has more turns than this one; nothing where no price is known."""
-    said = []
-    for told in turn.spent:
-        if told.per == "session" and told.turns > 1 and (told.usd or not told.unpriced):
-            at_least, title = ("≥ ", "a part of it has no list price") if told.unpriced else ("", "")
-            said.append(Fact("session ", at_least + format_usd(told.usd), "", title))
-    return said
+    facts = []
+    for spent in turn.spent if turn else ():
+        if spent.per == "session" and spent.turns > 1 and (spent.usd or not spent.unpriced):
+            at_least, title = ("≥ ", "a part of it has no list price") if spent.unpriced else ("", "")
+            facts.append(Fact("session ", at_least + format_usd(spent.usd), "", title))
+    return facts
 
 
-def budget_share(turn: Turn) -> tuple[float, str] | None:
-    """How much of its budget is spent, 1 for all of it, and in words; of several budgets the one that is
-    nearest to its end, None without any.
+def budget_share(turn: Turn) -> dict[str, Any] | None:
+    """How much of its budget is spent, 1 for all of it, and a title that says so; of several budgets the one
+    that is nearest to its end, None without any.
 
     >>> from decimal import Decimal
     >>> from praison_nb.events import Spent
     >>> from praison_nb.turn import Turn
     >>> budget_share(Turn(spent=(Spent(per="turn", usd=Decimal("0.031"), limit=Decimal("0.10")),)))
-    (0.31, '31% of $0.1000 (turn)')
+    {'spent': 0.31, 'title': '31% of $0.1000 (turn)'}
     """
-    shares = [(float(told.usd / told.limit), told) for told in turn.spent if told.limit]
+    shares = [(float(spent.usd / spent.limit), spent) for spent in turn.spent if spent.limit]
     if not shares:
         return None
-    share, told = max(shares, key=lambda pair: pair[0])
-    return share, f"{share:.0%} of {format_usd(told.limit)} ({told.per})"
+    share, spent = max(shares, key=lambda pair: pair[0])
+    return {"spent": share, "title": f"{share:.0%} of {format_usd(spent.limit)} ({spent.per})"}
 
 
-def tool_count(turn: Turn) -> str:
-    """How many tools were called, after a dot; nothing when none was."""
+def _tool_count(turn: Turn) -> str:
     return f" · {len(turn.tools)} tool{'s' if len(turn.tools) > 1 else ''}" if turn.tools else ""
 
 
 def stop_text(turn: Turn) -> str:
     """Why and when the turn ended, where it did not end by itself; "" where it did."""
-    if turn.stop_reason == "interrupted":
-        return f"stopped by you after {turn.seconds:.1f} s, the text so far is kept"
-    return f"{turn.detail or turn.stop_reason} after {turn.seconds:.1f} s" if _cut_short(turn) else ""
-
-
-def _cut_short(turn: Turn) -> bool:
-    return turn.stop_reason not in ("", "end_turn", "error")
+    match turn.stop_reason:
+        case "" | "end_turn" | "error":
+            return ""
+        case "interrupted":
+            return f"stopped by you after {turn.seconds:.1f} s, the text so far is kept"
+        case reason:
+            return f"{turn.detail or reason} after {turn.seconds:.1f} s"

@@ -3,39 +3,37 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
 from ..text import shorten, strip_control_chars, truncate_for_display
+from ..turn import ToolCall, Turn
 from . import review
-from .panel import badge_text, panel_facts
-
-if TYPE_CHECKING:
-    from ..turn import ToolCall, Turn
-
+from .panel import turn_panel
 
 RESULTS = "the Turn's tools"
+"""Where the rest is of what is too long to be shown."""
 
 
 def panel_text(turn: Turn) -> str:
     """The panel as one line: badge, session, model, seconds, tokens, cost."""
-    words = badge_text(turn.status, bool(turn.waiting), turn.activity)
-    return strip_control_chars(f"[{words}] " + "  ".join(map(str, panel_facts(turn))))
+    panel = turn_panel(turn)
+    return f"[{panel['words']}] " + "  ".join("".join(fact[:3]) for fact in panel["facts"])
 
 
 def below_text(turn: Turn) -> str:
     """All that stands under the answer as text: tool calls, notices, the panel."""
-    lines = [tool_line(call) for call in turn.tools]
+    lines = [f"▸ {tool_line(call)}" for call in turn.tools]
     lines += [f"note: {review.one_line(notice)}" for notice in turn.notices]
     return "\n".join([strip_control_chars(line) for line in lines] + [panel_text(turn)])
 
 
 def turn_text(turn: Turn) -> str:
     """The whole turn as plain text."""
-    return "\n\n".join(
-        filter(
-            None, [truncate_for_display(strip_control_chars(turn.text)), error_text(turn), below_text(turn)]
-        )
-    )
+    return "\n\n".join(filter(None, [answer_text(turn), error_text(turn), below_text(turn)]))
+
+
+def answer_text(turn: Turn) -> str:
+    """The answer as plain text, "" where there is none; of a very long one its beginning."""
+    return strip_control_chars(truncate_for_display(turn.text))
 
 
 def error_text(turn: Turn) -> str:
@@ -44,15 +42,23 @@ def error_text(turn: Turn) -> str:
 
 
 def tool_line(call: ToolCall) -> str:
-    """A tool call in one line."""
+    """A tool call in one line: name, arguments in short, how it went and for how many seconds."""
     mark = "…" if call.ended is None else "✗" if call.is_error or call.approval == "denied" else "✓"
     seconds = "" if call.seconds is None else f" {call.seconds:.1f} s"
-    name = review.one_line(call.name, 60)
-    return f"▸ {name} {review.one_line(shorten(short_arguments(call), 80))} {mark}{seconds}"
+    return f"{review.one_line(call.name, 60)} {arguments_line(call)} {mark}{seconds}"
 
 
-def short_arguments(call: ToolCall) -> str:
-    """The arguments in short: the text when that is all, else JSON."""
+def arguments_line(call: ToolCall) -> str:
+    """The arguments in short, in one line: the text when that is all, else JSON.
+
+    >>> from praison_nb.turn import ToolCall
+    >>> arguments_line(ToolCall("1", "bash", '{"command": "ls"}', "builtin", started=0.0))
+    'ls'
+    """
+    return review.one_line(shorten(_short_arguments(call), 80))
+
+
+def _short_arguments(call: ToolCall) -> str:
     try:
         values = json.loads(call.arguments)
     except (ValueError, RecursionError):

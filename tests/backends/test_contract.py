@@ -14,10 +14,18 @@ from praison_nb import Agent, HostedAgent, HostedAgentConfig, LocalAgent, LocalA
 from praison_nb.backends import as_backend
 from praison_nb.backends.base import Backend
 from praison_nb.errors import PraisonError
-from praison_nb.events import Event, RequestFinished, RequestStarted, TextDelta
+from praison_nb.events import (
+    Event,
+    RequestFinished,
+    RequestStarted,
+    SessionAttached,
+    TextDelta,
+    TurnFinished,
+)
 from praison_nb.managed import ManagedBackendProtocol
 from praison_nb.runtime.run import Run
 from praison_nb.session import Usage
+from praison_nb.turn import Turn
 from servers.hosted import HostedServer
 from servers.hosted import hold as hosted_hold
 from servers.hosted import text as hosted_text
@@ -274,3 +282,17 @@ def test_the_status_before_sending(case: Case) -> None:
     for _ in range(2):
         assert case.backend.retrieve_session()["status"] == "idle"
         assert case.backend.begin("Say hello.").wait().error is None
+
+
+def test_a_view_is_there_before_its_turn_begins() -> None:
+    backend, events = ScriptedBackend([TextDelta(text="Hello")]), list[Event]()
+
+    def view(run: Run) -> Callable[[Event, Turn], None]:
+        assert backend.session.run is None and run.turn.prompt == "Hi"
+        return lambda event, turn: events.append(event)
+
+    with pytest.raises(ZeroDivisionError):
+        backend.begin("Hi", view=lambda run: 1 / 0)  # type: ignore[arg-type, return-value]
+    assert backend.session.run is None, "a turn that cannot be shown does not begin"
+    backend.begin("Hi", view=view).wait()
+    assert isinstance(events[0], SessionAttached) and isinstance(events[-1], TurnFinished)

@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 
 from praison_nb import store, usage
-from praison_nb.notebook.widgets.chat.history import count_before
-from praison_nb.notebook.widgets.chat.items import earlier_items, said_in
+from praison_nb.notebook.widgets.chat.session import count_before
+from praison_nb.render.items import entries, entry_items
 from praison_nb.turn import Message, Turn
 from servers.base import Gate
 from servers.hosted import HostedServer, Tokens, builtin_tool, custom_tool, hold, request, text
@@ -303,7 +303,7 @@ def test_a_server_that_is_away_costs_one_line(hosted: Kernel, server: LateServer
     # A page that is loaded again asks again.
     hosted.run("w._hear({'kind': 'shown'})")
     until_said(hosted, [*exchange("one"), *exchange("two <b>"), *exchange("three")])
-    assert "could not be read" not in hosted.run("w._still()['text/plain']").text
+    assert "could not be read" not in hosted.run("w._static()").text
 
 
 def test_without_a_key_it_says_so(hosted: Kernel, server: LateServer) -> None:
@@ -364,7 +364,7 @@ def test_messages_of_the_users_own_are_shown_as_far_as_they_are_messages() -> No
         {"role": "tool"},
         {"role": "assistant", "content": "Done."},
     ]
-    call_item, text_item = earlier_items(said_in(said))
+    call_item, text_item = entry_items(entries(said))
     assert (call_item["name"], call_item["line"], call_item["result"]) == ("f⟦\\x1b⟧", "1", "one")
     assert (call_item["state"], call_item["seconds"]) == ("past", "")
     assert text_item["tail"] == "<p>Done.</p>\n"

@@ -76,5 +76,16 @@ def test_a_usage_panel_counts_a_session_or_a_backend(kernel: Kernel) -> None:
     assert {"in 38", "out 59"} <= set(facts)
 
 
+def test_a_page_that_lost_a_message_gets_all_of_it(kernel: Kernel) -> None:
+    kernel.run("a = unpriced()")
+    cell = kernel.run("badge = StatusBadge(a)")
+    kernel.run("%%agent -b a\nGo")
+    says(kernel, cell, "idle")
+    kernel.run("badge._hear({'kind': 'ready'})")
+    kernel.read_until(lambda: "state" in cell.messages[-1]["content"].get("data", {}).get("content", {}))
+    state = cell.messages[-1]["content"]["data"]["content"]["state"]
+    assert state["panel"]["words"] == "idle" and state["kind"] == "badge" and state["number"] > 0
+
+
 def test_anything_else_is_refused_in_one_line(kernel: Kernel) -> None:
     assert "StatusBadge needs a backend, an agent or a session, not 3." in kernel.run("StatusBadge(3)").error

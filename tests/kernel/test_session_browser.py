@@ -35,13 +35,13 @@ def kernel(shared: Kernel) -> Kernel:
 def test_one_thread_changes_what_it_shows(kernel: Kernel) -> None:
     kernel.run(
         "threads = []\n"
-        "for each in (table.table, table.said):\n"
+        "for each in (table.table, table.message):\n"
         "    each.observe(lambda change: threads.append(threading.current_thread().name), 'value')"
     )
     kernel.run("%%agent -s one\nHi")
     kernel.run("looked(); table.refresh.click(); table.filter.value = 'nothing has this name'")
-    kernel.run("table.filter.value = ''; table.chosen.value = None; table.go.click()")
-    told = kernel.run("print(set(threads), len(threads) > 3, table.said.value)").text
+    kernel.run("table.filter.value = ''; table.chosen.value = None; table.open_chat.click()")
+    told = kernel.run("print(set(threads), len(threads) > 3, table.message.value)").text
     assert told.startswith("{'praison_nb'} True Choose a session first.")
 
 
@@ -74,6 +74,6 @@ def test_what_goes_wrong_is_said(kernel: Kernel) -> None:
     kernel.run("%%agent -s odd\nHi")
     kernel.run("store.current().flush()")
     kernel.run("store.current().change(lambda db: db.execute('UPDATE sessions SET last_used = 1e13'))")
-    cell = kernel.run("looked(); print(table.said.value)")
+    cell = kernel.run("looked(); print(table.message.value)")
     assert "Error: " in cell.text, cell.text
     kernel.run("store.current().change(lambda db: db.execute('UPDATE sessions SET last_used = 1'))")

@@ -51,7 +51,7 @@ def browse(kernel: Kernel, name: str, session_id: str, action: str) -> str:
     """Choose the session in the table, do what a button does, and return what the table says."""
     return kernel.run(
         f"import praison_nb\nt = praison_nb.sessions()\nt.chosen.value = ({name!r}, {session_id!r})\n"
-        f"t._try(t.{action})\nprint(t.said.value, len(t.question.children))"
+        f"t._try(t.{action})\nprint(t.message.value, len(t.question.children))"
     ).text
 
 

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from praison_nb.render import markdown
-from praison_nb.render.markdown import Growing, to_html
+from praison_nb.render.markdown import MarkdownStream, to_html
 
 LINK = 'target="_blank" rel="noopener noreferrer"'
 ALLOWED_ATTRIBUTES = ("href", "class", "target", "rel", "style", "start", "aria-hidden", "aria-label", "role")
@@ -100,6 +100,7 @@ class Elements(HTMLParser):
         ("[x](https://a.example)", f'<p><a href="https://a.example" {LINK}>x</a></p>'),
         ("[x](javascript:a())", "<p>[x](javascript:a())</p>"),
         ("[x](JAVA&#115;cript:a())", "<p>[x](JAVAscript:a())</p>"),
+        ("a&#x202e;b", "<p>ab</p>"),
         ("[x](//evil.example)", "<p>[x](//evil.example)</p>"),
         ("[x](/lab?reset)", "<p>[x](/lab?reset)</p>"),
         ("[x](data:text/html,y)", "<p>[x](data:text/html,y)</p>"),
@@ -190,11 +191,11 @@ def test_growing_text_ends_as_the_whole_text() -> None:
     rng = random.Random(8)
     for _ in range(500):
         source = "".join(rng.choices(ALPHABET, k=rng.randrange(1, 60)))
-        growing, end = Growing(), 0
+        stream, end = MarkdownStream(), 0
         dones = [""]
         while end < len(source):
             end += rng.randrange(1, 9)
-            shown = growing.show(source[:end])
+            shown = stream.render(source[:end])
             assert shown.done.startswith(dones[-1]), "what is done stays"
             dones.append(shown.done)
         whole = to_html(source)
@@ -212,9 +213,9 @@ def test_a_formula_that_has_not_ended_is_not_done() -> None:
     ):
         whole = inner(source)
         for pieces in (1, 3, len(source)):
-            growing = Growing()
+            stream = MarkdownStream()
             for end in range(pieces, len(source) + pieces, pieces):
-                shown = growing.show(source[:end])
+                shown = stream.render(source[:end])
             assert (shown.done + shown.tail).strip() == whole, source
         assert "mathjax_process" in whole
 
@@ -228,9 +229,9 @@ def test_each_message_stands_for_itself_and_they_share_what_a_page_bears() -> No
 
 
 def test_a_text_that_is_another_one_begins_anew() -> None:
-    growing = Growing()
-    growing.show("# A\n\nb\n\nc\n")
-    assert growing.show("x\n\ny\n") == ("<p>x</p>\n", "<p>y</p>\n", "")
+    stream = MarkdownStream()
+    stream.render("# A\n\nb\n\nc\n")
+    assert stream.render("x\n\ny\n") == ("<p>x</p>\n", "<p>y</p>\n", "")
 
 
 def test_nothing_is_lost_where_it_is_not_formatted() -> None:

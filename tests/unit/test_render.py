@@ -26,10 +26,9 @@ from praison_nb.events import (
 )
 from praison_nb.fold import fold
 from praison_nb.notebook.views.kernel_view import NOTHING, answer
-from praison_nb.notebook.views.live_view import panel, tool_item
-from praison_nb.notebook.views.text_items import TextItems
-from praison_nb.notebook.widgets.chat.items import turn_items
 from praison_nb.render.html import below_html, panel_html, turn_html
+from praison_nb.render.items import TurnItems, tool_item
+from praison_nb.render.panel import turn_panel
 from praison_nb.render.review import as_text
 from praison_nb.render.text import below_text, panel_text, tool_line, turn_text
 from praison_nb.session import Usage
@@ -110,8 +109,8 @@ def test_a_notice_and_a_name_are_one_line_each() -> None:
     note = "x⟦\\u200b⟧ was not run.⟦\\n⟧[idle] p⟦CYRILLIC а⟧id"
     assert below_text(odd).startswith(f"note: {note}\n[idle] a⟦\\u202e⟧b · m")
     assert f">{note}</div>" in below_html(odd)
-    assert panel(odd, stoppable=True)["notices"] == [note]
-    assert turn_items(odd, TextItems())[-1]["text"] == note
+    assert turn_panel(odd)["notices"] == [note]
+    assert TurnItems().exchange(odd)[-1]["text"] == note
 
 
 def test_notices_and_the_error_are_shown() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from praison_nb.notebook.views.tables import Badge, as_html, as_text
+from praison_nb.notebook.views.tables import as_html, as_text
+from praison_nb.render.panel import Badge
 from praison_nb.session import Status
 
 HEADS = ["name", "status", "count"]

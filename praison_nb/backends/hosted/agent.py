@@ -66,7 +66,12 @@ class HostedAgent(AgentLife):
         return HostedTurn(self, session, prompt, run).events()
 
     def attach(
-        self, turn: Turn, *, subscribers: tuple[Subscriber, ...] = (), asker: Asker | None = None
+        self,
+        turn: Turn,
+        *,
+        subscribers: tuple[Subscriber, ...] = (),
+        asker: Asker | None = None,
+        view: Callable[[Run], Subscriber] | None = None,
     ) -> Run:
         """Take up `turn`, the last one of the session, which a process that ended had begun: everything from
         its message on is told, and nothing sent. Its id being the same, nothing is counted twice."""
@@ -77,6 +82,7 @@ class HostedAgent(AgentLife):
             subscribers,
             lend=False,
             asker=asker,
+            view=view,
             is_sent=True,
         )
 

@@ -6,20 +6,21 @@ from __future__ import annotations
 from ...backends.base import raise_for
 from ...errors import ConfigError
 from ...render import review
+from ...render.panel import Badge
 from ...runtime.run import Run
 from ...session import Status
 from ...store import Stored
 from ..arguments import unquoted
 from ..conversations import stored_sessions
 from ..extension import Extension, shows_late_output
-from ..views.tables import Badge, show, table
+from ..views.tables import Row, show, table
 
 NONE_YET = "No sessions yet: ask something with %%agent."
 
 
 def overview(extension: Extension) -> None:
     """A table of this kernel's sessions."""
-    rows = []
+    rows: list[Row] = []
     for conversation in extension.conversations:
         info = conversation.backend.retrieve_session()
         about = "~" if info["usage"].get("estimated") else ""

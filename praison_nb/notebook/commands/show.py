@@ -195,14 +195,14 @@ def _turn(entry: _Entry, session: Stored, keeps_history: bool) -> tuple[Turn, st
 
 def _messages(which: list[str], kept: Kept) -> Shown:
     """A turn of which an older version kept the messages alone."""
-    from ..widgets.chat.items import said_in
-    from ..widgets.chat.transcript import Transcript
+    from ...render.items import entries
+    from ...render.transcript import Transcript
 
     rows = store.kept_messages(store.current().path, kept.id)
     messages = [each for each in rows if isinstance(each, dict)]
     prompt = next((each.get("content") for each in messages if each.get("role") == "user"), "")
     which += [_quoted(prompt) if isinstance(prompt, str) else "", MESSAGES_ONLY]
-    html, text = Transcript().render(which[0], said_in(messages), ())
+    html, text = Transcript().render(which[0], entries(messages), ())
     return Shown(" · ".join(filter(None, which)), html, text, None)
 
 

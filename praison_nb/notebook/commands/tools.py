@@ -6,12 +6,11 @@ from typing import Any
 
 from ...errors import ConfigError
 from ...render import review
-from ...render.text import short_arguments
+from ...render.text import arguments_line
 from ...runtime.approvals import digest_of
 from ...runtime.deadlock import callers
 from ...runtime.main_thread import main_thread_is_busy
 from ...runtime.run import Run
-from ...text import shorten
 from ...tools.builtin.registry import NAMES
 from ...tools.policy import check_policy, policies, set_policy
 from ...turn import ToolCall
@@ -68,7 +67,7 @@ def _answer(extension: Extension, name: str, *, allow: bool) -> None:
                 unseen.append((run, call))
                 continue
             outcome = _decide(run, call, allow)
-            arguments = review.one_line(shorten(short_arguments(call), 80))
+            arguments = arguments_line(call)
             counts = review.arguments(call.arguments).counts
             lines.append(f"{outcome}: {review.one_line(call.name)} {arguments} ({counts})")
     show(extension.shell, "\n".join(lines) or "No tool waits for you.")

@@ -13,7 +13,6 @@ from ...backends.catalog import backend_of
 from ...errors import ConfigError
 from ...metering.origin import current_origin
 from ...runtime import loop
-from ...runtime.approvals import Asker
 from ...runtime.run import Run
 from ...store import Stored, StoreError
 from ...turn import Turn
@@ -112,9 +111,9 @@ class Conversations:
         conversation.runs.append(run)
         return run
 
-    def attach(self, conversation: Conversation, asker: Asker | None = None) -> Run | None:
+    def attach(self, conversation: Conversation, **options: Any) -> Run | None:
         """Take up again the turn that the last kernel did not see the end of; None where there is none, or
-        it is taken up already. `asker` is that of `Backend.begin`."""
+        it is taken up already. `options` are those of `HostedAgent.attach`."""
         stored = conversation.unfinished_turn
         if stored is None or any(
             run.turn.id == stored.turn["id"] and run.turn.ended is None for run in conversation.runs
@@ -131,7 +130,7 @@ class Conversations:
             notices=(f"taken up again: this turn of {last_used(stored)} ran on when its kernel ended",),
         )
         run: Run = conversation.backend.attach(  # type: ignore[attr-defined]
-            turn, subscribers=(conversation.record.follow(),), asker=asker
+            turn, subscribers=(conversation.record.follow(),), **options
         )
         conversation.runs.append(run)
         return run

@@ -90,7 +90,7 @@ function addAddress(link, href) {
 /** One message of the answer. Blocks that are complete are made once and never touched again. */
 class TextView {
   constructor() {
-    // JupyterLab's own classes, so that the still output that follows looks the same.
+    // JupyterLab's own classes, so that the static output that follows looks the same.
     this.element = make("div", "pnb-text jp-RenderedHTMLCommon jp-RenderedHTML");
     this.done = make("div");
     this.tail = make("div", "pnb-tail");
@@ -412,8 +412,8 @@ class Store {
     this.settle();
   }
 
-  /** Tell the kernel that this page shows the turn, and when the still output has taken the place of the last
-   * view: once that is so in every page, the model can go. A page that was loaded again keeps it, since no still
+  /** Tell the kernel that this page shows the turn, and when the static output has taken the place of the last
+   * view: once that is so in every page, the model can go. A page that was loaded again keeps it, since no static
    * output can reach its cell, and one that never showed it has no say. */
   settle() {
     if (this.state.kind !== "turn") return;

@@ -8,17 +8,17 @@ no widget, and no renderer of somebody else's. Until then the first holds the li
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import Future
 from typing import Any
 
 from ...events import Event, new_id
-from ...render import formulas, review
+from ...render import review
+from ...render.formulas import escape
 from ...render.html import answer_html, below_html
-from ...render.text import below_text, error_text
+from ...render.text import answer_text, below_text, error_text
 from ...runtime import loop
 from ...runtime.run import Run
-from ...text import strip_control_chars, truncate_for_display
+from ...text import strip_control_chars
 from ...turn import Turn
 from .pace import Pace
 from .painter import Painter
@@ -36,100 +36,54 @@ QUIET_SECONDS = 3.5
 """The server counts over three seconds; after that it lets messages through again."""
 
 
-def show(
-    run: Run, shell: Any, live: str = "auto", *, background: bool = False, blocks: bool = False
-) -> KernelView:
-    """Show the turn in the cell that runs now. `live`: "widget", "plain", or "auto" to decide here. The cell
-    ends while the turn goes on (`background`), or waits for it, and may be one that `blocks` its kernel. The
-    view is `done` when the still output is in place."""
-    kind: type[KernelView] = KernelView
-    if live == "widget" or (live == "auto" and has_widgets(shell)):
-        from .live_view import LiveView
-
-        kind = LiveView
-    view = kind(run, shell, background=background, blocks=blocks)
-    run.subscribe(view)
-
-    async def catch_up() -> None:
-        # A short turn may be over by now: then its end is shown here, and before its cell ends.
-        view.take(run.turn)
-
-    loop.run_sync(catch_up)
-    return view
-
-
-def takes_clicks(shell: Any, live: str) -> bool:
-    """Whether the user can answer in the page while the cell runs."""
-    if not hasattr(shell, "kernel") or live == "plain" or not (live == "widget" or has_widgets(shell)):
-        return False
-    from .live_view import LISTENS
-
-    return LISTENS
-
-
-def has_widgets(shell: Any) -> bool:
-    """Whether the front end shows widgets for certain. jupyter_server names the session to the kernels that
-    it starts, and JupyterLab, Notebook 7 and VS Code name the cell; nbclient, papermill and nbconvert do
-    neither, and a widget there would end up in the saved file. A kernel that a notebook's cell starts with
-    `!jupyter execute` inherits the first and still lacks the second."""
-    metadata = shell.kernel.get_parent().get("metadata", {})
-    return "JPY_SESSION_NAME" in os.environ and "cellId" in metadata
-
-
 def answer(turn: Turn) -> dict[str, str]:
     """The answer as the output that stays."""
     if not turn.text:
         return NOTHING
-    return {
-        "text/html": answer_html(turn),
-        "text/plain": strip_control_chars(truncate_for_display(turn.text)),
-    }
+    return {"text/html": answer_html(turn), "text/plain": answer_text(turn)}
 
 
 class KernelView:
-    """The plain view, and what all views have in common. Made in the cell, told of events on the loop's
-    thread, drawn on a thread of the views'."""
+    """The plain view, and what all views have in common. Made in the cell before its turn begins, told of
+    events on the loop's thread, drawn on a thread of the views'. See `choose.view_maker`."""
 
     interval = PLAIN_SECONDS
 
-    def __init__(self, run: Run, shell: Any, *, background: bool, blocks: bool) -> None:
+    def __init__(
+        self, run: Run, shell: Any, *, background: bool, takes_clicks: bool, done: Future[None]
+    ) -> None:
         self._run = run
         self._shell = shell
         # While another cell is captured, the shell has another one.
         self._display_pub = shell.display_pub
         self._background = background
-        self._blocks = blocks
+        self._takes_clicks = takes_clicks
         self._turn = run.turn
         # In the context of this cell, whoever stops the turn from whichever other one.
         self._painter = Painter(self._paint)
         self._pace = Pace(self._painter.ask, self.interval)
         self._above, self._below = new_id(), new_id()
-        self._told: tuple[object, ...] = ()
+        self._urgent: tuple[object, ...] = ()
+        """What is shown at once when it changes."""
         self._length = 0
         self._shown_below: dict[str, str] = {}
         self._is_dropped = False
-        """Whether the still output may have been lost on its way."""
+        """Whether the static output may have been lost on its way."""
         self._first_message = shell.kernel.session.message_count
-        self.done: Future[None] = Future()
-        """Done when the turn is over and the still output is in place."""
+        self._done = done
         self._publish(self._first(), self._above, update=False)
         self._publish(NOTHING, self._below, update=False)
 
     def __call__(self, event: Event, turn: Turn) -> None:
-        """Note the event and show it when its time has come."""
-        self.take(turn)
-
-    def take(self, turn: Turn) -> None:
-        """The turn has changed."""
+        """Note how the turn is now, and show it when its time has come."""
         self._turn = turn
         if turn.ended is not None:
             self._pace.cancel()
             self._painter.ask()
             return
         states = tuple((call.id, call.approval, call.ended) for call in turn.tools)
-        told = (turn.status, turn.activity, states, len(turn.notices))
-        urgent, self._told = told != self._told, told
-        self._pace.ask(urgent=urgent)
+        before, self._urgent = self._urgent, (turn.status, turn.activity, states, len(turn.notices))
+        self._pace.ask(urgent=before != self._urgent)
 
     def _paint(self) -> None:
         turn = self._turn
@@ -137,15 +91,15 @@ class KernelView:
             self._update(turn)
         elif self._is_dropped:
             self._is_dropped, self._shown_below = False, {}
-            self._still(turn)
-        elif self.done.done():
+            self._show_static(turn)
+        elif self._done.done():
             # A stopped turn's last count may come after its end.
             self._show_below(turn)
         else:
             try:
                 self._end(turn)
             finally:
-                self.done.set_result(None)
+                self._done.set_result(None)
 
     def _first(self) -> dict[str, Any]:
         """What the cell shows at once."""
@@ -168,13 +122,13 @@ class KernelView:
                 self._publish(answer(turn), self._above)
 
     def _end(self, turn: Turn) -> None:
-        """Put the still output in place."""
-        self._still(turn)
+        """Put the static output in place."""
+        self._show_static(turn)
         sent = self._shell.kernel.session.message_count - self._first_message
         if sent > DROPPING_MESSAGES:
             loop.get().call_soon_threadsafe(loop.get().call_later, QUIET_SECONDS, self._resend)
 
-    def _still(self, turn: Turn) -> None:
+    def _show_static(self, turn: Turn) -> None:
         self._publish(answer(turn), self._above)
         self._show_below(turn)
 
@@ -195,11 +149,11 @@ class KernelView:
             text = f"{error_text(turn)}\n{text}"
         # In the foreground the question is asked by input().
         if turn.waiting and self._background:
-            asked = "\n".join(review.question(call.name, call.arguments) for call in turn.waiting)
+            questions = "\n".join(review.question(call.name, call.arguments) for call in turn.waiting)
             session = review.one_line(turn.session)
             how = f"Answer with `%agent allow {session}` or `%agent deny {session}`."
-            text += f"\n{asked}\n{how}"
-            html += f'<pre style="white-space: pre-wrap">{formulas.escape(asked)}</pre>{formulas.escape(how)}'
+            text += f"\n{questions}\n{how}"
+            html += f'<pre style="white-space: pre-wrap">{escape(questions)}</pre>{escape(how)}'
         return {"text/html": html, "text/plain": strip_control_chars(text)}
 
     def _publish(self, data: dict[str, Any], display_id: str, *, update: bool = True) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ...events import new_id
-from .kernel_view import NOTHING, has_widgets
+from .choose import wants_widget
+from .kernel_view import NOTHING
 
 # The copy shows where no live widget stands before it, and the place of a widget that is gone does not.
 STYLE = (
@@ -15,7 +16,7 @@ STYLE = (
 )
 
 
-class StillCopy:
+class StaticCopy:
     """The copy behind a widget, wherever that is displayed. `live` is the magics' trait: with "plain", and
     with "auto" where the front end shows no widgets, there is the copy alone."""
 
@@ -28,7 +29,7 @@ class StillCopy:
 
     def publish(self, widget: Any, live: str, html: str, text: str) -> None:
         """Show `widget`, with the copy behind it. Its element in the page has the class pnb-alive."""
-        self._is_behind = live == "widget" or (live == "auto" and has_widgets(self._shell))
+        self._is_behind = wants_widget(self._shell, live)
         publish = self._display_pub.publish
         if self._is_behind:
             bundle = widget._repr_mimebundle_()

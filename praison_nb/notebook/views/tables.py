@@ -1,29 +1,17 @@
-"""Lines and tables as a cell's output, as text and as still HTML."""
+"""Lines and tables as a cell's output, as text and as static HTML."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from ...render import formulas, markdown
+from ...render.formulas import escape
 from ...render.html import MUTED, badge_html
-from ...render.panel import badge_text
-from ...session import Status
+from ...render.markdown import NO_FORMULAS
+from ...render.panel import Badge
 from ...text import strip_control_chars
 
-Rows = Sequence[Sequence[str]]
-
-
-class Badge(str):
-    """A cell that says a session's status: words in text, in HTML the badge that has the same words."""
-
-    html: str
-
-    def __new__(cls, status: Status, waiting: bool = False, activity: str = "") -> Badge:
-        """The badge, as `render.badge` has it."""
-        made = super().__new__(cls, strip_control_chars(badge_text(status, waiting, activity)))
-        made.html = badge_html(status, waiting, activity)
-        return made
+Row = Sequence[str | Badge]
 
 
 def show(shell: Any, text: str) -> None:
@@ -33,30 +21,33 @@ def show(shell: Any, text: str) -> None:
 
 def table(
     shell: Any,
-    heads: Sequence[str],
-    rows: Rows,
+    headers: Sequence[str],
+    rows: Sequence[Row],
     notes: Sequence[str] = (),
     bars: Sequence[float] | None = None,
     numbers: Collection[str] | None = None,
 ) -> None:
-    """A compact table as a cell's output. `numbers` are the columns that stand to the right, all but the
-    first where it is not given; `bars` draws a bar behind each row."""
-    numbers = heads[1:] if numbers is None else numbers
+    """A compact table as a cell's output, with lines of `notes` below it. `numbers` are the columns that
+    stand to the right, all but the first where it is not given; `bars` draws a bar behind each row."""
+    numbers = headers[1:] if numbers is None else numbers
     most = max(bars or [0.0]) or 1.0
     shares = None if bars is None else [each / most for each in bars]
     style = f"font-size: 12px; color: {MUTED}; white-space: pre-wrap"
-    small = f'class="{markdown.NO_FORMULAS}" style="{style}"'
-    said = "".join(f"<div {small}>{formulas.escape(strip_control_chars(note))}</div>" for note in notes)
-    lines = [as_text(heads, rows, numbers, shares), *map(strip_control_chars, notes)]
-    html = as_html(heads, rows, numbers, shares)
-    shell.display_pub.publish({"text/plain": "\n".join(lines), "text/html": html + said})
+    small = f'class="{NO_FORMULAS}" style="{style}"'
+    notes_html = "".join(f"<div {small}>{escape(note)}</div>" for note in notes)
+    lines = [as_text(headers, rows, numbers, shares), *map(strip_control_chars, notes)]
+    html = as_html(headers, rows, numbers, shares)
+    shell.display_pub.publish({"text/plain": "\n".join(lines), "text/html": html + notes_html})
 
 
 def as_text(
-    heads: Sequence[str], rows: Rows, numbers: Collection[str], shares: Sequence[float] | None = None
+    headers: Sequence[str],
+    rows: Sequence[Row],
+    numbers: Collection[str],
+    shares: Sequence[float] | None = None,
 ) -> str:
     """The table in columns. What would move them, in a terminal say, is left out before they are measured."""
-    lines = [[strip_control_chars(cell) for cell in line] for line in [heads, *rows]]
+    lines = [[strip_control_chars(str(cell)) for cell in line] for line in [headers, *rows]]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     bars = ["", *("█" * round(10 * share) for share in shares or [0.0] * len(rows))]
 
@@ -64,34 +55,34 @@ def as_text(
         return cell.rjust(width) if name in numbers else cell.ljust(width)
 
     return "\n".join(
-        "  ".join([*map(padded, heads, line, widths), bar]).rstrip()
+        "  ".join([*map(padded, headers, line, widths), bar]).rstrip()
         for line, bar in zip(lines, bars, strict=True)
     )
 
 
 def as_html(
-    heads: Sequence[str],
-    rows: Rows,
+    headers: Sequence[str],
+    rows: Sequence[Row],
     numbers: Collection[str],
     shares: Sequence[float] | None = None,
     style: str = "",
     cell_style: str = "",
 ) -> str:
-    """The table as still HTML."""
+    """The table as static HTML."""
 
-    def line(tag: str, cells: Sequence[str], bar: str) -> str:
-        return f"<tr>{''.join(cell(tag, *each) for each in zip(heads, cells, strict=True))}{bar}</tr>"
+    def line(tag: str, cells: Row, bar: str) -> str:
+        return f"<tr>{''.join(cell(tag, *each) for each in zip(headers, cells, strict=True))}{bar}</tr>"
 
-    def cell(tag: str, name: str, text: str) -> str:
+    def cell(tag: str, name: str, content: str | Badge) -> str:
         align = "right" if name in numbers else "left"
-        inner = text.html if isinstance(text, Badge) else formulas.escape(strip_control_chars(text))
+        inner = badge_html(content) if isinstance(content, Badge) else escape(content)
         return f'<{tag} style="text-align: {align}{cell_style}">{inner}</{tag}>'
 
     bars = [""] * len(rows) if shares is None else map(_bar, shares)
-    head = line("th", heads, "" if shares is None else "<th></th>")
+    head = line("th", headers, "" if shares is None else "<th></th>")
     body = "".join(line("td", row, bar) for row, bar in zip(rows, bars, strict=True))
     rows_html = f"<thead>{head}</thead><tbody>{body}</tbody>"
-    return f'<table class="{markdown.NO_FORMULAS}" style="{style}">{rows_html}</table>'
+    return f'<table class="{NO_FORMULAS}" style="{style}">{rows_html}</table>'
 
 
 def _bar(share: float) -> str:

@@ -18,23 +18,22 @@ from typing import Any
 
 from ....backends import backend_class
 from ....backends.catalog import likely_backend_of, suggested
-from ....backends.session import Session
 from ....errors import ConfigError, PraisonError
-from ....render import review
+from ....render.items import TurnItems
+from ....render.panel import turn_panel
+from ....render.transcript import Transcript
 from ....runtime import loop
 from ....runtime.run import Run
 from ....text import describe_exception, strip_control_chars
 from ...conversations.conversation import Conversation, update
 from ...extension import Extension
-from ...views.live_view import STATIC, panel, patches, without_clock
+from ...views.live_view import obey
 from ...views.painter import Painter
-from ...views.static_copy import StillCopy
-from ...views.text_items import TextItems
-from ..badges import FollowingWidget
-from .history import Past
-from .items import turn_items
+from ...views.state_widget import STATIC
+from ...views.static_copy import StaticCopy
+from ..base import SessionFollower, panel_of
+from .session import ChatSession
 from .target import conversation_of
-from .transcript import Transcript
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +42,7 @@ QUIET_SECONDS = 0.5
 BUSY = "A turn is under way: wait until it is over, or press Stop. Your text stays where it is."
 
 
-class SessionWidget(FollowingWidget):
+class SessionWidget(SessionFollower):
     """A conversation: transcript, what the user writes, approvals, Stop. Made by `chat`."""
 
     kind = "chat"
@@ -51,22 +50,20 @@ class SessionWidget(FollowingWidget):
     _css: Any = (STATIC / "live.css").read_text("utf-8") + (STATIC / "chat.css").read_text("utf-8")
 
     def __init__(self, conversation: Conversation, extension: Extension) -> None:
-        self._conversation, self._conversations = conversation, extension.conversations
-        self._magics = extension.magics
+        self._conversations, self._magics = extension.conversations, extension.magics
+        self._is_open = False
+        """Whether somebody looks: what is not kept here is asked for then."""
         session, runs = conversation.backend.session, conversation.runs
         others = [i for i, run in enumerate(runs) if run.turn.session_id not in ("", session.id)]
-        self._is_open = self._is_behind = False
-        self._enter(session, others[-1] + 1 if others else 0)
-        self._seal()
-        self._sent: tuple[int, list[dict[str, Any]], dict[str, Any]] = (0, [], {})
+        self._enter(conversation, others[-1] + 1 if others else 0)
+        self._seal(self._chat)
         self._acting = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._taken = ""
         self._timer: asyncio.TimerHandle | None = None
-        self._transcript, self._copy = Transcript(), StillCopy(extension.shell)
+        self._transcript, self._copy = Transcript(), StaticCopy(extension.shell)
         self._saver = Painter(self._save)
         super().__init__(conversation.backend)
-        self.on_msg(lambda _, content, buffers: self._hear(content))
 
     def __repr__(self) -> str:
         return f"SessionWidget({self._conversation.name!r}, {self.words!r})"
@@ -74,141 +71,112 @@ class SessionWidget(FollowingWidget):
     @property
     def runs(self) -> list[Run]:
         """The turns of the session, the first one first."""
-        return self._conversation.runs[self._first :]
+        return self._chat.runs
+
+    @property
+    def _conversation(self) -> Conversation:
+        return self._chat.conversation
 
     def _ipython_display_(self) -> None:
         """Two outputs: the widget, and behind it the transcript that stays."""
-        self._copy.publish(self, self._magics.live, *self._still())
+        self._copy.publish(self, self._magics.live, *self._static())
         self._hear({"kind": "shown"})
 
     # What the page shows
 
     def _changed(self) -> None:
-        session = self._conversation.backend.session
-        if session is not self._session:
-            self._enter(session, len(self._conversation.runs))
+        conversation = self._conversation
+        if conversation.backend.session is not self._chat.session:
+            self._enter(conversation, len(conversation.runs))
         super()._changed()
 
-    def _enter(self, session: Session, first: int) -> None:
-        """Show this session from now on; `first` is the first of the conversation's turns that is in it."""
-        self._session, self._first = session, first
-        self._past = Past(self._conversation.backend, session, lambda: self.runs)
+    def _enter(self, conversation: Conversation, first: int) -> None:
+        """Show the session that the conversation has now; `first` is the first of its turns that is in it.
+        From any thread: what others read meanwhile changes in one step."""
+        self._chat = ChatSession(conversation, first)
         if self._is_open:
             self._hear({"kind": "shown"})
 
-    def _seal(self) -> None:
+    def _seal(self, chat: ChatSession) -> None:
         """Begin the items anew: what was said before, and no turn that is over yet."""
-        self._before = self._past.items
-        self._sealed, self._seen = [*self._before], 0
-        self._texts: dict[str, TextItems] = {}
-
-    def _state(self) -> dict[str, Any]:
-        if not self._sent[2]:
-            self._sent = (0, self._items(), self._panel())
-        number, items, shown = self._sent
-        return {"kind": self.kind, "number": number, "items": items, "panel": shown}
+        self._earlier = chat.items
+        self._sealed, self._seen = [*self._earlier], 0
+        self._turn_items: dict[str, TurnItems] = {}
 
     def _items(self) -> list[dict[str, Any]]:
         """All items. Those of turns that are over are described once."""
+        chat = self._chat
+        chat.update()
+        if self._earlier is not chat.items:
+            self._seal(chat)
+            self.is_behind = True
         tail: list[dict[str, Any]] = []
-        for run in self.runs[self._seen :]:
+        for run in chat.runs[self._seen :]:
             turn = run.turn
-            texts = self._texts.setdefault(turn.id, TextItems())
+            items = self._turn_items.setdefault(turn.id, TurnItems()).exchange(turn)
             if turn.ended is not None and not tail:
-                self._sealed += turn_items(turn, texts)
+                self._sealed += items
                 self._seen += 1
-                del self._texts[turn.id]
+                del self._turn_items[turn.id]
             else:
-                tail += turn_items(turn, texts)
+                tail += items
         return [*self._sealed, *tail]
 
-    def _show(self) -> None:
-        if self.comm is None:
-            return
-        past = self._past
-        past.look()
-        if self._before is not past.items:
-            self._seal()
-            self._sent = (self._sent[0] + 1, self._items(), self._panel())
-            self._is_behind = True
-        else:
-            known = len(self._sealed)
-            number, before, panel_before = self._sent
-            items, shown = self._items(), self._panel()
-            self._sent = (number + 1, items, shown)
-            changes = [[known + i, patch] for i, patch in patches(before[known:], items[known:])]
-            message: dict[str, Any] = {"number": number + 1, "items": changes, "count": len(items)}
-            if without_clock(shown) != without_clock(panel_before):
-                message["panel"] = shown
-            self.send(message)
-        if self._is_behind:
-            self._is_behind = False
-            self.send({"state": self._state()})
-        loop.get().call_soon_threadsafe(self._save_soon)
+    def _paint(self) -> None:
+        super()._paint()
+        if self.comm is not None:
+            loop.get().call_soon_threadsafe(self._save_soon)
 
     def _panel(self) -> dict[str, Any]:
-        conversation = self._conversation
-        backend = conversation.backend
-        run = next((run for run in self.runs if run.turn.ended is None), None)
+        chat, backend = self._chat, self._conversation.backend
+        run = next((run for run in chat.runs if run.turn.ended is None), None)
         if run is not None:
-            shown = {**panel(run.turn, stoppable=True), "notices": []}
+            panel = {**turn_panel(run.turn), "notices": []}
         else:
-            shown = super()._panel()
-            words = "".join(f" · {word}" for word in (backend.model, backend.name) if word)
-            shown["facts"][0] = ["", review.one_line(conversation.name), strip_control_chars(words), ""]
-        return {**shown, "model": backend.model, "models": suggested(backend.name)}
+            heading = chat.conversation.name, backend.model, backend.name
+            panel = panel_of(chat.session, backend.without_session, *heading)
+        return {**panel, "model": backend.model, "models": suggested(backend.name)}
 
     # What the page sends
 
-    def _hear(self, message: Any) -> None:
-        if isinstance(message, dict):
-            loop.get().call_soon_threadsafe(self._handle, message)
-
     def _handle(self, message: dict[str, Any]) -> None:
-        running = [run for run in self.runs if run.turn.ended is None]
-        call_id, digest = str(message.get("call_id", "")), str(message.get("digest", ""))
-        asking = [run for run in running if call_id in {call.id for call in run.turn.waiting}]
         match message.get("kind"):
-            case "stop":
-                for run in running:
-                    run.stop()
-            case "allow" | "allow_session" as kind:
-                for run in asking:
-                    run.approve(call_id, digest, for_session=kind == "allow_session")
-            case "deny":
-                for run in asking:
-                    run.deny(call_id)
-            case "ready":
-                self._is_behind = True
-                self._painter.ask()
+            case "stop" | "allow" | "allow_session" | "deny" as kind:
+                for run in self.runs:
+                    waiting = [call.id for call in run.turn.waiting]
+                    if run.turn.ended is None and (kind == "stop" or message.get("call_id") in waiting):
+                        obey(message, run)
             case "shown":
                 self._is_open = True
-                self._spawn(self._recall(self._past))
+                self._spawn(self._recall(self._chat))
             case "send" | "new" | "model":
                 self._spawn(self._act(message))
+            case _:
+                super()._handle(message)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _recall(self, past: Past) -> None:
-        await past.read()
+    async def _recall(self, chat: ChatSession) -> None:
+        await chat.read()
         self._changed()
 
     async def _act(self, message: dict[str, Any]) -> None:
         """Do what may take a while, one after the other, and say how it went."""
-        words, taken = "", True
+        problem = ""
         async with self._acting:
             try:
                 await asyncio.to_thread(self._do, message)
             except PraisonError as error:
-                words, taken = str(error), False
+                problem = str(error)
             except Exception as error:
                 log.debug("a message of the chat failed", exc_info=True)
-                words, taken = describe_exception(error), False
+                problem = describe_exception(error)
         self._changed()
-        self.send({"reply": {"to": message.get("id"), "taken": taken, "words": strip_control_chars(words)}})
+        reply = {"to": message.get("id"), "taken": not problem, "words": strip_control_chars(problem)}
+        self.send({"reply": reply})
 
     def _do(self, message: dict[str, Any]) -> None:
         match message["kind"]:
@@ -230,7 +198,9 @@ class SessionWidget(FollowingWidget):
             old = self._conversation
             here = Conversation(old.name, old.requested_backend, old.backend)
             self._conversations.put(here)
-        self._follow(here)
+        if here is not self._conversation:
+            self._enter(here, 0)
+            self._follow(here.backend)
         self._conversations.begin(here, text.strip(), lend=False)
         self._taken = message_id
 
@@ -251,16 +221,6 @@ class SessionWidget(FollowingWidget):
             )
         update(self._conversation, {"model": model})
 
-    def _follow(self, conversation: Conversation) -> None:
-        """Show another conversation from now on: the one that has the name now."""
-        if conversation is self._conversation:
-            return
-        self._end()
-        self._conversation = conversation
-        self._backend = self._source = conversation.backend
-        self._enter(conversation.backend.session, 0)
-        self._end = conversation.backend.listen(self._changed)
-
     # What stays
 
     def _save_soon(self) -> None:
@@ -270,11 +230,12 @@ class SessionWidget(FollowingWidget):
 
     def _save(self) -> None:
         """Put the transcript of now into the outputs behind the widget."""
-        self._copy.update(*self._still())
+        self._copy.update(*self._static())
 
-    def _still(self) -> tuple[str, str]:
-        turns = [run.turn for run in self.runs]
-        return self._transcript.render(self._conversation.name, self._past.said, turns)
+    def _static(self) -> tuple[str, str]:
+        chat = self._chat
+        turns = [run.turn for run in chat.runs]
+        return self._transcript.render(chat.conversation.name, chat.entries, turns)
 
 
 def chat(session_or_backend: Any = None) -> SessionWidget:

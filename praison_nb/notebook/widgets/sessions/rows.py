@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from .... import store
 from ....metering import writer
 from ....metering.session_totals import session_totals
 from ....money import format_usd
-from ....session import Status
+from ....render.panel import Badge
 from ...conversations.conversation import Conversation
 from ...conversations.registry import Conversations
 from ...conversations.restore import status_of
-from ...views.tables import Badge, as_html, as_text
+from ...views.tables import Row as Cells
+from ...views.tables import as_html, as_text
 
-HEADS = ["session", "status", "model", "turns", "in", "out", "cost", "last used", "notebook", "id"]
+HEADERS = ["session", "status", "model", "turns", "in", "out", "cost", "last used", "notebook", "id"]
 NUMBERS = ("turns", "in", "out", "cost")
 
 
@@ -29,11 +29,9 @@ class Row:
 
     name: str
     id: str
-    status: Status
+    badge: Badge
     model: str
     backend: str
-    waiting: bool = False
-    activity: str = ""
     turns: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
@@ -43,16 +41,16 @@ class Row:
     notebook: str = ""
     is_archived: bool = False
 
-    def cells(self) -> list[str]:
-        """The words of the table, in the order of HEADS."""
+    def cells(self) -> Cells:
+        """The cells of the table, in the order of HEADERS."""
         known = format_usd(self.cost)
         is_known = self.turns and not self.unpriced
         cost = known if is_known else "—" if not self.cost else f"{known} + —"
         when = f"{datetime.fromtimestamp(self.last_used):%Y-%m-%d %H:%M}" if self.last_used else ""
         name = f"{self.name} (archived)" if self.is_archived else self.name
         counts = [f"{count:,}" for count in (self.turns, self.tokens_in, self.tokens_out)]
-        badge = Badge(self.status, self.waiting, self.activity)
-        return [name, badge, f"{self.model} · {self.backend}", *counts, cost, when, self.notebook, self.id]
+        model = f"{self.model} · {self.backend}"
+        return [name, self.badge, model, *counts, cost, when, self.notebook, self.id]
 
 
 def rows(conversations: Conversations, *, archived: bool = False) -> list[Row]:
@@ -70,7 +68,7 @@ def rows(conversations: Conversations, *, archived: bool = False) -> list[Row]:
         found[each.id] = Row(
             name=each.name,
             id=each.id,
-            **(state(live) if live else {"status": status_of(each)}),
+            badge=badge_of(live) if live else Badge(status_of(each)),
             model=each.model,
             backend=each.backend,
             **totals.get(each.id, {}),
@@ -85,7 +83,7 @@ def rows(conversations: Conversations, *, archived: bool = False) -> list[Row]:
             found[key] = Row(
                 name=conversation.name,
                 id=backend.session.id,
-                **state(conversation),
+                badge=badge_of(conversation),
                 model=backend.model,
                 backend=backend.name,
                 **totals.get(backend.session.id, {}),
@@ -93,25 +91,20 @@ def rows(conversations: Conversations, *, archived: bool = False) -> list[Row]:
     return list(found.values())
 
 
-def state(conversation: Conversation) -> dict[str, Any]:
-    """What a badge shows of a conversation of this kernel."""
-    backend = conversation.backend
-    run = backend.session.run
-    return {
-        "status": backend.session.status(backend.without_session),
-        "waiting": bool(run and run.turn.waiting),
-        "activity": run.turn.activity if run else "",
-    }
+def badge_of(conversation: Conversation) -> Badge:
+    """The badge of a conversation of this kernel."""
+    backend, run = conversation.backend, conversation.backend.session.run
+    return Badge.of(backend.session.status(backend.without_session), run.turn if run else None)
 
 
-def table_html(shown: Sequence[Row]) -> str:
-    """The rows as still HTML."""
+def table_html(rows: Sequence[Row]) -> str:
+    """The rows as static HTML."""
     style = "border-collapse: collapse; font-size: 12px; font-variant-numeric: tabular-nums"
     cell_style = "; padding: 2px 6px; white-space: nowrap"
-    table = as_html(HEADS, [row.cells() for row in shown], NUMBERS, style=style, cell_style=cell_style)
+    table = as_html(HEADERS, [row.cells() for row in rows], NUMBERS, style=style, cell_style=cell_style)
     return f'<div style="overflow: auto; max-height: 40vh">{table}</div>'
 
 
-def table_text(shown: Sequence[Row]) -> str:
+def table_text(rows: Sequence[Row]) -> str:
     """The rows as text, in columns."""
-    return as_text(HEADS, [row.cells() for row in shown], NUMBERS)
+    return as_text(HEADERS, [row.cells() for row in rows], NUMBERS)

@@ -16,14 +16,15 @@ from typing import Any
 import ipywidgets
 
 from ....errors import ConfigError, PraisonError
+from ....render.panel import Badge
 from ....runtime import loop
 from ....session import Status
 from ....text import describe_exception, strip_control_chars
 from ...conversations import stored_sessions
 from ...extension import Extension
 from ...views.pace import Pace
-from ...views.static_copy import StillCopy
-from .rows import Row, rows, state, table_html, table_text
+from ...views.static_copy import StaticCopy
+from .rows import Row, badge_of, rows, table_html, table_text
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ SHOWN_ROWS = 200
 SORTS: dict[str, Callable[[Row], Any]] = {
     "last used": lambda row: -row.last_used,
     "session": lambda row: row.name.casefold(),
-    "status": lambda row: [Status.RUNNING, Status.ERROR].count(row.status) * -1,
+    "status": lambda row: [Status.RUNNING, Status.ERROR].count(row.badge.status) * -1,
     "model": lambda row: row.model.casefold(),
     "turns": lambda row: -row.turns,
     "tokens": lambda row: -(row.tokens_in + row.tokens_out),
@@ -48,12 +49,12 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
     def __init__(self, extension: Extension) -> None:
         self._extension = extension
         self._conversations = extension.conversations
-        self._copy = StillCopy(extension.shell)
+        self._copy = StaticCopy(extension.shell)
         self._html, self._text = "", ""
         self._followed: dict[int, Callable[[], None]] = {}
         self._context = contextvars.copy_context()
         self._pace = Pace(self._look, INTERVAL_SECONDS)
-        self._told: list[str] = []
+        self._badges: list[tuple[str, Badge]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._reading = asyncio.Lock()
         self._is_closed = False
@@ -64,38 +65,38 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         self.refresh = ipywidgets.Button(description="Refresh", layout=wide)
         self.table = ipywidgets.HTML()
         self.chosen = ipywidgets.Dropdown(description="Session", layout=ipywidgets.Layout(width="24em"))
-        self.go = ipywidgets.Button(description="Open", layout=wide)
+        self.open_chat = ipywidgets.Button(description="Open", layout=wide)
         self.archive = ipywidgets.Button(description="Archive", layout=wide)
         self.delete = ipywidgets.Button(description="Delete …", layout=wide)
-        self.said = ipywidgets.HTML()
+        self.message = ipywidgets.HTML()
         self.question = ipywidgets.VBox()
-        self.place = ipywidgets.VBox()
+        self.chat = ipywidgets.VBox()
         super().__init__(
             [
                 ipywidgets.HBox([self.filter, self.sort, self.archived, self.refresh], layout=wraps),
                 self.table,
-                ipywidgets.HBox([self.chosen, self.go, self.archive, self.delete], layout=wraps),
+                ipywidgets.HBox([self.chosen, self.open_chat, self.archive, self.delete], layout=wraps),
                 self.question,
-                self.said,
-                self.place,
+                self.message,
+                self.chat,
             ]
         )
         for control in (self.filter, self.sort, self.archived):
             control.observe(lambda _: self.update(), "value")
         self.refresh.on_click(lambda _: self.update())
-        self.go.on_click(lambda _: self._try(self._open))
+        self.open_chat.on_click(lambda _: self._try(self._open))
         self.archive.on_click(lambda _: self._try(self._archive))
         self.delete.on_click(lambda _: self._try(self._ask))
         self.add_class("pnb-alive")
         self.update()
 
-    def update(self, said: str | None = None) -> None:
-        """Read the sessions anew and show them, and then `said`. Waits until that is done, but on the loop's
+    def update(self, message: str | None = None) -> None:
+        """Read the sessions anew and show them, then `message`. Waits until that is done, but on the loop's
         thread, which does it."""
         if loop.on_loop_thread():
-            asyncio.run_coroutine_threadsafe(self._update(said), loop.get())
+            asyncio.run_coroutine_threadsafe(self._update(message), loop.get())
         else:
-            loop.run_sync(lambda: self._update(said))
+            loop.run_sync(lambda: self._update(message))
 
     def close(self) -> None:
         """Take it away, and follow no more."""
@@ -109,38 +110,38 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         """The widget, and behind it the table that stays."""
         self._copy.publish(self, self._extension.magics.live, self._html, self._text)
 
-    async def _update(self, said: str | None = None) -> None:
-        """One after the other, so that what was read last is shown last. What goes wrong is said."""
+    async def _update(self, message: str | None = None) -> None:
+        """One after the other, so that what was read last is shown last. What goes wrong is shown."""
         async with self._reading:
             try:
-                found = await asyncio.to_thread(rows, self._conversations, archived=self.archived.value)
-                self._context.copy().run(self._show, found)
+                sessions = await asyncio.to_thread(rows, self._conversations, archived=self.archived.value)
+                self._context.copy().run(self._show, sessions)
             except PraisonError as error:
-                said = said or str(error)
+                message = message or str(error)
             except Exception as error:
                 log.debug("the sessions cannot be shown", exc_info=True)
-                said = said or describe_exception(error)
-            if said is not None:
-                self._say(said)
+                message = message or describe_exception(error)
+            if message is not None:
+                self._say(message)
 
-    def _say(self, words: str) -> None:
+    def _say(self, message: str) -> None:
         if not self._is_closed:
-            self.said.value = _html(words)
+            self.message.value = _html(message)
 
-    def _show(self, found: list[Row]) -> None:
+    def _show(self, sessions: list[Row]) -> None:
         if self._is_closed:
             return
-        words = self.filter.value.casefold().split()
-        texts = [(strip_control_chars(" ".join(row.cells())).casefold(), row) for row in found]
-        kept = [row for text, row in texts if all(word in text for word in words)]
+        terms = self.filter.value.casefold().split()
+        texts = [(strip_control_chars(" ".join(map(str, row.cells()))).casefold(), row) for row in sessions]
+        kept = [row for text, row in texts if all(term in text for term in terms)]
         kept.sort(key=SORTS[self.sort.value])
         shown, more = kept[:SHOWN_ROWS], len(kept) - SHOWN_ROWS
         html, text = table_html(shown), table_text(shown)
         if not kept:
-            html = text = "No sessions match." if found else "No sessions yet: ask something with %%agent."
+            html = text = "No sessions match." if sessions else "No sessions yet: ask something with %%agent."
         if more > 0:
-            said = f"{more:,} more: narrow the filter."
-            html, text = f"{html}<p>{said}</p>", f"{text}\n{said}"
+            note = f"{more:,} more: narrow the filter."
+            html, text = f"{html}<p>{note}</p>", f"{text}\n{note}"
         if self._html != html:
             self.table.value = self._html = html
             self._text = text
@@ -153,7 +154,7 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
             self.chosen.options = options
             # None is shown as chosen unless the user chose it.
             self.chosen.value = before if before in [value for _, value in options] else None
-        for button in (self.go, self.archive, self.delete):
+        for button in (self.open_chat, self.archive, self.delete):
             button.disabled = not options
         self._follow()
 
@@ -178,9 +179,8 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
     def _hear(self) -> None:
         if self._is_closed:
             return
-        told = [f"{each.name} {state(each)}" for each in self._conversations]
-        urgent, self._told = told != self._told, told
-        self._pace.ask(urgent=urgent)
+        before, self._badges = self._badges, [(each.name, badge_of(each)) for each in self._conversations]
+        self._pace.ask(urgent=before != self._badges)
 
     def _look(self) -> None:
         task = asyncio.get_running_loop().create_task(self._update())
@@ -191,10 +191,10 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         self.question.children = ()
         loop.get().call_soon_threadsafe(self._say, "")
         try:
-            words = action()
+            message = action()
         except PraisonError as error:
-            words = str(error)
-        self.update(words)
+            message = str(error)
+        self.update(message)
 
     def _chosen(self) -> tuple[str, str]:
         if self.chosen.value is None:
@@ -215,15 +215,15 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
 
         name, session_id = self._chosen()
         conversation = self._conversations.of(session_id) if session_id else self._conversations.find(name)
-        words = ""
+        message = ""
         if conversation is None:
             conversation = stored_sessions.resume(self._conversations, session_id)
-            words = f"Session {name!r} goes on here with %%agent -s {conversation.name}."
+            message = f"Session {name!r} goes on here with %%agent -s {conversation.name}."
         self._conversations.attach(conversation)
-        for old in self.place.children:
+        for old in self.chat.children:
             old.close()
-        self.place.children = (SessionWidget(conversation, self._extension),)
-        return words
+        self.chat.children = (SessionWidget(conversation, self._extension),)
+        return message
 
     def _archive(self) -> str:
         _, session_id = self._stored()
@@ -232,13 +232,13 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
 
     def _ask(self) -> str:
         name, session_id = self._stored()
-        words = f"Delete session {name!r} ({session_id}), on its server too, with all that was said in it?"
+        question = f"Delete session {name!r} ({session_id}), on its server too, with all that was said in it?"
         yes = ipywidgets.Button(description="Delete", button_style="danger")
         no = ipywidgets.Button(description="Keep")
         yes.on_click(lambda _: self._try(lambda: self._delete(session_id)))
         no.on_click(lambda _: self._try(lambda: ""))
         self.question.children = (
-            ipywidgets.HTML(_html(words)),
+            ipywidgets.HTML(_html(question)),
             ipywidgets.HBox((yes, no)),
         )
         return ""
@@ -248,8 +248,8 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         return f"Session {done.name!r} ({done.id}) is deleted."
 
 
-def _html(words: str) -> str:
-    return escape(strip_control_chars(words), quote=False)
+def _html(text: str) -> str:
+    return escape(strip_control_chars(text), quote=False)
 
 
 def sessions() -> SessionBrowser:

@@ -1,0 +1,54 @@
+"""Which view of a turn a cell gets, and whether the user can answer there."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from ...runtime.run import Run
+from .kernel_view import KernelView
+
+
+def view_maker(
+    shell: Any, live: str, *, background: bool, takes_clicks: bool, done: Future[None]
+) -> Callable[[Run], KernelView] | None:
+    """What makes the view of a turn in the cell that runs now, for `Backend.begin(view=…)`; `live` is that of
+    AgentMagics. The cell ends while the turn goes on (`background`), or waits for it. `done` is done when the
+    turn is over and the static output is in place; at once in a terminal, which has no views."""
+    if not hasattr(shell, "kernel"):
+        done.set_result(None)
+        return None
+
+    def view(run: Run) -> KernelView:
+        kind: type[KernelView] = KernelView
+        if wants_widget(shell, live):
+            from .live_view import LiveView
+
+            kind = LiveView
+        return kind(run, shell, background=background, takes_clicks=takes_clicks, done=done)
+
+    return view
+
+
+def takes_clicks(shell: Any, live: str) -> bool:
+    """Whether the user can answer in the page while a cell runs that awaits its turn."""
+    if not hasattr(shell, "kernel") or not wants_widget(shell, live):
+        return False
+    ipykernel = sys.modules.get("ipykernel")
+    # Before ipykernel 7 no click arrives while a cell runs.
+    return ipykernel is None or int(ipykernel.__version__.split(".")[0]) >= 7
+
+
+def wants_widget(shell: Any, live: str) -> bool:
+    """Whether a widget is shown: with "widget" always, with "plain" never, with "auto" where the front end
+    shows widgets for certain. jupyter_server names the session to the kernels that it starts, and JupyterLab,
+    Notebook 7 and VS Code name the cell; nbclient, papermill and nbconvert do neither, and a widget there
+    would end up in the saved file. A kernel that a notebook's cell starts with `!jupyter execute` inherits
+    the first and still lacks the second."""
+    if live != "auto":
+        return live == "widget"
+    metadata = shell.kernel.get_parent().get("metadata", {})
+    return "JPY_SESSION_NAME" in os.environ and "cellId" in metadata

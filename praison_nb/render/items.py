@@ -1,0 +1,151 @@
+"""The items of a turn, and of what was said before it, as a page shows them: dicts with a `kind` and an `id`.
+
+A "text" is HTML that grows (`markdown.Rendered`), and `more` characters that are not shown; a "tool" is as
+`tool_item` has it; "prompt", "note" and "error" have their `text`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from ..text import DISPLAY_CHARACTERS, strip_control_chars, truncate_for_display
+from ..turn import Message, ToolCall, Turn
+from . import review
+from .markdown import Budget, MarkdownStream, Rendered
+from .panel import stop_text
+from .text import RESULTS, arguments_line, error_text
+
+Entry = tuple[str, str | ToolCall]
+"""What was said before: ("prompt", "text" or "note", the text), or ("tool", the call)."""
+
+
+class TurnItems:
+    r"""Makes a turn's items, and remembers which of its text is HTML already, so that only what is new is
+    rendered.
+
+    >>> from praison_nb.turn import Message, Turn
+    >>> TurnItems().answer(Turn(items=(Message("m", ("*a*",)),)))
+    [{'kind': 'text', 'id': 'm', 'tail': '<p><em>a</em></p>\n'}]
+    """
+
+    def __init__(self) -> None:
+        self._growing: dict[str, tuple[Budget, MarkdownStream]] = {}
+
+    def answer(self, turn: Turn) -> list[dict[str, Any]]:
+        """The answer's texts and tool calls in their order."""
+        items: list[dict[str, Any]] = []
+        budget, room = Budget(), DISPLAY_CHARACTERS
+        for index, item in enumerate(turn.items):
+            if isinstance(item, ToolCall):
+                items.append(tool_item(item))
+                continue
+            made, budget = self._text(item, item.id or str(index), budget, room)
+            room = max(0, room - len(item.text))
+            items.append(made)
+        return items
+
+    def exchange(self, turn: Turn) -> list[dict[str, Any]]:
+        """Prompt, answer, notices and error. No other turn's items have the same ids."""
+        answer = self.answer(turn)
+        answer = [
+            {**item, "id": f"{turn.id}-{item['id']}"} if item["kind"] == "text" else item for item in answer
+        ]
+        notes = [("note", review.one_line(notice)) for notice in turn.notices]
+        notes += [("note", stopped)] if (stopped := stop_text(turn)) else []
+        notes += [("error", error_text(turn))] if turn.error else []
+        prompt = line_item("prompt", f"{turn.id}-prompt-0", truncate_for_display(turn.prompt))
+        lines = (line_item(kind, f"{turn.id}-{kind}-{i}", text) for i, (kind, text) in enumerate(notes))
+        return [prompt, *answer, *lines]
+
+    def _text(self, message: Message, key: str, budget: Budget, room: int) -> tuple[dict[str, Any], Budget]:
+        before, stream = self._growing.get(key, (None, None))
+        if stream is None or before != budget:
+            stream = MarkdownStream(budget)
+            self._growing[key] = budget, stream
+        text = message.text
+        return _text_item(key, stream.render(text[:room]), max(0, len(text) - room)), stream.budget
+
+
+def _text_item(key: str, shown: Rendered, more: int = 0) -> dict[str, Any]:
+    # What is empty is left out: a chat has thousands of them.
+    fields = {**shown._asdict(), "more": more}
+    return {"kind": "text", "id": key, **{name: value for name, value in fields.items() if value}}
+
+
+def tool_item(call: ToolCall) -> dict[str, Any]:
+    """A tool call: `name`, `line` and `seconds` of its one line, whole `arguments` and `result`, its `state`
+    (asked, running, done, failed, denied), and the `question` where the user is asked: its parts as
+    `review.Part` has them, how long it is in words, and the digest that a yes carries."""
+    if call.ended is None:
+        state = "asked" if call.approval == "asked" else "running"
+    else:
+        state = "denied" if call.approval == "denied" else "failed" if call.is_error else "done"
+    arguments = review.arguments(call.arguments)
+    more = "" if arguments.complete else f"\n… there is more in {RESULTS}."
+    item: dict[str, Any] = {
+        "kind": "tool",
+        "id": call.id,
+        "name": review.one_line(call.name, None if state == "asked" else 60),
+        "line": arguments_line(call),
+        "arguments": arguments.text + more,
+        "result": strip_control_chars(truncate_for_display(call.result, RESULTS)),
+        "state": state,
+        "seconds": "" if call.seconds is None else f"{call.seconds:.1f} s",
+        "question": None,
+    }
+    if state == "asked":
+        digest = review.digest(call.name, call.arguments)
+        item["question"] = {"parts": arguments.parts, "counts": arguments.counts, "digest": digest}
+    return item
+
+
+def line_item(kind: str, item_id: str, text: str) -> dict[str, Any]:
+    """A text of one of the kinds prompt, note and error."""
+    return {"kind": kind, "id": item_id, "text": strip_control_chars(text)}
+
+
+def entries(messages: Sequence[dict[str, Any]]) -> list[Entry]:
+    """What user and agent said in messages as chat completions have them, and the tools that were called.
+    What is none of these is left out.
+
+    >>> entries([{"role": "user", "content": "Hi"}, {"role": "system", "content": "Be brief."}])
+    [('prompt', 'Hi')]
+    """
+    results = {str(m.get("tool_call_id")): m.get("content") for m in messages if _role(m) == "tool"}
+    found: list[Entry] = []
+    for message in messages:
+        kind = {"user": "prompt", "assistant": "text"}.get(_role(message))
+        if kind and isinstance(text := message.get("content"), str) and text:
+            found.append((kind, truncate_for_display(text)))
+        found += [("tool", call) for call in _calls(message, results)]
+    return found
+
+
+def entry_items(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    """The items of what was said before."""
+    items = []
+    for index, (kind, content) in enumerate(entries):
+        key = f"earlier-{index}"
+        if isinstance(content, ToolCall):
+            # A message tells neither how a call went nor how long it took.
+            past = {"id": f"{key}-{content.id}", "state": "past", "seconds": ""}
+            items.append({**tool_item(content), **past})
+        elif kind == "text":
+            items.append(_text_item(key, MarkdownStream().render(truncate_for_display(content))))
+        else:
+            items.append(line_item(kind, key, content))
+    return items
+
+
+def _role(message: dict[str, Any]) -> str:
+    return str(message.get("role"))
+
+
+def _calls(message: dict[str, Any], results: dict[str, Any]) -> Iterator[ToolCall]:
+    """The message's tool calls. It may be the user's own, so nothing is taken for granted."""
+    calls = message.get("tool_calls")
+    for call in calls if isinstance(calls, list) else ():
+        match call:
+            case {"id": str(key), "function": {"name": str(name), "arguments": str(arguments)}}:
+                yield ToolCall(key, name, arguments, "function", 0.0, result=str(results.get(key) or ""))
