@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from praison_nb import errors as e
+from praison_nb.backends.hosted.client import with_hint
 from praison_nb.events import (
     Activity,
     Event,
@@ -215,6 +216,13 @@ def test_a_message_that_was_refused_is_sent_again(server: HostedServer, status: 
     turn, told = play(agent)
     assert turn.text == "Hi" and messages(server) == ["Hi"]
     assert "reconnecting" in activities(told)
+
+
+def test_a_hint_changes_nothing_of_an_error_but_its_message() -> None:
+    key = "sk-ant-api03-abcdefgh12345678"
+    error = with_hint(e.RateLimitError("Slow down.", status_code=429, retry_after=3.0), f"sesn_1 {key}")
+    assert type(error) is e.RateLimitError and (error.status_code, error.retry_after) == (429, 3.0)
+    assert str(error).startswith("Slow down. The session still exists") and key not in str(error)
 
 
 def test_a_message_that_is_rejected_is_not_sent_again(server: HostedServer) -> None:

@@ -10,24 +10,36 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ...errors import ConfigError
+from ...errors import ConfigError, PraisonError
 from ...events import Event
+from ...runtime import loop
 from ...runtime.approvals import Asker
 from ...runtime.run import Run, Subscriber
+from ...session import Status
 from ...turn import Turn
-from ..sdk_errors import unchained
+from ..base import Backend
 from ..session import Session
-from .agent_life import AgentLife
-from .client import explain
-from .config import HostedAgentConfig, names_of
+from . import api
+from .client import ask, client_of
+from .config import HostedAgentConfig, budget_dict, changed_config, names_of, update_params
+from .context import HostedContext
 from .session import HostedSession
 from .turn import HostedTurn
 
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
 
-class HostedAgent(AgentLife):
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+class HostedAgent(Backend):
     """A backend whose agent loop runs on the provider's runtime. Agent, environment and session are created
     there when the first prompt is sent, and used again from then on.
 
@@ -35,8 +47,14 @@ class HostedAgent(AgentLife):
     True allows, False or a text (the reason, for the model) denies. Without it the run's `approve` and
     `deny` do, and the turn waits. `on_custom_tool(name, arguments)` answers custom tools that were declared
     as dicts. Both may be async.
+
+    The methods that ask the server wait for its answer and raise PraisonError; on the background loop, where
+    waiting would stop every turn, they raise ConfigError instead.
     """
 
+    name = "hosted"
+    without_session = Status.UNKNOWN
+    keeps_sessions_on_server = True
     backoff_seconds: tuple[float, float] = (0.5, 10.0)
     """The first pause before a lost connection is made anew, and the longest."""
 
@@ -55,15 +73,44 @@ class HostedAgent(AgentLife):
             )
         if config is not None and not isinstance(config, HostedAgentConfig):
             raise ConfigError(f"config must be a HostedAgentConfig, not {type(config).__name__}.")
-        super().__init__(config or HostedAgentConfig())
+        super().__init__()
+        self.config = config or HostedAgentConfig()
+        self.session: HostedSession = HostedSession()
+        self.agent_id: str | None = None
+        """The agent's id, None before there is one."""
+        self.agent_version: int | None = None
+        """The agent's version as it was last seen."""
+        self.environment_id: str | None = None
+        """The environment's id, None before there is one."""
         self.on_tool_confirmation = on_tool_confirmation
         self.on_custom_tool = on_custom_tool
+        self._restored_tools: frozenset[str] = frozenset()
+        """The names of the tools that ran in the process that the agent was restored from."""
         self._creating = asyncio.Lock()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.model!r}, session={self.session.id!r})"
+
+    @property
+    def model(self) -> str:
+        """The model's name: the session's own where that is known."""
+        return self.session.model or self.config.model_name
+
+    @property
+    def session_id(self) -> str | None:
+        """The session's id, None before there is one."""
+        return self.session.id or None
+
+    managed_session_id = session_id
+    """`session_id`, by another name."""
+
+    def client(self) -> AsyncAnthropic:
+        """The SDK's async client, for use on the background loop. Raises MissingKeyError."""
+        return client_of(self.config)
 
     def events(self, prompt: str, session: Session, run: Run) -> AsyncIterator[Event]:
         """One turn in the session, from the prompt until the session is idle again."""
-        assert isinstance(session, HostedSession)
-        return HostedTurn(self, session, prompt, run).events()
+        return self._turn(prompt, session, run)
 
     def attach(
         self,
@@ -75,59 +122,133 @@ class HostedAgent(AgentLife):
     ) -> Run:
         """Take up `turn`, the last one of the session, which a process that ended had begun: everything from
         its message on is told, and nothing sent. Its id being the same, nothing is counted twice."""
-        joining = functools.partial(HostedTurn, self, self.session, turn.prompt, joins=True)
-        return self._run(
-            turn,
-            lambda session, run: joining(run).events(),
-            subscribers,
-            lend=False,
-            asker=asker,
-            view=view,
-            is_sent=True,
+        source = functools.partial(self._turn, turn.prompt, is_attached=True)
+        return self._run(turn, source, subscribers, lend=False, asker=asker, view=view, is_sent=True)
+
+    def _turn(
+        self, prompt: str, session: Session, run: Run, is_attached: bool = False
+    ) -> AsyncIterator[Event]:
+        assert isinstance(session, HostedSession)
+        context = HostedContext(
+            config=self.config,
+            ensure=self.ensure,
+            backoff_seconds=self.backoff_seconds,
+            on_tool_confirmation=self.on_tool_confirmation,
+            on_custom_tool=self.on_custom_tool,
+            policy_notices=self.policy_notices,
         )
+        return HostedTurn(context, session, prompt, run, is_attached=is_attached).events()
 
     async def ensure(self, session: HostedSession) -> None:
         """Create what the session needs and has not yet, each once; or learn what a resumed one is.
         Who stops waiting does not stop it, so that nothing created is ever forgotten."""
-        task = asyncio.ensure_future(self._ensure(session))
+
+        async def ensure() -> None:
+            async with self._creating:
+                await api.ensure(self.config, self, session)
+
+        task = asyncio.ensure_future(ensure())
         task.add_done_callback(lambda done: None if done.cancelled() else done.exception())
         await asyncio.shield(task)
 
-    async def _ensure(self, session: HostedSession) -> None:
-        async with self._creating:
-            if session.model:
-                return
-            client = self.client()
-            what = f"the session {session.id}" if session.id else ""
-            try:
-                if session.id:
-                    self._learn(session, await client.beta.sessions.retrieve(session.id))
-                    return
-                if self.agent_id is None:
-                    agent = await client.beta.agents.create(**self.config.agent_params())
-                    self.agent_id, self.agent_version = agent.id, agent.version
-                if self.environment_id is None:
-                    environment = await client.beta.environments.create(**self.config.environment_params())
-                    self.environment_id = environment.id
-                what = "this agent or environment any more; reset_all() lets both be created anew"
-                reference: Any = {"type": "agent", "id": self.agent_id}
-                if self.agent_version is not None:
-                    reference["version"] = self.agent_version
-                told = await client.beta.sessions.create(
-                    agent=reference, environment_id=self.environment_id, **self.config.session_params()
-                )
-                session.id = told.id
-                self._learn(session, told)
-                return
-            except Exception as error:
-                problem = explain(error, self.config, what)
-            raise unchained(problem)
+    def retrieve_agent(self) -> dict[str, Any]:
+        """The agent as the server has it, as a dict; {} before there is one. Its version becomes the one
+        that `update_agent` changes."""
+        if (agent_id := self.agent_id) is None:
+            return {}
+        agent = self._ask(lambda client: api.retrieve_agent(client, agent_id), f"the agent {agent_id}")
+        self.agent_version = agent.get("version", self.agent_version)
+        return agent
 
-    def _learn(self, session: HostedSession, told: Any) -> None:
-        session.learn(told)
-        self.agent_id = self.agent_id or told.agent.id
-        self.agent_version = self.agent_version or told.agent.version
-        self.environment_id = self.environment_id or told.environment_id
+    def list_agents(self, limit: int | None = None, **options: Any) -> list[dict[str, Any]]:
+        """The agents on the server, as dicts; all of them, or `limit`."""
+        return self._ask(lambda client: api.list_agents(client, limit, options))
+
+    def update_agent(self, **changes: Any) -> None:
+        """Change fields of the config. Where the agent exists it is changed on the server, unless somebody
+        else changed it meanwhile (RequestRejectedError), and the next prompt begins a new session with it;
+        the old one keeps what it was made with. A new environment is made for new packages or networking.
+
+        What the server has already is no change: a function that was defined anew, or one of those that the
+        agent had in the process that it was restored from."""
+        version = changes.pop("version", self.agent_version)
+        before = self.config
+        after, changed = changed_config(before, changes, self._restored_tools)
+        if (agent_id := self.agent_id) is not None and changed:
+            params = update_params(before, after, changed)
+            self.agent_version = self._ask(
+                lambda client: api.update_agent(client, agent_id, version, params), f"the agent {agent_id}"
+            )
+        if "tools" in changed:
+            self._restored_tools = frozenset()
+        self.config = after
+        if is_moved := before.environment_params() != after.environment_params():
+            self.environment_id = None
+        if self.session.id and (changed or is_moved):
+            self.reset_session()
+
+    def retrieve_session(self) -> dict[str, Any]:
+        """The session as the server knows it: `{"id", "status", "title", "usage"}`. Never raises: what
+        cannot be had is "unknown", with what was known last. Without a session it asks nobody."""
+        session = self.session
+        if not session.id or loop.on_loop_thread():
+            return session.known().to_dict()
+        try:
+            return self._ask(lambda client: api.retrieve_session(client, session), session.label).to_dict()
+        except PraisonError as error:
+            log.warning("retrieve_session: %s", error)
+            return session.known(is_reachable=False).to_dict()
+
+    async def read_messages(self, session: Session) -> list[dict[str, Any]]:
+        """The messages of `session` on the server. Asks nobody while it has no id."""
+        if not session.id:
+            return []
+        what = f"the session {session.id}"
+        return await ask(self.config, lambda client: api.read_messages(client, session.id), what)
+
+    def list_sessions(self, limit: int | None = None, **options: Any) -> list[dict[str, Any]]:
+        """The agent's sessions on the server, newest first, each as `retrieve_session()` has it; all of
+        them, or `limit`. `options` are the API's filters (agent_id, statuses, include_archived, …). Without
+        an agent and without options there are none."""
+        if self.agent_id is not None:
+            options.setdefault("agent_id", self.agent_id)
+        if not options:
+            return []
+        sessions = self._ask(lambda client: api.list_sessions(client, self.session, limit, options))
+        return [session.to_dict() for session in sessions]
+
+    def interrupt(self) -> None:
+        """Stop the turn under way; nothing happens when there is none. A session that works without a turn
+        of ours, resumed perhaps, is told to stop."""
+        session = self.session
+        if not session.stop() and session.id and not session.over:
+            self._ask(lambda client: api.interrupt(client, session.id), session.label)
+
+    def archive_session(self, session_id: str | None = None) -> None:
+        """Archive the session, or another one by its id: it takes no more prompts, and stays on the server
+        to be read. One that runs is interrupted first."""
+        self._end(session_id, api.archive_session)
+
+    def delete_session(self, session_id: str | None = None) -> None:
+        """Delete the session, or another one by its id. One that runs is interrupted first."""
+        self._end(session_id, api.delete_session)
+
+    def _end(self, session_id: str | None, end: Callable[..., Awaitable[None]]) -> None:
+        session = self.session if session_id in (None, "", self.session.id) else HostedSession(session_id)
+        if not session.id:
+            raise ConfigError("There is no session yet: nothing to archive or delete.")
+        self._ask(lambda client: end(client, session), session.label)
+        if self.session is session:
+            self.reset_session()
+
+    def set_budget(self, budget: float | Decimal | None) -> None:
+        """Raise the session's budget, in USD at list price, or lift it with None. A session that was made
+        without a budget cannot get one. Later sessions have it from the start."""
+        config = replace(self.config, budget=budget)
+        if session_id := self.session.id:
+            limit: Any = budget_dict(budget)
+            self._ask(lambda client: api.set_budget(client, session_id, limit), self.session.label)
+        self.config = config
 
     def reset_session(self) -> None:
         """Forget the conversation: the next prompt begins a new session, with the same agent and
@@ -139,7 +260,7 @@ class HostedAgent(AgentLife):
         self.reset_session()
         self._sessions.clear()
         self.agent_id = self.agent_version = self.environment_id = None
-        self._tools_there = frozenset()
+        self._restored_tools = frozenset()
 
     def resume_session(self, session_id: str) -> None:
         """Go on with a session of the server; the next prompt is sent to it. Asks no server yet."""
@@ -155,7 +276,7 @@ class HostedAgent(AgentLife):
             "agent_version": self.agent_version,
             "environment_id": self.environment_id,
             "session_id": self.session_id,
-            "tools": sorted(self._tools_there | names_of(self.config.local_tools)) or None,
+            "tools": sorted(self._restored_tools | names_of(self.config.local_tools)) or None,
         }
 
     def restore_ids(self, ids: Mapping[str, Any]) -> None:
@@ -167,4 +288,15 @@ class HostedAgent(AgentLife):
         self.agent_id = ids.get("agent_id") or None
         self.agent_version = int(version) if version is not None else None
         self.environment_id = ids.get("environment_id") or None
-        self._tools_there = frozenset(ids.get("tools") or ())
+        self._restored_tools = frozenset(ids.get("tools") or ())
+
+    def _put_session(self, session: HostedSession) -> None:
+        """Go on with `session`; a turn under way in the old one is stopped."""
+        self.session.stop()
+        if self.session.id:
+            self._sessions.append(self.session)
+        self.session = session
+
+    def _ask(self, request: Callable[[AsyncAnthropic], Awaitable[T]], what: str = "") -> T:
+        """What `request(client)` returns, which runs on the background loop while this thread waits."""
+        return loop.run_sync(lambda: ask(self.config, request, what))

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
-from asyncio import AbstractEventLoop
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ... import redaction
 from ...errors import MissingKeyError, ModelNotFoundError, PraisonError, RequestRejectedError, SessionError
 from ...runtime import loop
 from .. import http_client
 from ..config_base import check_address
-from ..sdk_errors import Where, retry_after, translate
+from ..sdk_errors import Where, retry_after, translate, unchained
 from .config import HostedAgentConfig
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
 
+T = TypeVar("T")
 KEY_VARIABLE = "ANTHROPIC_API_KEY"
 _NEVER_BETTER = ("authentication_error", "permission_error", "not_found_error", "invalid_request_error")
 
-_clients: dict[tuple[AbstractEventLoop, str, str, str, float | None], AsyncAnthropic] = {}
+_clients: dict[tuple[asyncio.AbstractEventLoop, str, str, str, float | None], AsyncAnthropic] = {}
 """Those of a parent process, whose loop they share, stay here and are not touched."""
 
 
@@ -50,6 +51,19 @@ def client_of(config: HostedAgentConfig) -> AsyncAnthropic:
             loop.at_exit(_close_clients)
         _clients[key] = client if config.timeout is None else client.with_options(timeout=config.timeout)
     return _clients[key]
+
+
+async def ask(
+    config: HostedAgentConfig, request: Callable[[AsyncAnthropic], Awaitable[T]], what: str = ""
+) -> T:
+    """What `request(client)` returns. On the background loop. What it raises becomes a PraisonError; `what`
+    names the resource that a 404 means."""
+    await asyncio.to_thread(load)
+    try:
+        return await request(client_of(config))
+    except Exception as error:
+        problem = explain(error, config, what)
+    raise unchained(problem)
 
 
 def load() -> None:
@@ -98,7 +112,7 @@ def transient_errors() -> tuple[type[Exception], ...]:
 def is_final(error: BaseException) -> bool:
     """Whether the same request would fail again: 3xx and 4xx, but time-out, conflict, rate limit."""
     status = getattr(error, "status_code", None)
-    if status == 200:  # an error that was told inside the stream
+    if status == 200:  # an error inside the stream
         return getattr(error, "type", None) in _NEVER_BETTER
     return isinstance(status, int) and 300 <= status < 500 and status not in (408, 409, 429)
 
@@ -112,7 +126,7 @@ def never_arrived(error: BaseException) -> bool:
     return isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout)
 
 
-def wait_asked(error: BaseException) -> float:
+def seconds_to_wait(error: BaseException) -> float:
     """Seconds that the server asks to wait, 0 where it does not; a minute at most."""
     return min(60.0, max(0.0, retry_after(error) or 0.0))
 
@@ -125,11 +139,12 @@ def with_hint(error: PraisonError, session_id: str) -> PraisonError:
         f" The session still exists and may still work: ask again, or go on elsewhere with "
         f"resume_session({session_id!r})."
     )
-    error.args = (f"{error}{hint}",)
-    return error
+    hinted = type(error)(f"{error}{hint}")
+    vars(hinted).update(vars(error))
+    return hinted
 
 
-def at_budget(error: PraisonError) -> PraisonError:
+def explain_budget(error: PraisonError) -> PraisonError:
     """A message that the session refused since its budget is used up, explained."""
     if not isinstance(error, RequestRejectedError) or "budget" not in str(error):
         return error

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from typing import Any, Literal, TypeGuard
 
+from ...errors import ConfigError
 from ...tools.builtin.registry import NAMES, resolve
 from ...tools.policy import check_policies
 from ...tools.tool import Tool
@@ -116,10 +117,10 @@ class HostedAgentConfig(Config):
         check.text("description", self.description, least=0)
         check.text("session_title", self.session_title, least=0)
         check.model(self.model)
-        ours = resolve(self.local_tools, self.working_dir)
+        local = resolve(self.local_tools, self.working_dir)
         check.tools(self.api_tools)
         also = " What runs elsewhere has a permission_policy in its toolset."
-        object.__setattr__(self, "policies", check_policies(self.policies, [*NAMES, *ours], also))
+        object.__setattr__(self, "policies", check_policies(self.policies, [*NAMES, *local], also))
         check.mcp_servers(self.mcp_servers, self.api_tools)
         check.skills(self.skills)
         check.multiagent(self.multiagent)
@@ -144,9 +145,9 @@ class HostedAgentConfig(Config):
     @property
     def api_tools(self) -> list[dict[str, Any]]:
         """All tools as the API has them, those that run here as custom tools."""
-        ours = iter(resolve(self.local_tools).values())
+        local = iter(resolve(self.local_tools).values())
         return [
-            custom_tool(next(ours)) if _runs_here(tool) else check.mapping("tools", tool)
+            custom_tool(next(local)) if _runs_here(tool) else check.mapping("tools", tool)
             for tool in self.tools
         ]
 
@@ -202,6 +203,38 @@ class HostedAgentConfig(Config):
 AGENT_FIELDS = frozenset(
     ("name", "model", "system", "description", "tools", "mcp_servers", "skills", "multiagent", "metadata")
 )
+
+
+def changed_config(
+    config: HostedAgentConfig, changes: dict[str, Any], restored_tools: frozenset[str]
+) -> tuple[HostedAgentConfig, frozenset[str]]:
+    """`config` with the changes, and which fields of the agent on the server that changes. `restored_tools`
+    are on the server already, whether they run here by now or not yet. Raises ConfigError."""
+    known = [each.name for each in fields(HostedAgentConfig)]
+    if unknown := changes.keys() - set(known):
+        raise ConfigError(f"No such field: {', '.join(sorted(unknown))}. There are {', '.join(known)}.")
+    tools = changes.get("tools")
+    if restored_tools and isinstance(tools, list | tuple) and (named := names_of(tools)) <= restored_tools:
+        kept = [tool for tool in config.tools if tool not in tools and not names_of([tool]) & named]
+        changes = {**changes, "tools": [*tools, *kept]}
+    changed = replace(config, **changes)
+    before, after = config.agent_params(), changed.agent_params()
+    for params in (before, after):
+        declared = params.get("tools", ())
+        params["tools"] = [tool for tool in declared if tool.get("name") not in restored_tools]
+    names = AGENT_FIELDS & changes.keys()
+    return changed, frozenset(name for name in names if before.get(name) != after.get(name))
+
+
+def update_params(
+    before: HostedAgentConfig, after: HostedAgentConfig, changed: frozenset[str]
+) -> dict[str, Any]:
+    """The changed fields as an update has them: what is empty clears, and metadata is a patch."""
+    full = after.agent_params()
+    params = {name: full.get(name) for name in changed}
+    if "metadata" in changed:
+        params["metadata"] = {**dict.fromkeys(before.metadata), **after.metadata}
+    return params
 
 
 def names_of(tools: Iterable[Any]) -> frozenset[str]:

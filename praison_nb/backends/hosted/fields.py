@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any, Literal
 
 from ...errors import PraisonError, RateLimitError, ServerError, SessionError
-from ...events import Activity, Event, Notice, ToolStarted
+from ...events import ToolStarted, TurnFailed, TurnFinished
 from ...render import review
-from .usage import session_usage
+from .client import BUDGET_HINT
 
 TOOL_USES: dict[str, Literal["function", "builtin", "mcp"]] = {
     "agent.tool_use": "builtin",
@@ -46,7 +45,7 @@ def _block(block: Any) -> str:
             return f"[{kind}]"
 
 
-def started(event: Any) -> ToolStarted:
+def tool_started(event: Any) -> ToolStarted:
     """A tool use."""
     return ToolStarted(
         id=event.id,
@@ -59,11 +58,11 @@ def started(event: Any) -> ToolStarted:
 
 def digest_of(event: Any) -> str:
     """What tells a tool use from every other one, to the byte."""
-    use = started(event)
+    use = tool_started(event)
     return review.digest(use.name, use.arguments)
 
 
-def asked_for(idle: Any) -> list[str]:
+def awaited_calls(idle: Any) -> list[str]:
     """The tool uses that an idle session waits for."""
     return list(getattr(idle.stop_reason, "event_ids", None) or ())
 
@@ -75,7 +74,7 @@ def needs_approval(event: Any) -> bool:
     return event.type != "agent.custom_tool_use" and permission not in (None, "allow", "deny")
 
 
-def said(error: Any) -> str:
+def error_sentence(error: Any) -> str:
     """A session's error as one sentence."""
     message, kind = str(getattr(error, "message", "") or ""), str(getattr(error, "type", "") or "")
     return f"{message.rstrip('.') or kind} ({kind})." if kind else f"{message or 'no reason given'}."
@@ -88,38 +87,38 @@ _KINDS: dict[str, type[PraisonError]] = {
 }
 
 
-def failure(error: Any) -> PraisonError:
-    """What ended a turn whose session can go on."""
-    kind = _KINDS.get(str(getattr(error, "type", "")), SessionError)
-    why = said(error) if error is not None else "The runtime's retries are used up."
-    return kind(f"The turn was given up after repeated errors. {why} The session is still there: ask again.")
+def stop_reason(idle: Any) -> str:
+    """Why a session is idle, in the server's word."""
+    return str(getattr(idle.stop_reason, "type", "") or "end_turn")
 
 
-def refusal(details: Any) -> str:
-    """Why the model refused, as far as it is told."""
+def end_of_turn(idle: Any, error: Any, is_interrupted: bool) -> TurnFinished | TurnFailed:
+    """How a turn ended whose session is idle. `error` is the session's last one in the turn;
+    `is_interrupted` says that another client stopped it."""
+    match stop_reason(idle):
+        case reason if reason == "retries_exhausted" or error is not None:
+            kind = _KINDS.get(str(getattr(error, "type", "")), SessionError)
+            why = error_sentence(error) if error is not None else "The runtime's retries are used up."
+            hint = "The session is still there: ask again."
+            return TurnFailed(error=kind(f"The turn was given up after repeated errors. {why} {hint}"))
+        case "budget_reached" as reason:
+            return TurnFinished(stop_reason=reason, detail=BUDGET_HINT)
+        case "refusal" as reason:
+            return TurnFinished(stop_reason=reason, detail=_refusal(getattr(idle, "stop_details", None)))
+        case "end_turn" if is_interrupted:
+            return TurnFinished(stop_reason="interrupted", detail="interrupted by another client")
+        case reason:
+            return TurnFinished(stop_reason=reason)
+
+
+def session_ended(session_id: str, how: str, error: Any) -> SessionError:
+    """Why a session takes no more prompts. `error` is its last one in the turn."""
+    why = f" {error_sentence(error)}" if error is not None else ""
+    return SessionError(f"The session {session_id} was {how}.{why} reset_session() begins a new one.")
+
+
+def _refusal(details: Any) -> str:
+    """Why the model refused, as far as is known."""
     category, explanation = getattr(details, "category", None), getattr(details, "explanation", None)
     line = "the model refused" + (f" ({category})" if category else "")
     return f"{line}: {' '.join(str(explanation).split())}" if explanation else line
-
-
-PLAIN: dict[str, Callable[[Any], Event]] = {
-    "agent.thread_context_compacted": lambda event: Notice(
-        text="The conversation was summarised to fit the model's context."
-    ),
-    "session.status_rescheduled": lambda event: Activity(text="retrying"),
-    "session.usage": lambda event: session_usage(event.usage, event.id),
-    "span.outcome_evaluation_start": lambda event: Activity(text="evaluating the outcome"),
-    "span.outcome_evaluation_ongoing": lambda event: Activity(text="evaluating the outcome"),
-    "span.outcome_evaluation_end": lambda event: Notice(text=f"Outcome: {event.result}. {event.explanation}"),
-    "workflow_run.created": lambda event: Activity(text=f"workflow {event.name}: created"),
-    "workflow_run.status_running": lambda event: Activity(text="workflow: running"),
-    "workflow_run.status_idle": lambda event: Activity(text="workflow: idle"),
-    "workflow_run.status_ended": lambda event: Activity(text="workflow: ended"),
-    "workflow_run.phase_started": lambda event: Activity(text="workflow: a phase began"),
-    "workflow_run.phase_ended": lambda event: Activity(text="workflow: a phase ended"),
-    "workflow_run.error": lambda event: Notice(text=f"A workflow failed: {said(event.error)}"),
-}
-"""Events that mean one thing, whatever came before."""
-
-PASSED_OVER = frozenset(("user.define_outcome", "system.message"))
-"""Events that other clients sent and a turn does not show."""

@@ -34,27 +34,35 @@ class HostedSession(Session):
         over = self.run is None or self.run.turn.ended is not None
         return over and self.synced and bool(self.stop_reason)
 
-    def known(self) -> SessionInfo:
-        """The session without asking the server."""
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        return f"the session {self.id}"
+
+    def known(self, *, is_reachable: bool = True) -> SessionInfo:
+        """The session without asking the server. Where that is not reachable, nobody can say that the
+        session is idle."""
         status = self.status(Status.UNKNOWN)
+        if not is_reachable and status is not Status.RUNNING:
+            status = Status.UNKNOWN
         usage = self.usage if self.told is None or status is Status.RUNNING else self.told.usage
         return SessionInfo(self.id, status, self.title, usage.to_dict())
 
-    def learn(self, told: Any) -> SessionInfo:
-        """Take over what the server says of the session, and say it."""
-        self.title = told.title or ""
-        self.model = told.agent.model.id
-        self.told = session_usage(told.usage)
-        if told.archived_at is not None or told.status == "terminated":
+    def learn(self, details: Any) -> SessionInfo:
+        """Take over what the server says of the session, and return it."""
+        self.title = details.title or ""
+        self.model = details.agent.model.id
+        self.told = session_usage(details.usage)
+        if details.archived_at is not None or details.status == "terminated":
             self.over = self.over or f"The session {self.id} has ended."
-        return SessionInfo(self.id, self._status(told), self.title, self.told.usage.to_dict())
+        return SessionInfo(self.id, self._status(details), self.title, self.told.usage.to_dict())
 
-    def _status(self, told: Any) -> Status:
-        ours = self.status(Status.IDLE)
-        if told.archived_at is not None:
+    def _status(self, details: Any) -> Status:
+        own = self.status(Status.IDLE)
+        if details.archived_at is not None:
             return Status.UNKNOWN
-        if ours is Status.RUNNING or told.status in ("running", "rescheduling"):
+        if own is Status.RUNNING or details.status in ("running", "rescheduling"):
             return Status.RUNNING
-        if told.status == "terminated" or ours is Status.ERROR:
+        if details.status == "terminated" or own is Status.ERROR:
             return Status.ERROR
-        return Status.IDLE if told.status == "idle" else Status.UNKNOWN
+        return Status.IDLE if details.status == "idle" else Status.UNKNOWN

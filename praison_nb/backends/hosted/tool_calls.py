@@ -6,124 +6,136 @@ import asyncio
 import functools
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from ...errors import PraisonError
-from ...events import ApprovalAnswered, ApprovalAsked, Notice, ToolFinished, ToolStarted
+from ...events import ApprovalAnswered, ApprovalAsked, Event, Notice, ToolFinished
 from ...render import review
 from ...runtime.approvals import NO
 from ...runtime.function_call import ToolInterrupted
+from ...runtime.run import Run
 from ...text import describe_exception, shorten
 from ...tools.dispatch import STOPPED, Functions
 from ...turn import ToolCall
 from ...values import redact_and_truncate
-from .fields import digest_of, needs_approval, started
+from .context import HostedContext
+from .fields import digest_of, needs_approval, tool_started
 from .translate import Reader
-
-if TYPE_CHECKING:
-    from .turn import HostedTurn
 
 log = logging.getLogger(__name__)
 
 
-class Answers:
-    """Answers each tool use once; what is not for us stays open, for whoever it is for."""
+class ToolCalls:
+    """Answers each tool use that `reader` knows once; what is not for us stays open, for whoever it is for.
+    `put` shows an event, `spawn` runs a coroutine beside the turn, and `send` puts answers into the
+    session."""
 
-    def __init__(self, turn: HostedTurn, reader: Reader) -> None:
-        self._turn, self._reader = turn, reader
-        config = turn.agent.config
+    def __init__(
+        self,
+        context: HostedContext,
+        reader: Reader,
+        run: Run,
+        *,
+        put: Callable[[Event], None],
+        spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
+        send: Callable[[list[dict[str, Any]]], Awaitable[object]],
+    ) -> None:
+        self._context, self._reader, self._run = context, reader, run
+        self._put, self._spawn, self._send = put, spawn, send
+        config = context.config
         self._functions = Functions(
-            turn.run,
+            run,
             config.local_tools,
             config.policies,
             config.working_dir,
             self._verdict,
-            turn.agent.policy_notices,
+            context.policy_notices,
         )
-        self._waiting: dict[str, tuple[Any, asyncio.Task[None]]] = {}
+        self._pending: dict[str, tuple[Any, asyncio.Task[None]]] = {}
         """The tool uses whose answer is not known yet, and who works on it."""
         self._mentioned: set[str] = set()
 
-    def look(self) -> None:
+    def process_pending(self) -> None:
         """See to every tool use that is open and new, and leave those that somebody else answered."""
         reader = self._reader
-        for key in [key for key in self._waiting if key in reader.answered]:
-            self._waiting.pop(key)[1].cancel()
+        for key in [key for key in self._pending if key in reader.answered]:
+            self._pending.pop(key)[1].cancel()
         # A function runs as soon as it is called; everything else when the session says that it waits.
         calls = [use for use in reader.uses.values() if use.type == "agent.custom_tool_use"]
         for use in {use.id: use for use in [*calls, *reader.open_uses()]}.values():
             if use.id in reader.answered or not self._is_new(use):
                 continue
-            if not self._is_ours(use):
+            if not self._is_answerable(use):
                 self._mention(use)
-            elif self._turn.stopping:
+            elif reader.stopping:
                 reader.answered.add(use.id)
-                self._turn.spawn(self._send(self._refusal(use)))
+                self._spawn(self._answer(self._refusal(use)))
             else:
-                answer = self._approve(use) if needs_approval(use) else self._run(use)
-                self._waiting[use.id] = use, self._turn.spawn(answer)
+                answer = self._approve(use) if needs_approval(use) else self._run_function(use)
+                self._pending[use.id] = use, self._spawn(answer)
 
     def _is_new(self, use: Any) -> bool:
         """Whether nobody sees to the tool use yet. One that was changed while the user was asked is one that
         is asked about again; what runs already runs as it was called."""
-        if use.id not in self._waiting:
+        if use.id not in self._pending:
             return True
-        before, task = self._waiting[use.id]
+        before, task = self._pending[use.id]
         is_asked = needs_approval(before) or self._functions.is_asking(use.id)
         if not is_asked or digest_of(before) == digest_of(use):
             return False
         task.cancel()
-        del self._waiting[use.id]
+        del self._pending[use.id]
         return True
 
-    def _is_ours(self, use: Any) -> bool:
+    def _is_answerable(self, use: Any) -> bool:
+        """Whether an answer to the tool use is up to this process."""
         if use.type != "agent.custom_tool_use":
             return needs_approval(use)
-        return use.name in self._functions.tools or self._turn.agent.on_custom_tool is not None
+        return use.name in self._functions.tools or self._context.on_custom_tool is not None
 
     def _mention(self, use: Any) -> None:
         if use.id in self._reader.blocked and use.id not in self._mentioned:
             self._mentioned.add(use.id)
             line = f"The agent waits for the tool {shorten(str(use.name), 60)}, which does not run here."
             hint = "Answer from where it runs; or stop the turn, and name it with -t."
-            self._turn.put(Notice(text=f"{line} {hint}"))
+            self._put(Notice(text=f"{line} {hint}"))
 
-    def give_up(self) -> list[dict[str, Any]]:
+    def cancel_pending(self) -> list[dict[str, Any]]:
         """End what is waited for, since the turn was stopped: the answers that say so."""
         refusals = []
-        for use, task in self._waiting.values():
+        for use, task in self._pending.values():
             task.cancel()
             self._reader.answered.add(use.id)
             refusals.append(self._refusal(use))
-        self._waiting.clear()
+        self._pending.clear()
         return refusals
 
     def _refusal(self, use: Any) -> dict[str, Any]:
         if needs_approval(use):
-            self._turn.put(ApprovalAnswered(call_id=use.id, allowed=False))
+            self._put(ApprovalAnswered(call_id=use.id, allowed=False))
             return _confirmation(use.id, STOPPED)
         for event in self._functions.give_up(use.id):
-            self._turn.put(event)
-        self._turn.put(ToolFinished(call_id=use.id, result=STOPPED, is_error=True))
+            self._put(event)
+        self._put(ToolFinished(call_id=use.id, result=STOPPED, is_error=True))
         return _result(use.id, STOPPED, True)
 
     async def _approve(self, use: Any) -> None:
-        digest, call = digest_of(use), started(use)
+        digest, call = digest_of(use), tool_started(use)
         # A long text takes a while to look at, and is remembered then.
         await asyncio.to_thread(review.can_be_shown, call.name, call.arguments)
-        self._turn.put(ApprovalAsked(call_id=use.id, digest=digest))
+        self._put(ApprovalAsked(call_id=use.id, digest=digest))
         message = await self._verdict(use.id, digest)
-        self._settle(use.id)
-        self._turn.put(ApprovalAnswered(call_id=use.id, allowed=message is None))
-        await self._send(_confirmation(use.id, message))
+        self._mark_answered(use.id)
+        self._put(ApprovalAnswered(call_id=use.id, allowed=message is None))
+        await self._answer(_confirmation(use.id, message))
 
     async def _verdict(self, call_id: str, digest: str) -> str | None:
         """None for yes, else why not. Only a plain True of the callback is a yes."""
-        callback = self._turn.agent.on_tool_confirmation
+        callback = self._context.on_tool_confirmation
         if callback is None:
-            return await self._turn.run.verdict(call_id, digest)
-        event: ToolStarted = started(self._reader.uses[call_id])
+            return await self._run.verdict(call_id, digest)
+        event = tool_started(self._reader.uses[call_id])
         call = ToolCall(event.call_id, event.name, event.arguments, event.runs, event.time, approval="asked")
         try:
             answer = await self._call(callback, call)
@@ -134,17 +146,17 @@ class Answers:
             return None
         return answer if isinstance(answer, str) and answer else NO
 
-    async def _run(self, use: Any) -> None:
+    async def _run_function(self, use: Any) -> None:
         result, is_error = await self._result_of(use)
-        self._settle(use.id)
-        self._turn.put(ToolFinished(call_id=use.id, result=result, is_error=is_error))
-        await self._send(_result(use.id, result, is_error))
+        self._mark_answered(use.id)
+        self._put(ToolFinished(call_id=use.id, result=result, is_error=is_error))
+        await self._answer(_result(use.id, result, is_error))
 
     async def _result_of(self, use: Any) -> tuple[str, bool]:
         """The result for the model, and whether it is an error. What a tool raises never ends the turn."""
-        other = self._turn.agent.on_custom_tool
+        other = self._context.on_custom_tool
         if use.name in self._functions.tools or other is None:
-            return await self._functions.call(use.id, use.name, started(use).arguments, self._turn.put)
+            return await self._functions.call(use.id, use.name, tool_started(use).arguments, self._put)
         try:
             value = await self._call(other, use.name, dict(use.input or {}))
             return await self._functions.text_of_result(lambda: value, False), False
@@ -153,25 +165,25 @@ class Answers:
         except Exception as error:
             return redact_and_truncate(describe_exception(error)), True
         finally:
-            self._functions.report(self._turn.put)
+            self._functions.report(self._put)
 
     async def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """A callback of the user's, where the user's functions run."""
-        call, is_async = self._turn.run.call, inspect.iscoroutinefunction(function)
+        call, is_async = self._run.call, inspect.iscoroutinefunction(function)
         value = await call(functools.partial(function, *arguments), is_async)
         return await call(lambda: value, True) if isinstance(value, Awaitable) else value
 
-    def _settle(self, call_id: str) -> None:
-        self._waiting.pop(call_id, None)
+    def _mark_answered(self, call_id: str) -> None:
+        self._pending.pop(call_id, None)
         self._reader.answered.add(call_id)
 
-    async def _send(self, answer: dict[str, Any]) -> None:
+    async def _answer(self, answer: dict[str, Any]) -> None:
         try:
-            await self._turn.connection.send([answer])
+            await self._send([answer])
         except PraisonError as error:
             # The session does not wait for it any more, or the connection is gone for good: the stream tells.
             log.warning("an answer was not accepted: %s", error)
-            self._turn.put(Notice(text=f"An answer to a tool call was not accepted: {error}"))
+            self._put(Notice(text=f"An answer to a tool call was not accepted: {error}"))
 
 
 def _confirmation(call_id: str, message: str | None) -> dict[str, Any]:

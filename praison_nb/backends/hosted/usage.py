@@ -1,4 +1,4 @@
-"""The usage that the hosted API tells, as ours."""
+"""The usage that the hosted API reports, in our columns."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from ...events import SessionUsage, new_id
 from ...session import Usage
 
 
-def request_usage(told: Any) -> Usage:
+def request_usage(reported: Any) -> Usage:
     """One request's usage. It does not say for how long the cache was written: five minutes is the rule."""
     return Usage(
-        uncached_input_tokens=_count(told, "input_tokens"),
-        cache_read_input_tokens=_count(told, "cache_read_input_tokens"),
-        cache_write_5m_input_tokens=_count(told, "cache_creation_input_tokens"),
-        output_tokens=_count(told, "output_tokens"),
+        uncached_input_tokens=_count(reported, "input_tokens"),
+        cache_read_input_tokens=_count(reported, "cache_read_input_tokens"),
+        cache_write_5m_input_tokens=_count(reported, "cache_creation_input_tokens"),
+        output_tokens=_count(reported, "output_tokens"),
     )
 
 
-def session_usage(told: Any, event_id: str | None = None) -> SessionUsage:
+def session_usage(reported: Any, event_id: str | None = None) -> SessionUsage:
     """A session's usage so far; what is not known yet is 0, and the cost None."""
-    created = getattr(told, "cache_creation", None)
-    seconds = getattr(told, "active_seconds", None)
+    created = getattr(reported, "cache_creation", None)
+    seconds = getattr(reported, "active_seconds", None)
     return SessionUsage(
         id=event_id or new_id(),
         usage=Usage(
-            uncached_input_tokens=_count(told, "input_tokens"),
-            cache_read_input_tokens=_count(told, "cache_read_input_tokens"),
+            uncached_input_tokens=_count(reported, "input_tokens"),
+            cache_read_input_tokens=_count(reported, "cache_read_input_tokens"),
             cache_write_5m_input_tokens=_count(created, "ephemeral_5m_input_tokens"),
             cache_write_1h_input_tokens=_count(created, "ephemeral_1h_input_tokens"),
-            output_tokens=_count(told, "output_tokens"),
+            output_tokens=_count(reported, "output_tokens"),
         ),
-        list_cost=dollars(getattr(told, "list_cost", None)),
+        list_cost=dollars(getattr(reported, "list_cost", None)),
         active_seconds=None if seconds is None else float(seconds),
     )
 
 
 def dollars(amount: Any) -> Decimal | None:
-    """An amount of money, told in cents, as USD; None where there is none."""
+    """An amount of money in cents, as USD; None where there is none."""
     if amount is None or getattr(amount, "currency", "USD") != "USD":
         return None
     try:
@@ -47,6 +47,6 @@ def dollars(amount: Any) -> Decimal | None:
         return None
 
 
-def _count(told: Any, name: str) -> int:
-    value = getattr(told, name, None)
+def _count(reported: Any, name: str) -> int:
+    value = getattr(reported, name, None)
     return value if isinstance(value, int) else 0

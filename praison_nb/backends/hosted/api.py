@@ -1,0 +1,204 @@
+"""What one asks the server of hosted agents besides turns. Everything here runs on the background loop and
+raises what the SDK raises."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ...errors import RequestRejectedError, SessionError
+from ...session import SessionInfo
+from .client import all_pages, ask, is_stale
+from .config import HostedAgentConfig
+from .fields import ANSWERS, TOOL_USES, plain_text, tool_started
+from .session import HostedSession
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
+
+PAUSE_SECONDS = 0.2
+"""Between two looks at a session that is about to stop."""
+LOOKS = 3
+"""So many more for a session that should be idle."""
+STOP_SECONDS = 30.0
+"""A session gets so long to stop before it is archived or deleted."""
+
+# What sessions are made of
+
+
+class ServerIds(Protocol):
+    """Whoever keeps the ids of what was created; each is None before it was."""
+
+    agent_id: str | None
+    agent_version: int | None
+    environment_id: str | None
+
+
+async def ensure(config: HostedAgentConfig, ids: ServerIds, session: HostedSession) -> None:
+    """Create what the session needs and `ids` lack, each once; or learn what a resumed one is. Raises
+    PraisonError."""
+    if session.model:
+        return
+    if session.id:
+        details = await ask(config, lambda client: client.beta.sessions.retrieve(session.id), session.label)
+    else:
+
+        async def create_agent(client: AsyncAnthropic) -> None:
+            if ids.agent_id is None:
+                agent = await client.beta.agents.create(**config.agent_params())
+                ids.agent_id, ids.agent_version = agent.id, agent.version
+            if ids.environment_id is None:
+                ids.environment_id = (await client.beta.environments.create(**config.environment_params())).id
+
+        async def create_session(client: AsyncAnthropic) -> Any:
+            version = {} if ids.agent_version is None else {"version": ids.agent_version}
+            agent: Any = {"type": "agent", "id": ids.agent_id, **version}
+            environment: Any = ids.environment_id
+            return await client.beta.sessions.create(
+                agent=agent, environment_id=environment, **config.session_params()
+            )
+
+        await ask(config, create_agent)
+        gone = "this agent or environment any more; reset_all() lets both be created anew"
+        details = await ask(config, create_session, gone)
+    session.id = details.id
+    session.learn(details)
+    ids.agent_id = ids.agent_id or details.agent.id
+    ids.agent_version = ids.agent_version or details.agent.version
+    ids.environment_id = ids.environment_id or details.environment_id
+
+
+# Agents
+
+
+async def retrieve_agent(client: AsyncAnthropic, agent_id: str) -> dict[str, Any]:
+    """The agent as the server has it."""
+    return (await client.beta.agents.retrieve(agent_id)).to_dict(mode="json")
+
+
+async def list_agents(
+    client: AsyncAnthropic, limit: int | None, options: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """The agents on the server, `limit` at most."""
+    pages = client.beta.agents.list(**options)
+    return [agent.to_dict(mode="json") async for agent in all_pages(pages, limit)]
+
+
+async def update_agent(
+    client: AsyncAnthropic, agent_id: str, version: int | None, params: dict[str, Any]
+) -> int:
+    """Change the agent and return its new version. Raises RequestRejectedError where `version` is not its
+    latest."""
+    if version is not None:
+        params = {**params, "version": version}
+    try:
+        # A conflict would be tried again by the SDK, and stay one.
+        agent = await client.with_options(max_retries=0).beta.agents.update(agent_id, **params)
+    except Exception as error:
+        if not is_stale(error):
+            raise
+        raise RequestRejectedError(
+            f"The agent was changed elsewhere: version {version} is not its latest. Look at "
+            "retrieve_agent(), then call update_agent again to change that version.",
+            status_code=getattr(error, "status_code", None),
+        ) from error
+    return agent.version
+
+
+# Sessions
+
+
+async def retrieve_session(client: AsyncAnthropic, session: HostedSession) -> SessionInfo:
+    """The session as the server has it."""
+    sessions = client.with_options(max_retries=1, timeout=30).beta.sessions
+    details = await sessions.retrieve(session.id)
+    for _ in range(LOOKS):
+        if not session.has_settled or details.status != "running":
+            break
+        # The status lags a little behind the stream, which said that the session is idle.
+        await asyncio.sleep(PAUSE_SECONDS)
+        details = await sessions.retrieve(session.id)
+    return session.learn(details)
+
+
+async def list_sessions(
+    client: AsyncAnthropic, own: HostedSession, limit: int | None, options: dict[str, Any]
+) -> list[SessionInfo]:
+    """The sessions on the server, newest first, `limit` at most, of which one may be our `own`; `options`
+    are the API's filters."""
+    listed = [details async for details in all_pages(client.beta.sessions.list(**options), limit)]
+    sessions = [own if details.id == own.id else HostedSession(details.id) for details in listed]
+    return [session.learn(details) for session, details in zip(sessions, listed, strict=True)]
+
+
+async def interrupt(client: AsyncAnthropic, session_id: str) -> None:
+    """Tell the session to stop."""
+    await client.beta.sessions.events.send(session_id, events=[{"type": "user.interrupt"}])
+
+
+async def archive_session(client: AsyncAnthropic, session: HostedSession) -> None:
+    """Stop the session, and let it take no more prompts. Raises SessionError where it does not stop."""
+    async with _stopped(client, session):
+        await client.beta.sessions.archive(session.id)
+
+
+async def delete_session(client: AsyncAnthropic, session: HostedSession) -> None:
+    """Stop the session and delete it. Raises SessionError where it does not stop."""
+    async with _stopped(client, session):
+        await client.beta.sessions.delete(session.id)
+
+
+@asynccontextmanager
+async def _stopped(client: AsyncAnthropic, session: HostedSession) -> AsyncIterator[None]:
+    """Interrupt the session while it runs, and wait until it does not; no turn begins meanwhile."""
+    session.stop()
+    clock = asyncio.get_running_loop().time
+    async with session.lock:  # until the turn has stopped the session and read its usage
+        deadline = clock() + STOP_SECONDS
+        is_interrupted = False
+        while (await client.beta.sessions.retrieve(session.id)).status in ("running", "rescheduling"):
+            if clock() > deadline:
+                raise SessionError(f"The session {session.id} does not stop. Try again later.")
+            if not is_interrupted:
+                await interrupt(client, session.id)
+                is_interrupted = True
+            await asyncio.sleep(PAUSE_SECONDS)
+        yield
+
+
+async def set_budget(client: AsyncAnthropic, session_id: str, budget: Any) -> None:
+    """Set the session's budget, an object of the API's or None. One without any cannot get one."""
+    await client.beta.sessions.update(session_id, budget=budget)
+
+
+# What was said in a session
+
+_ROLES = {"user.message": "user", "agent.message": "assistant"}
+_RESULTS = {kind: name for kind, name in ANSWERS.items() if kind != "user.tool_confirmation"}
+
+
+async def read_messages(client: AsyncAnthropic, session_id: str) -> list[dict[str, Any]]:
+    """The messages of the session, oldest first, as `Backend.read_messages` has them."""
+    events = client.with_options(max_retries=1, timeout=30).beta.sessions.events
+    kinds: Any = [*_ROLES, *TOOL_USES, *_RESULTS]
+    pages = events.list(session_id, order="asc", types=kinds)
+    messages = [_message(event) async for event in all_pages(pages)]
+    return [message for message in messages if message is not None]
+
+
+def _message(event: Any) -> dict[str, Any] | None:
+    """The event as a message; None where it is none: a server that does not know the filter lists all."""
+    if event.type in TOOL_USES:
+        use = tool_started(event)
+        function = {"name": use.name, "arguments": use.arguments}
+        calls = [{"id": use.call_id, "type": "function", "function": function}]
+        return {"id": event.id, "role": "assistant", "content": "", "tool_calls": calls}
+    text = plain_text(getattr(event, "content", None))
+    if event.type in _RESULTS:
+        call_id = getattr(event, _RESULTS[event.type])
+        return {"id": event.id, "role": "tool", "tool_call_id": call_id, "content": text}
+    if event.type in _ROLES and text:
+        return {"id": event.id, "role": _ROLES[event.type], "content": text}
+    return None
