@@ -12,7 +12,7 @@ from ...tools.builtin.registry import NAMES, resolve
 from ...tools.policy import check_policies
 from ...tools.tool import Tool
 from ..config_base import Config
-from . import validate as check
+from .budget import budget_dict as budget_dict
 
 AGENT_TOOLSET = "agent_toolset_20260401"
 """The runtime's own tools: bash, edit, read, write, glob, grep, web_fetch, web_search."""
@@ -37,7 +37,7 @@ class NetworkingConfig:
             return {"type": self.type}
         return {
             "type": "limited",
-            "allowed_hosts": check.strings("networking.allowed_hosts", self.allowed_hosts),
+            "allowed_hosts": _plain(self.allowed_hosts),
             "allow_mcp_servers": self.allow_mcp_servers,
             "allow_package_managers": self.allow_package_managers,
         }
@@ -60,7 +60,7 @@ class PackagesConfig:
 
     def to_dict(self) -> dict[str, list[str]]:
         """As the API has it; managers without packages are left out."""
-        return {name: list(value) for name, value in vars(self).items() if value}
+        return {name: _plain(value) for name, value in vars(self).items() if value}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,25 +111,15 @@ class HostedAgentConfig(Config):
 
     def __post_init__(self) -> None:
         self.register_secrets()
-        check.text("name", self.name, most=256)
-        check.text("env_name", self.env_name)
-        check.text("system", self.system, least=0, most=100_000)
-        check.text("description", self.description, least=0)
-        check.text("session_title", self.session_title, least=0)
-        check.model(self.model)
+        # Here, since it loads pydantic.
+        from .validate import validate
+
         local = resolve(self.local_tools, self.working_dir)
-        check.tools(self.api_tools)
+        given = {"tools": self.api_tools, "networking": self.networking_dict, "packages": self.packages_dict}
+        validate({**vars(self), **given})
         also = " What runs elsewhere has a permission_policy in its toolset."
         object.__setattr__(self, "policies", check_policies(self.policies, [*NAMES, *local], also))
-        check.mcp_servers(self.mcp_servers, self.api_tools)
-        check.skills(self.skills)
-        check.multiagent(self.multiagent)
-        check.metadata(self.metadata)
-        check.environment(self.networking_dict, self.packages_dict)
-        check.resources(self.resources)
-        check.strings("vault_ids", self.vault_ids)
         budget_dict(self.budget)
-        check.connection(self.base_url, self.timeout, self.reconnect_seconds)
 
     @property
     def model_name(self) -> str:
@@ -139,33 +129,29 @@ class HostedAgentConfig(Config):
     @property
     def local_tools(self) -> list[Callable[..., Any] | str]:
         """Those of `tools` that run here."""
-        check.sequence("tools", self.tools)
+        if isinstance(self.tools, str | bytes | Mapping) or not isinstance(self.tools, Sequence):
+            raise ConfigError(f"tools: Input should be a list, not {type(self.tools).__name__}.")
         return [tool for tool in self.tools if _runs_here(tool)]
 
     @property
     def api_tools(self) -> list[dict[str, Any]]:
         """All tools as the API has them, those that run here as custom tools."""
         local = iter(resolve(self.local_tools).values())
-        return [
-            custom_tool(next(local)) if _runs_here(tool) else check.mapping("tools", tool)
-            for tool in self.tools
-        ]
+        return [custom_tool(next(local)) if _runs_here(tool) else _plain(tool) for tool in self.tools]
 
     @property
     def networking_dict(self) -> dict[str, Any]:
         """`networking` as the API has it."""
-        if isinstance(self.networking, NetworkingConfig):
-            return self.networking.to_dict()
         if isinstance(self.networking, str):
             return {"type": self.networking}
-        return check.mapping("networking", self.networking)
+        networking = self.networking
+        return networking.to_dict() if isinstance(networking, NetworkingConfig) else _plain(networking)
 
     @property
     def packages_dict(self) -> dict[str, Any]:
         """`packages` as the API has them."""
-        if isinstance(self.packages, PackagesConfig):
-            return self.packages.to_dict()
-        return check.mapping("packages", self.packages or {})
+        packages = self.packages or {}
+        return packages.to_dict() if isinstance(packages, PackagesConfig) else _plain(packages)
 
     def agent_params(self) -> dict[str, Any]:
         """The parameters that create the agent; what is empty is left out."""
@@ -244,6 +230,13 @@ def names_of(tools: Iterable[Any]) -> frozenset[str]:
     )
 
 
+def _plain(value: Any) -> Any:
+    """A mapping as a dict, a sequence as a list; what is neither is not what the API takes."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+
+
 def _runs_here(tool: Any) -> TypeGuard[Callable[..., Any] | str]:
     return callable(tool) or isinstance(tool, str)
 
@@ -256,18 +249,3 @@ def custom_tool(tool: Tool) -> dict[str, Any]:
         "description": tool.description or f"The Python function {tool.name}.",
         "input_schema": tool.schema,
     }
-
-
-def budget_dict(budget: float | Decimal | Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """A budget in USD as the API has it: whole cents, written as text.
-
-    >>> budget_dict(2.5)["max_list_cost"]
-    {'amount': '250', 'currency': 'USD'}
-    """
-    if budget is None:
-        return None
-    if isinstance(budget, Mapping):
-        return check.budget(dict(budget))
-    return check.budget(
-        {"type": "limit", "max_list_cost": {"amount": check.cents(budget), "currency": "USD"}}
-    )

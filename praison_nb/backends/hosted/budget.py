@@ -1,0 +1,41 @@
+"""A session's budget as the API has it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from ...errors import ConfigError
+
+
+def budget_dict(budget: float | Decimal | Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """A budget in USD as the API has it: whole cents, written as text. Raises ConfigError.
+
+    >>> budget_dict(2.5)["max_list_cost"]
+    {'amount': '250', 'currency': 'USD'}
+    """
+    if budget is None:
+        return None
+    if not isinstance(budget, Mapping):
+        return {"type": "limit", "max_list_cost": {"amount": _cents(budget), "currency": "USD"}}
+    cost = budget.get("max_list_cost")
+    cost = cost if isinstance(cost, Mapping) else {}
+    is_whole = isinstance(cost.get("amount"), str) and re.fullmatch(r"[1-9]\d*", cost["amount"])
+    if budget.get("type") != "limit" or not is_whole or cost.get("currency") != "USD":
+        raise ConfigError(
+            'budget must be USD, or {"type": "limit", "max_list_cost": {"amount": "250", "currency": "USD"}} '
+            "with the amount in cents."
+        )
+    return dict(budget)
+
+
+def _cents(dollars: Any) -> str:
+    try:
+        amount = Decimal(str(dollars)) * 100
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if isinstance(dollars, bool) or not amount.is_finite() or amount <= 0 or amount != int(amount):
+        raise ConfigError(f"budget must be USD above 0 in whole cents, not {dollars!r:.60}.")
+    return str(int(amount))
