@@ -43,6 +43,7 @@ def policy(kind: Any, **more: Any) -> dict[str, Any]:
         ({"model": {"effort": "low"}}, r"^model\.id: Field required"),
         ({"model": {"id": "m", "effort": "huge"}}, "effort: .*'low', 'medium'"),
         ({"model": {"id": "m", "effort": {"type": "huge"}}}, "effort"),
+        ({"model": {"id": "m", "effort": {}}}, "effort"),
         ({"model": {"id": "m", "speed": "slow"}}, "speed: .*'standard' or 'fast'"),
         ({"tools": TOOLSET}, "^tools: .*a list, not dict"),
         ({"tools": "bash"}, "^tools: .*a list, not str"),

@@ -95,20 +95,19 @@ def stop_reason(idle: Any) -> str:
 def end_of_turn(idle: Any, error: Any, is_interrupted: bool) -> TurnFinished | TurnFailed:
     """How a turn ended whose session is idle. `error` is the session's last one in the turn;
     `is_interrupted` says that another client stopped it."""
-    match stop_reason(idle):
-        case reason if reason == "retries_exhausted" or error is not None:
-            kind = _KINDS.get(str(getattr(error, "type", "")), SessionError)
-            why = error_sentence(error) if error is not None else "The runtime's retries are used up."
-            hint = "The session is still there: ask again."
-            return TurnFailed(error=kind(f"The turn was given up after repeated errors. {why} {hint}"))
-        case "budget_reached" as reason:
-            return TurnFinished(stop_reason=reason, detail=BUDGET_HINT)
-        case "refusal" as reason:
-            return TurnFinished(stop_reason=reason, detail=_refusal(getattr(idle, "stop_details", None)))
-        case "end_turn" if is_interrupted:
-            return TurnFinished(stop_reason="interrupted", detail="interrupted by another client")
-        case reason:
-            return TurnFinished(stop_reason=reason)
+    reason = stop_reason(idle)
+    if reason == "retries_exhausted" or error is not None:
+        kind = _KINDS.get(str(getattr(error, "type", "")), SessionError)
+        why = error_sentence(error) if error is not None else "The runtime's retries are used up."
+        hint = "The session is still there: ask again."
+        return TurnFailed(error=kind(f"The turn was given up after repeated errors. {why} {hint}"))
+    if reason == "budget_reached":
+        return TurnFinished(stop_reason=reason, detail=BUDGET_HINT)
+    if reason == "refusal":
+        return TurnFinished(stop_reason=reason, detail=_refusal(getattr(idle, "stop_details", None)))
+    if reason == "end_turn" and is_interrupted:
+        return TurnFinished(stop_reason="interrupted", detail="interrupted by another client")
+    return TurnFinished(stop_reason=reason)
 
 
 def session_ended(session_id: str, how: str, error: Any) -> SessionError:

@@ -44,7 +44,7 @@ def _list(value: Any) -> Any:
 
 
 def _type_of(value: Any) -> Any:
-    return value.get("type") if isinstance(value, Mapping) else value
+    return value.get("type", "") if isinstance(value, Mapping) else value
 
 
 def _without_type(value: Any) -> Any:
