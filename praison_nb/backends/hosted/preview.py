@@ -28,7 +28,7 @@ class Preview:
         """This connection begins the message from its first character."""
         self._position, self._index = 0, 0
 
-    def lose(self) -> None:
+    def mark_lost(self) -> None:
         """The connection is gone: pieces of the next one mean nothing until it begins anew."""
         self._position = None
 

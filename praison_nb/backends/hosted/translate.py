@@ -131,7 +131,7 @@ class Reader:
     def mark_lost(self) -> None:
         """The stream is gone; what a new one sends of a message in the making is looked at anew."""
         for preview in self._previews.values():
-            preview.lose()
+            preview.mark_lost()
 
     def open_uses(self) -> list[Any]:
         """The tool uses that the session waits for and nobody has answered."""
