@@ -1,7 +1,6 @@
 """HostedAgent: the whole agent loop runs on Anthropic's managed runtime, or on a server with the same API.
 
 from praison_nb import Agent, HostedAgent, HostedAgentConfig
-
 agent = Agent(name="helper", backend=HostedAgent(config=HostedAgentConfig(model="claude-sonnet-4-6")))
 agent.start("Which columns of /workspace/churn.csv explain churn best?")
 """
@@ -244,10 +243,9 @@ class HostedAgent(Backend):
     def set_budget(self, budget: float | Decimal | None) -> None:
         """Raise the session's budget, in USD at list price, or lift it with None. A session that was made
         without a budget cannot get one. Later sessions have it from the start."""
-        config = replace(self.config, budget=budget)
-        if session_id := self.session.id:
-            limit: Any = budget_dict(budget)
-            self._ask(lambda client: api.set_budget(client, session_id, limit), self.session.label)
+        config, session, limit = replace(self.config, budget=budget), self.session, budget_dict(budget)
+        if session.id:
+            self._ask(lambda client: api.set_budget(client, session.id, limit), session.label)
         self.config = config
 
     def reset_session(self) -> None:
