@@ -16,19 +16,21 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
-from decimal import Decimal
+from dataclasses import replace
 from typing import Any
 
 from ..errors import ConfigError, TurnStopped
 from ..events import Event
-from ..runtime.approvals import Asker, ask_by_input
-from ..runtime.run import Run, Subscriber
+from ..runtime.approvals import ask_by_input
+from ..runtime.observable import Observable
+from ..runtime.options import TurnOptions
+from ..runtime.run import Run
 from ..session import SessionInfo, Status
 from ..text import replace_surrogates
 from ..tools.builtin.registry import POLICIES
 from ..tools.policy import policy_notices
 from ..turn import Turn
-from .session import Observable, Session
+from .session import Session
 
 
 class Backend(Observable, ABC):
@@ -57,8 +59,8 @@ class Backend(Observable, ABC):
     @session.setter
     def session(self, session: Session) -> None:
         self._session = session
-        session.listen(self.changed)
-        self.changed()
+        session.on_change(self.notify)
+        self.notify()
 
     @property
     def model(self) -> str:
@@ -70,43 +72,22 @@ class Backend(Observable, ABC):
         """Run one turn in `session`, which it was begun in, on the background loop. When the turn is stopped,
         the generator gets CancelledError and may still yield what settles the usage."""
 
-    def begin(
-        self,
-        prompt: str,
-        *,
-        session: str = "main",
-        notices: tuple[str, ...] = (),
-        subscribers: tuple[Subscriber, ...] = (),
-        lend: bool = True,
-        stream: bool = False,
-        budget: Decimal | None = None,
-        asker: Asker | None = None,
-        view: Callable[[Run], Subscriber] | None = None,
-    ) -> Run:
-        """Start a turn and return it under way. `session` is the conversation's name for people; with
-        `lend` the caller is going to wait for it; `budget` in USD ends it before the request that would
-        come after it is spent. Tool calls that ask wait for the Run's `approve` or `deny`, or are asked
-        about by `asker`. `view(run)` makes the subscriber that shows the turn, here and before it starts.
-        Turns of one session run one after the other."""
+    def begin(self, prompt: str, **options: Any) -> Run:
+        """Start a turn and return it under way. The options are those of TurnOptions: `session` (its name
+        for people), `caller_waits`, `stream`, `budget` (USD), `asker`, `view`, `subscribers`, `notices`.
+        Tool calls that ask wait for the Run's `approve` or `deny`, or are asked about by `asker`. Turns of one session
+        run one after the other. Raises ConfigError for an empty prompt."""
         prompt = validate_prompt(prompt)
+        chosen = TurnOptions(**options)
         turn = Turn(
             prompt=prompt,
-            session=session,
+            session=chosen.session,
             session_id=self.session.id,
             backend=self.name,
             model=self.model,
-            notices=(*notices, *self.policy_notices()),
+            notices=(*chosen.notices, *self.policy_notices()),
         )
-        return self._run(
-            turn,
-            functools.partial(self.events, prompt),
-            subscribers,
-            lend=lend,
-            stream=stream,
-            budget=budget,
-            asker=asker,
-            view=view,
-        )
+        return self._run(turn, functools.partial(self.events, prompt), chosen)
 
     def policy_notices(self) -> tuple[str, ...]:
         """What code has changed in the policies since this was last asked: by each turn, and by each call."""
@@ -116,36 +97,22 @@ class Backend(Observable, ABC):
         return policy_notices(configured, before, POLICIES)
 
     def _run(
-        self,
-        turn: Turn,
-        source: Callable[[Session, Run], AsyncIterator[Event]],
-        subscribers: tuple[Subscriber, ...],
-        *,
-        lend: bool,
-        stream: bool = False,
-        budget: Decimal | None = None,
-        asker: Asker | None = None,
-        view: Callable[[Run], Subscriber] | None = None,
-        is_sent: bool = False,
+        self, turn: Turn, source: Callable[[Session, Run], AsyncIterator[Event]], options: TurnOptions
     ) -> Run:
-        record = self.session
-        record.is_resumed = record.is_resumed or (bool(record.id) and record.run is None)
+        session = self.session
+        session.is_resumed = session.is_resumed or (bool(session.id) and session.run is None)
         run = Run(
             turn,
-            functools.partial(source, record),
-            lock=record.lock,
-            subscribers=(record.observe, *subscribers),
-            lend=lend,
-            budget=budget,
-            before=record.before,
-            allowed=record.allowed_tools,
-            asker=asker,
-            is_sent=is_sent,
+            functools.partial(source, session),
+            replace(options, subscribers=(session.observe, *options.subscribers)),
+            lock=session.lock,
+            before=session.before,
+            allowed=session.allowed_tools,
         )
-        if view is not None:
-            run.subscribe(view(run))
-        record.add(run)
-        return run.begin(stream=stream)
+        if options.view is not None:
+            run.subscribe(options.view(run))
+        session.add(run)
+        return run.begin()
 
     async def execute(self, prompt: str, **kwargs: Any) -> str:
         """Send `prompt` and return the whole answer. Raises the turn's error (see praison_nb.errors)."""

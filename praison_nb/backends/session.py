@@ -4,32 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 from ..events import Event, SessionUsage
 from ..metering.session_cost import SessionBaseline
-from ..runtime.observable import Observers
+from ..runtime.observable import Observable
 from ..runtime.run import Run
 from ..session import Status, Usage
 from ..turn import Turn
-
-
-class Observable:
-    """What tells its listeners that it has changed; they ask what it is now."""
-
-    def __init__(self) -> None:
-        self._observers: Observers[[]] = Observers()
-
-    def listen(self, listener: Callable[[], object]) -> Callable[[], None]:
-        """Call `listener()` after each change, mostly on the loop's thread, and return what ends that. It is
-        treated as `Run.subscribe` treats its own."""
-        return self._observers.add(listener)
-
-    def changed(self) -> None:
-        """Tell the listeners."""
-        self._observers.notify()
 
 
 class Session(Observable):
@@ -47,7 +30,7 @@ class Session(Observable):
         """Tools that the user allowed for the whole session."""
         self.is_resumed = False
         """Whether it was begun elsewhere."""
-        self.told: SessionUsage | None = None
+        self.provider_usage: SessionUsage | None = None
         """What the provider said last that the whole session had used."""
         self._turns: dict[str, Usage] = {}
         self._costs: dict[str, Decimal] = {}
@@ -83,20 +66,20 @@ class Session(Observable):
         self.id = turn.session_id or self.id
         self._turns[turn.id] = turn.usage
         self._costs[turn.id] = turn.known_cost
-        self.told = turn.session_usage or self.told
-        self.changed()
+        self.provider_usage = turn.session_usage or self.provider_usage
+        self.notify()
 
     def before(self, turn_id: str) -> SessionBaseline | None:
         """What the session had used before the turn; None for one that was begun elsewhere and of which
         its provider has said nothing yet."""
-        told = self.told
-        if told is None and (self.is_resumed or len(self._turns) > 1):
+        usage = self.provider_usage
+        if usage is None and (self.is_resumed or len(self._turns) > 1):
             return None
-        told = told or SessionUsage(usage=Usage())
+        usage = usage or SessionUsage(usage=Usage())
         if self._cost_before is None:
-            self._cost_before = told.list_cost or Decimal(0)
+            self._cost_before = usage.list_cost or Decimal(0)
         others = (cost for turn, cost in self._costs.items() if turn != turn_id)
-        return SessionBaseline(told, self._cost_before + sum(others, Decimal(0)))
+        return SessionBaseline(usage, self._cost_before + sum(others, Decimal(0)))
 
     @property
     def usage(self) -> Usage:

@@ -102,7 +102,7 @@ def _begin(
             conversation,
             prompt,
             notices=tuple(notes),
-            lend=not background,
+            caller_waits=not background,
             stream=in_terminal and not background,
             budget=budget,
             asker=None if takes_clicks else ask_by_input,

@@ -3,31 +3,41 @@ turn before it waits for (turns of one session run one after the other)."""
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ..errors import ConfigError, PraisonError
+from ..turn import Turn
 from . import loop
 
-if TYPE_CHECKING:
-    from .run import Run
 
-_callers: ContextVar[tuple[Run, ...]] = ContextVar("callers", default=())
+class Caller(Protocol):
+    """What a Run is to those whom it calls. The runs of one session have one `lock`."""
+
+    turn: Turn
+    lock: asyncio.Lock
+
+    def stop(self) -> None:
+        """End the turn."""
 
 
-def callers() -> tuple[Run, ...]:
+_callers: ContextVar[tuple[Caller, ...]] = ContextVar("callers", default=())
+
+
+def callers() -> tuple[Caller, ...]:
     """The turns that the function which runs here is called by, the innermost last; none in a cell."""
     return _callers.get()
 
 
-def enter(runs: tuple[Run, ...]) -> None:
+def enter(runs: tuple[Caller, ...]) -> None:
     """What runs in this context from now on is called by these turns."""
     _callers.set(runs)
 
 
-def called_by(runs: tuple[Run, ...], function: Callable[[], Any], is_async: bool) -> Callable[[], Any]:
+def called_by(runs: tuple[Caller, ...], function: Callable[[], Any], is_async: bool) -> Callable[[], Any]:
     """`function` that knows who calls it, on whichever thread."""
 
     @functools.wraps(function)
@@ -45,7 +55,7 @@ def called_by(runs: tuple[Run, ...], function: Callable[[], Any], is_async: bool
     return awaited if is_async else plain
 
 
-def refuse_deadlock(run: Run, *, blocks: bool) -> None:
+def refuse_deadlock(run: Caller, *, blocks: bool) -> None:
     """Raise ConfigError where whoever waits here, with a thread that `blocks` or in a coroutine, must go on
     before `run` can end; a turn that was begun for this is stopped."""
     if run.turn.ended is not None:

@@ -7,6 +7,7 @@ import contextvars
 import queue
 from collections.abc import AsyncGenerator, Callable, Iterator
 
+from ..events import Event, TextDelta, TextFinal
 from . import loop, user_loop
 from .function_call import FunctionCall
 from .loop import SLICE_SECONDS
@@ -21,6 +22,21 @@ class Mailbox:
         self._items: queue.SimpleQueue[FunctionCall | str | None] = queue.SimpleQueue()
         self._closed = False
         self._wake: Callable[[], object] = lambda: None
+        self._streamed: dict[str, int] = {}
+        """Characters of each message's text that were put in."""
+
+    def put_text(self, event: Event) -> bool:
+        """Hand over the text that is new in `event`, each character once: a final message brings what its
+        preview had not. False as `put` has it."""
+        if not isinstance(event, TextDelta | TextFinal) or not event.text:
+            return True
+        known = self._streamed.get(event.message_id)
+        new = event.text[known or 0 :] if isinstance(event, TextFinal) else event.text
+        if new and self._streamed and known is None:
+            new = "\n\n" + new
+        # Only a message with an id can get a final text, so only there the preview's length counts.
+        self._streamed[event.message_id] = (known or 0) + len(event.text) if event.message_id else 0
+        return not new or self.put(new)
 
     def put(self, item: FunctionCall | str | None) -> bool:
         """Hand `item` over. False where nobody can get it any more: the waiter's loop is closed."""
@@ -31,14 +47,6 @@ class Mailbox:
             return False
         return True
 
-    def jobs(self) -> list[FunctionCall]:
-        """Take out the jobs that nobody has begun."""
-        items = [self._items.get_nowait() for _ in range(self._items.qsize())]
-        for item in items:
-            if not isinstance(item, FunctionCall):
-                self._items.put(item)
-        return [item for item in items if isinstance(item, FunctionCall)]
-
     def close(self) -> None:
         """The turn is over; who waits goes on."""
         if not self._closed:
@@ -46,7 +54,7 @@ class Mailbox:
             self.put(None)
 
     def read(self, leave: Callable[[], None]) -> Iterator[str]:
-        """The text as it comes, doing the jobs meanwhile. An interrupt, or a reader that stops reading,
+        """The text as it comes, doing the calls meanwhile. An interrupt, or a reader that stops reading,
         calls `leave`, and the turn is waited for to its end."""
         try:
             while (item := self._next()) is not None:
@@ -97,7 +105,7 @@ class Mailbox:
                     tasks.add(task := asyncio.create_task(item.work_async()))
                     task.add_done_callback(tasks.discard)
                 elif loop.on_loop_thread() or user_loop.is_here():
-                    # This thread is not the waiter's to lend.
+                    # This thread is a loop's, which must not stand still.
                     loop.pool().submit(contextvars.copy_context().run, item.work)
                 else:
                     item.work()

@@ -46,6 +46,22 @@ class Observers(Generic[P]):
                 observer(*args, **kwargs)
 
 
+class Observable:
+    """What tells its observers that it has changed; they ask what it is now."""
+
+    def __init__(self) -> None:
+        self._observers: Observers[[]] = Observers()
+
+    def on_change(self, observer: Callable[[], object]) -> Callable[[], None]:
+        """Call `observer()` after each change, mostly on the loop's thread, and return what ends that. It is
+        treated as `Run.subscribe` treats its own."""
+        return self._observers.add(observer)
+
+    def notify(self) -> None:
+        """Tell the observers of a change."""
+        self._observers.notify()
+
+
 class _Observer(Generic[P]):
     def __init__(self, function: Callable[P, object], remove: Callable[[], None]) -> None:
         self._function, self._remove = function, remove

@@ -87,7 +87,7 @@ class Record:
         self._turn, self._kept = turn_id, len(session.messages)
         if session is not self._session:
             self._unlisten()
-            self._session, self._unlisten = session, session.listen(self._look)
+            self._session, self._unlisten = session, session.on_change(self._look)
 
     def _look(self) -> None:
         session = self._session

@@ -7,6 +7,7 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ..events import ApprovalAnswered, ApprovalAsked, Event, Notice
@@ -21,10 +22,21 @@ from .builtin.registry import resolve
 from .tool import Tool, ToolError, policy_of
 
 STOPPED = "The user stopped the turn."
-Tell = Callable[[Event], None]
+Emit = Callable[[Event], None]
+"""Takes an event of the turn."""
 
 
-class Functions:
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """What a call comes to: `text` for the model, and of an error the line for the user, "" where the user
+    knows."""
+
+    text: str
+    is_error: bool = False
+    line: str = ""
+
+
+class ToolDispatcher:
     """The tools of one turn. `verdict(call_id, digest)` is the answer to a call that asks: None for yes, else
     the message of the no."""
 
@@ -39,16 +51,15 @@ class Functions:
     ) -> None:
         self._policy_notices = policy_notices
         self._run, self._policies = run, policies
-        self._verdict = verdict or run.verdict
+        self._verdict = verdict or run.approvals.verdict
         self._hidden: dict[str, None] = {}
         """What was hidden from the model in this turn, by name."""
         self._reported = 0
         self.tools: dict[str, Tool] = resolve(tools, working_dir, self.run_there)
         self._asking: set[str] = set()
 
-    def give_up(self, call_id: str) -> list[Event]:
-        """What a call that ends without an answer leaves to be told: a question that was not answered is
-        a no."""
+    def cancel_pending(self, call_id: str) -> list[Event]:
+        """The events of a call that ends without an answer: a question that was not answered is a no."""
         asked = call_id in self._asking
         self._asking.discard(call_id)
         return [ApprovalAnswered(call_id=call_id, allowed=False)] if asked else []
@@ -57,22 +68,22 @@ class Functions:
         """Whether the call waits for the user's answer."""
         return call_id in self._asking
 
-    async def call(self, call_id: str, name: str, arguments: str, tell: Tell) -> tuple[str, bool]:
+    async def call(self, call_id: str, name: str, arguments: str, emit: Emit) -> tuple[str, bool]:
         """The result for the model, and whether it is an error, of which the user hears one line; so the user
         does of what was hidden in it. What a tool raises never ends the turn."""
         with collecting(self._hidden):
             # As the user is shown them.
-            result, problem = await self._call(call_id, name, replace_surrogates(arguments), tell)
-            if problem:
-                tell(Notice(text=redact(f"{shorten(name, 60)} failed: {shorten(problem, 200)}")))
-        self.report(tell)
-        return result, problem is not None
+            result = await self._call(call_id, name, replace_surrogates(arguments), emit)
+            if result.line:
+                emit(Notice(text=redact(f"{shorten(name, 60)} failed: {shorten(result.line, 200)}")))
+        self.report(emit)
+        return result.text, result.is_error
 
-    def report(self, tell: Tell) -> None:
-        """Tell what was hidden since the last report and in none before."""
+    def report(self, emit: Emit) -> None:
+        """Say what was hidden since the last report and in none before."""
         if names := list(self._hidden)[self._reported :]:
             self._reported += len(names)
-            tell(Notice(text=notice(names)))
+            emit(Notice(text=notice(names)))
 
     async def run_there(self, function: Callable[[], Any], is_async: bool) -> Any:
         """`run.call`: there too it is noted what is hidden."""
@@ -104,36 +115,33 @@ class Functions:
             result = await self.run_there(functools.partial(later, result), True)
         return str(result)
 
-    async def _call(self, call_id: str, name: str, arguments: str, tell: Tell) -> tuple[str, str | None]:
-        """The result for the model; for the user the line that says what went wrong, "" where the user knows,
-        None where nothing did."""
+    async def _call(self, call_id: str, name: str, arguments: str, emit: Emit) -> _Result:
         tool = self.tools.get(name)
         if tool is None:
             known = ", ".join(self.tools) or "none"
-            return f"There is no tool {name!r}. There are: {known}.", "there is no such tool"
+            return _Result(f"There is no tool {name!r}. There are: {known}.", True, "there is no such tool")
         try:
             function = tool.bind(arguments)
-            if refusal := await self._refusal(call_id, tool, arguments, tell):
-                return refusal, ""
+            if refusal := await self._refusal(call_id, tool, arguments, emit):
+                return _Result(refusal, True)
             if tool.on_loop:
                 # Ours say themselves what of a long result is left out.
-                return redact(await function()), None
-            return await self.text_of_result(function, tool.is_async), None
+                return _Result(redact(await function()))
+            return _Result(await self.text_of_result(function, tool.is_async))
         except ToolInterrupted as error:
-            return str(error), ""
+            return _Result(str(error), True)
         except ToolError as error:
-            text, line = (redact_and_truncate(part) for part in (str(error), error.line))
-            return text, line
+            return _Result(redact_and_truncate(str(error)), True, redact_and_truncate(error.line))
         except Exception as error:
             text = redact_and_truncate(describe_exception(error))
-            return text, text
+            return _Result(text, True, text)
 
-    async def _refusal(self, call_id: str, tool: Tool, arguments: str, tell: Tell) -> str:
+    async def _refusal(self, call_id: str, tool: Tool, arguments: str, emit: Emit) -> str:
         """Why the call may not run, "" where it may. Where the policy says so, the user is asked."""
         never = f"The user does not allow {tool.name}."
         # What an earlier call of the turn has changed.
         for line in self._policy_notices():
-            tell(Notice(text=line))
+            emit(Notice(text=line))
         match policy_of(tool, self._policies):
             case "allow":
                 return ""
@@ -141,14 +149,14 @@ class Functions:
                 digest = review.digest(tool.name, arguments)
                 # A long text takes a while to look at, and is remembered then.
                 await asyncio.to_thread(review.can_be_shown, tool.name, arguments)
-                tell(ApprovalAsked(call_id=call_id, digest=digest))
+                emit(ApprovalAsked(call_id=call_id, digest=digest))
                 self._asking.add(call_id)
                 message = await self._verdict(call_id, digest)
                 self._asking.discard(call_id)
                 if message is None and policy_of(tool, self._policies) == "deny":
                     # Said while the question stood.
                     message = never
-                tell(ApprovalAnswered(call_id=call_id, allowed=message is None))
+                emit(ApprovalAnswered(call_id=call_id, allowed=message is None))
                 return "" if message is None else message or NO
             case _:
                 return never

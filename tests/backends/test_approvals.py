@@ -28,7 +28,7 @@ ONE, TWO = '{"command": "make"}', '{"command": "rm -r build"}'
 
 
 def begin(*steps: Any) -> Run:
-    return ScriptedBackend(steps).begin("Go", lend=False)
+    return ScriptedBackend(steps).begin("Go", caller_waits=False)
 
 
 class Gate:
@@ -135,7 +135,7 @@ def test_what_would_run_is_what_is_asked_about() -> None:
     told: list[Any] = []
 
     async def would_run_another(run: Run) -> Event:
-        told.append(await run.verdict("1", review.digest("bash", TWO)))
+        told.append(await run.approvals.verdict("1", review.digest("bash", TWO)))
         return ApprovalAnswered(call_id="1", allowed=told == [None])
 
     run = begin(
@@ -154,7 +154,7 @@ def test_who_waits_for_a_call_that_is_replaced_gets_a_no() -> None:
 
     async def wait_aside(run: Run) -> None:
         async def verdict() -> None:
-            told.append(await run.verdict("1", review.digest("bash", ONE)))
+            told.append(await run.approvals.verdict("1", review.digest("bash", ONE)))
 
         tasks.append(asyncio.create_task(verdict()))
 
@@ -185,7 +185,7 @@ def writer(server: OpenAIServer, folder: Path, arguments: str) -> Run:
     server.script(reply(calls=[("write_file", arguments)]), reply("ok"))
     fields: dict[str, Any] = {"model": "m", "base_url": server.base_url, "api_key": "test-key"}
     config = LocalAgentConfig(**fields, tools=["write_file"], working_dir=str(folder))
-    return LocalAgent(config=config).begin("Hi", lend=False)
+    return LocalAgent(config=config).begin("Hi", caller_waits=False)
 
 
 def test_of_two_values_of_one_name_the_one_that_runs_is_shown(

@@ -284,12 +284,13 @@ def test_backends_that_block_hold_up_no_other_turn() -> None:
 
     # As many as the loop's own pool has threads.
     runs = [
-        CustomBackend(Blocking()).begin("Hi", lend=False) for _ in range(min(32, (os.cpu_count() or 1) + 4))
+        CustomBackend(Blocking()).begin("Hi", caller_waits=False)
+        for _ in range(min(32, (os.cpu_count() or 1) + 4))
     ]
     try:
         for _ in runs:
             assert inside.acquire(timeout=60)
-        turn = until(CustomBackend(Plain()).begin("go", lend=False), lambda turn: turn.ended)
+        turn = until(CustomBackend(Plain()).begin("go", caller_waits=False), lambda turn: turn.ended)
         assert turn.text == "GO" and not any(run.turn.ended for run in runs)
     finally:
         gate.set()

@@ -239,7 +239,7 @@ def test_a_callback_answers_tools_that_were_declared_as_dicts(server: HostedServ
 
 def test_a_tool_that_runs_elsewhere_is_left_to_whoever_runs_it(server: HostedServer) -> None:
     server.script([request(custom_tool("theirs"), custom_tool("add", {"a": 1})), text("done")])
-    run = hosted(server, tools=[add]).begin("Hi", lend=False)
+    run = hosted(server, tools=[add]).begin("Hi", caller_waits=False)
     turn = until(run, lambda turn: turn.notices)
     assert "theirs" in turn.notices[0] and len(turn.notices) == 1
     theirs = next(call for call in turn.tools if call.name == "theirs")

@@ -89,7 +89,7 @@ def test_a_stop_while_a_callback_decides_means_no(server: HostedServer) -> None:
         return True
 
     agent = hosted(server, on_tool_confirmation=never)
-    run = agent.begin("Hi", lend=False)
+    run = agent.begin("Hi", caller_waits=False)
     assert entered.wait(60)
     run.stop()
     assert run.wait().stop_reason == "interrupted"
@@ -107,7 +107,7 @@ def test_a_stop_while_a_function_runs(server: HostedServer) -> None:
 
     server.script([custom_tool("forever"), text("done")])
     agent = hosted(server, tools=[forever])
-    run = agent.begin("Hi", lend=False)
+    run = agent.begin("Hi", caller_waits=False)
     assert entered.wait(60)
     run.stop()
     assert run.wait().stop_reason == "interrupted"

@@ -74,7 +74,7 @@ def test_what_only_reads_runs_at_once_and_stays_in_its_folder(server: HostedServ
 
 def test_it_waits_for_a_yes(server: HostedServer, folder: Path) -> None:
     server.script([WRITE, text("done")])
-    run = hosted(server, tools=["write_file"], working_dir=str(folder)).begin("Hi", lend=False)
+    run = hosted(server, tools=["write_file"], working_dir=str(folder)).begin("Hi", caller_waits=False)
     (call,) = until(run, lambda turn: turn.waiting).waiting
     assert call.arguments == '{"path": "new.txt", "content": "hello"}' and list(folder.iterdir()) == []
     assert results(server) == []
@@ -86,7 +86,7 @@ def test_it_waits_for_a_yes(server: HostedServer, folder: Path) -> None:
 
 def test_a_no_goes_to_the_model_with_its_reason(server: HostedServer, folder: Path) -> None:
     server.script([WRITE, text("I see.")])
-    run = hosted(server, tools=["write_file"], working_dir=str(folder)).begin("Hi", lend=False)
+    run = hosted(server, tools=["write_file"], working_dir=str(folder)).begin("Hi", caller_waits=False)
     run.deny(until(run, lambda turn: turn.waiting).waiting[0].id, "Not on a Sunday.")
     turn = run.wait()
     assert list(folder.iterdir()) == [] and results(server) == [("Not on a Sunday.", True)]
@@ -97,7 +97,7 @@ def test_a_stop_while_it_asks_is_a_no(server: HostedServer, folder: Path) -> Non
     server.script([request(WRITE, WRITE)])
     agent = hosted(server, tools=["write_file"], working_dir=str(folder))
     told: list[Any] = []
-    run = agent.begin("Hi", lend=False, subscribers=(lambda event, turn: told.append(event),))
+    run = agent.begin("Hi", caller_waits=False, subscribers=(lambda event, turn: told.append(event),))
     ids = {call.id for call in until(run, lambda turn: len(turn.waiting) == 2).waiting}
     run.stop()
     turn = run.wait()
@@ -114,7 +114,7 @@ def test_a_stop_while_it_asks_is_a_no(server: HostedServer, folder: Path) -> Non
 def test_a_yes_for_the_session(server: HostedServer, folder: Path) -> None:
     server.script([WRITE, text("one")], [WRITE, text("two")])
     agent = hosted(server, tools=["write_file"], working_dir=str(folder))
-    run = agent.begin("Hi", lend=False)
+    run = agent.begin("Hi", caller_waits=False)
     run.approve(until(run, lambda turn: turn.waiting).waiting[0].id, for_session=True)
     assert run.wait().text == "one" and agent.begin("more").wait().text == "two"
 
@@ -158,7 +158,7 @@ def test_a_callback_decides(server: HostedServer, folder: Path) -> None:
 
 def test_another_client_may_answer_while_it_asks(server: HostedServer, folder: Path) -> None:
     server.script([WRITE, text("done")])
-    run = hosted(server, tools=["write_file"], working_dir=str(folder)).begin("Hi", lend=False)
+    run = hosted(server, tools=["write_file"], working_dir=str(folder)).begin("Hi", caller_waits=False)
     (call,) = until(run, lambda turn: turn.waiting).waiting
     content = [{"type": "text", "text": "written elsewhere"}]
     answer = {"type": "user.custom_tool_result", "custom_tool_use_id": call.id, "content": content}
@@ -180,7 +180,7 @@ def test_what_cannot_be_shown_is_not_asked(server: HostedServer, folder: Path) -
 def test_it_asks_through_lost_connections_and_runs_once(server: HostedServer, folder: Path) -> None:
     append = custom_tool("execute_command", {"argv": ["sh", "-c", "echo ran >> log.txt"]})
     server.script([append, text("done")])
-    run = hosted(server, tools=["execute_command"], working_dir=str(folder)).begin("Hi", lend=False)
+    run = hosted(server, tools=["execute_command"], working_dir=str(folder)).begin("Hi", caller_waits=False)
     (call,) = until(run, lambda turn: turn.waiting).waiting
     for _ in range(3):
         streams = len(server.streams)

@@ -412,9 +412,9 @@ def test_turns_of_one_session_run_one_after_the_other(openai_server: OpenAIServe
         [chunk({"content": "first"}), hold, chunk({}, finish_reason="stop"), DONE], reply("second")
     )
     agent = local(openai_server)
-    first = agent.begin("1", lend=False)
+    first = agent.begin("1", caller_waits=False)
     openai_server.wait_for(lambda: hold.reached)
-    second = agent.begin("2", lend=False)
+    second = agent.begin("2", caller_waits=False)
     assert len(openai_server.bodies) == 1
     hold.open()
     assert (first.wait().text, second.wait().text) == ("first", "second")

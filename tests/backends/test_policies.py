@@ -60,7 +60,7 @@ def test_nothing_is_there_unless_it_is_named(openai_server: OpenAIServer) -> Non
 def test_it_waits_for_a_yes_and_shows_all(openai_server: OpenAIServer, tmp_path: Path) -> None:
     openai_server.script(reply("I write.", calls=[write(content="x" * 5000)]), reply("Done."))
     agent = local(openai_server, tools=["write_file"], working_dir=str(tmp_path))
-    run = agent.begin("Hi", lend=False)
+    run = agent.begin("Hi", caller_waits=False)
     turn = asked(run)
     assert json.loads(turn.waiting[0].arguments) == {"path": "new.txt", "content": "x" * 5000}
     assert list(tmp_path.glob("*.txt")) == []
@@ -73,7 +73,9 @@ def test_it_waits_for_a_yes_and_shows_all(openai_server: OpenAIServer, tmp_path:
 
 def test_a_no_goes_to_the_model_with_its_reason(openai_server: OpenAIServer, tmp_path: Path) -> None:
     openai_server.script(reply(calls=[write()]), reply("I see."))
-    run = local(openai_server, tools=["write_file"], working_dir=str(tmp_path)).begin("Hi", lend=False)
+    run = local(openai_server, tools=["write_file"], working_dir=str(tmp_path)).begin(
+        "Hi", caller_waits=False
+    )
     run.deny(asked(run).waiting[0].id, "Not on a Sunday.")
     turn = run.wait()
     done = turn.tools[0]
@@ -88,7 +90,7 @@ def test_a_stop_while_it_asks_is_a_no(openai_server: OpenAIServer, tmp_path: Pat
     openai_server.script(reply(calls=[write(), write("two.txt")]))
     agent = local(openai_server, tools=["write_file"], working_dir=str(tmp_path))
     events: list[Event] = []
-    run = agent.begin("Hi", lend=False)
+    run = agent.begin("Hi", caller_waits=False)
     run.subscribe(lambda event, turn: events.append(event))
     ids = {call.id for call in until(run, lambda turn: len(turn.waiting) == 2).waiting}
     run.stop()
@@ -111,7 +113,9 @@ def test_a_stop_while_it_asks_is_a_no(openai_server: OpenAIServer, tmp_path: Pat
 def test_a_yes_is_for_one_call(openai_server: OpenAIServer, tmp_path: Path) -> None:
     """Also where the server gives every call the same id."""
     openai_server.script(reply(calls=[write("1.txt")]), reply(calls=[write("2.txt")]), reply("ok"))
-    run = local(openai_server, tools=["write_file"], working_dir=str(tmp_path)).begin("Hi", lend=False)
+    run = local(openai_server, tools=["write_file"], working_dir=str(tmp_path)).begin(
+        "Hi", caller_waits=False
+    )
     first = asked(run).waiting[0]
     run.approve(first.id)
     turn = until(run, lambda turn: turn.waiting and turn.waiting[0].id != first.id)
@@ -131,13 +135,13 @@ def test_a_yes_for_the_session(openai_server: OpenAIServer, tmp_path: Path) -> N
         reply(calls=[write("1.txt")]), reply("ok"), reply(calls=[write("2.txt")]), reply("ok")
     )
     agent = local(openai_server, tools=["write_file"], working_dir=str(tmp_path))
-    run = agent.begin("Hi", lend=False)
+    run = agent.begin("Hi", caller_waits=False)
     run.approve(asked(run).waiting[0].id, for_session=True)
     run.wait()
     assert agent.begin("more").wait().tools[0].result.startswith("Wrote 2.txt")
     agent.reset_session()
     openai_server.script(reply(calls=[write("3.txt")]), reply("ok"))
-    run = agent.begin("anew", lend=False)
+    run = agent.begin("anew", caller_waits=False)
     run.deny(asked(run).waiting[0].id)
     run.wait()
     assert not (tmp_path / "3.txt").exists()
@@ -164,7 +168,7 @@ def test_policies(
     fields: dict[str, Any] = {"policies": {"write_file": configured}} if configured else {}
     agent = local(openai_server, tools=["write_file"], working_dir=str(tmp_path), **fields)
     events: list[Event] = []
-    run = agent.begin("Hi", lend=False)
+    run = agent.begin("Hi", caller_waits=False)
     run.subscribe(lambda event, turn: events.append(event))
     until(run, lambda turn: turn.waiting or turn.ended)
     assert bool(run.turn.waiting) == (becomes == "asks")
@@ -201,7 +205,7 @@ def test_others_go_on_while_one_asks(openai_server: OpenAIServer, tmp_path: Path
     (tmp_path / "here.txt").write_text("read meanwhile")
     openai_server.script(reply(calls=[write(), ("read_file", '{"path": "here.txt"}')]), reply("ok"))
     agent = local(openai_server, tools=["write_file", "read_file"], working_dir=str(tmp_path))
-    run = agent.begin("Hi", lend=False)
+    run = agent.begin("Hi", caller_waits=False)
     turn = until(run, lambda turn: any(call.ended for call in turn.tools) and turn.waiting)
     assert [call.result for call in turn.tools] == ["", "read meanwhile"]
     run.approve(turn.waiting[0].id)
@@ -229,7 +233,9 @@ def test_what_is_long_once_it_is_shown_is_not_asked(openai_server: OpenAIServer,
 
 def test_a_deny_while_it_asks_wins_over_the_yes(openai_server: OpenAIServer, tmp_path: Path) -> None:
     openai_server.script(reply(calls=[write()]), reply("I see."))
-    run = local(openai_server, tools=["write_file"], working_dir=str(tmp_path)).begin("Hi", lend=False)
+    run = local(openai_server, tools=["write_file"], working_dir=str(tmp_path)).begin(
+        "Hi", caller_waits=False
+    )
     (waiting,) = asked(run).waiting
     policies["write_file"] = "deny"
     run.approve(waiting.id)
@@ -280,7 +286,9 @@ def test_stop_ends_what_a_tool_runs(openai_server: OpenAIServer, main_names: Non
 def test_every_tool_finishes_once(openai_server: OpenAIServer, tmp_path: Path) -> None:
     openai_server.script(reply(calls=[("list_files", "{}")] * 5), reply("ok"))
     events: list[Event] = []
-    run = local(openai_server, tools=["list_files"], working_dir=str(tmp_path)).begin("Hi", lend=False)
+    run = local(openai_server, tools=["list_files"], working_dir=str(tmp_path)).begin(
+        "Hi", caller_waits=False
+    )
     run.subscribe(lambda event, turn: events.append(event))
     turn = run.wait()
     assert len(turn.tools) == 5 and sum(isinstance(event, ToolFinished) for event in events) == 5

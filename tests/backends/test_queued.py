@@ -25,9 +25,9 @@ def held() -> ScriptedBackend:
 
 def two(agent: Backend) -> list[Run]:
     """One that is under way and one that waits for it."""
-    first = agent.begin("one", lend=False)
+    first = agent.begin("one", caller_waits=False)
     until(first, lambda turn: turn.text)
-    second = agent.begin("two", lend=False)
+    second = agent.begin("two", caller_waits=False)
     until(second, lambda turn: turn.activity)
     return [first, second]
 

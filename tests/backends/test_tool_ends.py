@@ -62,9 +62,9 @@ def coroutine(error: BaseException) -> Callable[[], Any]:
 def test_in_the_background(openai_server: OpenAIServer, make: Any, error: BaseException) -> None:
     openai_server.script(reply(calls=[("fail", "{}")]), reply("Then."), reply("Next."))
     agent = local(openai_server, make(error))
-    turn = until(agent.begin("Hi", lend=False), lambda turn: turn.ended)
+    turn = until(agent.begin("Hi", caller_waits=False), lambda turn: turn.ended)
     assert turn.text == "Then." and turn.tools[0].is_error and turn.tools[0].ended
-    assert agent.begin("more", lend=False).wait().text == "Next."
+    assert agent.begin("more", caller_waits=False).wait().text == "Next."
 
 
 @pytest.mark.parametrize("make", [plain, coroutine])
@@ -81,7 +81,7 @@ def test_on_the_thread_that_waits(openai_server: OpenAIServer, make: Any, error:
 
 def test_hosted(server: HostedServer) -> None:
     server.script([custom_tool("fail"), text("Then.")])
-    turn = hosted(server, tools=[plain(SystemExit(2))]).begin("Hi", lend=False).wait()
+    turn = hosted(server, tools=[plain(SystemExit(2))]).begin("Hi", caller_waits=False).wait()
     assert turn.text == "Then." and sent(server, "user.custom_tool_result")[0]["is_error"]
 
 
@@ -135,7 +135,7 @@ LOOK = reply(calls=[("inspect", '{"name": "value_for_a_test"}')])
 
 def test_a_background_turn_gets_a_thread_that_waits_for_it(openai_server: OpenAIServer, value: None) -> None:
     openai_server.script(LOOK, reply("Two."))
-    turn = local(openai_server, "inspect").begin("Hi", lend=False).wait()
+    turn = local(openai_server, "inspect").begin("Hi", caller_waits=False).wait()
     assert "length 2" in turn.tools[0].result and turn.text == "Two."
 
 
@@ -157,7 +157,7 @@ def test_waiting_functions_keep_nothing_else_from_working(openai_server: OpenAIS
         return "waited"
 
     openai_server.script(*[reply(calls=[("wait", "{}")]) for _ in range(count)])
-    runs = [local(openai_server, wait).begin("Hi", lend=False) for _ in range(count)]
+    runs = [local(openai_server, wait).begin("Hi", caller_waits=False) for _ in range(count)]
     for run in runs:
         until(run, lambda turn: turn.tools)
     openai_server.script(reply("Free."))
@@ -236,25 +236,27 @@ class Unspeakable:
 
 def test_an_error_without_words_is_a_result(openai_server: OpenAIServer) -> None:
     openai_server.script(reply(calls=[("fail", "{}")]), reply("Then."))
-    turn = until(local(openai_server, plain(Speechless())).begin("Hi", lend=False), lambda turn: turn.ended)
+    turn = until(
+        local(openai_server, plain(Speechless())).begin("Hi", caller_waits=False), lambda turn: turn.ended
+    )
     assert turn.text == "Then." and turn.tools[0].result == (
         "Speechless: (its message cannot be had: AttributeError)"
     )
 
 
-@pytest.mark.parametrize("lend", [True, False])
+@pytest.mark.parametrize("caller_waits", [True, False])
 @pytest.mark.parametrize(
     "error", [e for e in ENDS if not isinstance(e, KeyboardInterrupt)], ids=lambda error: type(error).__name__
 )
 def test_a_value_without_words_is_a_result(
-    openai_server: OpenAIServer, error: BaseException, lend: bool
+    openai_server: OpenAIServer, error: BaseException, caller_waits: bool
 ) -> None:
     def value() -> Any:
         return Unspeakable(error)
 
     openai_server.script(reply(calls=[("value", "{}")]), reply("Then."))
-    run = local(openai_server, value).begin("Hi", lend=lend)
-    turn = run.wait() if lend else until(run, lambda turn: turn.ended)
+    run = local(openai_server, value).begin("Hi", caller_waits=caller_waits)
+    turn = run.wait() if caller_waits else until(run, lambda turn: turn.ended)
     assert turn.text == "Then." and turn.tools[0].is_error
 
 

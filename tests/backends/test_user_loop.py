@@ -89,7 +89,7 @@ def test_nothing_of_the_users_runs_where_all_turns_live(openai_server: OpenAISer
         await look()
 
     openai_server.script(reply(calls=[("look", "{}")]), reply("Then."))
-    assert local(openai_server, look).begin("Hi", lend=False).wait().text == "Then."
+    assert local(openai_server, look).begin("Hi", caller_waits=False).wait().text == "Then."
     openai_server.script(reply(calls=[("look", "{}")]), reply("Then."))
     assert local(openai_server, look).begin("Hi").wait().text == "Then."
     run = as_backend(Mine(answer)).begin("Hi", subscribers=(follow,))
@@ -103,10 +103,10 @@ def test_a_tool_that_blocks_delays_nobody_and_no_stop(openai_server: OpenAIServe
         return "quick"
 
     openai_server.script(reply(calls=[("block", "{}")]))
-    blocked = local(openai_server, gate.block).begin("Hi", lend=False)
+    blocked = local(openai_server, gate.block).begin("Hi", caller_waits=False)
     assert gate.entered.wait(60)
     openai_server.script(reply(calls=[("quick", "{}")]), reply("Then."))
-    turn = local(openai_server, quick).begin("Hi", lend=False).wait()
+    turn = local(openai_server, quick).begin("Hi", caller_waits=False).wait()
     assert turn.text == "Then." and turn.tools[0].result == "quick"
     assert Agent("mine", Mine(str.upper)).start("hi") == "HI"
     assert blocked.turn.ended is None
@@ -126,7 +126,7 @@ def test_a_script_that_waits_for_a_tool_that_blocks_can_be_stopped(
 
 
 def test_a_backend_that_blocks_can_be_stopped(gate: Gate) -> None:
-    run = as_backend(Mine(lambda prompt: gate.block())).begin("Hi", lend=False)
+    run = as_backend(Mine(lambda prompt: gate.block())).begin("Hi", caller_waits=False)
     assert gate.entered.wait(60)
     run.stop()
     assert run.wait().stop_reason == "interrupted" and not gate.opened.is_set()
@@ -139,7 +139,7 @@ def test_a_confirmation_that_blocks_delays_nobody(server: HostedServer, gate: Ga
 
     server.script([ask(builtin_tool("rm", {"path": "x"}, result="gone")), text("Then.")])
     callback = (lambda call: confirm(call)) if wrapped else confirm
-    run = hosted(server, on_tool_confirmation=callback).begin("Hi", lend=False)
+    run = hosted(server, on_tool_confirmation=callback).begin("Hi", caller_waits=False)
     assert gate.entered.wait(60)
     assert inner().start("hi") == "42" and run.turn.ended is None
     gate.opened.set()
@@ -161,7 +161,7 @@ def test_a_client_finds_its_loop_again(openai_server: OpenAIServer, gate: Gate) 
 
     ask()
     openai_server.script(reply(calls=[("block", "{}")]))
-    run = local(openai_server, gate.block).begin("Hi", lend=False)
+    run = local(openai_server, gate.block).begin("Hi", caller_waits=False)
     assert gate.entered.wait(60)
     ask()
     openai_server.script(reply("Then."))
@@ -332,7 +332,7 @@ def test_an_observer_that_fails_costs_nothing(
 
     backend.steps.insert(0, begin)
     if where != "run":
-        unsubscribe[0] = (backend if where == "backend" else backend.session).listen(observer)
+        unsubscribe[0] = (backend if where == "backend" else backend.session).on_change(observer)
     turn = backend.begin("hi").wait()
     assert turn.text == "x" and turn.error is None and len(seen) >= 4
     usage = backend.retrieve_session()["usage"]
@@ -376,11 +376,11 @@ def test_one_that_was_added_twice_is_removed_once() -> None:
         __hash__ = object.__hash__
 
     same = Same()
-    first = session.listen(same)
-    session.listen(same)
+    first = session.on_change(same)
+    session.on_change(same)
     first()
     first()
-    session.changed()
+    session.notify()
     assert calls == [1]
 
 
@@ -439,7 +439,7 @@ def test_a_turn_that_the_end_has_ended_is_not_waited_for() -> None:
         "async def hold(run):\n    await asyncio.Event().wait()\n"
         "agent.backend.steps.append(hold)\n"
         "atexit.register(lambda: print(run.wait().error))\n"
-        "run = agent.backend.begin('hi', lend=False)\n"
+        "run = agent.backend.begin('hi', caller_waits=False)\n"
     )
     assert "Unfinished: its process ended before the turn did." in script(HELLO + code)
 
@@ -479,7 +479,7 @@ over = False
 agent = Agent("a", LocalAgent(config=LocalAgentConfig(model="m", base_url=sys.argv[1], tools=[tool])))
 other = ScriptedBackend([TextDelta(text="x"), hold])
 agent.start("hi")
-run = other.begin("go", lend=False)
+run = other.begin("go", caller_waits=False)
 child = os.fork()
 if not child:
     other.steps = [TextDelta(text="y")]

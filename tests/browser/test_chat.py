@@ -291,7 +291,8 @@ def test_a_thousand_messages_stay_fast(lab: Server, page: Page) -> None:
         "w.send = lambda message, *rest: (sent.append(size(message)), real(message, *rest))[1]",
         "import json\nfrom praison_nb.notebook import _loaded\n"
         "conversations = next(iter(_loaded.values())).conversations\n"
-        "for i in range(500):\n    conversations.begin(w._conversation, f'question {i}', lend=False)\n"
+        "for i in range(500):\n"
+        "    conversations.begin(w._conversation, f'question {i}', caller_waits=False)\n"
         "w.runs[-1].wait()\nw",
         "sum(sent), max(sent)",
     ]

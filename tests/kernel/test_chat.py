@@ -223,7 +223,7 @@ def test_a_turn_meanwhile_is_there_once(hosted: Kernel, server: LateServer, prom
     if told == "before the turn":
         hosted.run("w")
         server.wait_for(lambda: late.reached)
-    hosted.run(f"run = w._conversations.begin(w._conversation, {prompt!r}, lend=False)")
+    hosted.run(f"run = w._conversations.begin(w._conversation, {prompt!r}, caller_waits=False)")
     server.wait_for(lambda: gate.reached)
     if told == "after the turn":
         hosted.run("w")

@@ -19,7 +19,8 @@ from ...errors import ConfigError, PraisonError
 from ...events import Event
 from ...runtime import loop
 from ...runtime.approvals import Asker
-from ...runtime.run import Run, Subscriber
+from ...runtime.options import Subscriber, TurnOptions
+from ...runtime.run import Run
 from ...session import Status
 from ...turn import Turn
 from ..base import Backend
@@ -122,7 +123,10 @@ class HostedAgent(Backend):
         """Take up `turn`, the last one of the session, which a process that ended had begun: everything from
         its message on is told, and nothing sent. Its id being the same, nothing is counted twice."""
         source = functools.partial(self._turn, turn.prompt, is_attached=True)
-        return self._run(turn, source, subscribers, lend=False, asker=asker, view=view, is_sent=True)
+        options = TurnOptions(
+            subscribers=subscribers, caller_waits=False, asker=asker, view=view, is_sent=True
+        )
+        return self._run(turn, source, options)
 
     def _turn(
         self, prompt: str, session: Session, run: Run, is_attached: bool = False

@@ -45,17 +45,21 @@ class HostedSession(Session):
         status = self.status(Status.UNKNOWN)
         if not is_reachable and status is not Status.RUNNING:
             status = Status.UNKNOWN
-        usage = self.usage if self.told is None or status is Status.RUNNING else self.told.usage
+        usage = (
+            self.usage
+            if self.provider_usage is None or status is Status.RUNNING
+            else self.provider_usage.usage
+        )
         return SessionInfo(self.id, status, self.title, usage.to_dict())
 
     def learn(self, details: Any) -> SessionInfo:
         """Take over what the server says of the session, and return it."""
         self.title = details.title or ""
         self.model = details.agent.model.id
-        self.told = session_usage(details.usage)
+        self.provider_usage = session_usage(details.usage)
         if details.archived_at is not None or details.status == "terminated":
             self.over = self.over or f"The session {self.id} has ended."
-        return SessionInfo(self.id, self._status(details), self.title, self.told.usage.to_dict())
+        return SessionInfo(self.id, self._status(details), self.title, self.provider_usage.usage.to_dict())
 
     def _status(self, details: Any) -> Status:
         own = self.status(Status.IDLE)

@@ -16,7 +16,7 @@ from ...runtime.approvals import NO
 from ...runtime.function_call import ToolInterrupted
 from ...runtime.run import Run
 from ...text import describe_exception, shorten
-from ...tools.dispatch import STOPPED, Functions
+from ...tools.dispatch import STOPPED, ToolDispatcher
 from ...turn import ToolCall
 from ...values import redact_and_truncate
 from .context import HostedContext
@@ -44,7 +44,7 @@ class ToolCalls:
         self._context, self._reader, self._run = context, reader, run
         self._put, self._spawn, self._send = put, spawn, send
         config = context.config
-        self._functions = Functions(
+        self._functions = ToolDispatcher(
             run,
             config.local_tools,
             config.policies,
@@ -115,7 +115,7 @@ class ToolCalls:
         if needs_approval(use):
             self._put(ApprovalAnswered(call_id=use.id, allowed=False))
             return _confirmation(use.id, STOPPED)
-        for event in self._functions.give_up(use.id):
+        for event in self._functions.cancel_pending(use.id):
             self._put(event)
         self._put(ToolFinished(call_id=use.id, result=STOPPED, is_error=True))
         return _result(use.id, STOPPED, True)

@@ -20,7 +20,7 @@ from ...events import Event, RequestFinished, RequestStarted, SessionAttached, T
 from ...runtime.run import Run
 from ...session import Usage
 from ...text import replace_surrogates
-from ...tools.dispatch import Functions
+from ...tools.dispatch import ToolDispatcher
 from ...tools.tool import Tool
 from ...turn import estimate_tokens
 from ..base import Backend
@@ -107,10 +107,10 @@ class _LocalTurn:
     ) -> None:
         self.session, self.config, self.server = session, config, server
         self.new: list[dict[str, Any]] = [{"role": "user", "content": prompt}]
-        functions = Functions(
+        dispatcher = ToolDispatcher(
             run, config.tools, config.policies, config.working_dir, policy_notices=policy_notices
         )
-        self.tools, self.calls = functions.tools, ToolCalls(functions)
+        self.tools, self.calls = dispatcher.tools, ToolCalls(dispatcher)
         self.emulate = config.runs_embedded
 
     def keep(self) -> None:
@@ -118,7 +118,7 @@ class _LocalTurn:
         if len(self.new) > 1:
             self.session.messages.extend(self.new)
             self.new = []
-            self.session.changed()
+            self.session.notify()
 
     async def events(self) -> AsyncIterator[Event]:
         for number in range(self.config.max_turns):

@@ -7,15 +7,15 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from ...events import Event, ToolFinished, ToolStarted, new_id
-from ...tools.dispatch import STOPPED, Functions
+from ...tools.dispatch import STOPPED, ToolDispatcher
 from .chat import CallParts
 
 
 class ToolCalls:
     """The calls of one turn."""
 
-    def __init__(self, functions: Functions) -> None:
-        self._functions = functions
+    def __init__(self, dispatcher: ToolDispatcher) -> None:
+        self._dispatcher = dispatcher
         self._ids: set[str] = set()
 
     def rename(self, calls: list[CallParts]) -> None:
@@ -31,23 +31,25 @@ class ToolCalls:
         for call in calls:
             yield ToolStarted(call_id=call.id, name=call.name, arguments=call.arguments or "{}")
         results = {call.id: STOPPED for call in calls}
-        told: asyncio.Queue[Event] = asyncio.Queue()
+        queue: asyncio.Queue[Event] = asyncio.Queue()
 
         async def work(call: CallParts) -> None:
-            result, is_error = await self._functions.call(call.id, call.name, call.arguments, told.put_nowait)
+            result, is_error = await self._dispatcher.call(
+                call.id, call.name, call.arguments, queue.put_nowait
+            )
             results[call.id] = result
-            told.put_nowait(ToolFinished(call_id=call.id, result=result, is_error=is_error))
+            queue.put_nowait(ToolFinished(call_id=call.id, result=result, is_error=is_error))
 
         tasks = [asyncio.ensure_future(work(call)) for call in calls]
         try:
             left = len(calls)
             while left:
-                event = await told.get()
+                event = await queue.get()
                 left -= isinstance(event, ToolFinished)
                 yield event
         except asyncio.CancelledError:
             for call in calls:
-                for event in self._functions.give_up(call.id):
+                for event in self._dispatcher.cancel_pending(call.id):
                     yield event
             raise
         finally:

@@ -53,7 +53,7 @@ class SessionFollower(StateWidget):
     def _follow(self, source: Backend | Session) -> None:
         self._unfollow()
         self._source = source
-        self._unfollow = source.listen(self._changed)
+        self._unfollow = source.on_change(self._changed)
         self._changed()
 
     def _hear(self, message: Any) -> None:

@@ -201,7 +201,7 @@ class SessionWidget(SessionFollower):
         if here is not self._conversation:
             self._enter(here, 0)
             self._follow(here.backend)
-        self._conversations.begin(here, text.strip(), lend=False)
+        self._conversations.begin(here, text.strip(), caller_waits=False)
         self._taken = message_id
 
     def _need_idle(self) -> None:

@@ -165,7 +165,7 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
             self._followed.pop(key)()
         for key, backend in backends.items():
             if key not in self._followed:
-                self._followed[key] = backend.listen(self._changed)
+                self._followed[key] = backend.on_change(self._changed)
 
     def _unfollow(self) -> None:
         self._pace.cancel()
