@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import os
+import urllib.request
+from typing import Any
 
-from . import running_ollama
-from .local.providers import PROVIDERS, is_embedded
+from .local.providers import PROVIDERS, is_embedded, resolve
 
 HOSTED = ["claude-sonnet-4-6", "claude-opus-4-6", "claude-haiku-4-5"]
 LOCAL = ["embedded", "gpt-4o-mini", *(f"{prefix}/" for prefix in PROVIDERS)]
@@ -63,7 +66,37 @@ def offers() -> list[tuple[str, str, str]]:
     return [*rows, ("gguf:PATH", "your own GGUF file", "yes")]
 
 
+def choice() -> tuple[str, str | None]:
+    """What this machine offers, as a backend's name and a model: hosted with ANTHROPIC_API_KEY, OpenAI with
+    OPENAI_API_KEY, a running Ollama, else the embedded model."""
+    if os.environ.get("ANTHROPIC_API_KEY"):
+        return "hosted", None
+    if os.environ.get("OPENAI_API_KEY"):
+        return "local", None
+    if model := running_ollama():
+        return "local", f"ollama/{model}"
+    return "embedded", None
+
+
 def _key(variable: str) -> str:
     if not variable:
         return "if it runs"
     return "yes" if os.environ.get(variable) else f"set {variable}"
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *args: Any) -> None:
+        return None
+
+
+def running_ollama() -> str:
+    """The first model of an Ollama that runs on this machine, "" where none does."""
+    address = resolve("ollama/any").base_url.removesuffix("/v1") + "/api/tags"
+    try:
+        # A proxy knows nothing of this machine, and what is elsewhere does not run here.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects)
+        with opener.open(address, timeout=0.5) as response:
+            models = json.load(response)["models"]
+        return str(models[0]["name"])
+    except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError):
+        return ""

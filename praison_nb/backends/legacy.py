@@ -18,8 +18,8 @@ from typing import Any
 
 from ..errors import ConfigError
 from ..turn import ToolCall
-from . import choice, running_ollama
 from .base import Backend
+from .catalog import choice, running_ollama
 from .hosted.agent import HostedAgent
 from .hosted.config import AGENT_TOOLSET, HostedAgentConfig
 from .local.agent import LocalAgent

@@ -213,9 +213,9 @@ def test_registered_names(monkeypatch: pytest.MonkeyPatch) -> None:
     try:
         assert "plain" in names() and isinstance(create("plain"), CustomBackend)
     finally:
-        from praison_nb import backends
+        from praison_nb.backends import registry
 
-        del backends._registered["plain"]
+        del registry._registered["plain"]
     with pytest.raises(ConfigError, match="There are: embedded, hosted, local"):
         create("plain")
 

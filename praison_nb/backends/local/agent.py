@@ -8,29 +8,19 @@ agent.start("What is a confusion matrix?")
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import fields, replace
 from typing import Any
 
-from ...errors import ConfigError, EmbeddedModelError, UnreachableError
-from ...events import Event, RequestFinished, RequestStarted, SessionAttached, TextDelta, TurnFinished, new_id
+from ...errors import ConfigError
+from ...events import Event, SessionAttached, TurnFinished, new_id
 from ...runtime.run import Run
-from ...session import Usage
-from ...text import replace_surrogates
-from ...tools.dispatch import ToolDispatcher
-from ...tools.tool import Tool
-from ...turn import estimate_tokens
 from ..base import Backend
-from ..sdk_errors import translate, unchained
 from ..session import Session
-from .chat import Reply, choice_schema, chosen_call, without_tools
-from .client import client_of, open_stream
 from .config import LocalAgentConfig
 from .providers import Server, resolve
-from .tool_calls import ToolCalls
+from .turn import LocalTurn
 
 
 class LocalAgent(Backend):
@@ -81,7 +71,7 @@ class LocalAgent(Backend):
             server = resolve(config.model, base_url=config.address, api_key=config.api_key)
         session.id = session.id or f"local-{new_id()[:12]}"
         yield SessionAttached(session_id=session.id, model=server.model)
-        turn = _LocalTurn(session, config, server, prompt, run, self.policy_notices)
+        turn = LocalTurn(session, config, server, prompt, run, self.policy_notices)
         try:
             async for event in turn.events():
                 if isinstance(event, TurnFinished):
@@ -90,158 +80,3 @@ class LocalAgent(Backend):
                 yield event
         finally:
             turn.keep()
-
-
-class _LocalTurn:
-    """One turn under way. What it says enters the session's history at its end, and only whole: each
-    tool call with its result, a stopped answer with the text so far."""
-
-    def __init__(
-        self,
-        session: Session,
-        config: LocalAgentConfig,
-        server: Server,
-        prompt: str,
-        run: Run,
-        policy_notices: Callable[[], Iterable[str]],
-    ) -> None:
-        self.session, self.config, self.server = session, config, server
-        self.new: list[dict[str, Any]] = [{"role": "user", "content": prompt}]
-        dispatcher = ToolDispatcher(
-            run, config.tools, config.policies, config.working_dir, policy_notices=policy_notices
-        )
-        self.tools, self.calls = dispatcher.tools, ToolCalls(dispatcher)
-        self.emulate = config.runs_embedded
-
-    def keep(self) -> None:
-        """Put the turn into the history, once; a turn in which nothing was said leaves no trace."""
-        if len(self.new) > 1:
-            self.session.messages.extend(self.new)
-            self.new = []
-            self.session.notify()
-
-    async def events(self) -> AsyncIterator[Event]:
-        for number in range(self.config.max_turns):
-            reply = Reply()
-            async for event in self._request(reply, first=number == 0):
-                yield event
-            self.calls.rename(reply.calls)
-            if reply.said:
-                self.new.append(reply.message())
-            if not reply.calls:
-                yield _end(reply)
-                return
-            async for event in self.calls.events(reply.calls, self.new):
-                yield event
-        limit = self.config.max_turns
-        yield TurnFinished(
-            stop_reason="max_turns",
-            detail=f"stopped at max_turns={limit}: ask it to go on, or allow more requests",
-        )
-
-    async def _request(self, reply: Reply, *, first: bool) -> AsyncIterator[Event]:
-        """One request to the model. Its RequestFinished comes in any case, so that no token is lost."""
-        request = self._request_body(first)
-        choosing = "response_format" in request and self.emulate and bool(self.tools)
-        yield RequestStarted(input_tokens=estimate_tokens(len(json.dumps(request["messages"]))))
-        opened, problem = False, None
-        try:
-            client = client_of(self.server, self.config.timeout)
-            async with await open_stream(client, request) as stream:
-                opened = True
-                async for chunk in stream:
-                    for event in reply.take(chunk):
-                        if not (choosing and isinstance(event, TextDelta)):
-                            yield event
-        except asyncio.CancelledError:
-            # Stopped before the answer began: the prompt was on its way, and is paid.
-            yield self._counted(reply, opened=True)
-            self._keep_partial(reply, choosing)
-            yield TurnFinished(stop_reason="interrupted")
-            raise
-        except Exception as error:
-            problem = translate(error, self.server.where)
-        yield self._counted(reply, opened)
-        if problem is not None:
-            self._keep_partial(reply, choosing)
-            if self.emulate and isinstance(problem, UnreachableError):
-                problem = await _ended(self.server.base_url) or problem
-            raise unchained(problem)
-        if not reply.finish_reason:
-            self._keep_partial(reply, choosing)
-            raise UnreachableError(
-                f"{self.server.name} ended the stream before the answer was complete; the text so far is "
-                "kept. Ask again."
-            )
-        if choosing:
-            text = reply.message()["content"]
-            if call := chosen_call(text):
-                reply.choose(call)
-            else:
-                yield TextDelta(text=text, message_id=reply.message_id)
-
-    def _keep_partial(self, reply: Reply, choosing: bool) -> None:
-        """Keep what a cut answer said so far; half a tool call is nothing that a history may hold."""
-        reply.calls.clear()
-        if reply.said and not choosing:
-            self.new.append(reply.message())
-
-    def _request_body(self, first: bool) -> dict[str, Any]:
-        config = self.config
-        system = [{"role": "system", "content": config.system}] if config.system else []
-        body: dict[str, Any] = {
-            "model": self.server.model,
-            "messages": replace_surrogates([*system, *self.session.messages, *self.new]),
-            "stream_options": {"include_usage": True},
-            **config.request_options,
-        }
-        if not self.tools:
-            return body
-        tools = [_declared(tool) for tool in self.tools.values()]
-        choice = config.tool_choice if first else "auto"
-        named = choice if choice in self.tools else ""
-        if self.emulate:
-            body["messages"] = without_tools(body["messages"])
-            if choice == "required" or named:
-                body["response_format"] = choice_schema(tools, named)
-            return body
-        body["tools"] = tools
-        if choice != "auto":
-            body["tool_choice"] = {"type": "function", "function": {"name": named}} if named else choice
-        return body
-
-    def _counted(self, reply: Reply, opened: bool) -> RequestFinished:
-        # A request that the server refused outright used nothing; one that was cut gets the estimate.
-        return RequestFinished(
-            model=reply.model or self.server.model,
-            provider=self.server.prices,
-            usage=reply.usage if opened else Usage(),
-            cost=reply.cost,
-            cost_source="provider" if reply.cost is not None else "unpriced",
-        )
-
-
-def _end(reply: Reply) -> TurnFinished:
-    match reply.finish_reason:
-        case "length":
-            return TurnFinished(stop_reason="max_tokens", detail="cut off: the model's limit of tokens")
-        case "content_filter":
-            return TurnFinished(stop_reason="refusal", detail="ended by the provider's content filter")
-    return TurnFinished()
-
-
-def _declared(tool: Tool) -> dict[str, Any]:
-    function = {"name": tool.name, "description": tool.description, "parameters": tool.schema}
-    return {"type": "function", "function": function}
-
-
-async def _ended(base_url: str) -> EmbeddedModelError | None:
-    """The error that says that the embedded model's process ended, where that is why the stream broke."""
-    from ..embedded import process
-
-    reason = await process.exit_reason(base_url)
-    if reason is None:
-        return None
-    return EmbeddedModelError(
-        f"The embedded model's process ended ({reason}). Ask again: it is started anew."
-    )
