@@ -12,7 +12,7 @@ import threading
 from argparse import Namespace
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from ..backends.base import validate_prompt
@@ -134,11 +134,18 @@ def _kept(shell: Any, run: Run, arguments: Namespace) -> Iterator[None]:
 def _block(extension: Extension, run: Run, pending: list[Future[None]]) -> None:
     """Wait for the turn on the caller's thread; in a terminal, write the text as it comes."""
     is_main = threading.current_thread() is threading.main_thread()
-    with Interrupts().reach() if is_main else nullcontext():
+    with ExitStack() as stack:
         try:
+            if is_main:
+                stack.enter_context(Interrupts().reach())
             for text in run.text():
                 sys.stdout.write(strip_control_chars(text))
                 sys.stdout.flush()
+        except BaseException:
+            # Whoever reads the text stops the turn; an interrupt may come before there is a reader.
+            run.stop()
+            run.wait()
+            raise
         finally:
             if not hasattr(extension.shell, "kernel"):
                 sys.stdout.write(f"\n{below_text(run.turn)}\n")

@@ -53,6 +53,9 @@ class Interrupts:
         try:
             with self._lock:
                 self._active = True
+            if self._late:
+                # It came when the handler was there, and not yet what it is for.
+                raise KeyboardInterrupt
             yield
         finally:
             self._active = False

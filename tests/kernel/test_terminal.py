@@ -67,6 +67,26 @@ def test_ctrl_c(terminal: pexpect.spawn[str], openai_server: OpenAIServer) -> No
     terminal.expect_exact("'so far'")
 
 
+AT_ONCE = """def at_once(number, handler):
+    signal.signal = real
+    before = real(number, handler)
+    signal.raise_signal(signal.SIGINT)
+    return before
+
+"""
+
+
+def test_ctrl_c_at_the_very_beginning(terminal: pexpect.spawn[str], openai_server: OpenAIServer) -> None:
+    """When the handler has just been put in place."""
+    openai_server.script([chunk({"content": "so far"}), openai_server.gate(), DONE])
+    terminal.sendline(f"import signal; real = signal.signal; exec({AT_ONCE!r}); signal.signal = at_once")
+    terminal.expect_exact("In [2]:")
+    ask(terminal, "Hi")
+    terminal.expect_exact("stopped by you after")
+    terminal.expect_exact("KeyboardInterrupt: the turn was stopped")
+    terminal.expect_exact("In [3]:")
+
+
 def test_an_error_is_one_line(terminal: pexpect.spawn[str], openai_server: OpenAIServer) -> None:
     openai_server.refuse(1, status=400, message="bad")
     ask(terminal, "Hi")
