@@ -329,15 +329,21 @@ class LoopbackServer:
         # A client that goes away ends its handler, and the end of the server ends them all at once.
         runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.01)
         await runner.setup()
+        listening = socket.create_server(("127.0.0.1", 0))
         try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            await web.SockSite(runner, listening).start()
+            self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
             started.set_result(None)
             await self._stop.wait()
         finally:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            # Closed between accepting a connection and making its transport, asyncio's server leaves a socket
+            # to the collector (Python 3.11). So no more are accepted, and then the last ones are made.
+            self._loop.remove_reader(listening)
+            for _ in range(5):
+                await asyncio.sleep(0)
             await runner.cleanup()
 
     @web.middleware

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import socket
+import warnings
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -407,3 +410,22 @@ async def test_a_wrong_script_fails_the_test_that_plays_it() -> None:
         with HostedServer() as server:
             server.script([idle("tired")])
             await both(server)
+
+
+def test_who_connects_as_the_server_ends_leaves_no_socket() -> None:
+    clients: list[socket.socket] = []
+
+    def connect() -> None:
+        clients.append(socket.create_connection((url.host, url.port)))
+        server.call_soon(server._stop.set)
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        with HostedServer() as server:
+            url = httpx2.URL(server.url)
+            server.call_soon(connect)
+            assert server._thread is not None
+            server._thread.join()
+        clients.pop().close()
+        gc.collect()
+    assert not [str(each.message) for each in told if each.category is ResourceWarning]
