@@ -95,26 +95,26 @@ class CustomBackend(Backend):
     def reset_session(self) -> None:
         """Forget the conversation, here and in the user's object."""
         super().reset_session()
-        self._tell("reset_session")
+        self._call_user("reset_session")
 
     def reset_all(self) -> None:
         """Forget everything, here and in the user's object."""
         self.interrupt()
         self.session = Session()
         self._sessions.clear()
-        self._tell("reset_all")
+        self._call_user("reset_all")
 
     def update_agent(self, **changes: Any) -> None:
         """The user's own `update_agent`. Raises ConfigError where it has none."""
         if not hasattr(self.user, "update_agent"):
             super().update_agent(**changes)
-        self._tell("update_agent", **changes)
+        self._call_user("update_agent", **changes)
 
     def list_sessions(self, **options: Any) -> list[dict[str, Any]]:
         """The user's own `list_sessions` where it has one, normalised."""
         if not hasattr(self.user, "list_sessions"):
             return super().list_sessions()
-        return [_normal(info).to_dict() for info in self._tell("list_sessions", **options) or []]
+        return [_normal(info).to_dict() for info in self._call_user("list_sessions", **options) or []]
 
     def retrieve_session(self) -> dict[str, Any]:
         """What the user's object says, completed by what we know: the status while and after our turns,
@@ -125,14 +125,14 @@ class CustomBackend(Backend):
 
     def _info(self, session: Session) -> SessionInfo:
         known = self._known if session is self.session else SessionInfo(status=Status.NONE)
-        ours = session.status(known.status)
-        status = ours if ours in (Status.RUNNING, Status.ERROR) else known.status
+        own = session.status(known.status)
+        status = own if own in (Status.RUNNING, Status.ERROR) else known.status
         if status in (Status.NONE, Status.UNKNOWN) and session.id:
-            status = ours
+            status = own
         usage = known.usage if known.usage["input_tokens"] or known.usage["output_tokens"] else {}
         return SessionInfo(known.id or session.id, status, known.title, usage or session.usage.to_dict())
 
-    def _tell(self, method: str, **options: Any) -> Any:
+    def _call_user(self, method: str, **options: Any) -> Any:
         result = getattr(self.user, method)(**options)
         if not inspect.isawaitable(result):
             return result
@@ -158,17 +158,17 @@ def _text(piece: Any) -> str:
     return piece if isinstance(piece, str) else "" if piece is None else str(piece)
 
 
-def _normal(told: Any) -> SessionInfo:
+def _normal(info: Any) -> SessionInfo:
     """Whatever a user's `retrieve_session` returned as a SessionInfo with nothing missing."""
-    told = told.to_dict() if hasattr(told, "to_dict") else told
-    told = told if isinstance(told, dict) else {}
-    usage = told.get("usage")
+    info = info.to_dict() if hasattr(info, "to_dict") else info
+    info = info if isinstance(info, dict) else {}
+    usage = info.get("usage")
     usage = usage if isinstance(usage, dict) else {}
     usage = {key: value for key, value in usage.items() if value is not None}
     return SessionInfo(
-        id=str(told.get("id") or ""),
-        status=_status(told.get("status")),
-        title=str(told.get("title") or ""),
+        id=str(info.get("id") or ""),
+        status=_status(info.get("status")),
+        title=str(info.get("title") or ""),
         usage={**usage, **{key: _count(usage.get(key)) for key in ("input_tokens", "output_tokens")}},
     )
 

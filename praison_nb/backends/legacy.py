@@ -142,8 +142,8 @@ def _callbacks(options: dict[str, Any]) -> dict[str, Any]:
     if (asked := options.pop("on_tool_confirmation", None)) is not None:
 
         def confirm(call: ToolCall) -> Any:
-            told = {"name": call.name, "input": json.loads(call.arguments), "tool_use_id": call.id}
-            return asked(told)
+            as_dict = {"name": call.name, "input": json.loads(call.arguments), "tool_use_id": call.id}
+            return asked(as_dict)
 
         callbacks["on_tool_confirmation"] = confirm
     return callbacks

