@@ -65,7 +65,7 @@ def no_process_left() -> Iterator[None]:
 def servers(of: int | None = None) -> list[psutil.Process]:
     """The model's processes that a process (this one) started and that run."""
     children = psutil.Process(of or os.getpid()).children()
-    return [child for child in children if not ended(child) and "embedded_server.py" in str(child.cmdline())]
+    return [child for child in children if not ended(child) and "embedded/server.py" in str(child.cmdline())]
 
 
 def ended(process: psutil.Process) -> bool:
