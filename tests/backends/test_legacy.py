@@ -108,9 +108,9 @@ def test_a_provider_that_is_gone(provider: str) -> None:
 
 
 def test_old_arguments_are_fields_now() -> None:
-    hosted = AnthropicManagedAgent(api_key="k-123456", timeout=60, instructions="Be brief.")
+    hosted = AnthropicManagedAgent(api_key="legacy-123456", timeout=60, instructions="Be brief.")
     assert (hosted.config.api_key, hosted.config.timeout, hosted.config.system) == (
-        "k-123456",
+        "legacy-123456",
         60,
         "Be brief.",
     )
