@@ -75,8 +75,8 @@ class Backend(Observable, ABC):
     def begin(self, prompt: str, **options: Any) -> Run:
         """Start a turn and return it under way. The options are those of TurnOptions: `session` (its name
         for people), `caller_waits`, `stream`, `budget` (USD), `asker`, `view`, `subscribers`, `notices`.
-        Tool calls that ask wait for the Run's `approve` or `deny`, or are asked about by `asker`. Turns of one session
-        run one after the other. Raises ConfigError for an empty prompt."""
+        Tool calls that ask wait for the Run's `approve` or `deny`, or are asked about by `asker`. Turns of
+        one session run one after the other. Raises ConfigError for an empty prompt."""
         prompt = validate_prompt(prompt)
         chosen = TurnOptions(**options)
         turn = Turn(

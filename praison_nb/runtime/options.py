@@ -23,8 +23,8 @@ class TurnOptions:
     With `caller_waits` somebody is going to wait for the turn, and the user's functions run on their thread;
     without, on one of a pool. With `stream` the text can be had from `Run.text()` while it comes. `budget`
     in USD is the turn's own: it ends before the request that would come after it is spent. `asker` asks the
-    user about tool calls, where nobody else does. `view(run)` makes the subscriber that shows the turn, before
-    it starts. A turn that `is_sent` was begun by a process that ended.
+    user about tool calls, where nobody else does. `view(run)` makes the subscriber that shows the turn,
+    before it starts. A turn that `is_sent` was begun by a process that ended.
     """
 
     session: str = "main"

@@ -134,7 +134,7 @@ class ToolCalls:
         """None for yes, else why not. Only a plain True of the callback is a yes."""
         callback = self._context.on_tool_confirmation
         if callback is None:
-            return await self._run.verdict(call_id, digest)
+            return await self._run.approvals.verdict(call_id, digest)
         event = tool_started(self._reader.uses[call_id])
         call = ToolCall(event.call_id, event.name, event.arguments, event.runs, event.time, approval="asked")
         try:
