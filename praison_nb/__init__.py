@@ -49,33 +49,28 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_WHERE = {
-    "Agent": "agent",
-    "AnthropicManagedAgent": "backends.legacy",
-    "HostedAgent": "backends.hosted.agent",
-    "HostedAgentConfig": "backends.hosted.config",
-    "LocalAgent": "backends.local.agent",
-    "LocalAgentConfig": "backends.local.config",
-    "LocalManagedAgent": "backends.legacy",
-    "LocalManagedConfig": "backends.legacy",
-    "ManagedAgent": "backends.legacy",
-    "ManagedBackendProtocol": "managed",
-    "ManagedConfig": "backends.legacy",
-    "PraisonError": "errors",
-    "ScriptedBackend": "backends.scripted",
-    "SessionBrowser": "notebook.widgets.sessions.widget",
-    "SessionInfo": "session",
-    "SessionWidget": "notebook.widgets.chat.widget",
-    "StatusBadge": "notebook.widgets.badges",
-    "Turn": "turn",
-    "Usage": "session",
-    "UsagePanel": "notebook.widgets.badges",
-    "chat": "notebook.widgets.chat.widget",
-    "reconcile": "metering.analysis.reconcile",
-    "register": "backends",
-    "sessions": "notebook.widgets.sessions.widget",
-    "usage": "metering.analysis.frame",
+_MODULES = {
+    "agent": ["Agent"],
+    "backends": ["register"],
+    "backends.hosted.agent": ["HostedAgent"],
+    "backends.hosted.config": ["HostedAgentConfig"],
+    "backends.legacy": [
+        *("AnthropicManagedAgent", "LocalManagedAgent", "LocalManagedConfig", "ManagedAgent", "ManagedConfig")
+    ],
+    "backends.local.agent": ["LocalAgent"],
+    "backends.local.config": ["LocalAgentConfig"],
+    "backends.scripted": ["ScriptedBackend"],
+    "errors": ["PraisonError"],
+    "managed": ["ManagedBackendProtocol"],
+    "metering.analysis.frame": ["usage"],
+    "metering.analysis.reconcile": ["reconcile"],
+    "notebook.widgets.badges": ["StatusBadge", "UsagePanel"],
+    "notebook.widgets.chat.widget": ["SessionWidget", "chat"],
+    "notebook.widgets.sessions.widget": ["SessionBrowser", "sessions"],
+    "session": ["SessionInfo", "Usage"],
+    "turn": ["Turn"],
 }
+_WHERE = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = ["__version__", "load_ipython_extension", "unload_ipython_extension", *sorted(_WHERE)]
 

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ...errors import ConfigError, PraisonError
 from ...events import Event
 from ...runtime import loop
-from ...runtime.approvals import Asker
-from ...runtime.options import Subscriber, TurnOptions
+from ...runtime.options import TurnOptions
 from ...runtime.run import Run
 from ...session import Status
 from ...turn import Turn
@@ -112,21 +111,12 @@ class HostedAgent(Backend):
         """One turn in the session, from the prompt until the session is idle again."""
         return self._turn(prompt, session, run)
 
-    def attach(
-        self,
-        turn: Turn,
-        *,
-        subscribers: tuple[Subscriber, ...] = (),
-        asker: Asker | None = None,
-        view: Callable[[Run], Subscriber] | None = None,
-    ) -> Run:
+    def attach(self, turn: Turn, **options: Any) -> Run:
         """Take up `turn`, the last one of the session, which a process that ended had begun: everything from
-        its message on is told, and nothing sent. Its id being the same, nothing is counted twice."""
+        its message on is told, and nothing sent. Its id being the same, nothing is counted twice. `options`
+        are those of TurnOptions."""
         source = functools.partial(self._turn, turn.prompt, is_attached=True)
-        options = TurnOptions(
-            subscribers=subscribers, caller_waits=False, asker=asker, view=view, is_sent=True
-        )
-        return self._run(turn, source, options)
+        return self._run(turn, source, TurnOptions(**options, caller_waits=False, is_sent=True))
 
     def _turn(
         self, prompt: str, session: Session, run: Run, is_attached: bool = False
