@@ -28,7 +28,7 @@ def _same_origin(kind: type[httpx2.AsyncClient]) -> type[httpx2.AsyncClient]:
             response: httpx2.Response = await super().send(request, **options)
             for _ in range(MOST_REDIRECTS):
                 following = response.next_request
-                if following is None or following.url.origin != request.url.origin:
+                if following is None or _origin(following.url) != _origin(request.url):
                     break
                 await response.aclose()
                 request = following
@@ -36,3 +36,8 @@ def _same_origin(kind: type[httpx2.AsyncClient]) -> type[httpx2.AsyncClient]:
             return response
 
     return SameOriginClient
+
+
+def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:
+    """Scheme, host and port: the URL of openai's SDK before 3.0, which is httpx's, has no `origin`."""
+    return url.scheme, url.host, url.port

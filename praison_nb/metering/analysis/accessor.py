@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from ...errors import ConfigError
 from ...money import format_cents
 from .totals import PERIODS, check_key, with_ratios
 
@@ -88,9 +89,11 @@ class AgentAccessor:
 
     def plot(self, width: float = 11.0) -> Figure:
         """Four pictures: cost by day stacked by model, the most expensive cells, the cache's share, latency.
-        A matplotlib Figure, readable on light and dark; `width` in inches."""
-        from .plots import picture
-
+        A matplotlib Figure, readable on light and dark; `width` in inches. Raises ConfigError without matplotlib."""
+        try:
+            from .plots import picture
+        except ImportError:
+            raise ConfigError("Pictures need matplotlib: pip install 'praison-nb[analysis]'.") from None
         figure: Figure = picture(self._frame, width)
         return figure
 
