@@ -1,9 +1,10 @@
 # Everything happens in .venv; each target sets up what it needs.
 PYTHON ?= python3
 BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --progress-bar off
 export JUPYTER_PREFER_ENV_PATH = 1
 
-.PHONY: lab demo test test-all check bench security-table screenshots hosted-demo constraints clean
+.PHONY: lab demo format check unit test test-all docs bench security-table screenshots hosted-demo constraints clean
 
 # Open JupyterLab on the quickstart. In a container, where one is root, Jupyter wants to be told that this is meant.
 LAB_OPTIONS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
@@ -14,6 +15,21 @@ lab: .venv/ready
 demo: .venv/ready
 	$(BIN)/python notebooks/demo.py
 
+# Imports in order, and the code as ruff writes it.
+format: .venv/ready-test
+	$(BIN)/ruff check --select I --fix .
+	$(BIN)/ruff format .
+
+check: .venv/ready-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+# What to run while one works: about a minute.
+unit: check
+	$(BIN)/python -m pytest -q -n 2 tests/unit
+
 # Every check and every test. Kernels and servers mostly wait, so there are two at a time; a page in a browser has
 # the machine for itself.
 test: .venv/ready-test check
@@ -21,14 +37,14 @@ test: .venv/ready-test check
 	$(BIN)/python -m pytest -q -m browser
 	node --test tests/js/
 
-# And what takes too long for every run.
-test-all: test
+# And what takes too long for every run: with the oldest and the newest of what we depend on, say.
+test-all: test docs
 	$(BIN)/python -m pytest -q -m slow
 
-check: .venv/ready-test
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+# The reference of the API, from the docstrings, and docs/: as a site in build/site.
+docs: .venv/ready-docs
+	$(BIN)/mkdocs build --strict --quiet
+	@echo "build/site/index.html"
 
 # What the README's figures come from.
 bench: .venv/ready-test
@@ -46,22 +62,28 @@ screenshots: .venv/ready-test
 hosted-demo: .venv/ready-test
 	$(BIN)/python tests/servers/hosted_demo.py
 
-# The versions that the tests run with.
+# The versions that the tests and docs are made with: the newest that the oldest Python we support can have.
 constraints: .venv/ready-test
-	$(BIN)/python -m pip freeze --exclude-editable > constraints.txt
+	$(BIN)/uv pip compile -q --upgrade --no-header --no-annotate --python-version 3.11.0 --all-extras pyproject.toml -o constraints.txt
 
 .venv/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "praison_nb needs Python 3.11 or newer: make PYTHON=python3.11 …"; exit 1; }
 	$(PYTHON) -m venv .venv
 	touch $@
 
-.venv/ready: .venv/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[local,lab]'
+# To try it out, whatever fits; for tests, the versions in constraints.txt.
+.venv/ready: .venv/python pyproject.toml
+	$(INSTALL) -e '.[local,lab]'
 	touch $@
 
-.venv/ready-test: .venv/ready
-	$(BIN)/python -m pip install -q -c constraints.txt -e '.[local,lab,analysis,test]'
+.venv/ready-test: .venv/python pyproject.toml constraints.txt
+	$(INSTALL) -c constraints.txt -e '.[local,lab,analysis,test]'
+	touch .venv/ready $@
+
+.venv/ready-docs: .venv/ready-test
+	$(INSTALL) -c constraints.txt -e '.[docs]'
 	touch $@
 
+# All that was made here. What praison_nb keeps elsewhere (README, "Where files are") stays.
 clean:
-	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,72 @@
+"""What the documents say of the repository is so: the drawing of the layers, paths, commands, links, and what is packed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tarfile
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import praison_nb
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "praison_nb"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+MAKEFILE = (ROOT / "Makefile").read_text()
+
+
+def test_the_drawing_is_the_contract_and_names_every_module() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    (drawing,) = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
+    drawn = [re.split(r"  +", line)[0] for line in drawing.splitlines()]
+    (contract,) = (c for c in PROJECT["tool"]["importlinter"]["contracts"] if c["type"] == "layers")
+    assert drawn == contract["layers"]
+    modules = {path.stem for path in PACKAGE.glob("*.py")} | {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert sorted(re.split(r" \| |\n", "\n".join(drawn))) == sorted(modules - {"__init__"})
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_what_is_named_is_there(path: Path) -> None:
+    text = path.read_text()
+    for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+        assert "://" in link or (path.parent / link).exists(), link
+    for named in re.findall(r"`((?:praison_nb|tests|notebooks|docs|\.ci)/[\w./-]+)`", text):
+        assert (ROOT / named).exists(), named
+    for target in re.findall(r"`make ([\w-]+)`", text):
+        assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target
+
+
+def test_the_reference_has_every_public_name() -> None:
+    documented = re.findall(r"^::: praison_nb\.(\w+)$", (ROOT / "docs" / "api.md").read_text(), re.MULTILINE)
+    missing = {"__version__", "PraisonError", "ManagedBackendProtocol"}  # on the pages of their modules
+    assert set(praison_nb.__all__) - set(documented) == missing
+    assert {"errors", "events", "managed", "session", "turn"} <= set(documented)
+
+
+def test_the_readme_names_every_notebook_and_every_document() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for path in [*(ROOT / "notebooks").glob("*.ipynb"), *DOCUMENTS[1:]]:
+        if path.name not in ("index.md", "api.md"):  # the site's own
+            assert f"({path.relative_to(ROOT)})" in readme, path.name
+
+
+def test_hooks_need_no_download() -> None:
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text()
+    assert re.findall(r"repo: (.*)", hooks) == ["local"]
+    assert set(re.findall(r"language: (.*)", hooks)) == {"system"}
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a clone")
+def test_the_sdist_has_every_file_of_the_repository(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (archive,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(archive) as files:
+        packed = {name.partition("/")[2] for name in files.getnames()}
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert set(tracked.stdout.splitlines()) <= packed
