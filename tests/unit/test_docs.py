@@ -1,4 +1,4 @@
-"""What the documents say of the repository is so: the drawing of the layers, paths, commands, links, and what is packed."""
+"""What the documents say of the repository is so: the layers, paths, commands, links; and what is packed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def test_the_drawing_is_the_contract_and_names_every_module() -> None:
     drawn = [re.split(r"  +", line)[0] for line in drawing.splitlines()]
     (contract,) = (c for c in PROJECT["tool"]["importlinter"]["contracts"] if c["type"] == "layers")
     assert drawn == contract["layers"]
-    modules = {path.stem for path in PACKAGE.glob("*.py")} | {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    modules = {path.stem for path in PACKAGE.glob("*.py")} | {
+        path.parent.name for path in PACKAGE.glob("*/__init__.py")
+    }
     assert sorted(re.split(r" \| |\n", "\n".join(drawn))) == sorted(modules - {"__init__"})
 
 

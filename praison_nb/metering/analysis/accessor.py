@@ -89,7 +89,8 @@ class AgentAccessor:
 
     def plot(self, width: float = 11.0) -> Figure:
         """Four pictures: cost by day stacked by model, the most expensive cells, the cache's share, latency.
-        A matplotlib Figure, readable on light and dark; `width` in inches. Raises ConfigError without matplotlib."""
+        A matplotlib Figure, readable on light and dark; `width` in inches. Raises ConfigError without
+        matplotlib."""
         try:
             from .plots import picture
         except ImportError:

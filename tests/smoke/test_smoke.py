@@ -1,0 +1,121 @@
+"""`smoke.py` with the oldest and the newest of what praison_nb depends on, and with every Python here.
+
+Each case is an environment of its own, made by uv, with the package as it would be published.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SMOKE = Path(__file__).with_name("smoke.py")
+REQUIRES = ("aiohttp", "jupyter-client", "ipykernel")
+"""What `smoke.py` needs beside praison_nb."""
+LOWEST = ("--resolution", "lowest-direct", "ipykernel==6.29.0", "jupyter-client>=8.6", "aiohttp>=3.11")
+CASES = {
+    "lowest": LOWEST,
+    "newest": (),
+    "ipykernel 6.31": ("ipykernel==6.31.*",),
+    "ipykernel 7.1": ("ipykernel==7.1.*",),
+    "ipykernel 7.4": ("ipykernel==7.4.*",),
+    "pandas 2": ("pandas==2.*",),
+    "pandas 3": ("pandas==3.*",),
+    "IPython 8 and openai 2": ("ipython==8.*", "openai==2.*"),
+}
+PYTHONS = ("python3.11", "python3.12", "python3.13", "/usr/bin/python3")
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+def uv(*arguments: str | Path) -> None:
+    done = subprocess.run(
+        [Path(sys.executable).with_name("uv"), "--quiet", *arguments], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+def install(folder: Path, python: str, *packages: str | Path) -> Path:
+    """A new environment with these packages; returns its Python."""
+    uv("venv", "--python", python, folder)
+    uv("pip", "install", "--python", folder / "bin" / "python", *packages)
+    return folder / "bin" / "python"
+
+
+def smoke(python: Path) -> None:
+    env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    done = subprocess.run([python, SMOKE], cwd=python.parent, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "praison_nb works, from " in done.stdout and str(ROOT / "praison_nb") not in done.stdout
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_dependencies(case: str, wheel: Path, tmp_path: Path) -> None:
+    smoke(install(tmp_path / "env", sys.executable, wheel, *REQUIRES, *CASES[case]))
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_pythons(python: str, wheel: Path, tmp_path: Path) -> None:
+    if not shutil.which(python) or subprocess.run([python, "--version"], capture_output=True).returncode:
+        pytest.skip(f"no {python} here")
+    smoke(install(tmp_path / "env", python, wheel, *REQUIRES))
+
+
+def test_extras(wheel: Path, tmp_path: Path) -> None:
+    """The lowest versions of the extras can be had together."""
+    python = install(tmp_path / "env", sys.executable, f"{wheel}[local,lab,analysis]", *LOWEST, *REQUIRES)
+    smoke(python)
+    code = """
+from praison_nb import usage
+from praison_nb.metering.analysis import sample
+
+frame = usage(ledger=sample.write("ledger.sqlite", turns=50, days=9))
+assert len(frame.agent.plot()._repr_png_()) > 10_000
+"""
+    subprocess.run([python, "-c", code], cwd=tmp_path, check=True, capture_output=True)
+
+
+def test_a_missing_extra_is_one_line(wheel: Path, tmp_path: Path) -> None:
+    python = install(tmp_path / "env", sys.executable, wheel)
+    code = """
+from IPython.core.interactiveshell import InteractiveShell
+
+import praison_nb
+from praison_nb.errors import PraisonError
+
+shell = InteractiveShell.instance()
+shell.run_line_magic("load_ext", "praison_nb")
+embedded = praison_nb.LocalAgent(config=praison_nb.LocalAgentConfig(model="embedded"))
+for use in (
+    lambda: praison_nb.usage().agent.plot(),
+    lambda: shell.run_line_magic("usage", "all --parquet turns.parquet"),
+    lambda: praison_nb.Agent(backend=embedded).start("Hello"),
+):
+    try:
+        use()
+    except PraisonError as error:
+        print(error)
+"""
+    env = {**os.environ, "PRAISON_NB_LEDGER": str(tmp_path / "ledger.sqlite")}
+    done = subprocess.run(
+        [python, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == [
+        "Pictures need matplotlib: pip install 'praison-nb[analysis]'.",
+        "Parquet needs pyarrow: pip install 'praison-nb[analysis]', or write --csv.",
+        'The embedded model needs xllamacpp: pip install "praison-nb[local]"',
+    ]
