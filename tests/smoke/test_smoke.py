@@ -17,10 +17,9 @@ ROOT = Path(__file__).parents[2]
 SMOKE = Path(__file__).with_name("smoke.py")
 REQUIRES = ("aiohttp", "jupyter-client", "ipykernel")
 """What `smoke.py` needs beside praison_nb."""
-LOWEST = ("--resolution", "lowest-direct", "ipykernel==6.29.0", "jupyter-client>=8.6", "aiohttp>=3.11")
 CASES = {
-    "lowest": LOWEST,
     "newest": (),
+    "ipykernel 6.29": ("ipykernel==6.29.*",),
     "ipykernel 6.31": ("ipykernel==6.31.*",),
     "ipykernel 7.1": ("ipykernel==7.1.*",),
     "ipykernel 7.4": ("ipykernel==7.4.*",),
@@ -28,6 +27,7 @@ CASES = {
     "pandas 3": ("pandas==3.*",),
     "IPython 8 and openai 2": ("ipython==8.*", "openai==2.*"),
 }
+EXTRAS = ("local", "lab", "analysis")
 PYTHONS = ("python3.11", "python3.12", "python3.13", "/usr/bin/python3")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -63,21 +63,26 @@ def smoke(python: Path) -> None:
     assert "praison_nb works, from " in done.stdout and str(ROOT / "praison_nb") not in done.stdout
 
 
+def lowest(folder: Path, *extras: str) -> Path:
+    """A file with the lowest version of each thing that praison_nb and these extras name, for uv's `-c`."""
+    pins = folder / "lowest.txt"
+    chosen = [option for extra in extras for option in ("--extra", extra)]
+    uv("pip", "compile", "--resolution", "lowest-direct", *chosen, ROOT / "pyproject.toml", "-o", pins)
+    return pins
+
+
 @pytest.mark.parametrize("case", CASES)
-def test_dependencies(case: str, wheel: Path, tmp_path: Path) -> None:
+def test_versions(case: str, wheel: Path, tmp_path: Path) -> None:
     smoke(install(tmp_path / "env", sys.executable, wheel, *REQUIRES, *CASES[case]))
 
 
-@pytest.mark.parametrize("python", PYTHONS)
-def test_pythons(python: str, wheel: Path, tmp_path: Path) -> None:
-    if not shutil.which(python) or subprocess.run([python, "--version"], capture_output=True).returncode:
-        pytest.skip(f"no {python} here")
-    smoke(install(tmp_path / "env", python, wheel, *REQUIRES))
+def test_lowest_versions(wheel: Path, tmp_path: Path) -> None:
+    smoke(install(tmp_path / "env", sys.executable, wheel, *REQUIRES, "-c", lowest(tmp_path)))
 
 
-def test_extras(wheel: Path, tmp_path: Path) -> None:
-    """The lowest versions of the extras can be had together."""
-    python = install(tmp_path / "env", sys.executable, f"{wheel}[local,lab,analysis]", *LOWEST, *REQUIRES)
+def test_lowest_versions_with_extras(wheel: Path, tmp_path: Path) -> None:
+    pins = lowest(tmp_path, *EXTRAS)
+    python = install(tmp_path / "env", sys.executable, f"{wheel}[{','.join(EXTRAS)}]", *REQUIRES, "-c", pins)
     smoke(python)
     code = """
 from praison_nb import usage
@@ -87,6 +92,13 @@ frame = usage(ledger=sample.write("ledger.sqlite", turns=50, days=9))
 assert len(frame.agent.plot()._repr_png_()) > 10_000
 """
     subprocess.run([python, "-c", code], cwd=tmp_path, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_pythons(python: str, wheel: Path, tmp_path: Path) -> None:
+    if not shutil.which(python) or subprocess.run([python, "--version"], capture_output=True).returncode:
+        pytest.skip(f"no {python} here")
+    smoke(install(tmp_path / "env", python, wheel, *REQUIRES))
 
 
 def test_a_missing_extra_is_one_line(wheel: Path, tmp_path: Path) -> None:
