@@ -40,7 +40,10 @@ def public_names() -> None:
 def local_turn(server: OpenAIServer) -> None:
     server.script(reply(calls=[("double", '{"number": 21}')]), reply("It is **42**.", usage=(1000, 500)))
     config = praison_nb.LocalAgentConfig(
-        model="gpt-4o-mini", base_url=server.base_url, api_key="sk-test-1234567890", tools=[double]
+        model="gpt-4o-mini",
+        base_url=server.base_url,
+        api_key="sk-test-1234567890",
+        tools=[double, "run_python"],
     )
     turn = praison_nb.LocalAgent(config=config).begin("What is 2 × 21?").wait()
     assert turn.text == "It is **42**." and turn.tools[0].result == "42", turn
