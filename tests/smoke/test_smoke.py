@@ -101,6 +101,12 @@ def test_pythons(python: str, wheel: Path, tmp_path: Path) -> None:
     smoke(install(tmp_path / "env", python, wheel, *REQUIRES))
 
 
+@pytest.mark.parametrize("version", ["3.11.0", "3.12", "3.13"])
+def test_every_python_can_meet_the_constraints(version: str, tmp_path: Path) -> None:
+    chosen = ("-c", ROOT / "constraints.txt", "--all-extras", "-o", tmp_path / "all.txt")
+    uv("pip", "compile", "--python-version", version, ROOT / "pyproject.toml", *chosen)
+
+
 def test_a_missing_extra_is_one_line(wheel: Path, tmp_path: Path) -> None:
     python = install(tmp_path / "env", sys.executable, wheel)
     code = """

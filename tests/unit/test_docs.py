@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -55,6 +56,15 @@ def test_the_readme_names_every_notebook_and_every_document() -> None:
     for path in [*(ROOT / "notebooks").glob("*.ipynb"), *DOCUMENTS[1:]]:
         if path.name not in ("index.md", "api.md"):  # the site's own
             assert f"({path.relative_to(ROOT)})" in readme, path.name
+
+
+def test_every_notebook_ends_with_links_to_the_others() -> None:
+    notebooks = {path.name: path for path in (ROOT / "notebooks").glob("*.ipynb")}
+    for name, path in notebooks.items():
+        last = "".join(json.loads(path.read_text())["cells"][-1]["source"])
+        links = set(re.findall(r"\]\(([^)]+)\)", last))
+        assert notebooks.keys() - {name} <= links, name
+        assert all((path.parent / link).exists() for link in links), name
 
 
 def test_hooks_need_no_download() -> None:
