@@ -63,9 +63,10 @@ _FORMS = (
     _form(
         "a private key (PEM)",
         "PRIVATE",
-        r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----(?:(?:[^-]|-(?!----))*+-----END [A-Z ]{0,40}-----"
+        r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----"
+        r"(?:(?>(?:[^-]|-(?!----))*)-----END [A-Z ]{0,40}-----"
         # Cut before its end.
-        r"|(?:(?:\s|\\[nrt]|[\"',]){0,40}+[A-Za-z0-9+/=]{16,}+)*+)",
+        r"|(?>(?:(?>(?:\s|\\[nrt]|[\"',]){0,40})[A-Za-z0-9+/=]{16,}+)*))",
     ),
     # A word of letters after it is prose, such as "Bearer of" and "Bearer token-based".
     _form(

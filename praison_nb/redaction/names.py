@@ -151,12 +151,14 @@ _TEMPLATE = re.compile(
 _VARIABLE = re.compile(r"\$\{{1,2}[\w .]{0,60}\}{1,2}|\$[A-Z_]+")
 # Words with numbers, expressions, plain addresses.
 _OF_TEXT = re.compile(
-    r"(?>[A-Za-z]{1,25}\d{0,8}|\d{1,8}[a-z]{0,2})(?:[_./,+-]{1,2}(?>[A-Za-z]{1,25}\d{0,8}|\d{1,8}[a-z]{0,2}))*+"
+    r"(?>[A-Za-z]{1,25}\d{0,8}|\d{1,8}[a-z]{0,2})(?>(?:[_./,+-]{1,2}(?>[A-Za-z]{1,25}\d{0,8}|\d{1,8}[a-z]{0,2}))*)"
     r"|[A-Za-z_][\w.]{0,80}\(.*|\w+://.*|[\w.-]+:\d{1,5}",
     re.DOTALL,
 )
 _FILE = re.compile(r"/.*\.\w{1,8}$", re.DOTALL)
-_PLAIN = re.compile(r"~?/?(?:[^\W\d_]{1,25}|\d{1,6})(?:[ _./,+-]{1,3}(?:[^\W\d_]{1,25}|\d{1,6}))*+[ _./-]?")
+_PLAIN = re.compile(
+    r"~?/?(?:[^\W\d_]{1,25}|\d{1,6})(?>(?:[ _./,+-]{1,3}(?:[^\W\d_]{1,25}|\d{1,6}))*)[ _./-]?"
+)
 _PIECES = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|\d+")
 _RUNS = re.compile(r"[A-Za-z0-9]{10,}")
 _LOOKED_AT = 500
