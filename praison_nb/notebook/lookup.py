@@ -23,7 +23,8 @@ NAME = r"[^\W\d]\w*+"
 _TEXT = r"'[^'\\{}\n]*+'|\"[^\"\\{}\n]*+\""
 _NUMBER = r"-?\d{1,15}+"
 _SLICE = rf"(?:{_NUMBER})?:(?:{_NUMBER})?"
-PATH = rf"(?:\.{NAME}|\[(?:{_SLICE}|{_NUMBER}|{_TEXT}|{NAME})\])*+"
+# An atomic group, not a possessive one: see redaction/named.py.
+PATH = rf"(?>(?:\.{NAME}|\[(?:{_SLICE}|{_NUMBER}|{_TEXT}|{NAME})\])*)"
 """What may follow a variable's name: attributes, and items by a number, a text, a slice or a variable."""
 _STEP = re.compile(
     rf"\.(?P<attribute>{NAME})|\[(?:(?P<slice>{_SLICE})|(?P<number>{_NUMBER})|(?P<text>{_TEXT})|(?P<name>{NAME}))\]"
