@@ -86,9 +86,8 @@ def test_lowest_versions_with_extras(wheel: Path, tmp_path: Path) -> None:
     smoke(python)
     code = """
 from praison_nb import usage
-from praison_nb.metering.analysis import sample
 
-frame = usage(ledger=sample.write("ledger.sqlite", turns=50, days=9))
+frame = usage(ledger=usage.example("ledger.sqlite", turns=50, days=9))
 assert len(frame.agent.plot()._repr_png_()) > 10_000
 """
     subprocess.run([python, "-c", code], cwd=tmp_path, check=True, capture_output=True)
