@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 import re
-import time
 from html.parser import HTMLParser
 
 import pytest
 
 from praison_nb.render import markdown
 from praison_nb.render.markdown import MarkdownStream, to_html
+from servers.timing import grows_linearly
 
 LINK = 'target="_blank" rel="noopener noreferrer"'
 ALLOWED_ATTRIBUTES = ("href", "class", "target", "rel", "style", "start", "aria-hidden", "aria-label", "role")
@@ -296,15 +296,4 @@ def test_no_text_makes_more_of_the_page_than_its_length() -> None:
     ],
 )
 def test_time_grows_with_the_text(piece: str) -> None:
-    def seconds(text: str) -> float:
-        took = []
-        for _ in range(3):
-            started = time.thread_time()
-            to_html(text)
-            took.append(time.thread_time() - started)
-        # A collection of garbage may fall into any.
-        return min(took)
-
-    short, long = piece * (5000 // len(piece)), piece * (40_000 // len(piece))
-    # Eight times the text: far below the 64 of a square.
-    assert seconds(long) < 30 * max(seconds(short), 0.002)
+    assert grows_linearly(to_html, lambda size: piece * (size // len(piece)), 5000, 8)

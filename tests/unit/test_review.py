@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import random
-import time
 
 import pytest
 
 from praison_nb.render import review
 from praison_nb.render.review import as_text, inline, one_line
+from servers.timing import grows_linearly
 
 REMOVE = "import os; os.system('rm -rf ~')"
 
@@ -386,15 +386,8 @@ def test_what_is_too_long_cannot_be_allowed() -> None:
     ],
 )
 def test_the_time_grows_with_the_text(unit: str) -> None:
-    def seconds(length: int) -> float:
-        text = json.dumps({"a": (unit * length)[:length]})
-        best = 9.0
-        for _ in range(3):
-            review.arguments.cache_clear()
-            started = time.thread_time()
-            review.arguments(text)
-            best = min(best, time.thread_time() - started)
-        return best
+    def arguments(text: str) -> None:
+        review.arguments.cache_clear()
+        review.arguments(text)
 
-    # Eight times the text: far below the 64 of a square.
-    assert seconds(80_000) < 30 * max(seconds(10_000), 0.002)
+    assert grows_linearly(arguments, lambda size: json.dumps({"a": (unit * size)[:size]}), 10_000, 8)
