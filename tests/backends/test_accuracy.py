@@ -359,7 +359,7 @@ def stream_bytes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> int:
         other.setenv("PRAISON_NB_LEDGER", str(tmp_path / "rehearsal.sqlite"))
         server.script(_cuttable())
         hosted(server).begin("Hi").wait()
-        return server.streams[0].sent
+        return len(server.streams[0].body)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.4, 0.6, 0.8, 0.97])

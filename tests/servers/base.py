@@ -106,39 +106,39 @@ class Gate:
 
 class ByteStream:
     """A response body whose bytes leave exactly as written: one HTTP chunk for each `write`, or for each
-    `server.chunk_size` bytes of it. `sent` counts the body's bytes, which is what `server.cut` counts too."""
+    `server.chunk_size` bytes of it. `body` is what was sent; `server.cut` counts its bytes."""
 
     def __init__(self, request: web.Request, content_type: str, chunk_size: int | None, cut: Cutting | None):
         headers = {"Content-Type": content_type, "Cache-Control": "no-store"}
         self.response = web.StreamResponse(headers=headers)
         self.response.enable_chunked_encoding()
-        self.sent = 0
+        self.body = b""
         self._request = request
         self._chunk_size = chunk_size
         self._cut = cut
 
     async def open(self) -> None:
         await self.response.prepare(self._request)
-        await self._cut_where_due(0)
+        await self._cut_where_due()
 
     async def write(self, data: bytes) -> None:
         size = self._chunk_size or max(len(data), 1)
         for start in range(0, len(data), size):
             piece = data[start : start + size]
             if self._cut is not None:
-                piece = piece[: self._cut.at - self.sent]
+                piece = piece[: self._cut.at - len(self.body)]
             if piece:
                 await self.response.write(piece)
-                self.sent += len(piece)
-            await self._cut_where_due(self.sent)
+                self.body += piece
+            await self._cut_where_due()
 
     async def abort(self, *, reset: bool = False) -> None:
         """End the connection after what has been written: closed in mid-body, or reset."""
         await abort(self._request, reset=reset)
         raise Cut(self.response)
 
-    async def _cut_where_due(self, sent: int) -> None:
-        if self._cut is not None and sent >= self._cut.at:
+    async def _cut_where_due(self) -> None:
+        if self._cut is not None and len(self.body) >= self._cut.at:
             await self.abort(reset=self._cut.reset)
 
 
@@ -174,7 +174,7 @@ class LoopbackServer:
         """`http://127.0.0.1:<port>`; kept after the end, when nothing listens there any more."""
         self.requests: list[Recorded] = []
         self.streams: list[ByteStream] = []
-        """Every stream opened, in order; `streams[0].sent` is how long it got."""
+        """Every stream opened, in order; `streams[0].body` is what it sent."""
         self.chunk_size: int | None = None
         self._refusals: list[Refusal] = []
         self._cuts: deque[Cutting | None] = deque()

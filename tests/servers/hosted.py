@@ -8,8 +8,8 @@
         ...
 
 What it sends and takes is checked against the SDK's own types (see `hosted_types`). Ids and timestamps are
-the same on every run, so that the bytes of a turn are too: play it once, read `server.streams[0].sent`, and
-cut the next run at any offset below with `server.cut(offset)`.
+the same on every run, so that the bytes of a turn are too: play it once, read `server.streams[0].body`, and
+cut the next run at any offset in it with `server.cut(offset)`.
 """
 
 from __future__ import annotations

@@ -317,7 +317,7 @@ async def _until_idle(stream: Any) -> AsyncIterator[Any]:
 
 async def test_a_stream_can_be_cut_at_any_byte(server: HostedServer, client: AsyncAnthropic) -> None:
     await play(client, await new_session(client), previews=PREVIEWS)
-    whole = server.streams[0].sent
+    whole = len(server.streams[0].body)
     server.chunk_size = 7
     for offset in [*range(0, whole, 211), whole]:
         session_id = await new_session(client)
@@ -327,7 +327,7 @@ async def test_a_stream_can_be_cut_at_any_byte(server: HostedServer, client: Asy
                 await client.beta.sessions.events.send(session_id, events=[message("hi")])
                 async for _ in stream:
                     pass
-        assert server.streams[-1].sent == offset
+        assert len(server.streams[-1].body) == offset
         await server.until(lambda session_id=session_id: server.sessions[session_id].stop_reason)
         history = [each async for each in client.beta.sessions.events.list(session_id)]
         assert types(history)[-1] == "session.status_idle"
