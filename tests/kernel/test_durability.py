@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -47,7 +46,7 @@ def test_killed_in_mid_turn_again_and_again(openai_server: OpenAIServer) -> None
             assert kernel.run(SETUP.format(url=openai_server.base_url)).ok
             kernel.begin("%%agent -b agent\nHi")
             openai_server.wait_for(lambda reached=gate: reached.reached)
-            os.kill(kernel.manager.provisioner.pid, signal.SIGKILL)
+            kernel.end()
         gate.open()
         expected += counts
         assert whole(ledger)

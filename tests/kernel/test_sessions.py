@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,8 +42,7 @@ def hosted(server: HostedServer) -> Iterator[Kernel]:
 
 def kill(kernel: Kernel) -> None:
     """End the kernel as the kernel's machine would, and begin another in its place."""
-    os.kill(kernel.manager.provisioner.pid, signal.SIGKILL)
-    kernel.manager.provisioner.process.wait()
+    kernel.end()
     kernel.restart()
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import sqlite3
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -43,8 +41,7 @@ def server() -> Iterator[HostedServer]:
 
 def kill(kernel: Kernel) -> None:
     """End the kernel as the kernel's machine would, and begin another in its place."""
-    os.kill(kernel.manager.provisioner.pid, signal.SIGKILL)
-    kernel.manager.provisioner.process.wait()
+    kernel.end()
     kernel.restart()
 
 

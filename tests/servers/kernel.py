@@ -8,14 +8,19 @@ with Kernel(env={"OPENAI_BASE_URL": server.base_url}) as kernel:
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
+from queue import Empty
 from typing import Any, Self
 
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
+
+from servers.forked import ForkingProvisioner
 
 PATIENCE = 60.0
 """Seconds after which a condition that never came true fails the test."""
@@ -66,11 +71,13 @@ class Cell:
 
 
 class Kernel:
-    """An ipykernel in a process of its own, ended at the end."""
+    """An ipykernel in a process of its own, ended at the end. It is forked from one that has imported what is
+    not under test; with `start`, it is started as Jupyter starts it, and imports everything itself."""
 
-    def __init__(self, env: dict[str, str] | None = None, load: bool = True) -> None:
+    def __init__(self, env: dict[str, str] | None = None, load: bool = True, start: bool = False) -> None:
         self._env = {**os.environ, **(env or {})}
         self._load = load
+        self._start = start or not hasattr(os, "pidfd_open")
         self._by_display: dict[str, dict[str, Any]] = {}
         self._cells: dict[str, Cell] = {}
 
@@ -80,12 +87,16 @@ class Kernel:
         where = {"transport": "ipc", "ip": f"{self._sockets.name}/s"} if os.name == "posix" else {}
         self.manager = KernelManager(kernel_name="python3", **where)
         self.manager.kernel_spec.argv[0] = sys.executable
+        if not self._start:
+            spec = self.manager.kernel_spec
+            self.manager.provisioner = ForkingProvisioner(kernel_spec=spec, parent=self.manager)
         self.manager.start_kernel(env=self._env)
         self._connect()
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.client.stop_channels()
+        self.end()
         self.manager.shutdown_kernel(now=True)
         self.manager.cleanup_resources()
         self._sockets.cleanup()
@@ -93,9 +104,27 @@ class Kernel:
     def _connect(self) -> None:
         self.client: BlockingKernelClient = self.manager.blocking_client()
         self.client.start_channels()
-        self.client.wait_for_ready(timeout=PATIENCE)
+        self._wait_until_heard()
         if self._load:
             assert self.run("%load_ext praison_nb").ok
+
+    def _wait_until_heard(self) -> None:
+        """What a kernel sends before it knows of a listener is lost."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            self.client.kernel_info()
+            with suppress(Empty):
+                self.client.get_iopub_msg(timeout=0.2)
+                return
+        raise AssertionError("the kernel never began")
+
+    def end(self) -> None:
+        """End the kernel as its machine would, and wait until it has ended."""
+        process = self.manager.provisioner.process
+        if process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.manager.provisioner.pgid, signal.SIGKILL)
+            process.wait()
 
     def restart(self) -> None:
         """A new kernel in the old one's place."""
