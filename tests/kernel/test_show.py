@@ -22,9 +22,9 @@ LOOK = "def look(place: str) -> str:\n    'Look.'\n    return f'seen at {place} 
 ANSWER = "# It is *seen*\n\n* `a` <script>x</script>\n\n| a | b |\n|---|---|\n| 1 | ä 😀 |\n"
 
 
-def local(server: OpenAIServer, notebook: str = A, **more: str) -> Kernel:
+def local(server: OpenAIServer, notebook: str = A, start: bool = False) -> Kernel:
     key = {"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": "sk-test-1234567890"}
-    return Kernel(env={**key, "JPY_SESSION_NAME": notebook, **more})
+    return Kernel(env={**key, "JPY_SESSION_NAME": notebook}, start=start)
 
 
 @pytest.fixture
@@ -169,18 +169,19 @@ def test_a_hosted_turn_and_nobody_is_asked(server: HostedServer, end: Callable[[
         assert len(server.requests) == asked
 
 
-def test_nothing_is_begun_and_no_socket_opened(kernel: Kernel, openai_server: OpenAIServer) -> None:
-    kernel.run(LOOK)
-    answered(kernel, openai_server)
-    kernel.restart()
-    kernel.run(
-        "import sys\nopened = []\n"
-        "sys.addaudithook(lambda event, _: opened.append(event) if event.startswith('socket.') else None)"
-    )
-    show(kernel)
-    heavy = "[m for m in ('openai', 'anthropic', 'anywidget', 'pandas') if m in sys.modules]"
-    assert kernel.run(f"print(opened, {heavy})").text.strip() == "[] []"
-    assert "No sessions yet" in kernel.run("%agent").text and len(openai_server.bodies) == 2
+def test_nothing_is_begun_and_no_socket_opened(openai_server: OpenAIServer) -> None:
+    with local(openai_server) as kernel:
+        kernel.run(LOOK)
+        answered(kernel, openai_server)
+    with local(openai_server, start=True) as kernel:
+        kernel.run(
+            "import sys\nopened = []\n"
+            "sys.addaudithook(lambda event, _: opened.append(event) if event.startswith('socket.') else None)"
+        )
+        show(kernel)
+        heavy = "[m for m in ('openai', 'anthropic', 'anywidget', 'pandas') if m in sys.modules]"
+        assert kernel.run(f"print(opened, {heavy})").text.strip() == "[] []"
+        assert "No sessions yet" in kernel.run("%agent").text and len(openai_server.bodies) == 2
 
 
 MINE = """

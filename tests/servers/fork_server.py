@@ -27,15 +27,19 @@ MODULES = (
     "markdown_it",
     "openai.lib.streaming.chat",
     "openai.resources.responses",
+    "pandas.io.formats.style",
 )
 
 
 def main() -> None:
     os.environ["JPY_PARENT_PID"] = str(os.getpid())  # the kernels end when this process does
+    # A fork has no threads but the one that forks.
+    os.environ.update(OPENBLAS_NUM_THREADS="1", JE_ARROW_MALLOC_CONF="background_thread:false")
     del sys.path[0]
     for name in MODULES:
         with suppress(ImportError):
             importlib.import_module(name)
+    assert len(os.listdir("/proc/self/task")) == 1
     signal.signal(signal.SIGCHLD, reap)
     for line in sys.stdin:
         pid = os.fork()
