@@ -13,13 +13,34 @@ from servers.openai import OpenAIServer
 KEYS = ("ANTHROPIC_", "OPENAI_", "OLLAMA_", "GEMINI_", "OPENROUTER_", "GROQ_", "MISTRAL_", "DEEPSEEK_")
 
 
+LONGEST_FIRST = (
+    "browser/test_hostile.py",
+    "browser/",
+    "kernel/test_notebooks.py",
+    "kernel/test_runners.py",
+    "kernel/test_durability.py",
+    "backends/test_embedded_model.py",
+    "kernel/",
+    "backends/",
+)
+"""Files and folders in the order in which they begin; what is not named comes last."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What is slow runs only where `-m` says so."""
-    if "slow" in config.option.markexpr:
-        return
-    slow = [item for item in items if item.get_closest_marker("slow")]
-    config.hook.pytest_deselected(items=slow)
-    items[:] = [item for item in items if item not in slow]
+    """What is slow runs only where `-m` says so; what takes long begins first, so that no worker is left alone
+    with it."""
+    if "slow" not in config.option.markexpr:
+        slow = [item for item in items if item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in slow]
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    path = item.path.relative_to(Path(__file__).parent).as_posix()
+    return next(
+        (rank for rank, name in enumerate(LONGEST_FIRST) if path.startswith(name)), len(LONGEST_FIRST)
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)

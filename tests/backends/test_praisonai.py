@@ -51,6 +51,7 @@ def python() -> Path:
     return PYTHON
 
 
+@pytest.mark.slow(reason="installs praisonaiagents and all that it needs")
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", ["hosted", "local"])
 def test_their_agent_runs_on_our_backends(python: Path, tmp_path: Path, kind: str) -> None:

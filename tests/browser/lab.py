@@ -157,24 +157,33 @@ class Server:
 
 
 class Notebook:
-    """A notebook in a page."""
+    """A notebook in a page; where the page has the server's JupyterLab already, instead of all that is open."""
 
     def __init__(self, page: Page, server: Server, cells: list[str], app: str = "") -> None:
-        server.end_kernels()
         self.page, self.server, self.name = page, server, f"{uuid.uuid4().hex[:8]}.ipynb"
-        name = self.name
         page.set_default_timeout(PATIENCE_MS)
-        server.write(name, ["from browser.scenarios import *", "%load_ext praison_nb", *cells])
-        self.open(app)
+        server.write(self.name, ["from browser.scenarios import *", "%load_ext praison_nb", *cells])
+        is_loaded = (app or server.app) == "jupyterlab" and page.url.startswith(f"{server.url}lab/")
+        if is_loaded:
+            page.evaluate("[...jupyterapp.shell.widgets('main')].forEach(widget => widget.dispose())")
+        server.end_kernels()
+        if is_loaded:
+            page.evaluate("path => { jupyterapp.commands.execute('docmanager:open', {path}); }", self.name)
+            self._wait_until_ready()
+        else:
+            self.open(app)
         self.run(0)
         self.run(1)
         self.wait_idle(1)
 
     def open(self, app: str = "") -> None:
+        """Load the page anew."""
         self.page.goto(self.server.address(self.name, app))
-        self.page.wait_for_function("window.jupyterapp && window.jupyterapp.shell.currentWidget")
+        self._wait_until_ready()
+
+    def _wait_until_ready(self) -> None:
         self.page.wait_for_function(
-            "() => { const s = jupyterapp.shell.currentWidget.sessionContext; "
+            "() => { const s = window.jupyterapp?.shell.currentWidget?.sessionContext; "
             "return s && s.isReady && ['idle', 'busy'].includes(s.session?.kernel?.status); }"
         )
 

@@ -9,6 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from browser.lab import Notebook, Server
 
+pytestmark = pytest.mark.browser
 REMOVE = "import os; os.system('rm -rf ~')"
 LONG = "\n".join(f"line({number})" for number in range(300)) + f"\n{REMOVE}"
 

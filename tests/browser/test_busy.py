@@ -67,6 +67,14 @@ def timed_lab(tmp_path: Path) -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """One that holds nothing of other tests."""
+    page = browser.new_page()
+    yield page
+    page.close()
+
+
 def test_twice_the_text_takes_twice_the_time(browser: Browser, page: Page, timed_lab: Server) -> None:
     kinds = ["many fences", "formulas", "stars", "wide head, short rows", "brackets"]
     assert slow_states(page, timed_lab, Deadline(browser), kinds) == {}

@@ -104,7 +104,7 @@ print(number, notices)
 
 @pytest.mark.timeout(120)
 def test_eight_processes_at_once_lose_nothing() -> None:
-    command: list[Any] = [sys.executable, "-c", WRITER, "10"]
+    command: list[Any] = [sys.executable, "-c", WRITER, "3"]
     pipe = subprocess.PIPE
     writers = [subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) for _ in range(8)]
     done = [writer.communicate() for writer in writers]
