@@ -157,7 +157,7 @@ class Server:
 
 
 class Notebook:
-    """A notebook in a page; where the page has the server's JupyterLab already, instead of all that is open."""
+    """A notebook in a page: where that has the server's JupyterLab already, in place of all that is open."""
 
     def __init__(self, page: Page, server: Server, cells: list[str], app: str = "") -> None:
         self.page, self.server, self.name = page, server, f"{uuid.uuid4().hex[:8]}.ipynb"
