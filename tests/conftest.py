@@ -27,8 +27,8 @@ LONGEST_FIRST = (
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What is slow runs only where `-m` says so; what takes long begins first, so that no worker is left alone
-    with it."""
+    """What is slow runs only where `-m` says so; what takes long begins first, so that no worker is left
+    alone with it."""
     if "slow" not in config.option.markexpr:
         slow = [item for item in items if item.get_closest_marker("slow")]
         config.hook.pytest_deselected(items=slow)
@@ -38,9 +38,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _rank(item: pytest.Item) -> int:
     path = item.path.relative_to(Path(__file__).parent).as_posix()
-    return next(
-        (rank for rank, name in enumerate(LONGEST_FIRST) if path.startswith(name)), len(LONGEST_FIRST)
-    )
+    ranks = (rank for rank, name in enumerate(LONGEST_FIRST) if path.startswith(name))
+    return next(ranks, len(LONGEST_FIRST))
 
 
 @pytest.fixture(scope="session", autouse=True)
