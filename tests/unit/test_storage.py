@@ -119,8 +119,13 @@ def is_free(queue: storage.Queue[Any]) -> bool:
 
 LOOKS = ("CALL", "RESUME", "JUMP_BACKWARD", "POP_JUMP_BACKWARD")
 """The instructions after which the interpreter looks whether a signal has come."""
-WHERE = (str(Path(storage.__file__).parent), contextlib.__file__)
-"""Whose points are tried; those of the rest of the standard library are many, and between ours."""
+WHERE = (
+    storage.__file__,
+    str(Path(schema.__file__).parent),
+    str(Path(adding.__code__.co_filename).parent),
+    contextlib.__file__,
+)
+"""Whose points are tried. Those of what they call and that holds nothing are thousands, and between these."""
 
 
 def interrupt(work: Callable[[], object], at: int) -> BaseException | None:
