@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,7 +24,7 @@ from playwright.sync_api import Browser, Locator, Page, Playwright
 
 TESTS = Path(__file__).parents[1]
 TOKEN = "test"
-PATIENCE_MS = 30_000
+PATIENCE_MS = 60_000
 CHROMIUM = [
     "--no-sandbox",
     "--disable-gpu",
@@ -97,7 +98,7 @@ class Server:
             [sys.executable, "-m", self.app, *options], env=environment, stdout=log, stderr=log
         )
         log.close()
-        self.url = self._wait_for_url()
+        self._wait_until_it_answers()
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -108,16 +109,16 @@ class Server:
             self._process.kill()
             self._process.wait()
 
-    def _wait_for_url(self) -> str:
+    def _wait_until_it_answers(self) -> None:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             assert self._process.poll() is None, (self.folder / "server.log").read_text()
             for path in (self.folder / "runtime").glob("jpserver-*.json"):
-                try:
-                    url = json.loads(path.read_text())["url"]
-                except ValueError:
-                    continue  # being written
-                return str(url)
+                # It is written in several steps, and before the server listens.
+                with suppress(ValueError, urllib.error.URLError):
+                    self.url = str(json.loads(path.read_text())["url"])
+                    self._request("GET", "api")
+                    return
             time.sleep(0.05)
         raise AssertionError((self.folder / "server.log").read_text())
 
