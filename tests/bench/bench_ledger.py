@@ -134,7 +134,7 @@ def metering() -> None:
     shares, whole = [], []
     with OpenAIServer() as server:
         environment = {"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": "test-key"}
-        with Kernel(env=environment) as kernel:
+        with Kernel(env=environment, start=True) as kernel:
             assert kernel.run(CELL).ok
             for round_ in range(6):
                 server.script(reply("abcd" * CHUNKS))

@@ -31,9 +31,8 @@ def main() -> None:
         Path(folder, "empty_extension.py").write_text("def load_ipython_extension(shell): pass\n")
         for _ in range(ROUNDS):
             for name in times:
-                with Kernel(
-                    env={"PYTHONPATH": f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}, load=False
-                ) as kernel:
+                path = f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+                with Kernel(env={"PYTHONPATH": path}, load=False, start=True) as kernel:
                     milliseconds, imported = kernel.run(MEASURE.format(name=name)).text.split(" ", 1)
                     times[name].append(float(milliseconds))
                     assert imported.strip() == "[]", imported

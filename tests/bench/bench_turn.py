@@ -44,7 +44,7 @@ def main() -> None:
     results: dict[str, list[tuple[float, float]]] = {"bare": [], "ours": []}
     with OpenAIServer() as server:
         environment = {"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": "test-key"}
-        with Kernel(env=environment) as kernel:
+        with Kernel(env=environment, start=True) as kernel:
             assert kernel.run(SETUP).ok
             for round_ in range(ROUNDS + 1):
                 for name, code, read in (("bare", BARE, READ_BARE), ("ours", OURS, READ)):
