@@ -115,12 +115,12 @@ def test_a_watch_sees_what_a_text_does(watch: Watch, listener: Listener) -> None
         assert kinds == {(0, "ran"), (0, "fetched"), (0, "drawn"), (1, "fetched"), (1, "drawn"), (2, "drawn")}
 
 
-def test_ten_megabytes_do_not_break_the_page(lab: Server, page: Page) -> None:
+def test_ten_megabytes_do_not_break_the_page(hostile_lab: Server, page: Page) -> None:
     setup = (
         "b = scripted(*[after(0.01, TextDelta(text='word ' * 10_000, message_id='m')) for _ in range(200)], "
         "hold('big'))"
     )
-    notebook = Notebook(page, lab, [setup, "%%agent -b b -s big -o big\nGo", "len(big.text)"])
+    notebook = Notebook(page, hostile_lab, [setup, "%%agent -b b -s big -o big\nGo", "len(big.text)"])
     notebook.run(2)
     notebook.run(3)
     view = notebook.view(3)

@@ -41,6 +41,9 @@ class ForkedProcess:
         select.select([self._end], [], [])
         return 0
 
+    def __del__(self) -> None:
+        os.close(self._end)
+
     def send_signal(self, number: int) -> None:
         with suppress(ProcessLookupError):
             os.kill(self.pid, number)
