@@ -15,15 +15,21 @@ KEYS = ("ANTHROPIC_", "OPENAI_", "OLLAMA_", "GEMINI_", "OPENROUTER_", "GROQ_", "
 
 LONGEST_FIRST = (
     "browser/test_hostile.py",
-    "browser/",
-    "kernel/test_notebooks.py",
+    "browser/test_chat.py",
+    "browser/test_live.py",
+    "kernel/test_sessions.py",
     "kernel/test_runners.py",
-    "kernel/test_durability.py",
+    "kernel/test_notebooks.py",
+    "browser/",
+    "kernel/test_show.py",
+    "kernel/test_session_commands.py",
+    "kernel/test_chat.py",
     "backends/test_embedded_model.py",
     "kernel/",
     "backends/",
 )
-"""Files and folders in the order in which they begin; what is not named comes last."""
+"""Files and folders in the order in which they begin; what is not named comes last. A worker has a file for
+itself, so that none but the last ones are waited for by the other."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
