@@ -72,12 +72,9 @@ def report(watch: Watch, listener: Listener, texts: dict[str, str]) -> str:
     return "\n".join(lines)
 
 
-@pytest.mark.timeout(600)
-def test_no_text_runs_loads_or_draws_what_it_must_not(watch: Watch, listener: Listener) -> None:
-    """All at once: to load and convert the pages takes longer than the texts."""
-    texts = {name: text for name, text in NAMED.items() if name not in HEAVY}
-    texts |= {f"{SEED}/{n}: {text!r}": text for n, text in enumerate(random_texts(SEED, 500))}
-    assert not report(watch, listener, texts)
+def test_no_named_text_runs_loads_or_draws_what_it_must_not(watch: Watch, listener: Listener) -> None:
+    light = {name: text for name, text in NAMED.items() if name not in HEAVY}
+    assert not report(watch, listener, light)
 
 
 def test_no_heavy_text_ends_or_freezes_a_page_of_jupyter(
@@ -91,6 +88,11 @@ def test_no_heavy_text_ends_or_freezes_a_page_of_jupyter(
 @pytest.mark.timeout(1200)
 def test_no_heavy_text_ends_or_freezes_any_page(watch: Watch, listener: Listener) -> None:
     assert not report(watch, listener, HEAVY)
+
+
+def test_no_random_text_runs_or_loads(watch: Watch, listener: Listener) -> None:
+    texts = {f"{SEED}/{n}: {text!r}": text for n, text in enumerate(random_texts(SEED, 500))}
+    assert not report(watch, listener, texts)
 
 
 @pytest.mark.slow
