@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --progress-bar off
+# A worker has a file for itself; tests/conftest.py has them begin with the longest.
+PYTEST := $(BIN)/python -m pytest -q --dist loadfile --no-loadscope-reorder
 export JUPYTER_PREFER_ENV_PATH = 1
 
 .PHONY: lab demo format check unit test test-all docs bench security-table screenshots hosted-demo constraints clean
@@ -28,18 +30,16 @@ check: .venv/ready-test
 
 # What to run while one works: about a minute.
 unit: check
-	$(BIN)/python -m pytest -q -n 2 tests/unit
+	$(PYTEST) -n 2 tests/unit
 
-# Every check and every test. Kernels and servers mostly wait, so there are two at a time; a page in a browser has
-# the machine for itself.
+# Every check and every test. Kernels, servers and pages mostly wait, so there are two at a time.
 test: .venv/ready-test check
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not browser"
-	$(BIN)/python -m pytest -q -m browser
+	$(PYTEST) -n 2
 	node --test tests/js/
 
 # And what takes too long for every run: with the oldest and the newest of what we depend on, say.
 test-all: test docs
-	$(BIN)/python -m pytest -q -m slow
+	$(PYTEST) -m slow
 
 # The reference of the API, from the docstrings, and docs/: as a site in build/site.
 docs: .venv/ready-docs
