@@ -48,9 +48,9 @@ def _rank(item: pytest.Item) -> int:
     return next(ranks, len(LONGEST_FIRST))
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def no_files_of_the_users(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Kernels that outlive a test have a ledger and a store of sessions of their own too."""
+    """Kernels that outlive a test have a ledger and a store of sessions of their module's own too."""
     os.environ.pop("PRAISON_NB_SESSIONS", None)
     os.environ.pop("JPY_SESSION_NAME", None)
     os.environ["PRAISON_NB_LEDGER"] = str(tmp_path_factory.mktemp("data") / "ledger.sqlite")

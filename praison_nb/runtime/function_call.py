@@ -16,6 +16,10 @@ from .main_thread import Interrupts
 from .user_loop import ToolInterrupted as ToolInterrupted
 
 
+INSIST_SECONDS = 0.1
+"""An interrupt that has not reached the code after so long is sent again."""
+
+
 class FunctionCall:
     """`function()`, made on the loop's thread, worked on by another; awaited when `is_async`."""
 
@@ -73,9 +77,15 @@ class FunctionCall:
         """Raise KeyboardInterrupt in the function where it runs on the main thread, and cancel one that runs
         on the user's loop."""
         self._is_stopped = True
-        self._interrupts.send()
+        self._insist()
         if self._on_user_loop is not None:
             self._on_user_loop.cancel()
+
+    def _insist(self) -> None:
+        # A signal that comes when the thread is just about to wait for something does not wake it up.
+        self._interrupts.send()
+        if self._interrupts.active and not self._interrupts.has_arrived:
+            loop.get().call_later(INSIST_SECONDS, self._insist)
 
     def _deliver(self, result: Any, error: Exception | None) -> None:
         loop.get().call_soon_threadsafe(self._set, result, error)

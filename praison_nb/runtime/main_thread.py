@@ -24,6 +24,8 @@ class Interrupts:
         self._lock = threading.Lock()
         self._active = False
         self._late = False
+        self.has_arrived = False
+        """Whether an interrupt has reached the code."""
 
     @property
     def active(self) -> bool:
@@ -73,6 +75,7 @@ class Interrupts:
         global _is_on_its_way
         ours, _is_on_its_way = _is_on_its_way, False
         if self._active:
+            self.has_arrived = True
             raise KeyboardInterrupt
         self._late = self._late or not ours
 

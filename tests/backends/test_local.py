@@ -373,6 +373,28 @@ def test_stop_ends_a_tool_on_the_main_thread(openai_server: OpenAIServer) -> Non
     assert run.wait().stop_reason == "interrupted"
 
 
+def test_a_signal_that_wakes_nothing_up_is_sent_again(
+    openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one does that comes just before the main thread begins to wait."""
+    sent: list[int] = []
+    real = signal.pthread_kill
+
+    def kill(thread: int, number: int) -> None:
+        sent.append(number)
+        if len(sent) > 1:
+            real(thread, number)
+
+    def spin() -> None:
+        threading.Thread(target=run.stop).start()
+        threading.Event().wait()
+
+    monkeypatch.setattr(signal, "pthread_kill", kill)
+    openai_server.script(reply(calls=[("spin", "{}")]))
+    run = local(openai_server, tools=[spin]).begin("Hi")
+    assert run.wait().stop_reason == "interrupted" and sent == [signal.SIGINT] * 2
+
+
 def test_streaming_from_start(openai_server: OpenAIServer) -> None:
     openai_server.script(reply("abcdefgh"))
     agent = Agent(name="a", backend=local(openai_server))
