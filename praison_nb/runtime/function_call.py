@@ -15,7 +15,6 @@ from . import loop, user_loop
 from .main_thread import Interrupts
 from .user_loop import ToolInterrupted as ToolInterrupted
 
-
 INSIST_SECONDS = 0.1
 """An interrupt that has not reached the code after so long is sent again."""
 
