@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from .backends import register as register
     from .backends.hosted.agent import HostedAgent as HostedAgent
     from .backends.hosted.config import HostedAgentConfig as HostedAgentConfig
-    from .backends.legacy import AnthropicManagedAgent as AnthropicManagedAgent
-    from .backends.legacy import LocalManagedAgent as LocalManagedAgent
-    from .backends.legacy import LocalManagedConfig as LocalManagedConfig
-    from .backends.legacy import ManagedAgent as ManagedAgent
-    from .backends.legacy import ManagedConfig as ManagedConfig
+    from .backends.legacy import (
+        AnthropicManagedAgent as AnthropicManagedAgent,
+        LocalManagedAgent as LocalManagedAgent,
+        LocalManagedConfig as LocalManagedConfig,
+        ManagedAgent as ManagedAgent,
+        ManagedConfig as ManagedConfig,
+    )
     from .backends.local.agent import LocalAgent as LocalAgent
     from .backends.local.config import LocalAgentConfig as LocalAgentConfig
     from .backends.scripted import ScriptedBackend as ScriptedBackend
@@ -37,14 +39,10 @@ if TYPE_CHECKING:
     from .managed import ManagedBackendProtocol as ManagedBackendProtocol
     from .metering.analysis.frame import usage as usage
     from .metering.analysis.reconcile import reconcile as reconcile
-    from .notebook.widgets.badges import StatusBadge as StatusBadge
-    from .notebook.widgets.badges import UsagePanel as UsagePanel
-    from .notebook.widgets.chat.widget import SessionWidget as SessionWidget
-    from .notebook.widgets.chat.widget import chat as chat
-    from .notebook.widgets.sessions.widget import SessionBrowser as SessionBrowser
-    from .notebook.widgets.sessions.widget import sessions as sessions
-    from .session import SessionInfo as SessionInfo
-    from .session import Usage as Usage
+    from .notebook.widgets.badges import StatusBadge as StatusBadge, UsagePanel as UsagePanel
+    from .notebook.widgets.chat.widget import SessionWidget as SessionWidget, chat as chat
+    from .notebook.widgets.sessions.widget import SessionBrowser as SessionBrowser, sessions as sessions
+    from .session import SessionInfo as SessionInfo, Usage as Usage
     from .turn import Turn as Turn
 
 __version__ = "0.1.0"

@@ -57,8 +57,7 @@ def price(usage: Usage, model: str, provider: str, at: float) -> tuple[Decimal |
 def _by_table(usage: Usage, model: str, provider: str, at: float) -> Decimal | None:
     if not provider:
         return None
-    from genai_prices import Usage as Counted
-    from genai_prices import calc_price
+    from genai_prices import Usage as Counted, calc_price
 
     # Its input is the total, its cache writes are the total of both kinds, and its parts must be given.
     counted = Counted(

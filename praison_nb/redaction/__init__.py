@@ -10,15 +10,6 @@ it.
 ("postgres://ada:[key]@host/db, {'pwd': '[key]', 'sort_key': 'customer_id'}", ['a password in a URL', 'pwd'])
 """
 
-from .forms import HIDDEN as HIDDEN
-from .hiding import child_environment as child_environment
-from .hiding import collecting as collecting
-from .hiding import masked as masked
-from .hiding import notice as notice
-from .hiding import redact as redact
-from .hiding import redact_and_name as redact_and_name
-from .hiding import redact_value as redact_value
-from .known import is_sent as is_sent
-from .known import register as register
-from .known import register_address as register_address
-from .known import register_settings as register_settings
+from .forms import HIDDEN
+from .hiding import child_environment, collecting, masked, notice, redact, redact_and_name, redact_value
+from .known import is_sent, register, register_address, register_settings

@@ -28,11 +28,15 @@ import re
 from dataclasses import dataclass
 
 from ..text import DISPLAY_CHARACTERS, replace_surrogates
-from .visible import Part as Part
-from .visible import as_text as as_text
-from .visible import counted, lines, merged
-from .visible import inline as inline
-from .visible import one_line as one_line
+from .visible import (
+    Part as Part,
+    as_text as as_text,
+    counted,
+    inline as inline,
+    lines,
+    merged,
+    one_line as one_line,
+)
 
 NAME = 1000
 """Characters of a tool's name that can be shown."""

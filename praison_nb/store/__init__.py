@@ -14,23 +14,3 @@ from .record import Record
 from .sessions import Store, adding, current, flush, putting
 from .stored import Stored
 from .turns import Kept, dropping, keeping, kept_messages, kept_turn, kept_turns
-
-__all__ = [
-    "Kept",
-    "Record",
-    "Store",
-    "StoreError",
-    "Stored",
-    "adding",
-    "current",
-    "default_path",
-    "dropping",
-    "flush",
-    "is_alive",
-    "keeping",
-    "kept_messages",
-    "kept_turn",
-    "kept_turns",
-    "putting",
-    "this_process",
-]

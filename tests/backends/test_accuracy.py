@@ -15,8 +15,7 @@ from typing import Any
 
 import pytest
 
-from praison_nb import HostedAgent, HostedAgentConfig, LocalAgent, LocalAgentConfig, Turn
-from praison_nb import usage as ledger
+from praison_nb import HostedAgent, HostedAgentConfig, LocalAgent, LocalAgentConfig, Turn, usage as ledger
 from praison_nb.backends.base import Backend
 from praison_nb.metering import writer
 from praison_nb.money import format_usd

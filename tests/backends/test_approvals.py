@@ -18,8 +18,7 @@ from praison_nb.runtime import loop
 from praison_nb.runtime.approvals import CHANGED, digest_of
 from praison_nb.runtime.run import Run
 from praison_nb.text import DISPLAY_CHARACTERS
-from servers.hosted import HostedServer, builtin_tool, text
-from servers.hosted import ask as hosted_ask
+from servers.hosted import HostedServer, ask as hosted_ask, builtin_tool, text
 from servers.hosted_agent import hosted, sent
 from servers.openai import OpenAIServer, reply
 from servers.waiting import until

@@ -26,9 +26,7 @@ from praison_nb.managed import ManagedBackendProtocol
 from praison_nb.runtime.run import Run
 from praison_nb.session import Usage
 from praison_nb.turn import Turn
-from servers.hosted import HostedServer
-from servers.hosted import hold as hosted_hold
-from servers.hosted import text as hosted_text
+from servers.hosted import HostedServer, hold as hosted_hold, text as hosted_text
 from servers.openai import OpenAIServer, chunk
 from servers.waiting import until
 

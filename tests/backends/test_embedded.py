@@ -7,8 +7,7 @@ from typing import Literal
 import psutil
 import pytest
 
-from praison_nb import Agent, LocalAgent, LocalAgentConfig
-from praison_nb import errors as e
+from praison_nb import Agent, LocalAgent, LocalAgentConfig, errors as e
 from praison_nb.backends.local.config import SMALL_MODELS_TOKENS
 from praison_nb.session import Status
 from servers.waiting import until

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from praison_nb import Agent, HostedAgent
-from praison_nb import errors as e
+from praison_nb import Agent, HostedAgent, errors as e
 from praison_nb.runtime import loop
 from servers.hosted import HostedServer, terminated, text
 from servers.hosted_agent import KEY, created, hosted

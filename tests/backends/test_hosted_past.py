@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from praison_nb import HostedAgent, LocalAgent
-from praison_nb import errors as e
+from praison_nb import HostedAgent, LocalAgent, errors as e
 from praison_nb.backends.base import Backend
 from praison_nb.runtime import loop
 from praison_nb.session import Usage

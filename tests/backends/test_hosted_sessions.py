@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from praison_nb import HostedAgent
-from praison_nb import errors as e
+from praison_nb import HostedAgent, errors as e
 from servers.hosted import HostedServer, Tokens, hold, idle, request, text
 from servers.hosted_agent import KEY, hosted
 from servers.waiting import until

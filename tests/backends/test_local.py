@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from praison_nb import Agent, LocalAgent, LocalAgentConfig, Turn
-from praison_nb import errors as e
+from praison_nb import Agent, LocalAgent, LocalAgentConfig, Turn, errors as e
 from praison_nb.session import Status, Usage
 from servers.openai import DONE, MODEL, CutHere, OpenAIServer, call, chunk, reply, usage
 from servers.waiting import until

@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from praison_nb import Agent, HostedAgentConfig, LocalAgent, LocalAgentConfig, Turn
-from praison_nb import errors as e
+from praison_nb import Agent, HostedAgentConfig, LocalAgent, LocalAgentConfig, Turn, errors as e
 from praison_nb.events import ApprovalAnswered, ApprovalAsked, Event, ToolFinished
 from praison_nb.runtime.run import Run
 from praison_nb.text import DISPLAY_CHARACTERS

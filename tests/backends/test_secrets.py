@@ -16,8 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from praison_nb import HostedAgentConfig, LocalAgent, LocalAgentConfig, ManagedConfig
-from praison_nb import errors as e
+from praison_nb import HostedAgentConfig, LocalAgent, LocalAgentConfig, ManagedConfig, errors as e
 from praison_nb.backends.local.providers import resolve
 from praison_nb.redaction import redact
 from praison_nb.store.sessions import Store, adding

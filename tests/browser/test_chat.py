@@ -13,8 +13,7 @@ from browser.hostile import HEAVY, NAMED
 from browser.lab import PATIENCE_MS, Notebook, Server
 from browser.test_hostile import Listener
 from servers.hosted import HostedServer, builtin_tool, text
-from servers.hosted_agent import hosted as an_agent
-from servers.hosted_agent import play
+from servers.hosted_agent import hosted as an_agent, play
 from servers.openai import OpenAIServer
 
 pytestmark = pytest.mark.browser

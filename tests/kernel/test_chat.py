@@ -17,8 +17,7 @@ from praison_nb.render.items import entries, entry_items
 from praison_nb.turn import Message, Turn
 from servers.base import Gate
 from servers.hosted import HostedServer, Tokens, builtin_tool, custom_tool, hold, request, text
-from servers.hosted_agent import hosted as an_agent
-from servers.hosted_agent import play
+from servers.hosted_agent import hosted as an_agent, play
 from servers.kernel import Cell, Kernel
 
 TESTS = Path(__file__).parents[1]

@@ -13,9 +13,7 @@ import pandas as pd
 import pytest
 
 from praison_nb import usage
-from servers.hosted import HostedServer
-from servers.hosted import request as hosted_request
-from servers.hosted import text as hosted_text
+from servers.hosted import HostedServer, request as hosted_request, text as hosted_text
 from servers.kernel import Cell, Kernel
 from servers.openai import OpenAIServer, reply
 

@@ -23,8 +23,7 @@ from typing import Any
 from aiohttp import web
 from anthropic.types.shared import ErrorResponse
 
-from . import hosted_resources as resources
-from . import hosted_sessions as sessions
+from . import hosted_resources as resources, hosted_sessions as sessions
 from .base import Gate, LoopbackServer
 from .hosted_script import (
     Answer,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from praison_nb import Turn, Usage
-from praison_nb import events as ev
+from praison_nb import Turn, Usage, events as ev
 from praison_nb.errors import RateLimitError
 from praison_nb.events import Event
 from praison_nb.fold import fold

@@ -15,8 +15,7 @@ from ....render.panel import Badge
 from ...conversations.conversation import Conversation
 from ...conversations.registry import Conversations
 from ...conversations.restore import status_of
-from ...views.tables import Row as Cells
-from ...views.tables import as_html, as_text
+from ...views.tables import Row as Cells, as_html, as_text
 
 HEADERS = ["session", "status", "model", "turns", "in", "out", "cost", "last used", "notebook", "id"]
 NUMBERS = ("turns", "in", "out", "cost")
