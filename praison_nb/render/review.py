@@ -28,15 +28,7 @@ import re
 from dataclasses import dataclass
 
 from ..text import DISPLAY_CHARACTERS, replace_surrogates
-from .visible import (
-    Part as Part,
-    as_text as as_text,
-    counted,
-    inline as inline,
-    lines,
-    merged,
-    one_line as one_line,
-)
+from .visible import Part, as_text as as_text, counted, inline as inline, lines, merged, one_line as one_line
 
 NAME = 1000
 """Characters of a tool's name that can be shown."""

@@ -13,7 +13,7 @@ from typing import Any
 from ..text import describe_exception
 from . import loop, user_loop
 from .main_thread import Interrupts
-from .user_loop import ToolInterrupted as ToolInterrupted
+from .user_loop import ToolInterrupted
 
 INSIST_SECONDS = 0.1
 """An interrupt that has not reached the code after so long is sent again."""

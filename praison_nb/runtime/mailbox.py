@@ -12,7 +12,6 @@ from . import loop, user_loop
 from .function_call import FunctionCall
 from .loop import SLICE_SECONDS
 from .main_thread import run_main_thread_queue
-from .user_loop import ToolInterrupted as ToolInterrupted
 
 
 class Mailbox:

@@ -12,7 +12,7 @@ from ...tools.builtin.registry import NAMES, resolve
 from ...tools.policy import check_policies
 from ...tools.tool import Tool
 from ..config_base import Config
-from .budget import budget_dict as budget_dict
+from .budget import budget_dict
 
 AGENT_TOOLSET = "agent_toolset_20260401"
 """The runtime's own tools: bash, edit, read, write, glob, grep, web_fetch, web_search."""
