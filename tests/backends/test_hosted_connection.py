@@ -96,7 +96,7 @@ def test_a_cut_at_or_in_any_frame_changes_nothing(
     agent = hosted(server, tools=[add])
     server.script(script)
     whole, told = play(agent)
-    expected, body = lasting(told), server.streams[0].body
+    expected, body = lasting(told), bytes(server.streams[0].body)
     assert whole.error is None and len(body) > 1000
     borders = [0, *ends_of_frames(body)]
     offsets = [at for start, end in pairwise(borders) for at in (start, (start + end) // 2)]
@@ -134,7 +134,7 @@ async def test_of_a_frame_that_is_cut_at_any_byte_nothing_is_read(
     """So that it is the same turn wherever in the frame the cut is."""
     server.script(SHORT)
     await asyncio.to_thread(play, hosted(server))
-    whole, body = server.streams[0].body, b""
+    whole, body = bytes(server.streams[0].body), b""
 
     def answer(request: httpx2.Request) -> httpx2.Response:
         return httpx2.Response(200, headers={"Content-Type": "text/event-stream"}, stream=Body(body, error))

@@ -452,7 +452,8 @@ def test_a_hosted_turn_is_attached_to_again(hosted: Kernel, server: HostedServer
     server.wait_for(lambda: counted(session.id)[0] == expected)
     requests = 4 if by == "prompt" else 3
     assert counted(session.id) == (expected, expected, requests)
-    assert len(usage()) == requests - 1 and set(usage()["status"]) == {"idle"}
+    server.wait_for(lambda: set(usage()["status"]) == {"idle"})
+    assert len(usage()) == requests - 1
     # Nothing is attached to twice.
     kill(hosted)
     cell = hosted.run("%%agent -s research\nlast")

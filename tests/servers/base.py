@@ -112,7 +112,7 @@ class ByteStream:
         headers = {"Content-Type": content_type, "Cache-Control": "no-store"}
         self.response = web.StreamResponse(headers=headers)
         self.response.enable_chunked_encoding()
-        self.body = b""
+        self.body = bytearray()
         self._request = request
         self._chunk_size = chunk_size
         self._cut = cut

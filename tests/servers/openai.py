@@ -85,6 +85,8 @@ def reply(
 
 
 def _pieces(text: str, size: int) -> list[str]:
+    """Pieces of `size` characters; of a long text bigger ones, a thousand in all."""
+    size = max(size, len(text) // 1000)
     return [text[at : at + size] for at in range(0, len(text), size)]
 
 
