@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import html
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ..text import strip_control_chars
@@ -24,17 +25,21 @@ LONG = 2000
 PRICE = 10
 """A formula costs as much as so many characters of one."""
 DEEP = 8
-"""Levels of braces in it. Some forty fractions in each other end Chromium's tab."""
+"""Levels of braces and styles in it. Some forty fractions in each other end Chromium's tab."""
 
 _ENDS = {"$$": "$$", "\\[": "\\]", "\\(": "\\)"}
-# What defines something for the whole page, changes attributes of elements, or draws outside of its place.
-_HARMFUL = re.compile(
-    r"\\(?:[egx]?def|let|futurelet|(?:re)?new(?:command|environment)|providecommand|Declare\w+|require|global|"
-    r"csname|catcode|href|url|class|style|cssId|data|mmlToken|unicode|includegraphics|bbox|[Rr]ule|Space|m?kern|"
-    r"[hmv]skip|[hmv]space|raise|lower|moveleft|moveright)(?![A-Za-z])"
-    # Lengths of three digits and more.
-    r"|\d{3,}(?:\.\d*)?\s*(?:em|ex|pt|pc|px|in|cm|mm|mu)\b"
+_COMMANDS = frozenset(Path(__file__).with_name("tex_commands.txt").read_text().split())
+"""What a formula may say. Others can define something for the whole page, change attributes of elements, draw
+outside of their place, or nest without braces."""
+_COMMAND = re.compile(r"\\(?:([A-Za-z]+)|.)", re.DOTALL)
+_OTHER_ENVIRONMENT = re.compile(
+    r"\\(?:begin|end)(?!\s*\{(?:[pbBvV]?matrix|smallmatrix|cases|array|aligned|alignedat|gathered|split|"
+    r"(?:align|gather|equation|multline|eqnarray)\*?)\})"
 )
+# Comments, which hide braces; lengths of three digits and more.
+_HARMFUL = re.compile(r"(?<!\\)(?:\\\\)*%|\d{3,}(?:\.\d*)?\s*(?:em|ex|pt|pc|px|in|cm|mm|mu)\b")
+_STYLE = re.compile(r"\\(?:(?:display|text|script)style|color)(?![A-Za-z])")
+"""What holds for all that follows: one is within the other."""
 _NESTING = re.compile(
     r"\\(?P<open>left|begin)(?![A-Za-z])|\\(?P<close>right|end)(?![A-Za-z])|\\.|[{}]", re.DOTALL
 )
@@ -84,10 +89,19 @@ def to_html(tex: str, budget: Budget) -> str:
     >>> to_html(r"$\def\x{y}$", Budget())
     '<code><span ...>$</span>...</code>'
     """
-    if len(tex) > min(LONG, budget.tex - PRICE) or _HARMFUL.search(tex) or _depth(tex) > DEEP:
+    if len(tex) > min(LONG, budget.tex - PRICE) or not _is_harmless(tex):
         return f"<code>{escape(tex)}</code>"
     budget.tex -= len(tex) + PRICE
     return f'<span class="mathjax_process tex2jax_process">{html.escape(tex)}</span>'
+
+
+def _is_harmless(tex: str) -> bool:
+    return (
+        all(command[1] is None or command[1] in _COMMANDS for command in _COMMAND.finditer(tex))
+        and not _OTHER_ENVIRONMENT.search(tex)
+        and not _HARMFUL.search(tex)
+        and _depth(tex) + len(_STYLE.findall(tex)) <= DEEP
+    )
 
 
 def _depth(tex: str) -> int:

@@ -75,7 +75,7 @@ def lookalikes(text: str) -> set[int]:
 def _letters(text: str) -> set[int]:
     found: set[int] = set()
     doubtful: list[tuple[str, list[int], bool]] = []
-    unmistakable: set[str] = set()
+    unmistakable: list[tuple[str, int, int]] = []
     is_code = _CODE.search(text) is not None
     alone = Counter(script_of(c) for c in text if c.isalpha() and not c.isascii())
     for token in _TOKEN.finditer(text):
@@ -106,14 +106,23 @@ def _letters(text: str) -> set[int]:
                 if is_doubtful:
                     doubtful.append((script, places, in_code))
                 else:
-                    unmistakable.add(script)
+                    unmistakable.append((script, where.start, where.stop))
     if is_code and not any(c not in _STROKES and script_of(c) in _EAST_ASIAN for c in set(text)):
         found.update(i for i, c in enumerate(text) if c in _STROKES)
     for script, places, in_code in doubtful:
         # A short word of a sentence in that script is no disguise.
-        if in_code or script not in unmistakable:
+        between = [
+            text[min(end, places[-1]) : max(start, places[0])]
+            for of, start, end in unmistakable
+            if of == script
+        ]
+        if in_code or all(is_code and _CODE_BETWEEN.search(part) for part in between):
             found.update(places)
     return found
+
+
+_CODE_BETWEEN = re.compile(r"[A-Za-z0-9#'\"`()\[\]{}=/\\:|<>&$@*+%^~_]")
+"""What parts a word of code from a sentence in the same line."""
 
 
 def _has_mark(text: str, i: int) -> bool:

@@ -105,7 +105,7 @@ def without_clock(panel: dict[str, Any]) -> dict[str, Any]:
 
 
 def _heading(name: str, *details: str) -> Fact:
-    return Fact("", one_line(name), "".join(f" · {detail}" for detail in details if detail))
+    return Fact("", one_line(name), "".join(f" · {one_line(detail)}" for detail in details if detail))
 
 
 def token_facts(usage: Usage) -> list[Fact]:

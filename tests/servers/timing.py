@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-TRIES = 3
+TRIES = 6
 LEAST_SECONDS = 0.0005
 """What takes less has no growth to be measured."""
 

@@ -203,6 +203,39 @@ def test_growing_text_ends_as_the_whole_text() -> None:
         assert (shown.done + shown.tail).strip() == (inner(source) if whole else ""), source
 
 
+@pytest.mark.parametrize(
+    "formula",
+    [
+        r"$\definecolor{red}{RGB}{0,255,0}$",
+        r"$$x\tag{1}\label{eq:1}$$",
+        r"$\ref{eq:1}$",
+        r"$\enclose{roundedbox}{x}$",
+        r"$\left(\verb|\right)|$",
+        r"$\begin{prooftree}\AXC{a}\end{prooftree}$",
+        r"$\begin {nothing} x$",
+        "$" + r"\displaystyle " * 9 + "x$",
+        "$$\n{1\\over%}\nx}\n$$",
+        r"$\\% x$",
+        r"$\unheardof$",
+    ],
+)
+def test_a_formula_that_says_something_else_is_code(formula: str) -> None:
+    made = markdown.to_html(f"see {formula}" if "\n" not in formula else formula)
+    assert "mathjax_process" not in made and "<code>" in made
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        r"$\hat\beta = (X^\top X)^{-1}X^\top y$",
+        r"$$\begin{aligned} a &= 50\% \\ &\text{of } b \end{aligned}$$",
+        r"\[\sum_{i=1}^n \mathbb{E}\left[x_i \mid y\right] \le \operatorname{Var}(X)\]",
+    ],
+)
+def test_a_formula_that_people_write_is_typeset(formula: str) -> None:
+    assert "mathjax_process" in markdown.to_html(formula)
+
+
 def test_a_formula_that_has_not_ended_is_not_done() -> None:
     for source in (
         "$$\nx\n- z\n$$\n",

@@ -591,3 +591,8 @@ def test_logs_of_the_http_libraries_have_no_secrets(kept: Kept) -> None:
         and "OSError" in kept.lines[3]
     )
     assert kept.lines[-1] == url
+
+
+def test_a_value_is_hidden_from_its_first_letter_on() -> None:
+    assert redact("password=bluebird&x=1 PGPASSWORD=bluebird") == "password=[key]&x=1 PGPASSWORD=[key]"
+    assert redact("password=b'bluebird'") == "password=b'[key]'"

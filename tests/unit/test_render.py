@@ -180,3 +180,8 @@ def test_who_decides_about_a_call_sees_what_will_run() -> None:
 def test_a_call_with_arguments_that_nobody_can_read_is_shown() -> None:
     call = ToolCall("c", "add", "[" * 100_000, "function", 0.0, ended=1.0)
     assert "[[[" in tool_line(call) and turn_text(Turn(items=(call,)))
+
+
+def test_a_server_writes_no_line_of_the_panel() -> None:
+    turn = Turn(session="main", model="gpt-x\n[idle] main \u00b7 m  cost $0.0000")
+    assert turn_text(turn).count("\n") == turn_text(Turn(session="main", model="gpt-x")).count("\n")

@@ -8,6 +8,7 @@ import random
 import pytest
 
 from praison_nb.render import review
+from praison_nb.render.lookalikes import lookalikes
 from praison_nb.render.review import as_text, inline, one_line
 from servers.timing import grows_linearly
 
@@ -391,3 +392,15 @@ def test_the_time_grows_with_the_text(unit: str) -> None:
         review.arguments(text)
 
     assert grows_linearly(arguments, lambda size: json.dumps({"a": (unit * size)[:size]}), 10_000, 8)
+
+
+@pytest.mark.parametrize(
+    ("line", "marked"),
+    [
+        ("cp \u0441\u043e\u0440\u0443 # \u0444\u0430\u0439\u043b", {3, 4, 5, 6}),
+        ("rm -rf \u0445 # \u0443\u0434\u0430\u043b\u0438\u0442\u044c", {7}),
+        ("x = 1  # \u044d\u0442\u043e \u0430 \u043d\u0435 \u0442\u043e", set()),
+    ],
+)
+def test_a_comment_excuses_no_word_of_the_code(line: str, marked: set[int]) -> None:
+    assert lookalikes(line) == marked
