@@ -24,7 +24,8 @@ class Session(Observable):
         self.id = ""
         self.title = ""
         self.messages: list[Any] = []
-        self._lock = os.getpid(), asyncio.Lock()
+        self._process = os.getpid()
+        self._lock = asyncio.Lock()
         self._runs: list[Run] = []
         self.allowed_tools: set[str] = set()
         """Tools that the user allowed for the whole session."""
@@ -36,25 +37,33 @@ class Session(Observable):
         self._costs: dict[str, Decimal] = {}
         self._cost_before: Decimal | None = None
 
+    def _begin_anew_after_fork(self) -> None:
+        """A forked process has a loop of its own: nobody holds the lock there, and what runs is the parent's
+        to stop and to count."""
+        if self._process != os.getpid():
+            self._process, self._lock, self._runs = os.getpid(), asyncio.Lock(), []
+
     @property
     def lock(self) -> asyncio.Lock:
-        """Held by the turn under way; in a forked process, which has a loop of its own, nobody holds it."""
-        if self._lock[0] != os.getpid():
-            self._lock = os.getpid(), asyncio.Lock()
-        return self._lock[1]
+        """Held by the turn under way."""
+        self._begin_anew_after_fork()
+        return self._lock
 
     @property
     def run(self) -> Run | None:
         """The turn under way, else the last one; None before the first."""
+        self._begin_anew_after_fork()
         last = self._runs[-1] if self._runs else None
         return next((run for run in self._runs if run.turn.ended is None), last)
 
     def add(self, run: Run) -> None:
         """A turn begins, behind those that have not ended."""
+        self._begin_anew_after_fork()
         self._runs = [*(each for each in self._runs if each.turn.ended is None), run]
 
     def stop(self) -> bool:
         """Stop all turns that have not ended, and say whether there were any."""
+        self._begin_anew_after_fork()
         under_way = [run for run in self._runs if run.turn.ended is None]
         # The last one first: otherwise it would begin where the one before it ends.
         for run in reversed(under_way):

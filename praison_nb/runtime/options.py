@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from ..events import Event
+from ..money import parse_usd
 from ..turn import Turn
 from .approvals import Asker
 
@@ -21,10 +22,11 @@ class TurnOptions:
     shown with the turn, and `subscribers` hear of it from its first event on.
 
     With `caller_waits` somebody is going to wait for the turn, and the user's functions run on their thread;
-    without, on one of a pool. With `stream` the text can be had from `Run.text()` while it comes. `budget`
-    in USD is the turn's own: it ends before the request that would come after it is spent. `asker` asks the
-    user about tool calls, where nobody else does. `view(run)` makes the subscriber that shows the turn,
-    before it starts. A turn that `is_sent` was begun by a process that ended.
+    without, on one of a pool. With `stream` the text can be had from `Run.text()` while it comes. `budget` in
+    USD, a number or text, is the turn's own: it ends before the request that would come after it is spent.
+    `asker` asks the user about tool calls, where nobody else does. `view(run)` makes the subscriber that
+    shows the turn, before it starts. A turn that `is_sent` was begun by a process that ended. Raises
+    ConfigError.
     """
 
     session: str = "main"
@@ -36,3 +38,7 @@ class TurnOptions:
     asker: Asker | None = None
     view: Callable[[Any], Subscriber] | None = None
     is_sent: bool = False
+
+    def __post_init__(self) -> None:
+        if self.budget is not None:
+            object.__setattr__(self, "budget", parse_usd(self.budget, "budget"))

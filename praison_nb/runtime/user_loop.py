@@ -1,4 +1,5 @@
 """Where the user's coroutines run: a loop on a thread of its own, and never the one that all turns live on.
+An async tool of a turn that a cell awaits runs on the cell's loop, where the clients are that the cell made.
 
 A coroutine that blocks (`time.sleep`, a plain HTTP request) keeps its loop from everything else. What begins
 meanwhile takes another loop; as soon as the first one is free it is used again, so that what a client of

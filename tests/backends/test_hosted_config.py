@@ -60,7 +60,7 @@ def policy(kind: Any, **more: Any) -> dict[str, Any]:
         ({"tools": [{**CUSTOM, "name": "x" * 129}]}, r"name: .*\[A-Za-z0-9_-\]\{1,128\}"),
         (
             {"tools": [{**CUSTOM, "description": ""}]},
-            r"^tools\[0\].custom.description: .*at least 1 character",
+            r"^tools\[0\].description: .*at least 1 character",
         ),
         ({"tools": [{**CUSTOM, "input_schema": {"type": "array"}}]}, "input_schema.type: .*'object'"),
         (
@@ -88,7 +88,7 @@ def policy(kind: Any, **more: Any) -> dict[str, Any]:
         ({"multiagent": {"type": "team"}}, "^multiagent: .*type.*'coordinator', 'multiagent_20261001'"),
         ({"multiagent": {"type": "coordinator", "agents": []}}, "agents: .*at least 1 item"),
         ({"metadata": {"a": 1}}, r"^metadata\.a: .*a valid string"),
-        ({"metadata": {"a" * 65: ""}}, r"^metadata\.a+: .*at most 64 characters"),
+        ({"metadata": {"a" * 65: ""}}, r"^metadata\.a+…: .*at most 64 characters"),
         ({"metadata": {"a": "x" * 513}}, "512"),
         ({"metadata": {str(n): "" for n in range(17)}}, "^metadata: .*at most 16 items"),
         ({"packages": {"conda": ["x"]}}, r"^packages\.conda: .*'apt', .*'pip'"),

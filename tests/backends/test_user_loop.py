@@ -501,3 +501,34 @@ def test_after_a_fork_both_go_on(openai_server: OpenAIServer) -> None:
     for _ in range(3):
         openai_server.script(reply(calls=[("tool", "{}")]), reply("hello"))
     assert script(HELLO + FORK, openai_server.base_url) == "hello y\nhello x\n"
+
+
+FORK_STOP = """
+async def hold(run):
+    while not over:
+        await asyncio.sleep(0.01)
+over = False
+backend = ScriptedBackend([TextDelta(text="x"), hold])
+run = backend.begin("go", caller_waits=False)
+while not run.turn.text:
+    time.sleep(0.01)
+child = os.fork()
+if not child:
+    backend.interrupt()
+    backend.steps = [TextDelta(text="y")]
+    backend.begin("mine").wait()
+    os.write(1, f"{backend.retrieve_session()['status']}\\n".encode())
+    os._exit(0)
+patience = time.monotonic() + 30
+while os.waitpid(child, os.WNOHANG) == (0, 0):
+    if time.monotonic() > patience:
+        os.kill(child, 9)
+    time.sleep(0.01)
+over = True
+print(run.wait().stop_reason)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_child_stops_no_turn_of_its_parents() -> None:
+    assert script(HELLO + FORK_STOP) == "idle\nend_turn\n"

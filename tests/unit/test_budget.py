@@ -268,3 +268,12 @@ def test_a_budget_that_cannot_be(text: str, says: str) -> None:
     assert budget.parse("$5") == (Decimal(5), "day")
     limit("1000000/day")
     assert budget.limits(writer.current(), current_origin()) == {"day": Decimal(1_000_000)}
+
+
+def test_a_turns_budget_is_a_number_of_usd_in_any_form() -> None:
+    from praison_nb.runtime.options import TurnOptions
+
+    for usd in (0.001, "0.001", "$0.001", Decimal("0.001")):
+        assert TurnOptions(budget=usd).budget == Decimal("0.001")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="budget must be a number of USD"):
+        ScriptedBackend([]).begin("x", budget="abc")

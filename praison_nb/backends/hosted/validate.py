@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from ...errors import ConfigError
+from ...text import shorten
 
 
 def validate(settings: Mapping[str, Any]) -> None:
@@ -29,11 +30,12 @@ def validate(settings: Mapping[str, Any]) -> None:
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
     # Not while the other one is handled: it knows what was put in, which may be a token.
-    parts = (
-        f"[{part}]" if isinstance(part, int) else f".{part}" for part in problem["loc"] if part != "[key]"
-    )
+    path = [part for part in problem["loc"] if part != "[key]"]
+    if len(path) > 3 and path[0] in ("tools", "resources"):
+        del path[2]  # the name of the kind that was taken, which nobody wrote
+    parts = (f"[{part}]" if isinstance(part, int) else f".{shorten(part, 60)}" for part in path)
     where = "".join(parts).removeprefix(".")
-    message = problem["msg"].removeprefix("Value error, ").replace(" after validation", "")
+    message = shorten(problem["msg"].removeprefix("Value error, ").replace(" after validation", ""), 500)
     raise ConfigError(f"{where}: {message}." if where else f"{message}.")
 
 
