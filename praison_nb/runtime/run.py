@@ -224,7 +224,7 @@ class Run:
     async def _check_budget(self, *, settles: bool = False) -> str:
         """Say what was spent so far, and return why no further request may be made, "" where one may. It
         `settles` first: what was used is on the disk before anything else happens. A failure of the meter is
-        not the turn's."""
+        not the turn's, unless that has a budget."""
         try:
             if settles:
                 await self._meter.book.wait_until_written()
@@ -238,6 +238,7 @@ class Run:
             self._task.cancel()
         except Exception:
             log.exception("the meter failed")
+            return "" if self._meter.limit is None else "its budget cannot be known"
         return ""
 
     async def _end_early(self, events: AsyncIterator[Event], why: str) -> None:

@@ -277,3 +277,15 @@ def test_a_turns_budget_is_a_number_of_usd_in_any_form() -> None:
         assert TurnOptions(budget=usd).budget == Decimal("0.001")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="budget must be a number of USD"):
         ScriptedBackend([]).begin("x", budget="abc")
+
+
+def test_a_budget_that_cannot_be_known_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(turn: Turn, limit: Decimal | None) -> list[Event]:
+        raise ValueError("no sum")
+
+    monkeypatch.setattr(budget, "spent_by_turn", fail)
+    backend = ScriptedBackend([TextDelta(text="hi")])
+    stopped = backend.begin("x", budget=1).wait()
+    assert stopped.stop_reason == "budget_reached" and not stopped.text
+    assert "cannot be known" in stopped.detail
+    assert backend.begin("x").wait().text == "hi"
