@@ -70,7 +70,7 @@ class Backend(Observable, ABC):
     @abstractmethod
     def events(self, prompt: str, session: Session, run: Run) -> AsyncIterator[Event]:
         """Run one turn in `session`, which it was begun in, on the background loop. When the turn is stopped,
-        the generator gets CancelledError and may still yield what settles the usage."""
+        the generator gets CancelledError and may still yield its last usage."""
 
     def begin(self, prompt: str, **options: Any) -> Run:
         """Start a turn and return it under way. The options are those of TurnOptions: `session` (its name

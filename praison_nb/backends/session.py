@@ -71,7 +71,7 @@ class Session(Observable):
         return bool(under_way)
 
     def observe(self, event: Event, turn: Turn) -> None:
-        """Note the turn's usage. Stopped turns settle late, so each turn has an entry of its own."""
+        """Note the turn's usage. The usage of a stopped turn comes late, so each turn has its own entry."""
         self.id = turn.session_id or self.id
         self._turns[turn.id] = turn.usage
         self._costs[turn.id] = turn.known_cost

@@ -31,7 +31,7 @@ from .extension import Extension, shows_late_output
 from .fill import fill, fill_options
 from .views import choose
 
-INTERRUPTED_SECONDS = 5.0
+GRACE_SECONDS = 5.0
 """An interrupted cell waits at most so long until what stays of its turn is in place."""
 
 
@@ -63,7 +63,7 @@ async def run_cell(extension: Extension, arguments: Namespace, cell: str) -> Non
             try:
                 await run
             finally:
-                await _settled(extension, pending)
+                await _wait_until_saved(extension, pending)
             _raise_error(run)
 
 
@@ -150,19 +150,19 @@ def _block(extension: Extension, run: Run, pending: list[Future[None]]) -> None:
             if not hasattr(extension.shell, "kernel"):
                 sys.stdout.write(f"\n{below_text(run.turn)}\n")
             try:
-                loop.run_sync(lambda: _settled(extension, pending))
+                loop.run_sync(lambda: _wait_until_saved(extension, pending))
             except KeyboardInterrupt:
                 # What stays of the turn is worth another moment.
-                loop.run_sync(lambda: asyncio.wait_for(_settled(extension, pending), INTERRUPTED_SECONDS))
+                loop.run_sync(lambda: asyncio.wait_for(_wait_until_saved(extension, pending), GRACE_SECONDS))
                 raise
     _raise_error(run)
 
 
-async def _settled(extension: Extension, pending: list[Future[None]]) -> None:
+async def _wait_until_saved(extension: Extension, pending: list[Future[None]]) -> None:
     """What a cell waits for when its turn is over, so that nothing is lost with the kernel."""
     for each in pending:
         await asyncio.shield(asyncio.wrap_future(each))
-    await extension.conversations.settled()
+    await extension.conversations.wait_until_stored()
 
 
 def _raise_error(run: Run) -> None:

@@ -1,8 +1,8 @@
 """The user's yes or no to tool calls that ask. Whoever has the Run gives it (`run.approve`, `run.deny`: a
 page's buttons, `%agent allow`); where nobody has, the user is asked by `input()`, or it is a no.
 
-A yes is for the call that was shown, to the byte: it carries the call's digest, and where another call stands
-under the same id by then it counts for nothing."""
+A yes is for the call that was shown, to the byte: it carries the call's digest, and is ignored where another
+call has the same id by then."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class NobodyToAskError(Exception):
 
 
 class Approvals:
-    """The answers of one turn, which `turn()` is; on the loop's thread, but for what says otherwise.
-    `ask(call)` asks the user, where that is left to us, and `show(line)` shows a line to the user. `allowed`
-    are the tools that may run without a question in this session."""
+    """The answers of one turn, which `turn()` returns; used on the loop's thread unless stated otherwise.
+    `ask(call)` asks the user, None where a page or a command does; `show(line)` shows the user a line.
+    `allowed` are the tools that run without a question in this session."""
 
     def __init__(
         self,
@@ -46,45 +46,45 @@ class Approvals:
         self._answers: dict[tuple[str, str], asyncio.Future[str | None]] = {}
         """By the call's id and digest."""
         self._asked: dict[str, ToolCall] = {}
-        self._asking: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._ask_tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._changed: set[str] = set()
-        """Calls that took the place of another one which the user had been asked about."""
+        """Ids of calls that replaced another one which the user had been asked about."""
         self._shown: set[tuple[str, str]] = set()
-        """Calls of which the user was shown all, by id and digest."""
+        """The calls that the user was shown in full, by id and digest."""
 
     # From any thread
 
-    def has_changed(self, call_id: str) -> bool:
-        """Whether the user was asked about another call under this id before. True once: who asks this shows
-        the one that stands."""
-        is_new = call_id in self._changed
+    def pop_changed(self, call_id: str) -> bool:
+        """Whether the call replaced another one that the user was asked about. True once: the caller shows
+        the new one."""
+        is_changed = call_id in self._changed
         self._changed.discard(call_id)
-        return is_new
+        return is_changed
 
-    def note_shown(self, call: ToolCall) -> None:
-        """The whole question about `call` stands where the user says yes by a line."""
+    def mark_shown(self, call: ToolCall) -> None:
+        """Note that the whole question about `call` is where the user answers by a command."""
         self._shown.add((call.id, digest_of(call)))
 
-    def was_shown(self, call: ToolCall) -> bool:
-        """Whether `note_shown` was said of this very call."""
+    def is_shown(self, call: ToolCall) -> bool:
+        """Whether `mark_shown` was called for this very call."""
         return (call.id, digest_of(call)) in self._shown
 
     # On the loop's thread
 
-    def verdict(self, call_id: str, digest: str = "") -> asyncio.Future[str | None]:
-        """The answer to come: None for yes, else the message of the no. Without a digest it is about the call
-        as the turn has it now."""
+    def decision(self, call_id: str, digest: str = "") -> asyncio.Future[str | None]:
+        """The user's answer, once it is given: None for yes, else the reason for the no. Without a digest it
+        is about the call as the turn has it now."""
         answer = self._answer(call_id, digest or self._digest(call_id))
-        self._begin(call_id)
+        self._start_asking(call_id)
         return answer
 
-    def asked(self, call: ToolCall) -> None:
-        """The user has been shown the question."""
+    def mark_asked(self, call: ToolCall) -> None:
+        """Note that the user has been shown the question."""
         self._asked[call.id] = call
-        self._begin(call.id)
+        self._start_asking(call.id)
 
-    def called(self, call_id: str) -> None:
-        """There is a call of this id from now on. What was said about another one is no answer to it."""
+    def drop_stale_answers(self, call_id: str) -> None:
+        """Forget what was answered to another call of this id, which a new one has replaced."""
         digest = self._digest(call_id)
         if self._asked.pop(call_id, None) is not None:
             self._changed.add(call_id)
@@ -92,31 +92,32 @@ class Approvals:
             if self._answers[key].done():
                 del self._answers[key]
             elif key[1] != digest:
-                self._settle(*key, CHANGED)
+                self._resolve(*key, CHANGED)
 
-    def settles(self, event: ApprovalAsked) -> bool:
-        """Whether nobody has to be asked about the call, or nobody can be: then the answer is given here."""
+    def auto_answer(self, event: ApprovalAsked) -> bool:
+        """Answer where nobody has to be asked about the call, or it cannot be shown, and return whether that
+        was so."""
         call = self._call(event.call_id)
         if call is None:
             return False
         digest = digest_of(call)
         if event.digest and event.digest != digest:
-            self._settle(call.id, event.digest, CHANGED)
+            self._resolve(call.id, event.digest, CHANGED)
         elif call.name in self._allowed:
-            self._settle(call.id, digest, None)
+            self._resolve(call.id, digest, None)
         elif not review.can_be_shown(call.name, call.arguments):
             self._show(f"{shorten(call.name, 60)} was not run: its arguments are too long to be shown.")
-            self._settle(call.id, digest, review.TOO_LONG)
+            self._resolve(call.id, digest, review.TOO_LONG)
         else:
             return False
         return True
 
     def approve(self, call_id: str, digest: str, for_session: bool = False) -> None:
-        """Give a yes. It counts for nothing where the user was shown another call, or none."""
+        """Give a yes. It is ignored where the user was shown another call, or none."""
         call = self._asked.get(call_id)
         if call is None or digest_of(call) != digest:
             return
-        self._settle(call_id, digest, None)
+        self._resolve(call_id, digest, None)
         if for_session:
             self._allowed.add(call.name)
             for other in self._turn().waiting:
@@ -125,10 +126,10 @@ class Approvals:
 
     def deny(self, call_id: str, message: str) -> None:
         """Give a no to the call as the turn has it now."""
-        self._settle(call_id, self._digest(call_id), message)
+        self._resolve(call_id, self._digest(call_id), message)
 
-    def _settle(self, call_id: str, digest: str, message: str | None) -> None:
-        """Give the answer; a second one counts for nothing."""
+    def _resolve(self, call_id: str, digest: str, message: str | None) -> None:
+        """Set the answer; a second one is ignored."""
         answer = self._answer(call_id, digest)
         if not answer.done():
             answer.set_result(message)
@@ -146,18 +147,18 @@ class Approvals:
             self._answers[key] = loop.get().create_future()
         return self._answers[key]
 
-    def _begin(self, call_id: str) -> None:
+    def _start_asking(self, call_id: str) -> None:
         call = self._asked.get(call_id)
-        # Who decides by a callback shows the question too, and waits for no answer of ours.
+        # A callback that decides shows the question too, and waits for no answer from here.
         if self._ask is None or call is None:
             return
         key = call_id, digest_of(call)
-        answer, task = self._answers.get(key), self._asking.get(key)
+        answer, task = self._answers.get(key), self._ask_tasks.get(key)
         if answer is None or answer.done() or (task is not None and not task.done()):
             return
-        self._asking[key] = loop.get().create_task(self._decide(call, self._ask))
+        self._ask_tasks[key] = loop.get().create_task(self._ask_user(call, self._ask))
 
-    async def _decide(self, call: ToolCall, ask: Callable[[ToolCall], Awaitable[bool]]) -> None:
+    async def _ask_user(self, call: ToolCall, ask: Callable[[ToolCall], Awaitable[bool]]) -> None:
         digest, name = digest_of(call), shorten(call.name, 60)
         try:
             if await ask(call):
@@ -172,11 +173,11 @@ class Approvals:
         except Exception as error:
             self._show(f"{name} was not run: asking failed ({type(error).__name__}).")
             message = NOBODY
-        self._settle(call.id, digest, message)
+        self._resolve(call.id, digest, message)
 
 
 def digest_of(call: ToolCall) -> str:
-    """What an answer to the question about `call` carries."""
+    """The digest that an answer about `call` carries."""
     return review.digest(call.name, call.arguments)
 
 

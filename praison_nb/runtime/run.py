@@ -218,15 +218,15 @@ class Run:
                     return
             self._take(event)
             if isinstance(event, RequestFinished):
-                await self._check_budget(settles=True)
+                await self._check_budget(after_writes=True)
         self._take(TurnFinished())
 
-    async def _check_budget(self, *, settles: bool = False) -> str:
-        """Say what was spent so far, and return why no further request may be made, "" where one may. It
-        `settles` first: what was used is on the disk before anything else happens. A failure of the meter is
-        not the turn's, unless that has a budget."""
+    async def _check_budget(self, *, after_writes: bool = False) -> str:
+        """Take the events of what was spent so far, and return why no further request may be made, "" where
+        one may. With `after_writes` it waits until the usage is on the disk. A failure of the meter is the
+        turn's only where that has a budget."""
         try:
-            if settles:
+            if after_writes:
                 await self._meter.book.wait_until_written()
             events = await self._meter.spending(self.turn)
             for event in events:
@@ -261,19 +261,19 @@ class Run:
                 event = TurnFinished(stop_reason="interrupted", time=event.time)
             elif loop.is_ending():
                 event = TurnFailed(error=TurnStopped(UNFINISHED), time=event.time)
-        if isinstance(event, ApprovalAsked) and self.approvals.settles(event):
+        if isinstance(event, ApprovalAsked) and self.approvals.auto_answer(event):
             return
         event = self._meter.with_cost(replace_surrogates_in_fields(event), self.turn)
         self.turn = turn = fold(self.turn, event)
         if isinstance(event, ToolStarted):
-            self.approvals.called(event.call_id)
+            self.approvals.drop_stale_answers(event.call_id)
         if turn.error:
             turn.error.turn = turn
         if self._options.stream and not self._mailbox.put_text(event):
             self._stop()
         if isinstance(event, ApprovalAsked):
             for call in turn.waiting:
-                self.approvals.asked(call)
+                self.approvals.mark_asked(call)
         self._subscribers.notify(event, turn)
         if turn.ended is not None:
             self._mailbox.close()

@@ -37,8 +37,8 @@ class _Result:
 
 
 class ToolDispatcher:
-    """The tools of one turn. `verdict(call_id, digest)` is the answer to a call that asks: None for yes, else
-    the message of the no."""
+    """The tools of one turn. `decision(call_id, digest)` is the answer to a call that asks: None for yes,
+    else the reason for the no."""
 
     def __init__(
         self,
@@ -46,12 +46,12 @@ class ToolDispatcher:
         tools: Collection[Callable[..., object] | str],
         policies: Mapping[str, str],
         working_dir: str,
-        verdict: Callable[[str, str], Awaitable[str | None]] | None = None,
+        decision: Callable[[str, str], Awaitable[str | None]] | None = None,
         policy_notices: Callable[[], Iterable[str]] = tuple,
     ) -> None:
         self._policy_notices = policy_notices
         self._run, self._policies = run, policies
-        self._verdict = verdict or run.approvals.verdict
+        self._decision = decision or run.approvals.decision
         self._hidden: dict[str, None] = {}
         """What was hidden from the model in this turn, by name."""
         self._reported = 0
@@ -151,7 +151,7 @@ class ToolDispatcher:
                 await asyncio.to_thread(review.can_be_shown, tool.name, arguments)
                 emit(ApprovalAsked(call_id=call_id, digest=digest))
                 self._asking.add(call_id)
-                message = await self._verdict(call_id, digest)
+                message = await self._decision(call_id, digest)
                 self._asking.discard(call_id)
                 if message is None and policy_of(tool, self._policies) == "deny":
                     # Said while the question stood.

@@ -134,7 +134,7 @@ def test_what_would_run_is_what_is_asked_about() -> None:
     told: list[Any] = []
 
     async def would_run_another(run: Run) -> Event:
-        told.append(await run.approvals.verdict("1", review.digest("bash", TWO)))
+        told.append(await run.approvals.decision("1", review.digest("bash", TWO)))
         return ApprovalAnswered(call_id="1", allowed=told == [None])
 
     run = begin(
@@ -152,10 +152,10 @@ def test_who_waits_for_a_call_that_is_replaced_gets_a_no() -> None:
     change = Gate()
 
     async def wait_aside(run: Run) -> None:
-        async def verdict() -> None:
-            told.append(await run.approvals.verdict("1", review.digest("bash", ONE)))
+        async def decide() -> None:
+            told.append(await run.approvals.decision("1", review.digest("bash", ONE)))
 
-        tasks.append(asyncio.create_task(verdict()))
+        tasks.append(asyncio.create_task(decide()))
 
     async def join(run: Run) -> None:
         await asyncio.gather(*tasks)

@@ -18,7 +18,7 @@ from playwright.sync_api import Page
 
 from browser.hostile_turns import SHOWN
 from browser.lab import KERNELSPEC, Notebook, Server
-from browser.places import Deadline, is_still, settle
+from browser.places import Deadline, is_still, wait_until_idle
 
 
 def filled(piece: str) -> Callable[[int], str]:
@@ -127,7 +127,7 @@ class Stopwatch:
             "c.widgets[3].model.sharedModel.setSource(code); }",
             code,
         )
-        settle(page)
+        wait_until_idle(page)
 
         def live() -> None:
             self._notebook.run(3)
@@ -156,7 +156,7 @@ class Stopwatch:
             "async () => { await opened.sessionContext.shutdown(); opened.dispose(); "
             "await jupyterapp.commands.execute('notebook:clear-all-cell-outputs'); }"
         )
-        settle(page)
+        wait_until_idle(page)
         self._deadline.cancel()
         return made
 
@@ -172,7 +172,7 @@ class Stopwatch:
         self.page.evaluate("window.longest = 0")
         before = self._thread_seconds()
         do()
-        settle(self.page)
+        wait_until_idle(self.page)
         total = self._thread_seconds() - before
         return Busy(total, self.page.evaluate("window.longest") / 1000)
 

@@ -179,7 +179,7 @@ class Watch:
                 "document.readyState === 'complete' && (!window.MathJax || MathJax.isReady)"
             )
             page.evaluate("() => window.MathJax && new Promise(r => MathJax.Hub.Queue(r))")
-            self._settle(page)
+            self._wait_until_idle(page)
             self._look(page, ".jp-OutputArea-output, .output_area, .aria-status")
 
     def _show_in_app(self, page: Page, app: str, texts: dict[int, str]) -> Any:
@@ -198,7 +198,7 @@ class Watch:
             arg=[SHOWN, len(texts)],
             polling=200,
         )
-        self._settle(page)
+        self._wait_until_idle(page)
         self._look(page, ".pnb")
         self._enter(f"{app} still")
         self._server.open_gate(name)
@@ -206,30 +206,30 @@ class Watch:
             notebook.run(4)
             notebook.wait_idle(4)
         is_still(page)
-        self._settle(page)
+        self._wait_until_idle(page)
         self._look(page, ".jp-OutputArea-output")
         document = notebook.save()
         self._enter(f"{app} reopened")
         page.goto("about:blank")
         notebook.open(app)
-        self._settle(page)
+        self._wait_until_idle(page)
         self._look(page, ".jp-OutputArea-output")
         page.goto("about:blank")
         self._server.end_kernels()
         return document
 
-    def _settle(self, page: Page) -> None:
+    def _wait_until_idle(self, page: Page) -> None:
         """Until the page has nothing to do and nothing to load, and that twice in a row."""
         calm = 0
         while calm < 2:
-            settle(page)
+            wait_until_idle(page)
             calm = 0 if self._open else calm + 1
 
     def _look(self, page: Page, roots: str) -> None:
         page.evaluate("document.querySelectorAll('.jp-Cell details').forEach(d => { d.open = true; })")
         for number, words in page.evaluate(DRAWN, roots):
             self._note(number, "drawn", words)
-        self._settle(page)
+        self._wait_until_idle(page)
 
     def _new_context(self) -> BrowserContext:
         context = self._browser.new_context(viewport={"width": 1200, "height": 900}, reduced_motion="reduce")
@@ -267,7 +267,7 @@ def is_still(page: Page) -> None:
     )
 
 
-def settle(page: Page) -> None:
+def wait_until_idle(page: Page) -> None:
     """Wait until the page has nothing to do."""
     page.evaluate(
         "() => new Promise(r => requestIdleCallback(() => setTimeout(() => requestIdleCallback(r, "

@@ -105,11 +105,11 @@ def ask(call_id: str, name: str, arguments: str, result: str = "done") -> list[A
     """A tool call that waits for the user; a no ends up as its result."""
 
     async def answered(run: Run) -> Event:
-        message = await run.approvals.verdict(call_id)
+        message = await run.approvals.decision(call_id)
         return ApprovalAnswered(call_id=call_id, allowed=message is None)
 
     async def finished(run: Run) -> Event:
-        message = await run.approvals.verdict(call_id)
+        message = await run.approvals.decision(call_id)
         return ToolFinished(call_id=call_id, result=message or result, is_error=message is not None)
 
     started = ToolStarted(call_id=call_id, name=name, arguments=arguments, runs="builtin")

@@ -73,7 +73,7 @@ class Call(Content):
     def waits(self) -> bool:
         return self.type == "agent.custom_tool_use" or self.fields.get("evaluated_permission") == "ask"
 
-    def settle(self, session: Session, use: Event, answer: Event | None) -> None:
+    def emit_result(self, session: Session, use: Event, answer: Event | None) -> None:
         """Emit the result, or that there is none because the call was denied."""
         denied = answer is not None and answer.get("result") == "deny"
         if self.type == "agent.custom_tool_use" or (self.result is None and not denied):

@@ -10,7 +10,12 @@ if TYPE_CHECKING:
     from .hosted_session import Session
 
 Event = dict[str, Any]
-SETTLING = ("user.tool_confirmation", "user.tool_result", "user.custom_tool_result", "user.interrupt")
+TAKEN_OVER_BUDGET = (
+    "user.tool_confirmation",
+    "user.tool_result",
+    "user.custom_tool_result",
+    "user.interrupt",
+)
 """What a session at its budget still takes."""
 BEFORE_SYSTEM = ("user.message", "user.tool_result", "user.custom_tool_result")
 """What a system.message may follow."""
@@ -40,8 +45,8 @@ def check_events(session: Session, events: list[Event]) -> None:
 def _refusal(session: Session, event: Event, pending: dict[str, Event], *, follows: str) -> str | None:
     """Why the session does not take this event, or None; an answer takes its tool use out of `pending`."""
     kind = event["type"]
-    if session.is_over_budget() and kind not in SETTLING:
-        return f"the session is at its budget; it takes {', '.join(SETTLING)} only"
+    if session.is_over_budget() and kind not in TAKEN_OVER_BUDGET:
+        return f"the session is at its budget; it takes {', '.join(TAKEN_OVER_BUDGET)} only"
     if kind in ("user.message", "system.message") and not event["content"]:
         return "content: at least one block"
     if kind == "system.message" and follows not in BEFORE_SYSTEM:

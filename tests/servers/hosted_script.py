@@ -72,12 +72,12 @@ def request(
             session.end_request(start, usage, cents, seconds, is_error)
         for call, use in calls:
             if not call.waits:
-                call.settle(session, use, None)
+                call.emit_result(session, use, None)
         if waiting := [use for call, use in calls if call.waits]:
             answers = await session.require(waiting)
             for call, use in calls:
                 if call.waits:
-                    call.settle(session, use, answers[use["id"]])
+                    call.emit_result(session, use, answers[use["id"]])
 
     return play
 

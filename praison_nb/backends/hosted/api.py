@@ -115,7 +115,7 @@ async def retrieve_session(client: AsyncAnthropic, session: HostedSession) -> Se
     sessions = client.with_options(max_retries=1, timeout=30).beta.sessions
     details = await sessions.retrieve(session.id)
     for _ in range(LOOKS):
-        if not session.has_settled or details.status != "running":
+        if not session.is_idle_after_turn or details.status != "running":
             break
         # The status lags a little behind the stream, which said that the session is idle.
         await asyncio.sleep(PAUSE_SECONDS)

@@ -29,7 +29,7 @@ class HostedSession(Session):
         self.is_resumed = bool(session_id)
 
     @property
-    def has_settled(self) -> bool:
+    def is_idle_after_turn(self) -> bool:
         """Whether our last turn in it ended with the session idle."""
         over = self.run is None or self.run.turn.ended is not None
         return over and self.synced and bool(self.stop_reason)

@@ -49,7 +49,7 @@ class ToolCalls:
             config.local_tools,
             config.policies,
             config.working_dir,
-            self._verdict,
+            self._decision,
             context.policy_notices,
         )
         self._pending: dict[str, tuple[Any, asyncio.Task[None]]] = {}
@@ -125,16 +125,16 @@ class ToolCalls:
         # A long text takes a while to look at, and is remembered then.
         await asyncio.to_thread(review.can_be_shown, call.name, call.arguments)
         self._put(ApprovalAsked(call_id=use.id, digest=digest))
-        message = await self._verdict(use.id, digest)
+        message = await self._decision(use.id, digest)
         self._mark_answered(use.id)
         self._put(ApprovalAnswered(call_id=use.id, allowed=message is None))
         await self._answer(_confirmation(use.id, message))
 
-    async def _verdict(self, call_id: str, digest: str) -> str | None:
+    async def _decision(self, call_id: str, digest: str) -> str | None:
         """None for yes, else why not. Only a plain True of the callback is a yes."""
         callback = self._context.on_tool_confirmation
         if callback is None:
-            return await self._run.approvals.verdict(call_id, digest)
+            return await self._run.approvals.decision(call_id, digest)
         event = tool_started(self._reader.uses[call_id])
         call = ToolCall(event.call_id, event.name, event.arguments, event.runs, event.time, approval="asked")
         try:

@@ -34,7 +34,7 @@ from .usage import session_usage
 
 log = logging.getLogger(__name__)
 
-SETTLING = (RequestFinished, SessionUsage, ApprovalAnswered, ToolFinished)
+SHOWN_AFTER_STOP = (RequestFinished, SessionUsage, ApprovalAnswered, ToolFinished)
 """What a stopped turn still shows."""
 
 
@@ -55,7 +55,8 @@ class HostedTurn:
         self._accepted = asyncio.Event()
 
     async def events(self) -> AsyncIterator[Event]:
-        """What happens. Stopped once, it tells the session and settles; stopped twice, it leaves."""
+        """What happens. Stopped once, it interrupts the session and reads its last usage; stopped twice, it
+        ends at once."""
         driver = self._spawn(self._drive())
         try:
             while True:
@@ -63,7 +64,7 @@ class HostedTurn:
                 try:
                     if (event := await self._out.get()) is None:
                         break
-                    if not self._reader.stopping or isinstance(event, SETTLING):
+                    if not self._reader.stopping or isinstance(event, SHOWN_AFTER_STOP):
                         yield event
                 except asyncio.CancelledError:
                     if self._reader.stopping:
@@ -137,7 +138,7 @@ class HostedTurn:
         finally:
             if reader.sent and reader.end is None:
                 session.synced = False
-        await self._settle()
+        await self._finish_session()
         if reader.end is not None:
             self._put(reader.end)
 
@@ -219,7 +220,7 @@ class HostedTurn:
             self._connection.reset_delay()
         self._tool_calls.process_pending()
 
-    async def _settle(self) -> None:
+    async def _finish_session(self) -> None:
         """Note the end, and ask what the session used in all."""
         session, reader = self._session, self._reader
         session.stop_reason = reader.stop_reason

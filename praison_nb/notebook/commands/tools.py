@@ -61,8 +61,8 @@ def _answer(extension: Extension, name: str, *, allow: bool) -> None:
     for run in waiting:
         for call in run.turn.waiting:
             question = review.question(call.name, call.arguments)
-            has_changed, is_seen = run.approvals.has_changed(call.id), run.approvals.was_shown(call)
-            if allow and (has_changed or not (is_seen or review.is_short(call.name, call.arguments))):
+            has_changed, is_shown = run.approvals.pop_changed(call.id), run.approvals.is_shown(call)
+            if allow and (has_changed or not (is_shown or review.is_short(call.name, call.arguments))):
                 lines.append(CHANGED.format(question) if has_changed else UNSEEN.format(question))
                 unseen.append((run, call))
                 continue
@@ -72,7 +72,7 @@ def _answer(extension: Extension, name: str, *, allow: bool) -> None:
             lines.append(f"{outcome}: {review.one_line(call.name)} {arguments} ({counts})")
     show(extension.shell, "\n".join(lines) or "No tool waits for you.")
     for run, call in unseen:
-        run.approvals.note_shown(call)
+        run.approvals.mark_shown(call)
 
 
 def _decide(run: Run, call: ToolCall, allow: bool) -> str:

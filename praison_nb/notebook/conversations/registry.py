@@ -20,8 +20,8 @@ from .budget import set_budget_of_new_session
 from .conversation import Conversation, make_backend, update, with_model_of
 from .restore import last_used, restore_conversation
 
-SETTLE_SECONDS = 1.0
-"""A cell waits at most so long until its turn is on the disk."""
+WRITE_SECONDS = 1.0
+"""How long a cell waits at most until its turn is on the disk."""
 
 
 class Conversations:
@@ -169,14 +169,14 @@ class Conversations:
         for conversation in self:
             conversation.backend.session.stop()
 
-    async def settled(self) -> None:
+    async def wait_until_stored(self) -> None:
         """Wait until all turns are on the disk, or cannot be, or it takes too long."""
         if store.current().problem:
             # The turn's begin waited for it already.
             return
         with suppress(TimeoutError):
-            async with asyncio.timeout(SETTLE_SECONDS):
-                await asyncio.to_thread(store.current().flush, SETTLE_SECONDS)
+            async with asyncio.timeout(WRITE_SECONDS):
+                await asyncio.to_thread(store.current().flush, WRITE_SECONDS)
 
     def _stored(self, name: str, backend: Any, is_named: bool, notes: list[str]) -> Stored | None:
         """The session of an earlier kernel that may go on. An object of the user's has a session of its

@@ -110,7 +110,7 @@ class KernelView:
         if self._background:
             # Before they stand there: an answer may come at once.
             for call in turn.waiting:
-                self._run.approvals.note_shown(call)
+                self._run.approvals.mark_shown(call)
         text = turn.text
         if not text:
             self._publish(self._panel(turn), self._above)
