@@ -26,7 +26,7 @@ from .errors import PraisonError
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 R = TypeVar("R")
-Q = TypeVar("Q", bound="Queue[Any]")
+Q = TypeVar("Q", bound="WriteQueue[Any]")
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -35,18 +35,18 @@ _REFUSED = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError,
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
-    """What a file is, for those who read its errors: its `name`, the environment `variable` that names
-    another file, and the `error` that is raised. `unusable` and `busy` say what it is then, `meanwhile`
-    what that means for the user. `pragma` is set at each connection."""
+class DatabaseSpec:
+    """A database file, and the words of its error messages: its `name`, the environment `variable` that names
+    another file, the `error` that is raised, what it `cannot_be` ("written"), the reason `when_busy`, and the
+    `consequence` for the user. `pragma` is set at each connection."""
 
     name: str
     variable: str
     error: type[PraisonError]
     pragma: str
-    unusable: str
-    busy: str
-    meanwhile: str = ""
+    cannot_be: str
+    when_busy: str
+    consequence: str = ""
 
     def explain(self, error: BaseException, path: Path) -> PraisonError:
         """What went wrong with the file in one line that says what to do."""
@@ -58,16 +58,16 @@ class Kind:
         elif code == sqlite3.SQLITE_FULL:
             why = "cannot grow, the disk is full: make room"
         elif code in _BUSY:
-            why = self.busy
+            why = self.when_busy
         else:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
             another = f"make it writable, or set {self.variable} to another file"
-            why = f"cannot be {self.unusable} ({reason}): {another}"
+            why = f"cannot be {self.cannot_be} ({reason}): {another}"
         return self.failure(path, why)
 
     def failure(self, path: Path, why: str) -> PraisonError:
         """The error of a file of which `why` is true."""
-        return self.error(f"The {self.name} {path} {why}.{self.meanwhile}")
+        return self.error(f"The {self.name} {path} {why}.{self.consequence}")
 
     def reraise(self, error: BaseException, path: Path) -> NoReturn:
         """Raise `error`, explained where the file is at fault and not what was to be written."""
@@ -77,21 +77,21 @@ class Kind:
 
 
 def connect(
-    path: Path, kind: Kind, migrations: Sequence[str], timeout: float, journal: str = ""
+    path: Path, spec: DatabaseSpec, migrations: Sequence[str], timeout: float, journal: str = ""
 ) -> sqlite3.Connection:
     """The file at `path`, made where there is none, brought up to date where it is older. Another process may
     hold it for `timeout` seconds. `journal` is the mode of its journal, "" for SQLite's own. Whoever gets the
-    connection may use it from any thread, one at a time. Raises `kind.error`."""
+    connection may use it from any thread, one at a time. Raises `spec.error`."""
     connection: sqlite3.Connection | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _create(path)
         connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
-        connection.execute(f"PRAGMA {kind.pragma}").fetchone()
+        connection.execute(f"PRAGMA {spec.pragma}").fetchone()
         if (version := _version(connection)) > len(migrations):
-            raise kind.error(
-                f"The {kind.name} {path} was written by a newer praison_nb: update this one, or set "
-                f"{kind.variable} to another file. It is left as it is."
+            raise spec.error(
+                f"The {spec.name} {path} was written by a newer praison_nb: update this one, or set "
+                f"{spec.variable} to another file. It is left as it is."
             )
         if journal:
             _set_journal(connection, journal, timeout)
@@ -100,7 +100,7 @@ def connect(
     except BaseException as error:
         if connection is not None:
             connection.close()
-        kind.reraise(error, path)
+        spec.reraise(error, path)
     return connection
 
 
@@ -159,14 +159,14 @@ def transact(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection]
         raise
 
 
-class Queue(Generic[T]):
-    """What is to be written to a file, in order. It is taken off when it is written: what is written twice
-    because something came between must do no harm."""
+class WriteQueue(Generic[T]):
+    """What is to be written to a file, in order. An item leaves the queue when it is written: to write it
+    twice, after an interruption, must do no harm."""
 
-    def __init__(self, path: Path, kind: Kind, flush: Callable[[], object]) -> None:
-        """`flush` writes what waits; it is called on a thread of the pool."""
+    def __init__(self, path: Path, spec: DatabaseSpec, flush: Callable[[], object]) -> None:
+        """`flush` writes what is queued; it is called on a thread of the pool."""
         self.path = path
-        self.kind = kind
+        self.spec = spec
         self._flush = flush
         self.waiting: deque[T] = deque()
         self.lock = threading.RLock()
@@ -176,17 +176,17 @@ class Queue(Generic[T]):
         self.task: asyncio.Future[object] | None = None
         """What writes now, on a thread of the pool. Belongs to the event loop's thread."""
 
-    def later(self, *items: T) -> None:
-        """Write the items soon, on a thread of the pool. Belongs to the event loop's thread."""
+    def enqueue(self, *items: T) -> None:
+        """Have the items written soon, on a thread of the pool. Belongs to the event loop's thread."""
         self.waiting.extend(items)
-        self._start()
+        self._start_flush()
 
     def close(self) -> None:
         """Write what waits, and let go of the file."""
         if self.waiting:
             self._flush()
 
-    def exclusively(self, seconds: float, work: Callable[[], R], busy: PraisonError) -> R:
+    def with_lock(self, seconds: float, work: Callable[[], R], busy: PraisonError) -> R:
         """`work()` under `lock`. Raises `busy` where another thread holds it for so many seconds."""
         try:
             if not self.lock.acquire(timeout=seconds):
@@ -201,25 +201,25 @@ class Queue(Generic[T]):
             except RuntimeError:
                 pass
 
-    def catch_up(self, write: Callable[[Sequence[T]], object]) -> None:
+    def drain(self, write: Callable[[Sequence[T]], object]) -> None:
         """Have `write` put all that waits into the file as one: the disk is waited for once. What no file
-        takes is left out; it must not stop the rest. Needs `lock`. Raises the kind's error."""
+        takes is left out; it must not stop the rest. Needs `lock`. Raises `spec.error`."""
         size = len(self.waiting)
         while batch := tuple(self.waiting)[:size]:
             try:
                 write(batch)
-            except self.kind.error:
+            except self.spec.error:
                 raise
             except Exception:
                 # The half of it, until it is the one that is at fault.
                 if size := len(batch) // 2:
                     continue
-                log.exception("a row could not be written to the %s", self.kind.name)
+                log.exception("a row could not be written to the %s", self.spec.name)
             for _ in batch:
                 self.waiting.popleft()
             size = len(self.waiting)
 
-    def _start(self) -> None:
+    def _start_flush(self) -> None:
         # One thread for all that comes meanwhile: others would queue up where the file is locked.
         if self.task is None:
             try:
@@ -227,24 +227,24 @@ class Queue(Generic[T]):
             except RuntimeError:
                 # No more threads: the process ends, and what is done at its end writes the rest.
                 return
-            self.task.add_done_callback(self._done)
+            self.task.add_done_callback(self._on_done)
 
-    def _done(self, task: asyncio.Future[object]) -> None:
+    def _on_done(self, task: asyncio.Future[object]) -> None:
         self.task = None
         if not task.cancelled() and (error := task.exception()):
-            log.error("the %s could not be written", self.kind.name, exc_info=error)
+            log.error("the %s could not be written", self.spec.name, exc_info=error)
         elif self.waiting and not self.problem:
-            self._start()
+            self._start_flush()
 
 
-class Current(Generic[Q]):
+class CurrentQueue(Generic[Q]):
     """The queue before the file that counts now, `made` at the first call. A child of a fork makes one of its
     own: its parent's may be locked by a thread that the child has not."""
 
     def __init__(self, make: Callable[[Path], Q], path: Callable[[], Path]) -> None:
         self._make = make
         self._path = path
-        self._of_parent: list[Q] = []
+        self._inherited: list[Q] = []
         self._lock = threading.Lock()
         self.made: Q | None = None
         if hasattr(os, "register_at_fork"):
@@ -272,7 +272,7 @@ class Current(Generic[Q]):
     def _forget(self) -> None:
         if self.made is not None:
             # It is kept: what its parent has open may not even be closed here.
-            self._of_parent.append(self.made)
+            self._inherited.append(self.made)
         self.made, self._lock = None, threading.Lock()
 
 

@@ -43,24 +43,24 @@ def parse(text: str) -> tuple[Decimal | None, str]:
     return limit, scope
 
 
-def set_limit(book: Writer, limit: Decimal | None, scope: str, origin: Origin) -> None:
+def set_limit(writer: Writer, limit: Decimal | None, scope: str, origin: Origin) -> None:
     """Set a limit, or take it away with None (with no scope: all that count here). Raises ConfigError and
     LedgerError."""
     if scope == "notebook" and not origin.notebook:
         raise ConfigError("This kernel does not know its notebook: set a budget for the day or session.")
-    with book.lock:
+    with writer.lock:
         if limit is None:
             for each in [scope] if scope else SCOPES:
                 key = _key(each, origin)
-                book.ledger.change("DELETE FROM budgets WHERE per = ? AND key = ?", (each, key))
+                writer.ledger.change("DELETE FROM budgets WHERE per = ? AND key = ?", (each, key))
         else:
             values = (scope, _key(scope, origin), to_pico(limit))
-            book.ledger.change("INSERT OR REPLACE INTO budgets VALUES (?, ?, ?)", values)
+            writer.ledger.change("INSERT OR REPLACE INTO budgets VALUES (?, ?, ?)", values)
 
 
-def limits(book: Writer, origin: Origin) -> dict[str, Decimal]:
+def limits(writer: Writer, origin: Origin) -> dict[str, Decimal]:
     """The limits that count here, by scope. Raises LedgerError."""
-    rows = _read(book, "SELECT per, key, usd FROM budgets")
+    rows = _read(writer, "SELECT per, key, usd FROM budgets")
     return {scope: from_pico(limit) for scope, key, limit in rows if key == _key(scope, origin)}
 
 
@@ -72,19 +72,19 @@ def spent_by_turn(turn: Turn, limit: Decimal | None) -> list[Spent]:
     return [Spent(per="turn", usd=turn.known_cost, limit=limit, unpriced=unpriced)]
 
 
-def spent_by_scope(book: Writer, turn: Turn, origin: Origin) -> list[Spent]:
+def spent_by_scope(writer: Writer, turn: Turn, origin: Origin) -> list[Spent]:
     """What the turn's session and each scope with a limit spent so far. It reads the ledger: not on the
     loop's thread. Raises LedgerError."""
     spent: list[Spent] = []
-    known = limits(book, origin)
+    known = limits(writer, origin)
     for scope in SCOPES:
         if scope in known or (scope == "session" and turn.session_id):
-            usd, turns, unpriced = _total(book, scope, turn.session_id, origin)
+            usd, turns, unpriced = _total(writer, scope, turn.session_id, origin)
             spent.append(Spent(per=scope, usd=usd, limit=known.get(scope), turns=turns, unpriced=unpriced))
     return spent
 
 
-def most_spent(book: Writer, origin: Origin, scopes: Iterable[str]) -> dict[str, Decimal]:
+def most_spent(writer: Writer, origin: Origin, scopes: Iterable[str]) -> dict[str, Decimal]:
     """USD spent so far in each of `scopes`; of sessions by the one that spent most. Raises LedgerError."""
     spent = {}
     for scope in scopes:
@@ -93,10 +93,10 @@ def most_spent(book: Writer, origin: Origin, scopes: Iterable[str]) -> dict[str,
                 "SELECT sum(t.priced) FROM turns t JOIN labels l ON l.n = t.label "
                 "WHERE l.user = ? AND l.notebook = ? GROUP BY l.session_id ORDER BY 1 DESC LIMIT 1"
             )
-            rows = _read(book, query, (origin.user, origin.notebook))
+            rows = _read(writer, query, (origin.user, origin.notebook))
             spent[scope] = from_pico(rows[0][0]) if rows else Decimal(0)
         else:
-            spent[scope] = _total(book, scope, "", origin)[0]
+            spent[scope] = _total(writer, scope, "", origin)[0]
     return spent
 
 
@@ -106,18 +106,18 @@ def day_began() -> int:
     return (now - now % 86_400) * 1_000_000
 
 
-def _total(book: Writer, scope: str, session_id: str, origin: Origin) -> tuple[Decimal, int, int]:
+def _total(writer: Writer, scope: str, session_id: str, origin: Origin) -> tuple[Decimal, int, int]:
     known = {"user": origin.user, "notebook": origin.notebook, "session_id": session_id}
     same = {name: known[name] for name in _SAME[scope]}
     since = day_began() if scope == "day" else 0
     # What could not be written yet counts too, in place of the turn's row in the file.
-    late = {row.id: row for row in tuple(book.waiting) if isinstance(row, TurnRow)}
+    late = {row.id: row for row in tuple(writer.waiting) if isinstance(row, TurnRow)}
     query = (
         "SELECT coalesce(sum(t.priced), 0), count(*), coalesce(sum(t.unpriced > 0), 0) FROM turns t "
         f"JOIN labels l ON l.n = t.label WHERE {' AND '.join(f'l.{name} = ?' for name in same)} "
         f"AND t.time >= ? AND t.id NOT IN ({', '.join('?' * len(late))})"
     )
-    total, turns, unpriced = _read(book, query, [*same.values(), since, *late])[0]
+    total, turns, unpriced = _read(writer, query, [*same.values(), since, *late])[0]
     more = [row for row in late.values() if row.time * 1_000_000 >= since and _has(row, same)]
     total += sum(to_pico(row.priced) for row in more)
     return from_pico(total), turns + len(more), unpriced + sum(row.unpriced > 0 for row in more)
@@ -164,10 +164,10 @@ def reached(spent: Spent) -> str:
     )
 
 
-def _read(book: Writer, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+def _read(writer: Writer, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
     # Another kernel may keep the file busy for long: a turn does not wait for that.
-    busy = LedgerError(f"The ledger {book.path} is busy.")
-    return book.exclusively(LOCK_SECONDS, lambda: book.ledger.read(query, values), busy)
+    busy = LedgerError(f"The ledger {writer.path} is busy.")
+    return writer.with_lock(LOCK_SECONDS, lambda: writer.ledger.read(query, values), busy)
 
 
 def _key(scope: str, origin: Origin) -> str:

@@ -124,7 +124,7 @@ class Ledger:
         self._connection: sqlite3.Connection | None = None
         self._opened_by = 0
         self._known: dict[tuple[str, ...], int] = {}
-        self._of_parent: list[Any] = []
+        self._inherited: list[Any] = []
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -189,6 +189,6 @@ class Ledger:
     def _leave_to_parent(self) -> None:
         """After a fork, the parent's connection: it may not even be closed here."""
         if self._connection is not None and self._opened_by != os.getpid():
-            self._of_parent.append(self._connection)
+            self._inherited.append(self._connection)
             self._connection = None
             self._known.clear()

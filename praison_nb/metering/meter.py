@@ -42,7 +42,7 @@ class Meter:
 
     def __init__(self, limit: Decimal | None = None, before: BeforeTurn = lambda turn: None) -> None:
         self.origin = current_origin()
-        self.book = writer.current()
+        self.writer = writer.current()
         self.limit = limit
         self._find_baseline = before
         self._baseline: SessionBaseline | None = None
@@ -77,27 +77,27 @@ class Meter:
             case RequestFinished():
                 self._sources.add(event.cost_source)
                 self._provider = event.provider
-                self.book.later(self._turn(turn), self._request(event, turn))
+                self.writer.enqueue(self._turn(turn), self._request(event, turn))
                 self._request_began = self._request_text = None
             case TurnFinished() | TurnFailed() if not self._has_ended:
                 self._has_ended = True
-                self.book.later(self._turn(turn))
+                self.writer.enqueue(self._turn(turn))
             case SessionUsage() if turn.ended is not None:
-                self.book.later(self._turn(turn))
+                self.writer.enqueue(self._turn(turn))
 
     async def spending(self, turn: Turn) -> list[Spent | Notice]:
         """What was spent so far in the scopes that this turn counts in, and the lines that the user should
         read. It says nothing of what was spent where the ledger cannot be read."""
         spent = budget.spent_by_turn(turn, self.limit)
-        if not self.book.slow:
+        if not self.writer.slow:
             try:
-                spent += await asyncio.to_thread(budget.spent_by_scope, self.book, turn, self.origin)
+                spent += await asyncio.to_thread(budget.spent_by_scope, self.writer, turn, self.origin)
             except LedgerError as error:
-                self.book.fail(error)
+                self.writer.fail(error)
             except RuntimeError:
                 # No more threads: the process ends.
                 return list[Spent | Notice](spent)
-        lines = [line for each in spent for line in self._warnings(each)] + self.book.remarks()
+        lines = [line for each in spent for line in self._warnings(each)] + self.writer.remarks()
         lines += _once(user_prices.problem, user_prices.problem, _shown)
         return [*spent, *(Notice(text=line) for line in lines)]
 

@@ -72,13 +72,13 @@ _REMOTE = ("9p", "afs", "beegfs", "ceph", "cifs", "fuse.", "gluster", "gpfs", "l
 _LOCAL_FUSE = ("fuse.fuseblk", "fuse.overlay", "fuse.fuse-overlayfs", "fuse.lxcfs")
 
 
-LEDGER = storage.Kind(
+LEDGER = storage.DatabaseSpec(
     name="ledger",
     variable="PRAISON_NB_LEDGER",
     error=LedgerError,
     pragma="synchronous=FULL",
-    unusable="written",
-    busy=f"was locked by another process for {TIMEOUT_SECONDS:.0f} s",
+    cannot_be="written",
+    when_busy=f"was locked by another process for {TIMEOUT_SECONDS:.0f} s",
 )
 
 

@@ -9,7 +9,7 @@ from collections import deque
 from pathlib import Path
 
 from ..errors import LedgerError
-from ..storage import Current, Queue
+from ..storage import CurrentQueue, WriteQueue
 from .ledger import Ledger, Row
 from .schema import LEDGER, default_path, network_of
 
@@ -17,9 +17,9 @@ WRITE_SECONDS = 1.0
 """A turn waits at most so long for its request to be on the disk, and not again while the disk is slow."""
 
 
-class Writer(Queue[Row]):
-    """The queue before one ledger. `later` and `wait_until_written` belong to the loop's thread, the rest to
-    any."""
+class Writer(WriteQueue[Row]):
+    """The queue before one ledger. `enqueue` and `wait_until_written` are for the loop's thread, the rest
+    for any."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, LEDGER, self.flush)
@@ -51,7 +51,7 @@ class Writer(Queue[Row]):
             if not self.waiting:
                 return
             try:
-                self.catch_up(self.ledger.write)
+                self.drain(self.ledger.write)
             except LedgerError as error:
                 self.problem = str(error)
                 self.fail(error)
@@ -85,18 +85,18 @@ def readable_ledger(ledger: str | os.PathLike[str] | None) -> Path:
     LedgerError where there is none."""
     path = default_path() if ledger is None else Path(ledger).expanduser()
     if path == default_path():
-        book = current()
-        book.flush()
-        if not path.exists() and not book.problem:
-            with book.lock:
-                book.ledger.write([])
-        if book.problem and not path.is_file():
-            raise LedgerError(book.problem)
+        writer = current()
+        writer.flush()
+        if not path.exists() and not writer.problem:
+            with writer.lock:
+                writer.ledger.write([])
+        if writer.problem and not path.is_file():
+            raise LedgerError(writer.problem)
     if not path.exists():
         raise LedgerError(f"There is no ledger {path} yet: it begins with the first turn.")
     return path
 
 
-current = Current(Writer, default_path)
+current = CurrentQueue(Writer, default_path)
 """The writer of the ledger that counts now."""
 flush = current.flush

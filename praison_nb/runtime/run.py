@@ -227,7 +227,7 @@ class Run:
         turn's only where that has a budget."""
         try:
             if after_writes:
-                await self._meter.book.wait_until_written()
+                await self._meter.writer.wait_until_written()
             events = await self._meter.spending(self.turn)
             for event in events:
                 self._take(event)

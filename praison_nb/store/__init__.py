@@ -3,14 +3,14 @@ kernel; their turns as they were shown; and the messages of local ones. SQLite b
 user's eyes only, without keys.
 
     store = current()
-    store.put(Stored(id="local-1", name="research", backend="local"))
+    store.put(StoredSession(id="local-1", name="research", backend="local"))
     store.current("", "research").id  # 'local-1'
 """
 
 from ..errors import StoreError
 from .file import default_path
 from .process import is_alive, this_process
-from .record import Record
-from .sessions import Store, adding, current, flush, putting
-from .stored import Stored
-from .turns import Kept, dropping, keeping, kept_messages, kept_turn, kept_turns
+from .recorder import Recorder
+from .sessions import Store, append_messages, current, flush, upsert_session
+from .stored import StoredSession
+from .turns import StoredTurn, delete_orphan_turns, list_turns, read_turn, read_turn_messages, upsert_turn

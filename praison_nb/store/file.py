@@ -67,15 +67,15 @@ def default_path() -> Path:
     return absolute(Path(named).expanduser()) if named else ledger_path().parent / "sessions.sqlite"
 
 
-STORE = storage.Kind(
+STORE = storage.DatabaseSpec(
     name="store of sessions",
     variable="PRAISON_NB_SESSIONS",
     error=StoreError,
     # What is deleted shall be gone from the file as well.
     pragma="secure_delete=ON",
-    unusable="used",
-    busy="is locked by another process",
-    meanwhile=" Until then sessions end with the kernel.",
+    cannot_be="used",
+    when_busy="is locked by another process",
+    consequence=" Until then sessions end with the kernel.",
 )
 
 

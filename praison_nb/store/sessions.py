@@ -12,10 +12,10 @@ from typing import Any
 
 from ..errors import StoreError
 from ..redaction import redact_value
-from ..storage import Current, Queue, transact
+from ..storage import CurrentQueue, WriteQueue, transact
 from ..text import replace_surrogates
 from .file import GLANCE_SECONDS, PATIENCE_SECONDS, STORE, connect, default_path, read
-from .stored import COLUMNS, Stored, row_of, stored_of
+from .stored import COLUMNS, StoredSession, from_row, to_row
 
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM sessions"
 # The user changes these later, perhaps in another kernel: a turn that goes on knows nothing of that.
@@ -35,11 +35,11 @@ _MOVED = "id != :id AND CASE WHEN json_valid(turn) THEN json_extract(turn, '$.id
 Change = Callable[[sqlite3.Connection], object]
 
 
-class Store(Queue[Change]):
+class Store(WriteQueue[Change]):
     """A store's file. Each use opens it anew, so any thread or process may use it at any time. `problem` says
     why it could not be written when that was tried last, "" where it could.
 
-    Methods raise StoreError; `leave`, `later` and `flush` never do, what they cannot write waits in memory.
+    Methods raise StoreError; `leave`, `enqueue` and `flush` never do, what they cannot write waits in memory.
     """
 
     def __init__(self, path: Path) -> None:
@@ -48,19 +48,19 @@ class Store(Queue[Change]):
 
     # Reading
 
-    def all(self) -> list[Stored]:
+    def all(self) -> list[StoredSession]:
         """All sessions, the one used last first."""
         return self._stored(f"{_SELECT} ORDER BY last_used DESC")
 
-    def current(self, notebook: str, name: str) -> Stored | None:
+    def current(self, notebook: str, name: str) -> StoredSession | None:
         """The session that goes on under the name, None without one."""
         where = "notebook=? AND name=? AND is_current AND NOT is_archived ORDER BY last_used DESC LIMIT 1"
         sessions = self._stored(f"{_SELECT} WHERE {where}", replace_surrogates([notebook, name]))
         return sessions[0] if sessions else None
 
-    def _stored(self, query: str, values: Sequence[str] = ()) -> list[Stored]:
+    def _stored(self, query: str, values: Sequence[str] = ()) -> list[StoredSession]:
         try:
-            return [stored_of(row) for row in read(self.path, query, values)]
+            return [from_row(row) for row in read(self.path, query, values)]
         except ValueError as error:
             raise STORE.explain(error, self.path) from error
 
@@ -77,17 +77,17 @@ class Store(Queue[Change]):
 
     # Writing
 
-    def put(self, session: Stored) -> None:
-        """Keep the session, or how it stands now; see `putting`."""
-        self.change(putting(session))
+    def put(self, session: StoredSession) -> None:
+        """Keep the session, or how it stands now; see `upsert_session`."""
+        self.change(upsert_session(session))
 
-    def resume(self, session: Stored) -> None:
+    def resume(self, session: StoredSession) -> None:
         """Have the session go on under its name, though it was archived or deleted."""
 
         def change(connection: sqlite3.Connection) -> None:
             connection.execute("DELETE FROM deleted WHERE id=?", (session.id,))
             connection.execute("UPDATE sessions SET is_archived=0 WHERE id=?", (session.id,))
-            putting(session)(connection)
+            upsert_session(session)(connection)
 
         self.change(change)
 
@@ -97,7 +97,7 @@ class Store(Queue[Change]):
         self.waiting.append(lambda connection: connection.execute(_LEAVE, names))
         self.flush()
 
-    def rename(self, session: Stored, name: str) -> None:
+    def rename(self, session: StoredSession, name: str) -> None:
         """Give the session another name; one that has the name is not the current one any more."""
 
         def change(connection: sqlite3.Connection) -> None:
@@ -129,11 +129,11 @@ class Store(Queue[Change]):
         seconds."""
 
         def work() -> None:
-            self.catch_up(functools.partial(self._write, patience))
+            self.drain(functools.partial(self._write, patience))
             self._write(patience, [change])
 
         try:
-            self.exclusively(patience, work, STORE.failure(self.path, STORE.busy))
+            self.with_lock(patience, work, STORE.failure(self.path, STORE.when_busy))
         except StoreError as error:
             self.problem = str(error)
             raise
@@ -175,8 +175,8 @@ class Store(Queue[Change]):
                 STORE.reraise(error, self.path)
 
 
-def putting(session: Stored) -> Change:
-    """The change that keeps `session`; of the sessions of its name at most one is the current one. A turn
+def upsert_session(session: StoredSession) -> Change:
+    """The change that stores `session`; of the sessions of its name at most one is the current one. A turn
     whose session got its true id in the middle is no longer another session's.
 
     One that is there keeps its name, and an archived one stays so; one that was deleted stays away."""
@@ -188,14 +188,14 @@ def putting(session: Stored) -> Change:
             here = {"id": session.id, "turn": session.turn["id"], "started": session.turn["started"]}
             connection.execute(f"DELETE FROM sessions WHERE {_MOVED} AND created >= :started", here)
             connection.execute(f"UPDATE sessions SET status='idle', turn='{{}}' WHERE {_MOVED}", here)
-        connection.execute(_PUT, row_of(session))
+        connection.execute(_PUT, to_row(session))
         notebook = replace_surrogates(session.notebook)
         connection.execute(_LEAVE_OTHERS, {"id": session.id, "notebook": notebook})
 
     return change
 
 
-def adding(session_id: str, turn: str, messages: list[Any]) -> Change:
+def append_messages(session_id: str, turn: str, messages: list[Any]) -> Change:
     """The change that adds a turn's messages to the session's history. A turn that is there stays as it
     is."""
 
@@ -214,6 +214,6 @@ def is_deleted(connection: sqlite3.Connection, session_id: str) -> bool:
     return row is not None
 
 
-current = Current(Store, default_path)
+current = CurrentQueue(Store, default_path)
 """The store that counts now."""
 flush = current.flush

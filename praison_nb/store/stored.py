@@ -14,7 +14,7 @@ from .process import is_alive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
+class StoredSession:
     """A session under the name that it has in a notebook ("" where no notebook is known). `id` is the
     backend's own. `asked_for` names the backend that it was made on, "" for an object of the user's.
     `created` and `last_used` are seconds since 1970.
@@ -47,11 +47,11 @@ class Stored:
         return self.status is Status.RUNNING and not is_alive(self.process)
 
 
-COLUMNS = [f.name for f in fields(Stored)]
+COLUMNS = [f.name for f in fields(StoredSession)]
 _JSON = ("options", "ids", "turn")
 
 
-def row_of(session: Stored) -> list[Any]:
+def to_row(session: StoredSession) -> list[Any]:
     """The session as a row of the table, in the order of COLUMNS."""
     values = {name: getattr(session, name) for name in COLUMNS}
     values |= {name: json.dumps(redact_value(values[name]), default=str) for name in _JSON}
@@ -60,11 +60,11 @@ def row_of(session: Stored) -> list[Any]:
     return [replace_surrogates(value) for value in values.values()]
 
 
-def stored_of(row: tuple[Any, ...]) -> Stored:
-    """The session of a row. Raises ValueError where it is none that `row_of` wrote."""
+def from_row(row: tuple[Any, ...]) -> StoredSession:
+    """The session of a row. Raises ValueError where it is none that `to_row` wrote."""
     values = dict(zip(COLUMNS, row, strict=True))
     values |= {name: json.loads(values[name]) for name in _JSON}
     if not all(isinstance(values[name], dict) for name in _JSON):
         raise ValueError(f"the row of {values['id']} is damaged")
     values |= {name: bool(values[name]) for name in ("is_current", "is_archived")}
-    return Stored(**{**values, "status": Status(values["status"])})
+    return StoredSession(**{**values, "status": Status(values["status"])})

@@ -45,7 +45,7 @@ _BEFORE_THE_SESSION = "session='' AND notebook=? AND name=?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class StoredTurn:
     """A turn that is kept. `started`, and `seen` (when it was written last), are seconds since 1970,
     `process` is whose turn it is. One that is not `is_whole` is from an older version, which kept its
     messages alone, and no times."""
@@ -57,7 +57,7 @@ class Kept:
     is_whole: bool = True
 
 
-def kept_turns(path: Path, session_id: str, notebook: str = "", name: str = "") -> list[Kept]:
+def list_turns(path: Path, session_id: str, notebook: str = "", name: str = "") -> list[StoredTurn]:
     """The turns of a session, oldest first; for the id "" those that had none under the name. Raises
     StoreError."""
     where, values = ("session=?", [session_id]) if session_id else (_BEFORE_THE_SESSION, [notebook, name])
@@ -65,11 +65,13 @@ def kept_turns(path: Path, session_id: str, notebook: str = "", name: str = "") 
     rows = read(path, select, replace_surrogates(values))
     select = "SELECT turn FROM history WHERE id=? AND turn NOT IN (SELECT id FROM turns) ORDER BY n"
     old = read(path, select, replace_surrogates([session_id]))
-    turns = [Kept(id=key, started=start, seen=seen, process=process) for key, start, seen, process in rows]
-    return [*(Kept(id=key, is_whole=False) for (key,) in old), *turns]
+    turns = [
+        StoredTurn(id=key, started=start, seen=seen, process=process) for key, start, seen, process in rows
+    ]
+    return [*(StoredTurn(id=key, is_whole=False) for (key,) in old), *turns]
 
 
-def kept_turn(path: Path, turn_id: str) -> Turn:
+def read_turn(path: Path, turn_id: str) -> Turn:
     """A turn as it was kept. Raises StoreError; also where it is damaged, or a newer version's."""
     try:
         return from_json(_json(path, "SELECT turn FROM turns WHERE id=?", turn_id))
@@ -77,7 +79,7 @@ def kept_turn(path: Path, turn_id: str) -> Turn:
         raise StoreError(f"Turn {turn_id} cannot be read from the store {path}: {error}.") from error
 
 
-def kept_messages(path: Path, turn_id: str) -> list[Any]:
+def read_turn_messages(path: Path, turn_id: str) -> list[Any]:
     """The messages of a turn, as its server gets them. Raises StoreError."""
     try:
         messages = _json(path, "SELECT messages FROM history WHERE turn=?", turn_id)
@@ -95,18 +97,18 @@ def _json(path: Path, select: str, turn_id: str) -> Any:
     return json.loads(rows[0][0])
 
 
-def keeping(turn: Turn, notebook: str) -> Change:
-    """The change that keeps the turn as it is now, unless its session was deleted. Turns that had no session
+def upsert_turn(turn: Turn, notebook: str) -> Change:
+    """The change that stores the turn as it is now, unless its session was deleted. Turns that had no session
     become its session's where the same process begins one under their name."""
 
     def change(connection: Any) -> None:
         session = replace_surrogates(turn.session_id)
         if session and is_deleted(connection, session):
-            # Kept before the turn had its session.
+            # StoredTurn before the turn had its session.
             connection.execute("DELETE FROM turns WHERE id=?", (turn.id,))
             return
         where, process = replace_surrogates([notebook, turn.session]), this_process()
-        row = [turn.id, session, *where, turn.started, time.time(), process, as_text(turn)]
+        row = [turn.id, session, *where, turn.started, time.time(), process, to_text(turn)]
         connection.execute(_PUT, row)
         if session and process:
             update = f"UPDATE turns SET session=? WHERE {_BEFORE_THE_SESSION} AND process=?"
@@ -115,17 +117,17 @@ def keeping(turn: Turn, notebook: str) -> Change:
     return change
 
 
-def dropping(notebook: str, name: str) -> Change:
+def delete_orphan_turns(notebook: str, name: str) -> Change:
     """The change that deletes the turns under the name that had no session."""
     where = replace_surrogates([notebook, name])
     return lambda connection: connection.execute(f"DELETE FROM turns WHERE {_BEFORE_THE_SESSION}", where)
 
 
-def as_text(turn: Turn) -> str:
+def to_text(turn: Turn) -> str:
     """The turn as it is written: JSON, without keys, and of bounded length."""
     data = to_json(turn)
-    room = _share(sorted(len(text) for text in _texts(data)), TURN_CHARACTERS)
-    return replace_surrogates(json.dumps(_cleaned(data, room), ensure_ascii=False, default=str))
+    room = _equal_share(sorted(len(text) for text in _texts(data)), TURN_CHARACTERS)
+    return replace_surrogates(json.dumps(_redacted(data, room), ensure_ascii=False, default=str))
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -136,7 +138,7 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(inner)
 
 
-def _share(lengths: list[int], room: int) -> int:
+def _equal_share(lengths: list[int], room: int) -> int:
     """How long each text may be so that all together fit; `lengths` is sorted."""
     for index, length in enumerate(lengths):
         share = room // (len(lengths) - index)
@@ -146,13 +148,13 @@ def _share(lengths: list[int], room: int) -> int:
     return max(lengths, default=0)
 
 
-def _cleaned(value: Any, room: int) -> Any:
+def _redacted(value: Any, room: int) -> Any:
     if isinstance(value, dict):
         # A tool's texts are cut where what is shown of them ends; an answer is whole if there is room.
         inner = min(room, DISPLAY_CHARACTERS) if value.get("type") == "tool" else room
-        return {key: _cleaned(each, inner) for key, each in value.items()}
+        return {key: _redacted(each, inner) for key, each in value.items()}
     if isinstance(value, list):
-        return [_cleaned(each, room) for each in value]
+        return [_redacted(each, room) for each in value]
     return _cut(value, room) if isinstance(value, str) else value
 
 
@@ -167,26 +169,26 @@ def _cut(text: str, room: int) -> str:
 
 class Snapshots:
     """Keeps one turn up to date in the store: at once when it has its session and when it ends, soon when
-    something of it is finished, seldom while text comes. `later` takes the changes, on the loop's thread."""
+    something of it is finished, seldom while text comes. `enqueue` takes the changes. On the loop's thread."""
 
-    def __init__(self, notebook: str, later: Callable[[Change], None]) -> None:
+    def __init__(self, notebook: str, enqueue: Callable[[Change], None]) -> None:
         self._notebook = notebook
-        self._later = later
+        self._enqueue = enqueue
         self._turn: Turn | None = None
         self._is_queued = False
         self._pause_ends = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    def see(self, event: Event, turn: Turn, along: Change | None = None) -> None:
-        """Note how the turn is after the event; the change `along` is made with it, at once."""
+    def observe(self, event: Event, turn: Turn, extra: Change | None = None) -> None:
+        """Note how the turn is after the event; the change `extra` is made with it, at once."""
         is_first, self._turn = self._turn is None, turn
-        if along or isinstance(event, TurnFinished | TurnFailed):
-            self._write(along)
+        if extra or isinstance(event, TurnFinished | TurnFailed):
+            self._write(extra)
         else:
             is_text = isinstance(event, TextDelta | Thinking | Activity) and not is_first
-            self._ask(TEXT_SECONDS if is_text else SOON_SECONDS)
+            self._schedule(TEXT_SECONDS if is_text else SOON_SECONDS)
 
-    def _ask(self, wait: float) -> None:
+    def _schedule(self, wait: float) -> None:
         if self._is_queued:
             # What waits takes the turn as it is when its time has come.
             return
@@ -197,18 +199,18 @@ class Snapshots:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_at(due, self._write)
 
-    def _write(self, along: Change | None = None) -> None:
+    def _write(self, extra: Change | None = None) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         self._is_queued = True
-        self._later(lambda connection: self._change(connection, along))
+        self._enqueue(lambda connection: self._write_now(connection, extra))
 
-    def _change(self, connection: Any, along: Change | None) -> None:
+    def _write_now(self, connection: Any, extra: Change | None) -> None:
         self._is_queued = False
-        if along is not None:
-            along(connection)
+        if extra is not None:
+            extra(connection)
         begun = time.monotonic()
         if self._turn is not None:
-            keeping(self._turn, self._notebook)(connection)
+            upsert_turn(self._turn, self._notebook)(connection)
         self._pause_ends = time.monotonic() + _PAUSE * (time.monotonic() - begun)

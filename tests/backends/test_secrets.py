@@ -19,7 +19,7 @@ import pytest
 from praison_nb import HostedAgentConfig, LocalAgent, LocalAgentConfig, ManagedConfig, errors as e
 from praison_nb.backends.local.providers import resolve
 from praison_nb.redaction import redact
-from praison_nb.store.sessions import Store, adding
+from praison_nb.store.sessions import Store, append_messages
 from servers.hosted import HostedServer
 from servers.hosted_agent import hosted
 from servers.openai import OpenAIServer, reply
@@ -202,7 +202,7 @@ def test_a_history_is_redacted_where_it_is_written(tmp_path: Path) -> None:
             threads.append("read")
             return super().__iter__()
 
-    change = adding("local-1", "turn-1", Noting(messages))
+    change = append_messages("local-1", "turn-1", Noting(messages))
     assert threads == []
     store = Store(tmp_path / "store.sqlite3")
     store.change(change)

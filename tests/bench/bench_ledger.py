@@ -125,7 +125,7 @@ begun = time.process_time()
 meter = Meter()
 for event in events:
     meter.record(meter.with_cost(event, turn), turn)
-meter.book.flush()
+meter.writer.flush()
 print('RESULT', cpu, time.process_time() - begun)
 """
 

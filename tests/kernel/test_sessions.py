@@ -51,7 +51,7 @@ def said(server: OpenAIServer) -> list[str]:
     return [m["content"] for m in server.bodies[-1]["messages"] if m["role"] != "system"]
 
 
-def stored(name: str) -> store.Stored:
+def stored(name: str) -> store.StoredSession:
     return next(each for each in store.current().all() if each.name == name)
 
 

@@ -77,7 +77,7 @@ def kept() -> list[Any]:
     with sqlite3.connect(store.default_path()) as connection:
         ids = [key for (key,) in connection.execute("SELECT id FROM turns ORDER BY n")]
     connection.close()
-    return [store.kept_turn(store.default_path(), key) for key in ids]
+    return [store.read_turn(store.default_path(), key) for key in ids]
 
 
 def has_kept(condition: Callable[[list[Any]], bool]) -> Callable[[], bool]:

@@ -231,11 +231,11 @@ def test_what_waits_counts_once_and_where_it_belongs(monkeypatch: pytest.MonkeyP
     for scope in budget.SCOPES:
         limit(f"100/{scope}", ours)
     book = writer.current()
-    book.later(row(1, 1, ours), row(2, 2, ours, "another session"))
+    book.enqueue(row(1, 1, ours), row(2, 2, ours, "another session"))
     book.flush()
     with written_by_another(book.ledger.path):
-        book.later(row(1, 4, ours))
-        book.later(row(3, 8, beside), row(4, 16, ours, ago=86_400), row(5, 33, anothers))
+        book.enqueue(row(1, 4, ours))
+        book.enqueue(row(3, 8, beside), row(4, 16, ours, ago=86_400), row(5, 33, anothers))
         book.flush()
         assert "locked by another process" in book.problem
         told = {each.per: each for each in budget.spent_by_scope(book, Turn(session_id="s"), ours)}

@@ -6,7 +6,7 @@ import pytest
 
 from praison_nb.errors import ConfigError
 from praison_nb.notebook.conversations.registry import Conversations
-from praison_nb.store import Stored
+from praison_nb.store import StoredSession
 
 
 @pytest.mark.parametrize("new", [False, True])
@@ -23,7 +23,7 @@ def test_embedded_means_the_embedded_model(new: bool) -> None:
 
 def test_embedded_means_it_in_the_next_kernel_too() -> None:
     options = {"model": "gpt-4o-mini"}
-    stored = Stored(id="1", name="x", backend="local", asked_for="local", options=options)
+    stored = StoredSession(id="1", name="x", backend="local", asked_for="local", options=options)
     assert Conversations().restore(stored, "embedded").backend.model == "embedded"
     assert Conversations().restore(stored).backend.model == "gpt-4o-mini"
 

@@ -194,7 +194,7 @@ def test_only_the_row_that_no_ledger_takes_is_lost(
     book = writer.current()
     turn, asked = _rows(1)
     with caplog.at_level(logging.ERROR, logger="praison_nb"):
-        book.later(*_rows(0), turn, replace(turn, id="broken", **broken), asked, *_rows(2))
+        book.enqueue(*_rows(0), turn, replace(turn, id="broken", **broken), asked, *_rows(2))
         book.flush()
     assert [row["id"] for row in rows(path)] == ["turn-0", "turn-1", "turn-2"]
     assert [row["id"] for row in rows(path, "requests")] == ["request-0", "request-1", "request-2"]
@@ -290,7 +290,7 @@ def test_a_full_disk(path: Path) -> None:
 
 def test_a_damaged_page_is_said_and_not_mended(path: Path) -> None:
     for number in range(200):
-        writer.current().later(*_rows(number))
+        writer.current().enqueue(*_rows(number))
     writer.current().close()
     data = bytearray(path.read_bytes())
     data[4096:] = b"\xff" * (len(data) - 4096)

@@ -28,7 +28,7 @@ from praison_nb.metering import schema, writer
 from praison_nb.metering.ledger import Ledger, TurnRow
 from praison_nb.metering.writer import Writer
 from praison_nb.session import Usage
-from praison_nb.store import Store, Stored, StoreError, adding
+from praison_nb.store import Store, StoredSession, StoreError, append_messages
 
 
 def row(number: int, **more: Any) -> TurnRow:
@@ -48,7 +48,7 @@ def row(number: int, **more: Any) -> TurnRow:
 
 
 def saying(number: int) -> Callable[[sqlite3.Connection], object]:
-    return adding("s", f"turn-{number}", [f"turn-{number}"])
+    return append_messages("s", f"turn-{number}", [f"turn-{number}"])
 
 
 class OfLedger:
@@ -104,7 +104,7 @@ def can_be_written(path: Path) -> bool:
         return True
 
 
-def is_free(queue: storage.Queue[Any]) -> bool:
+def is_free(queue: storage.WriteQueue[Any]) -> bool:
     def acquire() -> bool:
         acquired = queue.lock.acquire(blocking=False)
         if acquired:
@@ -122,7 +122,7 @@ LOOKS = ("CALL", "RESUME", "JUMP_BACKWARD", "POP_JUMP_BACKWARD")
 WHERE = (
     storage.__file__,
     str(Path(schema.__file__).parent),
-    str(Path(adding.__code__.co_filename).parent),
+    str(Path(append_messages.__code__.co_filename).parent),
     contextlib.__file__,
 )
 """Whose points are tried. Those of what they call and that holds nothing are thousands, and between these."""
@@ -294,7 +294,7 @@ def test_a_table_that_is_not_there_is_the_files_fault(tmp_path: Path) -> None:
 
 def test_a_full_disk_keeps_what_waits(tmp_path: Path) -> None:
     kept = Store(tmp_path / "s.sqlite")
-    kept.put(Stored(id="1", name="n"))
+    kept.put(StoredSession(id="1", name="n"))
 
     def fill(connection: sqlite3.Connection) -> None:
         (pages,) = connection.execute("PRAGMA page_count").fetchone()
@@ -302,7 +302,7 @@ def test_a_full_disk_keeps_what_waits(tmp_path: Path) -> None:
             connection.execute(f"PRAGMA max_page_count={pages}")
 
     is_full = True
-    kept.waiting.extend([saying(1), fill, adding("s", "long", ["long " * 10_000]), saying(2)])
+    kept.waiting.extend([saying(1), fill, append_messages("s", "long", ["long " * 10_000]), saying(2)])
     assert not kept.flush() and "the disk is full: make room" in kept.problem
     assert len(kept.waiting) == 4 and kept.history("s") == [] and can_be_written(kept.path)
     is_full = False
@@ -339,7 +339,7 @@ def test_a_file_behind_a_link_is_its_users_too(kind: Any, tmp_path: Path) -> Non
 
 def test_to_open_it_ends_no_other_threads_transaction(tmp_path: Path) -> None:
     kept = Store(tmp_path / "s.sqlite")
-    kept.put(Stored(id="1", name="n"))
+    kept.put(StoredSession(id="1", name="n"))
     code = "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('BEGIN IMMEDIATE')"
     tried: list[str] = []
 
@@ -386,11 +386,11 @@ async def test_a_thread_that_dies_is_not_the_last(caplog: pytest.LogCaptureFixtu
     def flush() -> None:
         if ends:
             raise ends.pop()
-        queue.catch_up(written.extend)
+        queue.drain(written.extend)
 
-    queue = storage.Queue[int](Path("f"), schema.LEDGER, flush)
+    queue = storage.WriteQueue[int](Path("f"), schema.LEDGER, flush)
     for number in range(4):
-        queue.later(number)
+        queue.enqueue(number)
         while queue.task is not None:
             await asyncio.wait({queue.task})
     assert written == [0, 1, 2, 3] and not queue.waiting

@@ -17,7 +17,7 @@ import pytest
 
 from praison_nb import store
 from praison_nb.session import Status
-from praison_nb.store import Store, Stored, StoreError, adding, putting
+from praison_nb.store import Store, StoredSession, StoreError, append_messages, upsert_session
 from praison_nb.store.file import MIGRATIONS
 
 
@@ -27,7 +27,7 @@ def kept(tmp_path: Path) -> Store:
 
 
 def test_a_session_comes_back_as_it_was(kept: Store) -> None:
-    session = Stored(
+    session = StoredSession(
         id="local-1",
         name="research",
         notebook="/home/a/or_like_a_key ä.ipynb",
@@ -47,11 +47,11 @@ def test_a_session_comes_back_as_it_was(kept: Store) -> None:
 
 
 def test_the_newest_session_of_a_name_is_the_current_one(kept: Store) -> None:
-    kept.put(Stored(id="1", name="main", created=1, last_used=1))
-    kept.put(Stored(id="2", name="main", created=2, last_used=2))
-    kept.put(Stored(id="3", name="main", notebook="other.ipynb"))
+    kept.put(StoredSession(id="1", name="main", created=1, last_used=1))
+    kept.put(StoredSession(id="2", name="main", created=2, last_used=2))
+    kept.put(StoredSession(id="3", name="main", notebook="other.ipynb"))
     # The end of a turn that was left behind comes late.
-    kept.put(Stored(id="1", name="main", created=9, last_used=9, is_current=False))
+    kept.put(StoredSession(id="1", name="main", created=9, last_used=9, is_current=False))
     current = kept.current("", "main")
     assert current and current.id == "2"
     assert {each.id: each.created for each in kept.all() if each.notebook == ""} == {"1": 1, "2": 2}
@@ -60,10 +60,10 @@ def test_the_newest_session_of_a_name_is_the_current_one(kept: Store) -> None:
 
 
 def test_rename_archive_forget(kept: Store) -> None:
-    session = Stored(id="1", name="old")
+    session = StoredSession(id="1", name="old")
     kept.put(session)
-    kept.put(Stored(id="1", name="same elsewhere", notebook="b.ipynb"))
-    kept.change(adding("1", "t1", [{"role": "user", "content": "Hi"}]))
+    kept.put(StoredSession(id="1", name="same elsewhere", notebook="b.ipynb"))
+    kept.change(append_messages("1", "t1", [{"role": "user", "content": "Hi"}]))
     kept.rename(session, "new")
     assert kept.current("", "old") is None
     renamed = kept.current("", "new")
@@ -77,15 +77,17 @@ def test_rename_archive_forget(kept: Store) -> None:
 def test_history_has_each_turn_once_and_in_order(kept: Store) -> None:
     first, second = [{"role": "user", "content": "one"}], [{"role": "user", "content": "\ud800 two"}]
     for turn, messages in (("t1", first), ("t2", second), ("t1", first)):
-        kept.change(adding("1", turn, messages))
+        kept.change(append_messages("1", turn, messages))
     assert kept.history("1") == first + second and kept.history("2") == []
 
 
 def test_keys_stay_out_and_calls_stay_json(kept: Store) -> None:
     key = "sk-abcdefgh12345678"
     call = {"function": {"name": "get", "arguments": f'{{"header": "Bearer {key}"}}'}}
-    kept.change(adding("1", "t", [{"role": "user", "content": f"use {key}"}, {"tool_calls": [call]}]))
-    kept.put(Stored(id="1", name="n", turn={"prompt": f"use {key}"}, options={"system": key}))
+    kept.change(
+        append_messages("1", "t", [{"role": "user", "content": f"use {key}"}, {"tool_calls": [call]}])
+    )
+    kept.put(StoredSession(id="1", name="n", turn={"prompt": f"use {key}"}, options={"system": key}))
     assert key.encode() not in kept.path.read_bytes()
     said, called = kept.history("1")
     assert said["content"] == "use [key]"
@@ -93,7 +95,7 @@ def test_keys_stay_out_and_calls_stay_json(kept: Store) -> None:
 
 
 def test_what_is_forgotten_is_gone_from_the_file(kept: Store) -> None:
-    kept.change(adding("1", "t", [{"role": "user", "content": "unforgettable " * 2000}]))
+    kept.change(append_messages("1", "t", [{"role": "user", "content": "unforgettable " * 2000}]))
     assert b"unforgettable" in kept.path.read_bytes()
     kept.forget("1")
     assert [path.name for path in kept.path.parent.iterdir()] == ["sessions.sqlite"]
@@ -102,14 +104,14 @@ def test_what_is_forgotten_is_gone_from_the_file(kept: Store) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
 def test_only_its_user_reads_it(kept: Store) -> None:
-    kept.put(Stored(id="1", name="n"))
+    kept.put(StoredSession(id="1", name="n"))
     assert stat.S_IMODE(kept.path.stat().st_mode) == 0o600
 
 
 def test_a_damaged_file_is_one_line_and_left_as_it_is(kept: Store) -> None:
     kept.path.parent.mkdir()
     kept.path.write_bytes(b"no database " * 100)
-    for use in (kept.all, lambda: kept.put(Stored(id="1", name="n")), lambda: kept.history("1")):
+    for use in (kept.all, lambda: kept.put(StoredSession(id="1", name="n")), lambda: kept.history("1")):
         with pytest.raises(StoreError, match="is damaged, or no store: move it away") as caught:
             use()
         assert "\n" not in str(caught.value)
@@ -117,14 +119,14 @@ def test_a_damaged_file_is_one_line_and_left_as_it_is(kept: Store) -> None:
 
 
 def test_a_damaged_row_is_one_line(kept: Store) -> None:
-    kept.put(Stored(id="1", name="n"))
+    kept.put(StoredSession(id="1", name="n"))
     kept.change(lambda connection: connection.execute("UPDATE sessions SET ids='{'"))
     with pytest.raises(StoreError, match="is damaged"):
         kept.all()
 
 
 def test_a_newer_file_is_left_as_it_is(kept: Store) -> None:
-    kept.put(Stored(id="1", name="n"))
+    kept.put(StoredSession(id="1", name="n"))
     connection = sqlite3.connect(kept.path)
     connection.execute("PRAGMA user_version=99")
     connection.close()
@@ -134,7 +136,7 @@ def test_a_newer_file_is_left_as_it_is(kept: Store) -> None:
 
 def test_what_cannot_be_written_waits_and_is_told_once(kept: Store) -> None:
     kept.path.parent.write_text("a file where the folder should be")
-    kept.waiting.append(putting(Stored(id="1", name="n")))
+    kept.waiting.append(upsert_session(StoredSession(id="1", name="n")))
     kept.flush()
     line = kept.check()
     assert "cannot be used (" in line and "PRAISON_NB_SESSIONS" in line
@@ -151,11 +153,11 @@ def test_what_cannot_be_written_waits_and_is_told_once(kept: Store) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from praison_nb.store import Store, Stored, adding
+from praison_nb.store import Store, StoredSession, append_messages
 kept = Store(Path(sys.argv[1]))
 for number in range(40):
-    kept.change(adding("shared", f"{sys.argv[2]}-{number}", [f"{sys.argv[2]}-{number}"]))
-    kept.put(Stored(id="shared", name="n"))
+    kept.change(append_messages("shared", f"{sys.argv[2]}-{number}", [f"{sys.argv[2]}-{number}"]))
+    kept.put(StoredSession(id="shared", name="n"))
 """
 
 
@@ -163,7 +165,9 @@ def test_processes_and_threads_at_once_lose_nothing(kept: Store) -> None:
     command = [sys.executable, "-c", WRITER, str(kept.path)]
     writers = [subprocess.Popen([*command, str(n)], stderr=subprocess.PIPE, text=True) for n in range(3)]
     threads = [
-        threading.Thread(target=kept.change, args=(adding("shared", f"thread-{n}", [f"thread-{n}"]),))
+        threading.Thread(
+            target=kept.change, args=(append_messages("shared", f"thread-{n}", [f"thread-{n}"]),)
+        )
         for n in range(10)
     ]
     for thread in threads:
@@ -204,12 +208,14 @@ def test_a_session_that_learns_its_id_late_is_there_once(kept: Store) -> None:
     turn = {"id": "t", "started": 100.0}
     running = {"name": "main", "status": Status.RUNNING, "turn": turn}
     # Begun with this turn, under an id that was never the true one; and one with turns before this one.
-    kept.put(Stored(id="for the time being", created=101.0, **running))
-    kept.put(Stored(id="true", created=102.0, **running))
+    kept.put(StoredSession(id="for the time being", created=101.0, **running))
+    kept.put(StoredSession(id="true", created=102.0, **running))
     assert [each.id for each in kept.all()] == ["true"]
-    kept.put(Stored(id="true", name="main"))
-    kept.put(Stored(id="true", name="main", status=Status.RUNNING, turn={"id": "u", "started": 200.0}))
-    kept.put(Stored(id="another", name="main", status=Status.RUNNING, turn={"id": "u", "started": 200.0}))
+    kept.put(StoredSession(id="true", name="main"))
+    kept.put(StoredSession(id="true", name="main", status=Status.RUNNING, turn={"id": "u", "started": 200.0}))
+    kept.put(
+        StoredSession(id="another", name="main", status=Status.RUNNING, turn={"id": "u", "started": 200.0})
+    )
     assert {each.id: each.status for each in kept.all()} == {"true": Status.IDLE, "another": Status.RUNNING}
 
 
@@ -217,24 +223,24 @@ def test_a_session_that_learns_its_id_late_is_there_once(kept: Store) -> None:
 
 
 def test_what_was_deleted_stays_away(kept: Store) -> None:
-    session = Stored(id="1", name="w")
+    session = StoredSession(id="1", name="w")
     kept.put(session)
     kept.forget("1")
     # A turn in another kernel goes on, and ends.
     kept.put(session)
-    kept.put(Stored(id="1", name="w", notebook="b.ipynb"))
-    kept.change(adding("1", "t", [{"role": "user", "content": "Hi"}]))
+    kept.put(StoredSession(id="1", name="w", notebook="b.ipynb"))
+    kept.change(append_messages("1", "t", [{"role": "user", "content": "Hi"}]))
     assert kept.all() == [] and kept.history("1") == []
     kept.resume(session)
-    kept.change(adding("1", "t", [{"role": "user", "content": "Hi"}]))
+    kept.change(append_messages("1", "t", [{"role": "user", "content": "Hi"}]))
     assert kept.all() == [session] and len(kept.history("1")) == 1
 
 
 def test_what_was_archived_stays_so_until_it_is_resumed(kept: Store) -> None:
-    session = Stored(id="1", name="w")
+    session = StoredSession(id="1", name="w")
     kept.put(session)
     kept.archive("1")
-    kept.put(Stored(id="2", name="w"))
+    kept.put(StoredSession(id="2", name="w"))
     kept.put(session)
     current = kept.current("", "w")
     assert current and current.id == "2"
@@ -245,10 +251,10 @@ def test_what_was_archived_stays_so_until_it_is_resumed(kept: Store) -> None:
 
 
 def test_a_name_is_changed_by_renaming_only(kept: Store) -> None:
-    session = Stored(id="1", name="old")
+    session = StoredSession(id="1", name="old")
     kept.put(session)
     kept.rename(session, "new")
-    kept.put(Stored(id="2", name="old"))
+    kept.put(StoredSession(id="2", name="old"))
     # The next turn in a kernel that has it under the old name.
     kept.put(session)
     assert {each.id: (each.name, each.is_current) for each in kept.all()} == {
@@ -277,19 +283,19 @@ def test_an_older_store_is_brought_up_to_date(kept: Store) -> None:
 @pytest.mark.parametrize("damage", ["{bad", "5", "null", '"text"'])
 def test_damaged_history_is_one_line_and_leaves_no_lock(kept: Store, damage: str) -> None:
     for turn in ("t1", "t2", "t3"):
-        kept.change(adding("1", turn, [{"role": "user", "content": "Hi"}]))
+        kept.change(append_messages("1", turn, [{"role": "user", "content": "Hi"}]))
     kept.change(lambda connection: connection.execute("UPDATE history SET messages=? WHERE n=1", (damage,)))
     with pytest.raises(StoreError, match="What was said in 1 is damaged") as caught:
         kept.history("1")
     # The error still holds on to where it was raised.
-    Store(kept.path).put(Stored(id="2", name="n"))
+    Store(kept.path).put(StoredSession(id="2", name="n"))
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("column", ["options", "ids", "turn"])
 def test_a_damaged_session_stops_no_other(kept: Store, column: str) -> None:
-    kept.put(Stored(id="1", name="n"))
-    other = Stored(id="2", name="m", status=Status.RUNNING, turn={"id": "t", "started": 1.0})
+    kept.put(StoredSession(id="1", name="n"))
+    other = StoredSession(id="2", name="m", status=Status.RUNNING, turn={"id": "t", "started": 1.0})
     for damage in ("[]", "{bad"):
         change = f"UPDATE sessions SET {column}='{damage}' WHERE id='1'"
         kept.change(lambda connection, change=change: connection.execute(change))
@@ -302,7 +308,7 @@ def test_a_damaged_session_stops_no_other(kept: Store, column: str) -> None:
 async def test_a_locked_file_is_waited_for_once_and_by_one_thread(
     kept: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept.put(Stored(id="1", name="n"))
+    kept.put(StoredSession(id="1", name="n"))
     begun: list[asyncio.Future[None]] = []
     loop = asyncio.get_running_loop()
     pool = loop.run_in_executor
@@ -315,7 +321,7 @@ async def test_a_locked_file_is_waited_for_once_and_by_one_thread(
     other = sqlite3.connect(kept.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     for number in range(9):
-        kept.later(adding("1", str(number), [str(number)]))
+        kept.enqueue(append_messages("1", str(number), [str(number)]))
     started = time.monotonic()
     assert "is locked by another process" in kept.check() and kept.check() == ""
     kept.leave("", "n")
@@ -338,8 +344,14 @@ def test_a_relative_path_stays_where_it_was(monkeypatch: pytest.MonkeyPatch, tmp
 
 def test_what_no_store_takes_stops_nothing_else(kept: Store) -> None:
     def half(connection: sqlite3.Connection) -> None:
-        putting(Stored(id="half", name="n"))(connection)
+        upsert_session(StoredSession(id="half", name="n"))(connection)
         raise RuntimeError("no")
 
-    kept.waiting.extend([putting(Stored(id="1", name="n")), half, putting(Stored(id="2", name="m"))])
+    kept.waiting.extend(
+        [
+            upsert_session(StoredSession(id="1", name="n")),
+            half,
+            upsert_session(StoredSession(id="2", name="m")),
+        ]
+    )
     assert kept.flush() and {each.id for each in kept.all()} == {"1", "2"} and not kept.waiting

@@ -28,15 +28,15 @@ from praison_nb.fold import fold
 from praison_nb.render.html import turn_html
 from praison_nb.store import (
     Store,
-    Stored,
+    StoredSession,
     StoreError,
-    dropping,
-    keeping,
-    kept_messages,
-    kept_turn,
-    kept_turns,
+    delete_orphan_turns,
+    list_turns,
+    read_turn,
+    read_turn_messages,
+    upsert_turn,
 )
-from praison_nb.store.turns import TURN_CHARACTERS, Snapshots, as_text
+from praison_nb.store.turns import TURN_CHARACTERS, Snapshots, to_text
 from praison_nb.text import DISPLAY_CHARACTERS
 from praison_nb.turn import Message, ToolCall, Turn
 from praison_nb.turn_json import from_json
@@ -60,56 +60,56 @@ def ended(*items: Message | ToolCall, **fields: Any) -> Turn:
 
 
 def again(turn: Turn) -> Turn:
-    return from_json(json.loads(as_text(turn)))
+    return from_json(json.loads(to_text(turn)))
 
 
 def test_a_turn_is_there_once_and_as_it_was_last(kept: Store) -> None:
     turn = Turn(session_id="1", prompt="Hi", started=5.0, priced=Decimal("0.10"))
-    kept.change(keeping(turn, "a.ipynb"))
-    kept.change(keeping(ended(id="earlier"), "a.ipynb"))
+    kept.change(upsert_turn(turn, "a.ipynb"))
+    kept.change(upsert_turn(ended(id="earlier"), "a.ipynb"))
     done = replace(turn, ended=6.0, items=(Message("", ("Hello",)),))
-    kept.change(keeping(done, "a.ipynb"))
-    assert kept_turn(kept.path, turn.id) == done
-    assert [each.id for each in kept_turns(kept.path, "1")] == ["earlier", turn.id]
-    assert kept_turns(kept.path, "2") == [] == kept_turns(kept.path, "", "a.ipynb", "main")
+    kept.change(upsert_turn(done, "a.ipynb"))
+    assert read_turn(kept.path, turn.id) == done
+    assert [each.id for each in list_turns(kept.path, "1")] == ["earlier", turn.id]
+    assert list_turns(kept.path, "2") == [] == list_turns(kept.path, "", "a.ipynb", "main")
     with pytest.raises(StoreError, match="is not in the store"):
-        kept_turn(kept.path, "gone")
+        read_turn(kept.path, "gone")
     with pytest.raises(StoreError, match="is not in the store"):
-        kept_messages(kept.path, "gone")
+        read_turn_messages(kept.path, "gone")
 
 
 def test_turns_before_there_was_a_session(kept: Store) -> None:
     for notebook, name in (("a", "main"), ("a", "other"), ("b", "main")):
-        kept.change(keeping(Turn(session=name, prompt=notebook + name, ended=1.0), notebook))
-    assert [kept_turn(kept.path, each.id).prompt for each in kept_turns(kept.path, "", "a", "main")] == [
+        kept.change(upsert_turn(Turn(session=name, prompt=notebook + name, ended=1.0), notebook))
+    assert [read_turn(kept.path, each.id).prompt for each in list_turns(kept.path, "", "a", "main")] == [
         "amain"
     ]
     # They are a part of what comes of them, here and nowhere else.
-    kept.change(keeping(Turn(session="main", session_id="1", ended=1.0), "a"))
-    assert len(kept_turns(kept.path, "1")) == 2 and kept_turns(kept.path, "", "a", "main") == []
-    assert len(kept_turns(kept.path, "", "b", "main")) == len(kept_turns(kept.path, "", "a", "other")) == 1
-    kept.change(dropping("b", "main"))
-    assert kept_turns(kept.path, "", "b", "main") == [] and len(kept_turns(kept.path, "", "a", "other")) == 1
+    kept.change(upsert_turn(Turn(session="main", session_id="1", ended=1.0), "a"))
+    assert len(list_turns(kept.path, "1")) == 2 and list_turns(kept.path, "", "a", "main") == []
+    assert len(list_turns(kept.path, "", "b", "main")) == len(list_turns(kept.path, "", "a", "other")) == 1
+    kept.change(delete_orphan_turns("b", "main"))
+    assert list_turns(kept.path, "", "b", "main") == [] and len(list_turns(kept.path, "", "a", "other")) == 1
 
 
 def test_forgotten_turns_are_gone_and_stay_away(kept: Store) -> None:
     turn = ended(Message("", ("unforgettable " * 3000,)))
-    kept.put(Stored(id="1", name="n"))
-    kept.change(keeping(turn, ""))
+    kept.put(StoredSession(id="1", name="n"))
+    kept.change(upsert_turn(turn, ""))
     assert b"unforgettable" in kept.path.read_bytes()
     kept.forget("1")
-    kept.change(keeping(turn, ""))
-    assert kept_turns(kept.path, "1") == [] and b"unforgettable" not in kept.path.read_bytes()
+    kept.change(upsert_turn(turn, ""))
+    assert list_turns(kept.path, "1") == [] and b"unforgettable" not in kept.path.read_bytes()
 
 
 def test_a_turn_that_gets_a_deleted_session_is_gone(kept: Store) -> None:
-    kept.put(Stored(id="1", name="n"))
+    kept.put(StoredSession(id="1", name="n"))
     kept.forget("1")
     before = ended(id="t", session_id="", prompt="a secret prompt", session="n")
-    kept.change(keeping(before, ""))
-    assert [each.id for each in kept_turns(kept.path, "", "", "n")] == ["t"]
-    kept.change(keeping(replace(before, session_id="1"), ""))
-    assert kept_turns(kept.path, "", "", "n") == []
+    kept.change(upsert_turn(before, ""))
+    assert [each.id for each in list_turns(kept.path, "", "", "n")] == ["t"]
+    kept.change(upsert_turn(replace(before, session_id="1"), ""))
+    assert list_turns(kept.path, "", "", "n") == []
     assert b"a secret prompt" not in kept.path.read_bytes()
 
 
@@ -122,9 +122,9 @@ def test_keys_stay_out_and_arguments_stay_json(kept: Store) -> None:
         notices=(KEY,),
         detail=KEY,
     )
-    kept.change(keeping(turn, ""))
+    kept.change(upsert_turn(turn, ""))
     assert KEY.encode() not in kept.path.read_bytes()
-    made = kept_turn(kept.path, turn.id)
+    made = read_turn(kept.path, turn.id)
     assert json.loads(made.tools[0].arguments) == {"header": "Bearer [key]", "n": 1}
     assert (made.text, made.tools[0].result, made.prompt) == ("use [key]", "got [key]", "with [key]")
 
@@ -141,7 +141,7 @@ def test_no_half_of_a_key_stays_before_a_cut(before: int) -> None:
 
 def test_a_long_result_is_cut_as_it_is_shown_and_says_so() -> None:
     begun = time.monotonic()
-    text = as_text(ended(call(result="line\n" * 10_000_000), Message("", ("done",))))
+    text = to_text(ended(call(result="line\n" * 10_000_000), Message("", ("done",))))
     assert len(text) < DISPLAY_CHARACTERS * 1.5 and time.monotonic() - begun < 5
     made = from_json(json.loads(text))
     shown = turn_html(made)
@@ -160,7 +160,7 @@ def test_an_answer_is_whole_where_there_is_room() -> None:
 def test_many_long_results_share_the_room_and_short_ones_stay_whole() -> None:
     calls = [call(id=str(n), result="long " * 30_000) for n in range(100)]
     turn = ended(*calls, call(id="last", result="short"), Message("m", ("the answer " * 100,)), prompt="Hi")
-    text = as_text(turn)
+    text = to_text(turn)
     assert TURN_CHARACTERS * 0.9 < len(text) < TURN_CHARACTERS * 1.2
     made = from_json(json.loads(text))
     assert (made.text, made.prompt, made.tools[-1].result) == (turn.text, "Hi", "short")
@@ -172,9 +172,9 @@ def test_many_long_results_share_the_room_and_short_ones_stay_whole() -> None:
 
 def test_what_no_file_holds_is_replaced(kept: Store) -> None:
     turn = ended(Message("", ("a\ud800b\x00c",)), session_id="\udc00", session="\udfff")
-    kept.change(keeping(turn, "\ud800"))
-    (one,) = kept_turns(kept.path, "\udc00")
-    assert kept_turn(kept.path, one.id).text == "a\ufffdb\x00c"
+    kept.change(upsert_turn(turn, "\ud800"))
+    (one,) = list_turns(kept.path, "\udc00")
+    assert read_turn(kept.path, one.id).text == "a\ufffdb\x00c"
 
 
 # How often it is written
@@ -211,7 +211,7 @@ class Player:
     def play(self, *events: Event) -> None:
         for event in events:
             self.turn = fold(self.turn, event)
-            self._snapshots.see(event, self.turn)
+            self._snapshots.observe(event, self.turn)
 
 
 async def test_an_answer_in_many_pieces_is_written_seldom(kept: Store) -> None:
@@ -226,10 +226,10 @@ async def test_an_answer_in_many_pieces_is_written_seldom(kept: Store) -> None:
         queue.make()
         await asyncio.sleep(0)
     assert queue.count == 1
-    # The end comes with what settles before it.
+    # The end is written with what comes just before it.
     player.play(RequestFinished(), TurnFinished())
     queue.make()
-    assert queue.count == 2 and kept_turn(kept.path, player.turn.id) == again(player.turn)
+    assert queue.count == 2 and read_turn(kept.path, player.turn.id) == again(player.turn)
     await asyncio.sleep(0)
     assert queue.changes == []
 
@@ -243,7 +243,7 @@ async def test_text_that_comes_is_kept_before_its_end(kept: Store) -> None:
     player.play(TextDelta(text="half"))
     await queue.asked.wait()
     queue.make()
-    assert kept_turn(kept.path, player.turn.id).text == "half"
+    assert read_turn(kept.path, player.turn.id).text == "half"
 
 
 async def test_each_end_of_a_tool_is_kept_soon_and_what_waits_is_written_once(kept: Store) -> None:
@@ -257,7 +257,7 @@ async def test_each_end_of_a_tool_is_kept_soon_and_what_waits_is_written_once(ke
         player.play(ToolFinished(call_id=str(number), result="seen"))
         await queue.asked.wait()
         queue.make()
-        assert [each.result for each in kept_turn(kept.path, player.turn.id).tools] == ["seen"] * (number + 1)
+        assert [each.result for each in read_turn(kept.path, player.turn.id).tools] == ["seen"] * (number + 1)
     # Another process holds the file meanwhile.
     before = queue.count
     for number in range(3, 50):
@@ -266,7 +266,7 @@ async def test_each_end_of_a_tool_is_kept_soon_and_what_waits_is_written_once(ke
     await queue.asked.wait()
     assert queue.count - before == 1
     queue.make()
-    assert len(kept_turn(kept.path, player.turn.id).tools) == 50
+    assert len(read_turn(kept.path, player.turn.id).tools) == 50
 
 
 async def test_a_long_turn_is_written_the_seldomer(kept: Store) -> None:

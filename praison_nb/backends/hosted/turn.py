@@ -148,7 +148,7 @@ class HostedTurn:
         while True:
             try:
                 async with stream:
-                    await self._catch_up()
+                    await self._synchronize()
                     if self._is_over():
                         return
                     async for event in stream:
@@ -168,7 +168,7 @@ class HostedTurn:
         reader = self._reader
         return reader.end is not None or (reader.stopping and not reader.sent and not reader.busy)
 
-    async def _catch_up(self) -> None:
+    async def _synchronize(self) -> None:
         """On a stream that is open: take in what happened without us, and send the message where it was
         not sent yet. A session that still works on something else is waited for."""
         reader, session = self._reader, self._session

@@ -72,13 +72,13 @@ def by(
 
     check_key(name)
     where, values = Filter.of(since, until, session=session, model=model, notebook=notebook).where()
-    book = Ledger(readable_ledger(ledger))
+    opened = Ledger(readable_ledger(ledger))
     expression = _BEGINS.get(name, f"l.{name}")
     query = f"SELECT {expression} AS key, {_SUMS} FROM turns t JOIN labels l ON l.n = t.label"
     try:
-        rows = book.read(f"{query} WHERE {where} GROUP BY 1", values)
+        rows = opened.read(f"{query} WHERE {where} GROUP BY 1", values)
     finally:
-        book.close()
+        opened.close()
     columns = [name, *(line.rsplit(" AS ")[-1].strip() for line in _SUMS.split(",\n"))]
     frame = pd.DataFrame(rows, columns=columns)
     if name in PERIODS:

@@ -9,7 +9,7 @@ from ...render import review
 from ...render.panel import Badge
 from ...runtime.run import Run
 from ...session import Status
-from ...store import Stored
+from ...store import StoredSession
 from ..arguments import unquoted
 from ..conversations import stored_sessions
 from ..extension import Extension, shows_late_output
@@ -129,6 +129,6 @@ def _required(key: str, command: str) -> str:
     return key
 
 
-def _show_done(extension: Extension, stored: Stored, outcome: str) -> None:
+def _show_done(extension: Extension, stored: StoredSession, outcome: str) -> None:
     about = f" ({stored.id})" if stored.id else ""
     show(extension.shell, f"Session {stored.name!r}{about}: {outcome}.")

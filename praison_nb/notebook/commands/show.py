@@ -14,7 +14,7 @@ from ...render import formulas
 from ...render.html import MUTED, turn_html
 from ...render.markdown import NO_FORMULAS
 from ...render.text import turn_text
-from ...store import Kept, Stored, StoreError
+from ...store import StoredSession, StoredTurn, StoreError
 from ...text import shorten, strip_control_chars
 from ...turn import Turn
 from ..arguments import split_words
@@ -34,7 +34,7 @@ MESSAGES_ONLY = "only its messages were kept"
 class _Entry:
     """A turn of a session: in the store, in this kernel, or both."""
 
-    kept: Kept | None = None
+    kept: StoredTurn | None = None
     live: Turn | None = None
 
     @property
@@ -102,7 +102,9 @@ def _parsed(line: str) -> tuple[str, int]:
     return (given[0] if given else ""), number
 
 
-def _session(conversations: Conversations, key: str, keeps_history: bool) -> tuple[Stored, list[_Entry]]:
+def _session(
+    conversations: Conversations, key: str, keeps_history: bool
+) -> tuple[StoredSession, list[_Entry]]:
     """The session that is meant, and its turns, oldest first. Raises ConfigError, StoreError."""
     opened, notebook, problem = store.current(), current_origin().notebook, None
     opened.flush()
@@ -133,7 +135,7 @@ def _session(conversations: Conversations, key: str, keeps_history: bool) -> tup
     )
 
 
-def _names(conversations: Conversations, known: list[Stored], notebook: str) -> list[str]:
+def _names(conversations: Conversations, known: list[StoredSession], notebook: str) -> list[str]:
     """The sessions of this notebook: main, then the one used last first."""
     live = [(each.run.turn.started, each.name) for each in conversations if each.run is not None]
     stored = [(each.last_used, each.name) for each in known if each.notebook == notebook]
@@ -141,25 +143,25 @@ def _names(conversations: Conversations, known: list[Stored], notebook: str) -> 
 
 
 def _candidates(
-    conversations: Conversations, key: str, known: list[Stored], notebook: str
-) -> Iterator[Stored]:
+    conversations: Conversations, key: str, known: list[StoredSession], notebook: str
+) -> Iterator[StoredSession]:
     """What a session's name or id can mean, the likeliest first."""
     yield from [each for each in known if each.id == key][:1]
     for live in conversations:
         if live.name == key:
             session_id, backend = live.backend.session.id, live.backend.name
-            yield Stored(id=session_id, name=key, notebook=notebook, backend=backend)
+            yield StoredSession(id=session_id, name=key, notebook=notebook, backend=backend)
     in_notebook = [each for each in known if each.name == key and each.notebook == notebook]
     yield from sorted(in_notebook, key=lambda each: not each.is_current)
     # Those that failed before there was a session.
-    yield Stored(id="", name=key, notebook=notebook)
+    yield StoredSession(id="", name=key, notebook=notebook)
 
 
-def _entries(conversations: Conversations, session: Stored, *, is_stored: bool) -> list[_Entry]:
+def _entries(conversations: Conversations, session: StoredSession, *, is_stored: bool) -> list[_Entry]:
     """The session's turns, in the store and in this kernel, oldest first."""
-    kept: list[Kept] = []
+    kept: list[StoredTurn] = []
     if is_stored:
-        kept = store.kept_turns(store.current().path, session.id, session.notebook, session.name)
+        kept = store.list_turns(store.current().path, session.id, session.notebook, session.name)
     entries = {each.id: _Entry(each) for each in kept}
     for conversation in conversations:
         is_its_own = conversation.backend.session.id == session.id
@@ -172,7 +174,7 @@ def _entries(conversations: Conversations, session: Stored, *, is_stored: bool) 
     return sorted(entries.values(), key=lambda entry: entry.started)
 
 
-def _turn(entry: _Entry, session: Stored, keeps_history: bool) -> tuple[Turn, str]:
+def _turn(entry: _Entry, session: StoredSession, keeps_history: bool) -> tuple[Turn, str]:
     """The turn as it is now or was last, and what there is to say about that."""
     if entry.live is not None:
         if entry.kept is not None:
@@ -180,7 +182,7 @@ def _turn(entry: _Entry, session: Stored, keeps_history: bool) -> tuple[Turn, st
         why = store.current().problem or ("" if keeps_history else "AgentMagics.keep_history is off")
         return entry.live, f"not kept, and gone with this kernel{': ' if why else ''}{why}"
     assert entry.kept is not None
-    turn = store.kept_turn(store.current().path, entry.kept.id)
+    turn = store.read_turn(store.current().path, entry.kept.id)
     if turn.ended is not None:
         return turn, ""
     if store.is_alive(entry.kept.process):
@@ -193,12 +195,12 @@ def _turn(entry: _Entry, session: Stored, keeps_history: bool) -> tuple[Turn, st
     return ended, CUT_OFF + more
 
 
-def _messages(which: list[str], kept: Kept) -> Shown:
+def _messages(which: list[str], kept: StoredTurn) -> Shown:
     """A turn of which an older version kept the messages alone."""
     from ...render.items import entries
     from ...render.transcript import Transcript
 
-    rows = store.kept_messages(store.current().path, kept.id)
+    rows = store.read_turn_messages(store.current().path, kept.id)
     messages = [each for each in rows if isinstance(each, dict)]
     prompt = next((each.get("content") for each in messages if each.get("role") == "user"), "")
     which += [_quoted(prompt) if isinstance(prompt, str) else "", MESSAGES_ONLY]
@@ -206,7 +208,7 @@ def _messages(which: list[str], kept: Kept) -> Shown:
     return Shown(" · ".join(filter(None, which)), html, text, None)
 
 
-def _nothing_kept(session: Stored, keeps_history: bool) -> str:
+def _nothing_kept(session: StoredSession, keeps_history: bool) -> str:
     what = f"No turn of session {session.name!r} is kept"
     if not keeps_history:
         how = "`%config AgentMagics.keep_history = True` keeps those to come"

@@ -9,7 +9,7 @@ from ... import backends
 from ...backends.base import Backend
 from ...backends.local.providers import embedded, is_embedded
 from ...runtime.run import Run
-from ...store import Record, Stored
+from ...store import Recorder, StoredSession
 
 AGENT_CHANGED = "begins a new session: the agent was changed"
 
@@ -25,10 +25,10 @@ class Conversation:
     backend: Backend
     runs: list[Run] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    unfinished_turn: Stored | None = None
+    unfinished_turn: StoredSession | None = None
 
     def __post_init__(self) -> None:
-        self.record = Record(self)
+        self.recorder = Recorder(self)
 
     @property
     def made_on(self) -> Any:

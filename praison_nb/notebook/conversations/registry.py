@@ -14,7 +14,7 @@ from ...errors import ConfigError
 from ...metering.origin import current_origin
 from ...runtime import loop
 from ...runtime.run import Run
-from ...store import Stored, StoreError
+from ...store import StoredSession, StoreError
 from ...turn import Turn
 from .budget import set_budget_of_new_session
 from .conversation import Conversation, make_backend, update, with_model_of
@@ -86,7 +86,9 @@ class Conversations:
         conversation = self._by_name[name] = Conversation(name, backend, made, notes=notes)
         return conversation
 
-    def _go_on_with(self, stored: Stored, name: str, backend: Any, options: dict[str, Any]) -> Conversation:
+    def _go_on_with(
+        self, stored: StoredSession, name: str, backend: Any, options: dict[str, Any]
+    ) -> Conversation:
         """Go on with a stored session under the name; another kernel may have given it that one."""
         live = self.of(stored.id)
         if live is None:
@@ -98,14 +100,14 @@ class Conversations:
     def begin(
         self, conversation: Conversation, prompt: str, *, notices: tuple[str, ...] = (), **options: Any
     ) -> Run:
-        """Start a turn that the store hears of; `options` are those of `Backend.begin`."""
+        """Start a turn that the store records; `options` are those of `Backend.begin`."""
         set_budget_of_new_session(conversation.backend)
-        record = conversation.record
-        record.keeps_history = self._keeps_history()
+        recorder = conversation.recorder
+        recorder.keeps_history = self._keeps_history()
         problem = [line] if (line := store.current().check(conversation.backend.session.id)) else []
         notes = (*conversation.notes, *problem, *notices)
         run = conversation.backend.begin(
-            prompt, session=conversation.name, notices=notes, subscribers=(record.follow(),), **options
+            prompt, session=conversation.name, notices=notes, subscribers=(recorder.subscriber(),), **options
         )
         conversation.notes.clear()
         conversation.runs.append(run)
@@ -119,7 +121,7 @@ class Conversations:
             run.turn.id == stored.turn["id"] and run.turn.ended is None for run in conversation.runs
         ):
             return None
-        conversation.record.keeps_history = self._keeps_history()
+        conversation.recorder.keeps_history = self._keeps_history()
         turn = Turn(
             id=stored.turn["id"],
             prompt=stored.turn.get("prompt", ""),
@@ -130,12 +132,12 @@ class Conversations:
             notices=(f"taken up again: this turn of {last_used(stored)} ran on when its kernel ended",),
         )
         run: Run = conversation.backend.attach(  # type: ignore[attr-defined]
-            turn, subscribers=(conversation.record.follow(),), **options
+            turn, subscribers=(conversation.recorder.subscriber(),), **options
         )
         conversation.runs.append(run)
         return run
 
-    def restore(self, stored: Stored, backend: Any = None, **options: Any) -> Conversation:
+    def restore(self, stored: StoredSession, backend: Any = None, **options: Any) -> Conversation:
         """Have the conversation of an earlier kernel under its name here; see `restore_conversation`."""
         conversation = self._by_name[stored.name] = restore_conversation(stored, backend, **options)
         return conversation
@@ -178,7 +180,7 @@ class Conversations:
             async with asyncio.timeout(WRITE_SECONDS):
                 await asyncio.to_thread(store.current().flush, WRITE_SECONDS)
 
-    def _stored(self, name: str, backend: Any, is_named: bool, notes: list[str]) -> Stored | None:
+    def _stored(self, name: str, backend: Any, is_named: bool, notes: list[str]) -> StoredSession | None:
         """The session of an earlier kernel that may go on. An object of the user's has a session of its
         own, which only a name of theirs connects with another. What the store cannot tell is noted."""
         notebook = current_origin().notebook
@@ -213,7 +215,7 @@ def _is_same(made_on: Any, backend: Any) -> bool:
     return made_on is backend
 
 
-def _fits(stored: Stored, backend: Any) -> bool:
+def _fits(stored: StoredSession, backend: Any) -> bool:
     """Whether a stored session can go on there: an object must be of its kind, and in no session yet."""
     if isinstance(backend, str):
         return _is_same(stored.asked_for, backend)

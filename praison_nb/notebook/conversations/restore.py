@@ -8,11 +8,11 @@ from typing import Any
 from ... import backends, store
 from ...errors import ConfigError
 from ...session import Status
-from ...store import Stored, StoreError
+from ...store import StoredSession, StoreError
 from .conversation import Conversation, make_backend, update, with_model_of
 
 
-def restore_conversation(stored: Stored, backend: Any = None, **options: Any) -> Conversation:
+def restore_conversation(stored: StoredSession, backend: Any = None, **options: Any) -> Conversation:
     """The conversation of an earlier kernel, on `backend` or what it ran on. Raises ConfigError where
     that was an object of the user's."""
     if backend is None and not stored.asked_for:
@@ -35,7 +35,7 @@ def restore_conversation(stored: Stored, backend: Any = None, **options: Any) ->
     return conversation
 
 
-def _restore_session(conversation: Conversation, stored: Stored, tools: list[str]) -> None:
+def _restore_session(conversation: Conversation, stored: StoredSession, tools: list[str]) -> None:
     """Have the conversation go on with the stored session, or begin anew where its messages were not kept.
     The notes tell which, and name the `tools` that come back with it."""
     made = conversation.backend
@@ -65,17 +65,17 @@ def _restore_session(conversation: Conversation, stored: Stored, tools: list[str
             conversation.notes.append("its last turn ended with the kernel and is not part of it")
 
 
-def last_used(stored: Stored) -> str:
+def last_used(stored: StoredSession) -> str:
     """When a session was used last, for people."""
     return datetime.fromtimestamp(stored.last_used).strftime("%Y-%m-%d %H:%M")
 
 
-def is_on_server(stored: Stored) -> bool:
+def is_on_server(stored: StoredSession) -> bool:
     """Whether the session is a server's; see `Backend.keeps_sessions_on_server`."""
     return backends.backend_class(stored.backend).keeps_sessions_on_server
 
 
-def status_of(stored: Stored) -> Status:
+def status_of(stored: StoredSession) -> Status:
     """The status of a stored session as it must be now: a turn that ran here ended with its kernel, and what
     became of one on a server only the server knows."""
     if not stored.is_cut_off:

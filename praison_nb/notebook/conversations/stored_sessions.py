@@ -12,7 +12,7 @@ from ... import backends, store
 from ...backends.catalog import backend_of_session
 from ...errors import ConfigError
 from ...metering.origin import current_origin
-from ...store import Stored, StoreError
+from ...store import StoredSession, StoreError
 from .conversation import Conversation
 from .registry import Conversations
 from .restore import is_on_server
@@ -43,7 +43,7 @@ def resume(conversations: Conversations, key: str) -> Conversation:
     return conversation
 
 
-def archive(conversations: Conversations, key: str) -> Stored:
+def archive(conversations: Conversations, key: str) -> StoredSession:
     """Keep the session and have it take no more prompts; one on a server is archived there. Raises
     PraisonError."""
     stored = _find(key, conversations, or_on_server=True)
@@ -57,7 +57,7 @@ def archive(conversations: Conversations, key: str) -> Stored:
     return stored
 
 
-def delete(conversations: Conversations, key: str) -> Stored:
+def delete(conversations: Conversations, key: str) -> StoredSession:
     """Delete the session with its messages, on its server too. Raises PraisonError."""
     stored = _failed(key, conversations) or _find(key, conversations, or_on_server=True)
     if is_on_server(stored):
@@ -66,14 +66,14 @@ def delete(conversations: Conversations, key: str) -> Stored:
     return stored
 
 
-def forget(conversations: Conversations, key: str) -> Stored:
+def forget(conversations: Conversations, key: str) -> StoredSession:
     """Delete what the store has of a session; one on a server stays there. Raises ConfigError, StoreError."""
     stored = _failed(key, conversations) or _find(key, conversations)
     _forget(conversations, stored)
     return stored
 
 
-def rename(conversations: Conversations, old: str, new: str) -> Stored:
+def rename(conversations: Conversations, old: str, new: str) -> StoredSession:
     """Give a session another name. Raises ConfigError, StoreError."""
     stored = _find(old, conversations)
     if _is_taken(conversations, stored.notebook, new):
@@ -102,7 +102,7 @@ def names(conversations: Conversations) -> list[str]:
 
 def _find(
     key: str, conversations: Conversations, *, elsewhere: bool = False, or_on_server: bool = False
-) -> Stored:
+) -> StoredSession:
     """The session of that id, or the one that has the name in this notebook; with `elsewhere` another
     notebook's too, where one is meant for certain. With `or_on_server` it may be one that only its server
     knows. Raises ConfigError, StoreError."""
@@ -128,7 +128,7 @@ def _find(
     if live is not None:
         raise ConfigError(f"Nothing is stored of session {key!r} yet.")
     if or_on_server and (backend := backend_of_session(key)):
-        return Stored(id=key, name=key, notebook=notebook, backend=backend, asked_for=backend)
+        return StoredSession(id=key, name=key, notebook=notebook, backend=backend, asked_for=backend)
     if named:
         raise ConfigError(
             f"This notebook has no session {key!r}. One of another notebook is taken by its id, which "
@@ -137,15 +137,15 @@ def _find(
     raise ConfigError(f"No session {key!r}. `%agent sessions` lists them.")
 
 
-def _failed(key: str, conversations: Conversations) -> Stored | None:
+def _failed(key: str, conversations: Conversations) -> StoredSession | None:
     """What has the name in this notebook and no session, where turns of it are kept: all of them failed.
     Raises StoreError."""
     opened, notebook = _flushed_store(), current_origin().notebook
     live = conversations.named(key)
     if (live and live.backend.session.id) or opened.current(notebook, key):
         return None
-    kept = store.kept_turns(opened.path, "", notebook, key)
-    return Stored(id="", name=key, notebook=notebook) if kept else None
+    kept = store.list_turns(opened.path, "", notebook, key)
+    return StoredSession(id="", name=key, notebook=notebook) if kept else None
 
 
 def _flushed_store() -> store.Store:
@@ -161,7 +161,7 @@ def _is_taken(conversations: Conversations, notebook: str, name: str) -> object:
     return conversations.named(name) or store.current().current(notebook, name)
 
 
-def _server_backend(conversations: Conversations, stored: Stored) -> Any:
+def _server_backend(conversations: Conversations, stored: StoredSession) -> Any:
     """A backend that can speak of a session on its server."""
     if live := conversations.of(stored.id):
         return live.backend
@@ -170,12 +170,12 @@ def _server_backend(conversations: Conversations, stored: Stored) -> Any:
     return made
 
 
-def _forget(conversations: Conversations, stored: Stored) -> None:
+def _forget(conversations: Conversations, stored: StoredSession) -> None:
     """Delete what the store has of the session, and have no conversation here write about it any more."""
     live = conversations.of(stored.id) if stored.id else conversations.named(stored.name)
     if live:
-        live.record.end()
+        live.recorder.end_session()
         conversations.drop(live)
     if stored.id:
         store.current().forget(stored.id)
-    store.current().change(store.dropping(stored.notebook, stored.name))
+    store.current().change(store.delete_orphan_turns(stored.notebook, stored.name))

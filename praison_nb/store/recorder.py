@@ -1,4 +1,4 @@
-"""What keeps the store up to date on one conversation: a subscriber of each of its turns."""
+"""Keeps the store up to date on one conversation, as a subscriber of each of its turns."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ..events import Event, SessionAttached, SessionUsage, TurnFailed, TurnFinis
 from ..metering.origin import current_origin
 from ..turn import Turn
 from .process import this_process
-from .sessions import Change, adding, current, putting
-from .stored import Stored
+from .sessions import Change, append_messages, current, upsert_session
+from .stored import StoredSession
 from .turns import Snapshots
 
 if TYPE_CHECKING:
@@ -20,89 +20,89 @@ if TYPE_CHECKING:
     from ..backends.session import Session
 
 
-class Recorded(Protocol):
+class RecordedConversation(Protocol):
     """A conversation: its name, its backend, and the turn that an earlier kernel did not see the end of;
     `made_on` is the backend's name, or an object of the user's."""
 
     name: str
     backend: Backend
-    unfinished_turn: Stored | None
+    unfinished_turn: StoredSession | None
 
     @property
     def made_on(self) -> Any: ...
 
 
-class Record:
+class Recorder:
     """Keeps the store up to date on one conversation."""
 
-    def __init__(self, conversation: Recorded) -> None:
+    def __init__(self, conversation: RecordedConversation) -> None:
         self._conversation = conversation
         self._lock = threading.Lock()
         self._session: Session | None = None
-        self._left: set[Session] = set()
-        self._unlisten: Callable[[], None] = lambda: None
-        self._turn = ""
-        self._kept = 0
+        self._ended_sessions: set[Session] = set()
+        self._unsubscribe: Callable[[], None] = lambda: None
+        self._turn_id = ""
+        self._stored_count = 0
         self.keeps_history = True
 
-    def follow(self) -> Callable[[Event, Turn], None]:
-        """What sees the events of a turn that is about to begin, called where it begins."""
+    def subscriber(self) -> Callable[[Event, Turn], None]:
+        """A subscriber for a turn that is about to begin; called where it begins."""
         session, notebook = self._conversation.backend.session, current_origin().notebook
-        later = functools.partial(self._later, session)
-        snapshots = Snapshots(notebook, later) if self.keeps_history else None
+        enqueue = functools.partial(self._enqueue, session)
+        snapshots = Snapshots(notebook, enqueue) if self.keeps_history else None
 
-        def see(event: Event, turn: Turn) -> None:
-            change = self._change(session, notebook, event, turn)
+        def observe(event: Event, turn: Turn) -> None:
+            change = self._change_for(session, notebook, event, turn)
             if snapshots is not None:
-                snapshots.see(event, turn, change)
+                snapshots.observe(event, turn, change)
             elif change is not None:
-                later(change)
+                enqueue(change)
 
-        return see
+        return observe
 
-    def end(self) -> None:
+    def end_session(self) -> None:
         """Write nothing more about the session that the conversation has now."""
         with self._lock:
-            self._left.add(self._conversation.backend.session)
+            self._ended_sessions.add(self._conversation.backend.session)
 
-    def _change(self, session: Session, notebook: str, event: Event, turn: Turn) -> Change | None:
-        """What the store is to note of the session after the event."""
+    def _change_for(self, session: Session, notebook: str, event: Event, turn: Turn) -> Change | None:
+        """The change of the stored session that the event makes, None without one."""
         match event:
             case SessionAttached():
-                self._watch(session, turn.id)
+                self._watch_messages(session, turn.id)
                 unfinished = self._conversation.unfinished_turn
                 if unfinished and unfinished.turn.get("id") == turn.id:
                     self._conversation.unfinished_turn = None
             case TurnFinished() | TurnFailed():
-                self._look()
+                self._store_new_messages()
             case SessionUsage() if turn.ended is not None:
                 pass
             case _:
                 return None
-        # Without an id nothing could go on.
-        return putting(self._stored(session, notebook, turn)) if turn.session_id else None
+        # A session without an id cannot be resumed.
+        return upsert_session(self._stored_session(session, notebook, turn)) if turn.session_id else None
 
-    def _watch(self, session: Session, turn_id: str) -> None:
+    def _watch_messages(self, session: Session, turn_id: str) -> None:
         """Turns of a session come one after the other: what it has more from now on is this turn's."""
-        self._turn, self._kept = turn_id, len(session.messages)
+        self._turn_id, self._stored_count = turn_id, len(session.messages)
         if session is not self._session:
-            self._unlisten()
-            self._session, self._unlisten = session, session.on_change(self._look)
+            self._unsubscribe()
+            self._session, self._unsubscribe = session, session.on_change(self._store_new_messages)
 
-    def _look(self) -> None:
+    def _store_new_messages(self) -> None:
         session = self._session
-        if session is None or len(session.messages) == self._kept:
+        if session is None or len(session.messages) == self._stored_count:
             return
-        messages, self._kept = session.messages[self._kept :], len(session.messages)
+        messages, self._stored_count = session.messages[self._stored_count :], len(session.messages)
         if self.keeps_history:
-            self._later(session, adding(session.id, self._turn, messages))
+            self._enqueue(session, append_messages(session.id, self._turn_id, messages))
 
-    def _later(self, session: Session, change: Change) -> None:
+    def _enqueue(self, session: Session, change: Change) -> None:
         with self._lock:
-            if session not in self._left:
-                current().later(change)
+            if session not in self._ended_sessions:
+                current().enqueue(change)
 
-    def _stored(self, session: Session, notebook: str, turn: Turn) -> Stored:
+    def _stored_session(self, session: Session, notebook: str, turn: Turn) -> StoredSession:
         conversation, backend = self._conversation, self._conversation.backend
         is_current = session is backend.session
         prompt = {"prompt": turn.prompt} if self.keeps_history else {}
@@ -114,7 +114,7 @@ class Record:
         # The notebook's functions end with it; the built-in tools are known by their names.
         if names := [tool for tool in getattr(config, "tools", None) or () if isinstance(tool, str)]:
             options["tools"] = names
-        return Stored(
+        return StoredSession(
             id=turn.session_id,
             name=conversation.name,
             notebook=notebook,
