@@ -132,15 +132,15 @@ class SessionUsage(_Base):
     `list_cost` in USD, `active_seconds` in seconds, each None until known.
 
     The meter sets the rest: `extra_cost` in USD is what the turn costs beyond its requests, by the provider's
-    own figure where `is_provider_cost`; `longer_writes` are tokens of the turn that were written to the cache
-    for an hour, though its requests say five minutes."""
+    own figure where `is_provider_cost`; `cache_write_1h_tokens` are tokens of the turn that were written to
+    the cache for an hour, though its requests say five minutes."""
 
     usage: Usage
     list_cost: Decimal | None = None
     active_seconds: float | None = None
     extra_cost: Decimal = field(default=Decimal(0), metadata={"json": "beyond"})
     is_provider_cost: bool = False
-    longer_writes: int = 0
+    cache_write_1h_tokens: int = field(default=0, metadata={"json": "longer_writes"})
 
 
 Scope = Literal["turn", "session", "notebook", "day"]

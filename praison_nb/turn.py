@@ -162,13 +162,13 @@ class Turn:
     def usage(self) -> Usage:
         """Tokens of this turn; `estimated` where a part was not counted by the server."""
         used = self.counted + self.pending
-        longer = self.session_usage.longer_writes if self.session_usage else 0
-        if not longer:
+        one_hour = self.session_usage.cache_write_1h_tokens if self.session_usage else 0
+        if not one_hour:
             return used
         return replace(
             used,
-            cache_write_5m_input_tokens=used.cache_write_5m_input_tokens - longer,
-            cache_write_1h_input_tokens=used.cache_write_1h_input_tokens + longer,
+            cache_write_5m_input_tokens=used.cache_write_5m_input_tokens - one_hour,
+            cache_write_1h_input_tokens=used.cache_write_1h_input_tokens + one_hour,
         )
 
     @property

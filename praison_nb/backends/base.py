@@ -38,7 +38,7 @@ class Backend(Observable, ABC):
 
     name = "custom"
     """The word that panels and the ledger show for it."""
-    without_session = Status.NONE
+    status_without_session = Status.NONE
     """The status while there is no session."""
     keeps_sessions_on_server = False
     """Whether a server has the sessions: it keeps their messages, goes on with a turn whose process ended,
@@ -174,7 +174,7 @@ class Backend(Observable, ABC):
         return [self._info(session).to_dict() for session in sessions]
 
     def _info(self, session: Session) -> SessionInfo:
-        status = session.status(self.without_session)
+        status = session.status(self.status_without_session)
         return SessionInfo(session.id, status, session.title, session.usage.to_dict())
 
 

@@ -31,10 +31,10 @@ BeforeTurn = Callable[[str], SessionBaseline | None]
 
 def with_extra_cost(event: SessionUsage, turn: Turn, before: SessionBaseline, provider: str) -> SessionUsage:
     """`event` with what the turn costs beyond its requests, by what the session had used before."""
-    longer = _longer_writes(event, turn, before.usage)
+    one_hour = _one_hour_writes(event, turn, before.usage)
     extra = running_cost(max(0.0, (event.active_seconds or 0.0) - (before.usage.active_seconds or 0.0)))
-    extra += _surcharge(longer, turn, provider, event.time)
-    event = replace(event, longer_writes=longer, extra_cost=extra)
+    extra += _surcharge(one_hour, turn, provider, event.time)
+    event = replace(event, cache_write_1h_tokens=one_hour, extra_cost=extra)
     if event.list_cost is None or not _is_current(event, turn, before.usage):
         return event
     gap = event.list_cost - before.recorded - turn.priced - extra
@@ -44,17 +44,17 @@ def with_extra_cost(event: SessionUsage, turn: Turn, before: SessionBaseline, pr
     return replace(event, extra_cost=extra + gap, is_provider_cost=True)
 
 
-def _longer_writes(event: SessionUsage, turn: Turn, before: SessionUsage) -> int:
+def _one_hour_writes(event: SessionUsage, turn: Turn, before: SessionUsage) -> int:
     written = event.usage.cache_write_1h_input_tokens - before.usage.cache_write_1h_input_tokens
     more = written - turn.counted.cache_write_1h_input_tokens
     return max(0, min(more, turn.counted.cache_write_5m_input_tokens))
 
 
-def _surcharge(longer: int, turn: Turn, provider: str, at: float) -> Decimal:
-    if not longer:
+def _surcharge(one_hour: int, turn: Turn, provider: str, at: float) -> Decimal:
+    if not one_hour:
         return Decimal(0)
-    hour, _ = price(Usage(cache_write_1h_input_tokens=longer), turn.model, provider, at)
-    short, _ = price(Usage(cache_write_5m_input_tokens=longer), turn.model, provider, at)
+    hour, _ = price(Usage(cache_write_1h_input_tokens=one_hour), turn.model, provider, at)
+    short, _ = price(Usage(cache_write_5m_input_tokens=one_hour), turn.model, provider, at)
     return Decimal(0) if hour is None or short is None else hour - short
 
 

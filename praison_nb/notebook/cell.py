@@ -94,9 +94,9 @@ def _begin(
         tools=tools_named(arguments.tools, shell.user_ns),
     )
     in_terminal = not hasattr(shell, "kernel")
-    taken_up = extension.take_up(conversation)
+    reattached = extension.reattach(conversation)
     takes_clicks = background or (not blocks and choose.takes_clicks(shell, defaults.live))
-    done = extension.turn_begins()
+    done = extension.new_shown_future()
     try:
         run = conversations.begin(
             conversation,
@@ -113,7 +113,7 @@ def _begin(
     except BaseException:
         done.cancel()
         raise
-    return run, [done, *([taken_up[1]] if taken_up else [])]
+    return run, [done, *([reattached[1]] if reattached else [])]
 
 
 @contextmanager
@@ -137,7 +137,7 @@ def _block(extension: Extension, run: Run, pending: list[Future[None]]) -> None:
     with ExitStack() as stack:
         try:
             if is_main:
-                stack.enter_context(Interrupts().reach())
+                stack.enter_context(Interrupts().enabled())
             for text in run.text():
                 sys.stdout.write(strip_control_chars(text))
                 sys.stdout.flush()

@@ -92,7 +92,7 @@ class Extension:
         undo(lambda: self.conversations.stop())
 
     def remove(self) -> None:
-        """Undo what `add` did. What others have put in the place of ours meanwhile stays."""
+        """Undo what `add` did; what others have replaced since then stays."""
         self._added.close()
 
     def _add_magics(self, *magics: Any) -> None:
@@ -117,11 +117,11 @@ class Extension:
                 del completers[key]
 
     def _name_own_cell(self, lines: list[str]) -> list[str]:
-        """Have a cell that begins with our magic call it by the name that only such cells have. IPython's own
-        text about a cell without a body, or about a magic of others', stays."""
+        """Have a cell that begins with `%%agent` call it by the name that only such cells have. IPython's own
+        text about a cell without a body, or about another `%%agent`, stays."""
         first, *body = lines or [""]
-        is_ours = self.shell.magics_manager.magics["cell"].get("agent") == self.magics.agent
-        if not (is_ours and body and first.startswith("%%") and first[2:].split(" ")[0].rstrip() == "agent"):
+        is_own = self.shell.magics_manager.magics["cell"].get("agent") == self.magics.agent
+        if not (is_own and body and first.startswith("%%") and first[2:].split(" ")[0].rstrip() == "agent"):
             return lines
         return [first.replace("agent", OWN_CELL, 1), *body]
 
@@ -132,8 +132,8 @@ class Extension:
 
     # In a cell
 
-    def turn_begins(self) -> Future[None]:
-        """A turn begins in a cell; whoever begins it says by the future when what stays of it is in place."""
+    def new_shown_future(self) -> Future[None]:
+        """A future for a turn that begins in a cell, to be set when its static output is in place."""
         self._awaited = [each for each in self._awaited if not each.done()]
         shown: Future[None] = Future()
         self._awaited.append(shown)
@@ -151,15 +151,15 @@ class Extension:
                 run_main_thread_queue()
                 wait([shown], timeout=SLICE_SECONDS)
 
-    def take_up(self, conversation: Conversation) -> tuple[Run, Future[None]] | None:
-        """Take up again the turn that the last kernel did not see the end of, and show it before whatever the
-        cell does else; the future is done when what stays of it is in the cell. None where there is none.
-        Where no late output is shown, nobody is there to allow a tool."""
+    def reattach(self, conversation: Conversation) -> tuple[Run, Future[None]] | None:
+        """Go on with the turn that the last kernel did not see the end of, and show it before all else in the
+        cell; the future is done when its static output is in place. None where there is no such turn. Where
+        no late output is shown, nobody is there to allow a tool."""
         from ..runtime.approvals import ask_by_input
         from .views.choose import view_maker
 
         asker = None if shows_late_output(self.shell) else ask_by_input
-        done = self.turn_begins()
+        done = self.new_shown_future()
         view = view_maker(self.shell, self.magics.live, background=True, takes_clicks=True, done=done)
         run = None
         try:
@@ -184,8 +184,8 @@ class Extension:
         return backend
 
     def find_backend(self, name: str) -> Any:
-        """The backend that goes by a name: ours is meant by its own, however variables are called; any other
-        is what a variable holds. None where the name is nobody's. Raises ConfigError for what is none."""
+        """The backend of this name: a registered one before a variable that holds one; None for neither.
+        Raises ConfigError for a variable that holds something else."""
         from .. import backends
 
         if name in backends.names():

@@ -43,13 +43,13 @@ class Fact(NamedTuple):
 
 
 def turn_panel(turn: Turn, hint: str = "") -> dict[str, Any]:
-    """The panel of a turn, as the page builds it: `words` are the badge's, `facts` what stands beside it in
-    its order, each as `Fact` has it. The page counts the seconds in fact number `clock` on from `elapsed`. A
+    """The panel of a turn, as the page builds it: `label` is the badge's text, and `facts` stand beside it,
+    each as `Fact` has it. The page counts the seconds in fact number `clock` on from `elapsed`. A
     `hint` stands in the place of Stop.
 
     >>> from praison_nb.turn import Turn
     >>> panel = turn_panel(Turn(model="gpt-4o", ended=0.0))
-    >>> panel["words"], panel["facts"][0][:3]
+    >>> panel["label"], panel["facts"][0][:3]
     ('idle', ['', 'main', ' · gpt-4o'])
     """
     is_unpriced = turn.cost is None
@@ -85,7 +85,7 @@ def _panel(status: Status, turn: Turn | None, facts: Sequence[Fact]) -> dict[str
     return {
         "status": status.value,
         "waiting": badge.waiting,
-        "words": str(badge),
+        "label": str(badge),
         "facts": [[strip_control_chars(part) for part in fact] for fact in (*facts, *_session_cost(turn))],
         "clock": -1,
         "elapsed": 0,

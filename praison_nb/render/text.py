@@ -16,7 +16,7 @@ RESULTS = "the Turn's tools"
 def panel_text(turn: Turn) -> str:
     """The panel as one line: badge, session, model, seconds, tokens, cost."""
     panel = turn_panel(turn)
-    return f"[{panel['words']}] " + "  ".join("".join(fact[:3]) for fact in panel["facts"])
+    return f"[{panel['label']}] " + "  ".join("".join(fact[:3]) for fact in panel["facts"])
 
 
 def below_text(turn: Turn) -> str:

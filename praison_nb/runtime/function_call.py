@@ -1,4 +1,4 @@
-"""A call of a user's function, made on the loop's thread and done on another."""
+"""A call of a user's function, created on the loop's thread and run on another."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ from . import loop, user_loop
 from .main_thread import Interrupts
 from .user_loop import ToolInterrupted
 
-INSIST_SECONDS = 0.1
-"""An interrupt that has not reached the code after so long is sent again."""
+RETRY_SECONDS = 0.1
+"""An interrupt that has not reached the code by then is sent again."""
 
 
 class FunctionCall:
-    """`function()`, made on the loop's thread, worked on by another; awaited when `is_async`."""
+    """`function()`, created on the loop's thread and run on another; awaited when `is_async`."""
 
     def __init__(self, function: Callable[[], Any], is_async: bool) -> None:
         self.is_async = is_async
         self._function = function
         self._future: asyncio.Future[Any] = loop.get().create_future()
         self._interrupts = Interrupts()
-        self._on_user_loop: Future[None] | None = None
+        self._async_run: Future[None] | None = None
         self._is_stopped = False
 
     async def result(self) -> Any:
         """What the function returned; what it raised is raised."""
         return await self._future
 
-    def work(self) -> None:
-        """Do it here and now. An interrupt of the user is raised again; one of ours (a stop) is not."""
+    def run(self) -> None:
+        """Run it now, on this thread. The user's interrupt is raised again; one by `interrupt` is not."""
         if self._is_stopped:
             return
         try:
             if self.is_async:
                 # There is no loop here: a script's thread waits.
-                there = user_loop.run(self.work_async)
-                self._on_user_loop = asyncio.run_coroutine_threadsafe(there, loop.get())
+                there = user_loop.run(self.run_async)
+                self._async_run = asyncio.run_coroutine_threadsafe(there, loop.get())
                 if self._is_stopped:
-                    self._on_user_loop.cancel()
+                    self._async_run.cancel()
                 return
             is_main = threading.current_thread() is threading.main_thread()
-            with self._interrupts.reach() if is_main else nullcontext():
+            with self._interrupts.enabled() if is_main else nullcontext():
                 if self._is_stopped:
                     raise KeyboardInterrupt
-                result = _contained(self._function)
+                result = _call_contained(self._function)
             self._deliver(result, None)
         except KeyboardInterrupt:
             self._deliver(None, ToolInterrupted("interrupted by the user"))
@@ -59,8 +59,8 @@ class FunctionCall:
         except Exception as error:
             self._deliver(None, error)
 
-    async def work_async(self) -> None:
-        """Do an async function here, beside whatever else this loop does."""
+    async def run_async(self) -> None:
+        """Run an async function on this loop."""
         try:
             self._deliver(await user_loop.contained(self._function), None)
         except asyncio.CancelledError:
@@ -69,27 +69,27 @@ class FunctionCall:
             self._deliver(None, error)
 
     def refuse(self) -> None:
-        """Nobody will do it: the waiter has left."""
+        """Fail it: nobody waits any more who could run it."""
         self._deliver(None, ToolInterrupted("nobody waits for the turn any more"))
 
     def interrupt(self) -> None:
         """Raise KeyboardInterrupt in the function where it runs on the main thread, and cancel one that runs
         on the user's loop."""
         self._is_stopped = True
-        self._insist()
-        if self._on_user_loop is not None:
-            self._on_user_loop.cancel()
+        self._interrupt_until_it_arrives()
+        if self._async_run is not None:
+            self._async_run.cancel()
 
-    def _insist(self) -> None:
+    def _interrupt_until_it_arrives(self) -> None:
         # A signal that comes when the thread is just about to wait for something does not wake it up.
         self._interrupts.send()
         if self._interrupts.active and not self._interrupts.has_arrived:
-            loop.get().call_later(INSIST_SECONDS, self._insist)
+            loop.get().call_later(RETRY_SECONDS, self._interrupt_until_it_arrives)
 
     def _deliver(self, result: Any, error: Exception | None) -> None:
-        loop.get().call_soon_threadsafe(self._set, result, error)
+        loop.get().call_soon_threadsafe(self._set_outcome, result, error)
 
-    def _set(self, result: Any, error: Exception | None) -> None:
+    def _set_outcome(self, result: Any, error: Exception | None) -> None:
         if self._future.done():
             return
         if error is None:
@@ -99,21 +99,21 @@ class FunctionCall:
 
 
 async def run_in_pool(function: Callable[[], Any], is_async: bool) -> Any:
-    """What `function` returns, where nobody lends a thread: it runs on one of a pool."""
+    """What `function` returns, run on a thread of a pool, since no thread waits for the turn."""
     if is_async:
         return await user_loop.run(function)
     context = contextvars.copy_context()
 
-    def work() -> Any:
+    def run() -> Any:
         try:
-            return context.run(_contained, function)
+            return context.run(_call_contained, function)
         except KeyboardInterrupt:
             raise ToolInterrupted("interrupted by the user") from None
 
-    return await asyncio.get_running_loop().run_in_executor(loop.pool(), work)
+    return await asyncio.get_running_loop().run_in_executor(loop.pool(), run)
 
 
-def _contained(function: Callable[[], Any]) -> Any:
+def _call_contained(function: Callable[[], Any]) -> Any:
     """`function()`. SystemExit and its like end the function, not the kernel or the loop; and a future takes
     no StopIteration."""
     try:

@@ -23,20 +23,20 @@ _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
 _thread: threading.Thread | None = None
 _pools: dict[str, ThreadPoolExecutor] = {}
-_here = threading.local()
+_thread_local = threading.local()
 _is_ending = False
-_closers: list[Callable[[], Coroutine[Any, Any, None]]] = []
-_forgetters: list[Callable[[], object]] = []
+_exit_hooks: list[Callable[[], Coroutine[Any, Any, None]]] = []
+_fork_hooks: list[Callable[[], object]] = []
 
-FUNCTIONS = 32
-"""So many functions of the user's at once; more wait."""
-VIEWS = 2
-"""So many views are drawn at once; more wait."""
+MAX_FUNCTION_THREADS = 32
+"""How many functions of the user's run at once; others wait."""
+MAX_VIEW_THREADS = 2
+"""How many views are drawn at once; others wait."""
 SLICE_SECONDS = 0.2
 """A waiting thread looks up this often, so that an interrupt reaches it on every system."""
-ENDING = "The process is ending: no turn can begin any more, and none is waited for."
+ENDING_MESSAGE = "The process is ending: no turn can begin any more, and none is waited for."
 SHUTDOWN_SECONDS = 2.0
-"""How long the process waits at its end for turns to stop and for providers to be told."""
+"""How long the process waits at its end until turns have stopped and providers know."""
 
 
 def get() -> asyncio.AbstractEventLoop:
@@ -52,13 +52,13 @@ def get() -> asyncio.AbstractEventLoop:
 def start(name: str) -> tuple[asyncio.AbstractEventLoop, threading.Thread]:
     """A new loop that runs on a thread of its own."""
     new = asyncio.new_event_loop()
-    thread = threading.Thread(target=_work, args=(new,), name=name, daemon=True)
+    thread = threading.Thread(target=_run_forever, args=(new,), name=name, daemon=True)
     thread.start()
     return new, thread
 
 
-def _work(own: asyncio.AbstractEventLoop) -> None:
-    """Run the loop until it is told to stop: asyncio leaves it when a task raises SystemExit or its like, and
+def _run_forever(own: asyncio.AbstractEventLoop) -> None:
+    """Run the loop until `stop()`: asyncio leaves it when a task raises SystemExit or its like, and
     then all other turns would stand still."""
     while True:
         try:
@@ -77,7 +77,7 @@ def run_sync(function: Callable[[], Coroutine[Any, Any, T]]) -> T:
         # In slices, so that an interrupt arrives on every system.
         while not wait({future}, SLICE_SECONDS).done:
             if has_ended():
-                raise TurnStopped(ENDING)
+                raise TurnStopped(ENDING_MESSAGE)
         return future.result()
     except BaseException:
         future.cancel()
@@ -97,7 +97,7 @@ def refuse_to_wait() -> None:
 def refuse_at_end() -> None:
     """Raise TurnStopped where the process ends."""
     if _is_ending:
-        raise TurnStopped(ENDING)
+        raise TurnStopped(ENDING_MESSAGE)
 
 
 def on_loop_thread() -> bool:
@@ -107,12 +107,12 @@ def on_loop_thread() -> bool:
 
 def pool() -> ThreadPoolExecutor:
     """The threads for functions of the user's, started on first use."""
-    return _executor("function", FUNCTIONS, initializer=_enter_pool)
+    return _executor("function", MAX_FUNCTION_THREADS, initializer=_mark_pool_thread)
 
 
 def view_pool() -> ThreadPoolExecutor:
     """The threads that draw views, started on first use."""
-    return _executor("view", VIEWS)
+    return _executor("view", MAX_VIEW_THREADS)
 
 
 def _executor(name: str, threads: int, **options: Any) -> ThreadPoolExecutor:
@@ -122,13 +122,13 @@ def _executor(name: str, threads: int, **options: Any) -> ThreadPoolExecutor:
         return _pools[name]
 
 
-def _enter_pool() -> None:
-    _here.is_pool = True
+def _mark_pool_thread() -> None:
+    _thread_local.is_in_pool = True
 
 
 def in_pool() -> bool:
     """Whether the caller runs on a thread of the pool."""
-    return getattr(_here, "is_pool", False)
+    return getattr(_thread_local, "is_in_pool", False)
 
 
 def is_ending() -> bool:
@@ -143,12 +143,12 @@ def has_ended() -> bool:
 
 def at_exit(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """`await close()` on the loop when the process ends."""
-    _closers.append(close)
+    _exit_hooks.append(close)
 
 
-def after_fork(forget: Callable[[], object]) -> None:
-    """Call `forget()` in a child process, for what belongs to the parent's loop."""
-    _forgetters.append(forget)
+def after_fork(hook: Callable[[], object]) -> None:
+    """Call `hook()` in a forked child process, to drop what belongs to the parent's loop."""
+    _fork_hooks.append(hook)
 
 
 def _shutdown() -> None:
@@ -166,18 +166,18 @@ async def _close() -> None:
         task.cancel()
     if tasks:
         await asyncio.wait(tasks, timeout=SHUTDOWN_SECONDS)
-    await asyncio.gather(*(close() for close in _closers), return_exceptions=True)
+    await asyncio.gather(*(close() for close in _exit_hooks), return_exceptions=True)
     asyncio.get_running_loop().stop()
 
 
-def _forget_after_fork() -> None:
+def _reset_after_fork() -> None:
     # Threads do not survive a fork: the child gets a loop of its own when it needs one.
     global _loop, _thread, _lock
     _loop, _thread, _lock = None, None, threading.Lock()
     _pools.clear()
-    for forget in _forgetters:
-        forget()
+    for hook in _fork_hooks:
+        hook()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_after_fork)
+    os.register_at_fork(after_in_child=_reset_after_fork)

@@ -1,4 +1,4 @@
-"""What a turn has for whoever waits for it: the text as it comes, and calls of functions to do meanwhile."""
+"""What a turn hands to the thread that waits for it: its text as it comes, and functions to run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .main_thread import run_main_thread_queue
 
 
 class Mailbox:
-    """What a turn has for whoever waits for it. Filled on the loop's thread, read on another."""
+    """What a turn hands to the thread that waits for it. Filled on the loop's thread, read on another."""
 
     def __init__(self) -> None:
         self._items: queue.SimpleQueue[FunctionCall | str | None] = queue.SimpleQueue()
@@ -53,12 +53,12 @@ class Mailbox:
             self.put(None)
 
     def read(self, leave: Callable[[], None]) -> Iterator[str]:
-        """The text as it comes, doing the calls meanwhile. An interrupt, or a reader that stops reading,
-        calls `leave`, and the turn is waited for to its end."""
+        """The text as it comes; calls are run on this thread meanwhile. An interrupt, or a reader that stops
+        early, calls `leave`, and the turn is then awaited to its end."""
         try:
             while (item := self._next()) is not None:
                 if isinstance(item, FunctionCall):
-                    item.work()
+                    item.run()
                 else:
                     yield item
         except BaseException:
@@ -101,13 +101,13 @@ class Mailbox:
                 if isinstance(item, str):
                     yield item
                 elif item.is_async and not loop.on_loop_thread():
-                    tasks.add(task := asyncio.create_task(item.work_async()))
+                    tasks.add(task := asyncio.create_task(item.run_async()))
                     task.add_done_callback(tasks.discard)
                 elif loop.on_loop_thread() or user_loop.is_here():
                     # This thread is a loop's, which must not stand still.
-                    loop.pool().submit(contextvars.copy_context().run, item.work)
+                    loop.pool().submit(contextvars.copy_context().run, item.run)
                 else:
-                    item.work()
+                    item.run()
         except BaseException:
             leave()
             while not self._closed:

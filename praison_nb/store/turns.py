@@ -169,7 +169,7 @@ def _cut(text: str, room: int) -> str:
 
 class Snapshots:
     """Keeps one turn up to date in the store: at once when it has its session and when it ends, soon when
-    something of it is finished, seldom while text comes. `enqueue` takes the changes. On the loop's thread."""
+    something of it is finished, seldom while text comes. `enqueue` takes the changes. On the loop."""
 
     def __init__(self, notebook: str, enqueue: Callable[[Change], None]) -> None:
         self._notebook = notebook

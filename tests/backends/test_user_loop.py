@@ -255,7 +255,7 @@ def test_no_turn_blocks_the_loop_of_all_turns() -> None:
 
 
 def test_functions_of_an_inner_turn_run_on_no_loop(openai_server: OpenAIServer) -> None:
-    """Whoever awaits on a loop of ours has no thread to lend."""
+    """A turn that is awaited on a loop of the package runs its functions elsewhere."""
     seen: list[bool] = []
 
     def look() -> str:

@@ -71,7 +71,7 @@ def test_a_line_that_cannot_be_read_is_one_line(kernel: Kernel, line: str) -> No
 
 
 def test_called_in_a_loop_each_turn_is_waited_for(kernel: Kernel, server: OpenAIServer) -> None:
-    """Those in the background are lent no thread: their functions run all the same."""
+    """No thread waits for those in the background: their functions run all the same."""
     kernel.run("def count() -> int:\n    return 3")
     for _ in range(2):
         server.script(reply(calls=[("count", "{}")]), reply("Three."))

@@ -55,14 +55,14 @@ replies = []
 w.send = lambda message, *rest: replies.append(message['reply']) if 'reply' in message else None
 import asyncio
 async def hear(n, **message):
-    w._hear(message)
+    w._on_message(message)
     while len(replies) < n:
         await asyncio.sleep(0.01)
 await hear(1, kind='send', id='1', text='First')
 await hear(2, kind='send', id='1', text='First')
 await hear(3, kind='send', id='2', text='Second')
 await hear(4, kind='model', id='3', model='x')
-print([r['taken'] for r in replies], len(w.runs), replies[2]['words'])
+print([r['accepted'] for r in replies], len(w.runs), replies[2]['message'])
 """
     cell = kernel.run(code)
     assert cell.text.startswith("[True, True, False, False] 1 A turn is under way: wait"), cell.text
@@ -173,7 +173,7 @@ def test_what_was_said_before_the_restart_is_there(hosted: Kernel, server: LateS
     server.page_size = 1
     restarted(hosted)
     before = len(server.requests)
-    assert hosted.run("w = praison_nb.chat('research')\nw.words").of("text/plain") == ["'idle'"]
+    assert hosted.run("w = praison_nb.chat('research')\nw.label").of("text/plain") == ["'idle'"]
     assert len(server.requests) == before, "nobody looks yet"
     cell = hosted.run("w")
     hosted.read_until(lambda: "two" in transcript(cell))
@@ -185,7 +185,7 @@ def test_what_was_said_before_the_restart_is_there(hosted: Kernel, server: LateS
     until_said(hosted, [*exchange("one"), *exchange("two <b>"), *exchange("three")])
     hosted.read_until(lambda: "three" in transcript(cell))
     # Another page asks nobody again, and nothing of the past was counted or stored.
-    hosted.run("w._hear({'kind': 'shown'})")
+    hosted.run("w._on_message({'kind': 'shown'})")
     again = hosted.run("%agent chat -s research")
     hosted.read_until(lambda: "You: one" in transcript(again))
     assert [transcript(again).count(word) for word in ("You: one", "You: two", "You: three")] == [1, 1, 1]
@@ -300,7 +300,7 @@ def test_a_server_that_is_away_costs_one_line(hosted: Kernel, server: LateServer
     say(hosted, "three")
     until_said(hosted, exchange("three"))
     # A page that is loaded again asks again.
-    hosted.run("w._hear({'kind': 'shown'})")
+    hosted.run("w._on_message({'kind': 'shown'})")
     until_said(hosted, [*exchange("one"), *exchange("two <b>"), *exchange("three")])
     assert "could not be read" not in hosted.run("w._static()").text
 

@@ -168,7 +168,7 @@ def test_the_page_gets_only_what_is_new_and_the_whole_on_request(kernel: Kernel,
     state = page.wait_for(
         lambda s: s["items"] and s["items"][0].get("tail", "").endswith("= -1$</span></p>\n")
     )
-    assert state["panel"]["words"] == "running" and state["panel"]["running"]
+    assert state["panel"]["label"] == "running" and state["panel"]["running"]
     page.send(kind="ready")
     kernel.read_until(lambda: "state" in cell.messages[-1]["content"].get("data", {}).get("content", {}))
     whole = cell.messages[-1]["content"]["data"]["content"]["state"]
@@ -176,7 +176,7 @@ def test_the_page_gets_only_what_is_new_and_the_whole_on_request(kernel: Kernel,
     (gates / "formatted").touch()
     kernel.finish(cell)
     assert cell.ok
-    assert page.state["panel"]["words"] == "idle"
+    assert page.state["panel"]["label"] == "idle"
     page.send(kind="here")
     page.send(kind="gone")
     kernel.read_until(lambda: page.closed)
@@ -205,7 +205,7 @@ def test_the_user_answers_before_a_tool_runs(kernel: Kernel, answer: str) -> Non
     cell = kernel.begin(f"%%agent -b b -s {answer}\nGo")
     page = Page(kernel, cell)
     state = page.wait_for(waits)
-    assert state["panel"]["words"] == "running · waiting for you"
+    assert state["panel"]["label"] == "running · waiting for you"
     assert state["items"][0]["state"] == "asked" and state["items"][0]["arguments"] == "command: one"
     page.answer(answer)
     if answer != "allow_session":

@@ -42,7 +42,7 @@ def panels(cell: Cell) -> list[dict[str, Any]]:
 
 
 def says(kernel: Kernel, cell: Cell, words: str) -> dict[str, Any]:
-    kernel.read_until(lambda: panels(cell)[-1]["words"] == words)
+    kernel.read_until(lambda: panels(cell)[-1]["label"] == words)
     return panels(cell)[-1]
 
 
@@ -62,16 +62,16 @@ def test_a_badge_follows_its_backend(kernel: Kernel, tmp_path: Path) -> None:
     kernel.run("badge.close()")
     before = len(panels(cell))
     kernel.run("%%agent -b a --bg -s again\nGo")
-    assert kernel.run("badge.words").ok
+    assert kernel.run("badge.label").ok
     assert len(panels(cell)) == before, "a closed widget follows no more"
 
 
 def test_a_usage_panel_counts_a_session_or_a_backend(kernel: Kernel) -> None:
     kernel.run("a = unpriced()")
     both = kernel.run("one = UsagePanel(a.session)\nall_ = UsagePanel(a)")
-    assert [p["words"] for p in panels(both)] == ["none", "none"]
+    assert [p["label"] for p in panels(both)] == ["none", "none"]
     kernel.run("%%agent -b a -s x\nGo")
-    kernel.read_until(lambda: len([p for p in panels(both) if p["words"] == "idle"]) >= 2)
+    kernel.read_until(lambda: len([p for p in panels(both) if p["label"] == "idle"]) >= 2)
     facts = ["".join(fact[:3]) for fact in panels(both)[-1]["facts"]]
     assert {"in 38", "out 59"} <= set(facts)
 
@@ -81,10 +81,10 @@ def test_a_page_that_lost_a_message_gets_all_of_it(kernel: Kernel) -> None:
     cell = kernel.run("badge = StatusBadge(a)")
     kernel.run("%%agent -b a\nGo")
     says(kernel, cell, "idle")
-    kernel.run("badge._hear({'kind': 'ready'})")
+    kernel.run("badge._on_message({'kind': 'ready'})")
     kernel.read_until(lambda: "state" in cell.messages[-1]["content"].get("data", {}).get("content", {}))
     state = cell.messages[-1]["content"]["data"]["content"]["state"]
-    assert state["panel"]["words"] == "idle" and state["kind"] == "badge" and state["number"] > 0
+    assert state["panel"]["label"] == "idle" and state["kind"] == "badge" and state["number"] > 0
 
 
 def test_anything_else_is_refused_in_one_line(kernel: Kernel) -> None:

@@ -14,7 +14,7 @@ from praison_nb.metering import writer
 
 def looked():
     "Have the table look by itself, and wait until it has."
-    loop.get().call_soon_threadsafe(table._look)
+    loop.get().call_soon_threadsafe(table._start_update)
     asyncio.run_coroutine_threadsafe(ended(), loop.get()).result()
 
 async def ended():
@@ -50,7 +50,8 @@ def test_it_looks_no_more_once_it_is_closed(kernel: Kernel) -> None:
     closing = (
         "backend = table._conversations.find('late').backend\nbefore = len(backend._observers)\n"
         # It cannot read while somebody has the ledger.
-        "with writer.current().lock:\n    loop.get().call_soon_threadsafe(table._look)\n    table.close()\n"
+        "with writer.current().lock:\n    loop.get().call_soon_threadsafe(table._start_update)\n"
+        "    table.close()\n"
         "asyncio.run_coroutine_threadsafe(ended(), loop.get()).result()\n"
         "print('more:', len(backend._observers) - before)"
     )

@@ -51,7 +51,7 @@ def browse(kernel: Kernel, name: str, session_id: str, action: str) -> str:
     """Choose the session in the table, do what a button does, and return what the table says."""
     return kernel.run(
         f"import praison_nb\nt = praison_nb.sessions()\nt.chosen.value = ({name!r}, {session_id!r})\n"
-        f"t._try(t.{action})\nprint(t.message.value, len(t.question.children))"
+        f"t._run_action(t.{action})\nprint(t.message.value, len(t.question.children))"
     ).text
 
 
@@ -76,7 +76,7 @@ def test_the_table_ends_nothing_that_has_not_begun(a: Kernel, b: Kernel, openai_
     a.run("%%agent\nof a")
     b.run("%%agent\nof b")
     b.run("%agent reset")
-    for action in ("_archive", "_ask"):
+    for action in ("_archive", "_ask_to_delete"):
         assert "Nothing is stored of session 'main' yet. 0" in browse(b, "main", "", action)
     assert "Nothing is stored of session 'main' yet." in b.run("%agent delete main").error
     assert names() == {"a": "main", "b": "main"}

@@ -4,7 +4,7 @@ from praison_nb.notebook.views.tables import as_html, as_text
 from praison_nb.render.panel import Badge
 from praison_nb.session import Status
 
-HEADS = ["name", "status", "count"]
+HEADERS = ["name", "status", "count"]
 ROWS = [
     ["a", Badge(Status.RUNNING, waiting=True), "1,204"],
     ["long\x1b[2Jer", Badge(Status.IDLE), "7"],
@@ -12,7 +12,7 @@ ROWS = [
 
 
 def test_columns_hold_whatever_the_cells_say() -> None:
-    assert as_text(HEADS, ROWS, ["count"]).splitlines() == [
+    assert as_text(HEADERS, ROWS, ["count"]).splitlines() == [
         "name       status                     count",
         "a          running · waiting for you  1,204",
         "long[2Jer  idle                           7",
@@ -25,6 +25,6 @@ def test_bars_stand_behind_their_rows() -> None:
 
 
 def test_html_has_the_badge_and_no_html_of_others() -> None:
-    html = as_html(HEADS, [["<b>\x1b", Badge(Status.IDLE, activity="<i>"), "1"]], ["count"])
+    html = as_html(HEADERS, [["<b>\x1b", Badge(Status.IDLE, activity="<i>"), "1"]], ["count"])
     assert "● idle · &lt;i&gt;" in html and "&lt;b&gt;</td>" in html
     assert 'align: right">1</td>' in html and 'align: left">name</th>' in html

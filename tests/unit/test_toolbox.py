@@ -438,7 +438,7 @@ def test_the_whole_family_of_a_command_ends(inside: Path, how: str) -> None:
     assert alive(inside / "family") == []
 
 
-def lent(name: str) -> Any:
+def main_thread_tool(name: str) -> Any:
     """The tool, its loop on another thread, while this one does what it hands over."""
     jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
@@ -453,7 +453,7 @@ def lent(name: str) -> Any:
         done = asyncio.run_coroutine_threadsafe(made.bind(json.dumps(arguments))(), loop.get())
         done.add_done_callback(lambda _: jobs.put(None))
         while job := jobs.get():
-            job.work()
+            job.run()
         return done.result()
 
     return run
@@ -470,10 +470,10 @@ def main_namespace() -> Iterator[dict[str, Any]]:
 
 
 def test_run_python_in_a_script(main_namespace: dict[str, Any]) -> None:
-    run = lent("run_python")
+    run = main_thread_tool("run_python")
     assert run(code="x = 20\nprint('twice')\nx * 2") == "twice\n40"
     assert main_namespace["x"] == 20 and run(code="y = x") == "(no output)"
-    assert lent("inspect")(name="x") == "x: int\n20"
+    assert main_thread_tool("inspect")(name="x") == "x: int\n20"
     with pytest.raises(ToolError) as raised:
         run(code="def f():\n    return 1 / 0\nprint('before')\nf()")
     assert raised.value.line == "ZeroDivisionError: division by zero"
@@ -498,7 +498,7 @@ def test_run_python_in_a_script(main_namespace: dict[str, Any]) -> None:
 
 
 def test_run_python_is_as_a_cell(main_namespace: dict[str, Any]) -> None:
-    run = lent("run_python")
+    run = main_thread_tool("run_python")
     assert run(code="def f(x: int) -> float: ...\nf.__annotations__['x'] is int") == "True"
     assert run(code="import sys\nsys.stdout.encoding") == sys.stdout.encoding
 
@@ -508,7 +508,7 @@ def test_run_python_leaves_the_folder_as_it_was(
 ) -> None:
     """Else the file tools, which ask nothing, would work wherever the code went."""
     monkeypatch.chdir(tmp_path)
-    run = lent("run_python")
+    run = main_thread_tool("run_python")
     moves = "import os\nos.chdir('/')\n"
     # Meanwhile another agent's turn may begin.
     code = f"{moves}from praison_nb.tools.builtin.working_dir import current\ncurrent(), os.getcwd()"
@@ -537,7 +537,7 @@ def test_what_inspect_says(main_namespace: dict[str, Any]) -> None:
     import numpy as np
     import pandas as pd
 
-    inspect = lent("inspect")
+    inspect = main_thread_tool("inspect")
     main_namespace |= {
         "frame": pd.DataFrame({"a": range(1000)}),
         "grid": np.zeros((3, 4)),
@@ -568,7 +568,7 @@ def test_one_variable_that_cannot_be_looked_at(main_namespace: dict[str, Any]) -
         def __repr__(self) -> str:
             sys.exit(3)
 
-    inspect = lent("inspect")
+    inspect = main_thread_tool("inspect")
     main_namespace |= {"closed": Closed(), "exits": Exits(), "plain": 1}
     numbered: dict[Any, Any] = main_namespace
     numbered[5] = 3
@@ -603,7 +603,7 @@ def test_whatever_a_variable_raises_is_told_of_it(
     main_namespace: dict[str, Any], monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-1234567890")
-    inspect = lent("inspect")
+    inspect = main_thread_tool("inspect")
     for value in (Strange(error), [Strange(error)], {1: {2: Strange(error)}}):
         main_namespace["strange"] = value
         told = inspect(name="strange").splitlines()[1:]
@@ -619,7 +619,7 @@ def test_a_variable_that_is_nested_without_end(main_namespace: dict[str, Any]) -
     for _ in range(100_000):
         nested = [nested]
     main_namespace["nested"] = nested
-    assert "<list, which cannot be looked at: RecursionError" in lent("inspect")(name="nested")
+    assert "<list, which cannot be looked at: RecursionError" in main_thread_tool("inspect")(name="nested")
 
 
 def test_inspect_shows_no_secrets(main_namespace: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -629,7 +629,7 @@ def test_inspect_shows_no_secrets(main_namespace: dict[str, Any], monkeypatch: p
         api_key: str
 
     monkeypatch.setenv("SOME_API_KEY", "of-the-environment")
-    inspect = lent("inspect")
+    inspect = main_thread_tool("inspect")
     main_namespace |= {
         "api_key": "sk-1234",
         "tokens": ["sk-1234567890"],
@@ -670,10 +670,12 @@ def test_no_half_of_a_secret_is_left_where_a_value_is_cut(
     main_namespace: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SOME_API_KEY", "abcdefgh12345678")
-    told = lent("run_python")(code="import os\n'x' * 9_992 + os.environ['SOME_API_KEY'] + 'y' * 20_000")
+    told = main_thread_tool("run_python")(
+        code="import os\n'x' * 9_992 + os.environ['SOME_API_KEY'] + 'y' * 20_000"
+    )
     assert "abcdefgh" not in told and "characters left out" in told
     with pytest.raises(ToolError) as raised:
-        lent("run_python")(
+        main_thread_tool("run_python")(
             code="raise ValueError('x' * 4_900 + os.environ['SOME_API_KEY'] * 9 + 'y' * 9_000)"
         )
     assert "12345" not in str(raised.value)

@@ -119,7 +119,7 @@ class Random(random.Random):
                 active_seconds=self.choice([None, self.random()]),
                 extra_cost=self.usd() or Decimal(0),
                 is_provider_cost=self.random() < 0.5,
-                longer_writes=self.randrange(3),
+                cache_write_1h_tokens=self.randrange(3),
             ),
             lambda: Spent(
                 per=self.choice(["turn", "session", "notebook", "day"]),

@@ -52,7 +52,7 @@ class HostedAgent(Backend):
     """
 
     name = "hosted"
-    without_session = Status.UNKNOWN
+    status_without_session = Status.UNKNOWN
     keeps_sessions_on_server = True
     backoff_seconds: tuple[float, float] = (0.5, 10.0)
     """The first pause before a lost connection is made anew, and the longest."""

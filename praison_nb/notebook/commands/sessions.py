@@ -86,8 +86,8 @@ def resume(extension: Extension, key: str) -> None:
         about += f" · {count} messages"
     name = conversation.name
     show(extension.shell, f"Session {name!r} ({about}) goes on with %%agent -s {name}.")
-    if (taken_up := extension.take_up(conversation)) and not shows_late_output(extension.shell):
-        run, shown = taken_up
+    if (reattached := extension.reattach(conversation)) and not shows_late_output(extension.shell):
+        run, shown = reattached
         turn = run.wait()
         shown.result()
         raise_for(turn)

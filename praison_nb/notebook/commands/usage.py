@@ -80,7 +80,7 @@ def _by(shell: Any, key: str, period: str, wanted: dict[str, Any]) -> None:
 
 
 def _show(shell: Any, key: str, rows: list[tuple[str, Any]], chart: str) -> None:
-    heads = [key, "turns", "in", "cached", "out", "cost", "failed"]
+    headers = [key, "turns", "in", "cached", "out", "cost", "failed"]
     cells = [[name, *_cells(row)] for name, row in rows]
     unpriced = max((int(row["without_price"]) for _, row in rows), default=0)
     notes = [chart] if chart else []
@@ -93,7 +93,7 @@ def _show(shell: Any, key: str, rows: list[tuple[str, Any]], chart: str) -> None
     parts = rows[:-1] if key and len(rows) > 1 else rows
     costs = [float(row["cost"]) if _known(row["cost"]) else 0.0 for _, row in parts]
     costs += [0.0] * (len(rows) - len(parts))
-    table(shell, heads, cells, notes, costs)
+    table(shell, headers, cells, notes, costs)
 
 
 def begins(period: str) -> datetime | None:

@@ -115,14 +115,14 @@ class ChatView extends TurnView {
     this.send(sent);
   }
 
-  reply({ to, taken, words }) {
+  reply({ to, accepted, message }) {
     const asked = this.pending.get(to);
     if (!asked) return;
     clearTimeout(asked.deaf);
     this.pending.delete(to);
-    setText(this.hint, words);
-    if (asked.message.kind === "send" && taken) this.sent(asked.message.text);
-    if (asked.message.kind === "model") this.chose(asked.message.model, taken);
+    setText(this.hint, message);
+    if (asked.message.kind === "send" && accepted) this.sent(asked.message.text);
+    if (asked.message.kind === "model") this.chose(asked.message.model, accepted);
   }
 
   sent(text) {
@@ -132,13 +132,13 @@ class ChatView extends TurnView {
   }
 
   /** The kernel's word about the model: a prompt that waited goes to it, or stays in its field. */
-  chose(model, taken) {
-    if (!taken) this.refused += 1;
-    if (!taken && this.model.value.trim() === model) this.model.value = this.now;
+  chose(model, accepted) {
+    if (!accepted) this.refused += 1;
+    if (!accepted && this.model.value.trim() === model) this.model.value = this.now;
     if (this.held === null || this.awaited((message) => message.kind === "model")) return;
     const held = this.held;
     this.held = null;
-    if (taken) this.say(held);
+    if (accepted) this.say(held);
   }
 
   show(state) {

@@ -265,7 +265,7 @@ class PanelView {
   update(panel) {
     this.panel = panel;
     this.since = performance.now();
-    setText(this.badge, panel.words);
+    setText(this.badge, panel.label);
     this.badge.className = `pnb-badge pnb-${panel.waiting ? "waiting" : panel.status}`;
     const spans = [...this.facts.children];
     panel.facts.forEach(([before, strong, after, title], i) => {

@@ -31,7 +31,7 @@ class LiveView(KernelView):
         """Pages that show the widget and can show the static output in its place."""
         self._is_seen = False
         self._widget = StateWidget(*self._described(self._turn))
-        self._widget.on_msg(lambda _, content, buffers: self._hear(content))
+        self._widget.on_msg(lambda _, content, buffers: self._on_message(content))
         bundle = self._widget._repr_mimebundle_()
         data, _ = bundle if isinstance(bundle, tuple) else (bundle, {})
         return {**data, "text/plain": panel_text(self._turn)}
@@ -58,7 +58,7 @@ class LiveView(KernelView):
         self._update(turn)
         super()._end(turn)
 
-    def _hear(self, message: Any) -> None:
+    def _on_message(self, message: Any) -> None:
         """A message of the page, on whichever thread. Nothing is done here but handing over."""
         if not isinstance(message, dict):
             return
@@ -70,7 +70,7 @@ class LiveView(KernelView):
             case "gone":
                 loop.get().call_soon_threadsafe(self._count_page, -1)
             case _:
-                obey(message, self._run)
+                handle_click(message, self._run)
 
     def _show_all(self) -> None:
         self._widget.is_behind = True
@@ -83,7 +83,7 @@ class LiveView(KernelView):
             self._painter.ask()
 
 
-def obey(message: dict[str, Any], run: Run) -> None:
+def handle_click(message: dict[str, Any], run: Run) -> None:
     """Do what the user clicked on a page: Stop, Allow or Deny."""
     call_id, digest = str(message.get("call_id", "")), str(message.get("digest", ""))
     match message.get("kind"):

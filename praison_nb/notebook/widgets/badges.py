@@ -2,7 +2,7 @@
 
 >>> from praison_nb.backends.scripted import ScriptedBackend
 >>> from praison_nb.notebook.widgets.badges import StatusBadge
->>> StatusBadge(ScriptedBackend([])).words
+>>> StatusBadge(ScriptedBackend([])).label
 'none'
 """
 
@@ -16,6 +16,6 @@ class UsagePanel(SessionFollower):
 
 
 class StatusBadge(SessionFollower):
-    """The status of a backend's (or an agent's) current session, or of one Session, in words."""
+    """The status of a backend's (or an agent's) current session, or of one Session, as text."""
 
     kind = "badge"

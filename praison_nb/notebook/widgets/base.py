@@ -21,7 +21,7 @@ class SessionFollower(StateWidget):
     turns until it is closed. Raises ConfigError where it is given anything else."""
 
     kind = "panel"
-    _unfollow: Callable[[], None] = staticmethod(lambda: None)
+    _unsubscribe: Callable[[], None] = staticmethod(lambda: None)
 
     def __init__(self, session_or_backend: Any) -> None:
         # An Agent is shown by its backend.
@@ -34,29 +34,29 @@ class SessionFollower(StateWidget):
         self._painter = Painter(self._paint)
         self._pace = Pace(self._painter.ask)
         super().__init__(self._items(), self._panel())
-        self.on_msg(lambda _, content, buffers: self._hear(content))
+        self.on_msg(lambda _, content, buffers: self._on_message(content))
         self._follow(source)
 
     @property
-    def words(self) -> str:
-        """What the badge says."""
-        return str(self._panel()["words"])
+    def label(self) -> str:
+        """The text of the badge."""
+        return str(self._panel()["label"])
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.words!r})"
+        return f"{type(self).__name__}({self.label!r})"
 
     def close(self) -> None:
         """Take it away, and follow no more."""
-        self._unfollow()
+        self._unsubscribe()
         super().close()
 
     def _follow(self, source: Backend | Session) -> None:
-        self._unfollow()
+        self._unsubscribe()
         self._source = source
-        self._unfollow = source.on_change(self._changed)
-        self._changed()
+        self._unsubscribe = source.on_change(self._on_change)
+        self._on_change()
 
-    def _hear(self, message: Any) -> None:
+    def _on_message(self, message: Any) -> None:
         """A message of a page, on whichever thread."""
         if isinstance(message, dict):
             loop.get().call_soon_threadsafe(self._handle, message)
@@ -66,12 +66,12 @@ class SessionFollower(StateWidget):
             self.is_behind = True
             self._painter.ask()
 
-    def _changed(self) -> None:
+    def _on_change(self) -> None:
         """On the loop's thread after each event, or on the caller's when a session starts over."""
-        loop.get().call_soon_threadsafe(self._ask)
+        loop.get().call_soon_threadsafe(self._schedule_paint)
 
-    def _ask(self) -> None:
-        before, self._badge = self._badge, self.words
+    def _schedule_paint(self) -> None:
+        before, self._badge = self._badge, self.label
         self._pace.ask(urgent=before != self._badge)
 
     def _paint(self) -> None:
@@ -85,7 +85,7 @@ class SessionFollower(StateWidget):
         source = self._source
         if isinstance(source, Session):
             return panel_of(source, Status.NONE)
-        return panel_of(source.session, source.without_session, source.model, source.name)
+        return panel_of(source.session, source.status_without_session, source.model, source.name)
 
 
 def panel_of(session: Session, without: Status, *heading: str) -> dict[str, Any]:

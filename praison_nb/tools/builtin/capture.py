@@ -23,11 +23,11 @@ class NoInputError(EOFError):
     """Nobody answers."""
 
 
-def _no_input(*args: Any, **kwargs: Any) -> NoReturn:
+def _refuse_input(*args: Any, **kwargs: Any) -> NoReturn:
     raise NoInputError("nobody answers here, no input() and no debugger: put the value into the code")
 
 
-def _exit(*args: Any, **kwargs: Any) -> NoReturn:
+def _refuse_exit(*args: Any, **kwargs: Any) -> NoReturn:
     raise SystemExit("this ends the code, and not the kernel")
 
 
@@ -42,7 +42,7 @@ def captured(output: Excerpt, shell: Any) -> Iterator[None]:
             stack.callback(setattr, holder, name, getattr(holder, name))
             setattr(holder, name, value)
 
-        stack.callback(_tell_what_is_missing, output, displayed)
+        stack.callback(_note_truncation, output, displayed)
         for stream in {sys.stdout, sys.stderr}:
             replace(stream, "write", _recording(stream.write, output))
             # The kernel prints with it afterwards.
@@ -51,11 +51,11 @@ def captured(output: Excerpt, shell: Any) -> Iterator[None]:
         replace(sys, "stdout", sys.stdout)
         replace(sys, "stderr", sys.stderr)
         replace(sys, "stdin", io.StringIO())
-        replace(sys, "breakpointhook", _no_input)
-        replace(builtins, "input", _no_input)
-        replace(getpass, "getpass", _no_input)
+        replace(sys, "breakpointhook", _refuse_input)
+        replace(builtins, "input", _refuse_input)
+        replace(getpass, "getpass", _refuse_input)
         if shell is not None:
-            replace(shell, "ask_exit", _exit)
+            replace(shell, "ask_exit", _refuse_exit)
             # In a terminal, displaying is printing.
             if hasattr(shell.display_pub, "register_hook"):
                 shell.display_pub.register_hook(displayed.bound)
@@ -118,6 +118,6 @@ def _size(data: dict[str, Any]) -> int:
     return sum(len(part if isinstance(part, str | bytes) else repr(part)) for part in data.values())
 
 
-def _tell_what_is_missing(output: Excerpt, displayed: _Displayed) -> None:
+def _note_truncation(output: Excerpt, displayed: _Displayed) -> None:
     if output.is_long or displayed.is_cut:
         sys.stdout.write("\n[… there was more than is shown here …]\n")

@@ -135,7 +135,7 @@ class _Supervised:
 
     def _run(self) -> Any:
         try:
-            with self._interrupts.reach():
+            with self._interrupts.enabled():
                 if self._why:
                     raise Halted(self._why)
                 self._on_start()

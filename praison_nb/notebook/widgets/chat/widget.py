@@ -2,8 +2,8 @@
 
 The widget speaks to its page as the live view does, with a flat list of items for all turns; a turn that is
 over is described once and never again. The page sends {"kind": "send" | "new" | "model", "id": …} besides
-what it sends for a turn, and gets {"reply": {"to": id, "taken": bool, "words": …}}. {"kind": "shown"} is its
-first message: what was said before is not asked for until somebody looks.
+what it sends for a turn, and gets {"reply": {"to": id, "accepted": bool, "message": …}}. {"kind": "shown"} is
+its first message: what was said before is not asked for until somebody looks.
 
 Behind the widget's output lies a second one with the transcript as plain HTML and text: that is what a
 saved notebook shows where no widget lives.
@@ -27,7 +27,7 @@ from ....runtime.run import Run
 from ....text import describe_exception, strip_control_chars
 from ...conversations.conversation import Conversation, update
 from ...extension import Extension
-from ...views.live_view import obey
+from ...views.live_view import handle_click
 from ...views.painter import Painter
 from ...views.state_widget import STATIC
 from ...views.static_copy import StaticCopy
@@ -55,18 +55,18 @@ class SessionWidget(SessionFollower):
         """Whether somebody looks: what is not kept here is asked for then."""
         session, runs = conversation.backend.session, conversation.runs
         others = [i for i, run in enumerate(runs) if run.turn.session_id not in ("", session.id)]
-        self._enter(conversation, others[-1] + 1 if others else 0)
-        self._seal(self._chat)
-        self._acting = asyncio.Lock()
+        self._show_session(conversation, others[-1] + 1 if others else 0)
+        self._reset_items(self._chat)
+        self._action_lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._taken = ""
+        self._accepted = ""
         self._timer: asyncio.TimerHandle | None = None
         self._transcript, self._copy = Transcript(), StaticCopy(extension.shell)
         self._saver = Painter(self._save)
         super().__init__(conversation.backend)
 
     def __repr__(self) -> str:
-        return f"SessionWidget({self._conversation.name!r}, {self.words!r})"
+        return f"SessionWidget({self._conversation.name!r}, {self.label!r})"
 
     @property
     def runs(self) -> list[Run]:
@@ -80,47 +80,47 @@ class SessionWidget(SessionFollower):
     def _ipython_display_(self) -> None:
         """Two outputs: the widget, and behind it the transcript that stays."""
         self._copy.publish(self, self._magics.live, *self._static())
-        self._hear({"kind": "shown"})
+        self._on_message({"kind": "shown"})
 
     # What the page shows
 
-    def _changed(self) -> None:
+    def _on_change(self) -> None:
         conversation = self._conversation
         if conversation.backend.session is not self._chat.session:
-            self._enter(conversation, len(conversation.runs))
-        super()._changed()
+            self._show_session(conversation, len(conversation.runs))
+        super()._on_change()
 
-    def _enter(self, conversation: Conversation, first: int) -> None:
+    def _show_session(self, conversation: Conversation, first: int) -> None:
         """Show the session that the conversation has now; `first` is the first of its turns that is in it.
         From any thread: what others read meanwhile changes in one step."""
         self._chat = ChatSession(conversation, first)
         if self._is_open:
-            self._hear({"kind": "shown"})
+            self._on_message({"kind": "shown"})
 
-    def _seal(self, chat: ChatSession) -> None:
+    def _reset_items(self, chat: ChatSession) -> None:
         """Begin the items anew: what was said before, and no turn that is over yet."""
-        self._earlier = chat.items
-        self._sealed, self._seen = [*self._earlier], 0
+        self._history_items = chat.items
+        self._finished_items, self._finished_turns = [*self._history_items], 0
         self._turn_items: dict[str, TurnItems] = {}
 
     def _items(self) -> list[dict[str, Any]]:
         """All items. Those of turns that are over are described once."""
         chat = self._chat
         chat.update()
-        if self._earlier is not chat.items:
-            self._seal(chat)
+        if self._history_items is not chat.items:
+            self._reset_items(chat)
             self.is_behind = True
         tail: list[dict[str, Any]] = []
-        for run in chat.runs[self._seen :]:
+        for run in chat.runs[self._finished_turns :]:
             turn = run.turn
             items = self._turn_items.setdefault(turn.id, TurnItems()).exchange(turn)
             if turn.ended is not None and not tail:
-                self._sealed += items
-                self._seen += 1
+                self._finished_items += items
+                self._finished_turns += 1
                 del self._turn_items[turn.id]
             else:
                 tail += items
-        return [*self._sealed, *tail]
+        return [*self._finished_items, *tail]
 
     def _paint(self) -> None:
         super()._paint()
@@ -134,7 +134,7 @@ class SessionWidget(SessionFollower):
             panel = {**turn_panel(run.turn), "notices": []}
         else:
             heading = chat.conversation.name, backend.model, backend.name
-            panel = panel_of(chat.session, backend.without_session, *heading)
+            panel = panel_of(chat.session, backend.status_without_session, *heading)
         return {**panel, "model": backend.model, "models": suggested(backend.name)}
 
     # What the page sends
@@ -145,12 +145,12 @@ class SessionWidget(SessionFollower):
                 for run in self.runs:
                     waiting = [call.id for call in run.turn.waiting]
                     if run.turn.ended is None and (kind == "stop" or message.get("call_id") in waiting):
-                        obey(message, run)
+                        handle_click(message, run)
             case "shown":
                 self._is_open = True
-                self._spawn(self._recall(self._chat))
+                self._spawn(self._load_history(self._chat))
             case "send" | "new" | "model":
-                self._spawn(self._act(message))
+                self._spawn(self._run_action(message))
             case _:
                 super()._handle(message)
 
@@ -159,39 +159,39 @@ class SessionWidget(SessionFollower):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _recall(self, chat: ChatSession) -> None:
+    async def _load_history(self, chat: ChatSession) -> None:
         await chat.read()
-        self._changed()
+        self._on_change()
 
-    async def _act(self, message: dict[str, Any]) -> None:
+    async def _run_action(self, message: dict[str, Any]) -> None:
         """Do what may take a while, one after the other, and say how it went."""
         problem = ""
-        async with self._acting:
+        async with self._action_lock:
             try:
-                await asyncio.to_thread(self._do, message)
+                await asyncio.to_thread(self._perform, message)
             except PraisonError as error:
                 problem = str(error)
             except Exception as error:
                 log.debug("a message of the chat failed", exc_info=True)
                 problem = describe_exception(error)
-        self._changed()
-        reply = {"to": message.get("id"), "taken": not problem, "words": strip_control_chars(problem)}
+        self._on_change()
+        reply = {"to": message.get("id"), "accepted": not problem, "message": strip_control_chars(problem)}
         self.send({"reply": reply})
 
-    def _do(self, message: dict[str, Any]) -> None:
+    def _perform(self, message: dict[str, Any]) -> None:
         match message["kind"]:
             case "send":
                 self._begin(str(message.get("text", "")), str(message.get("id", "")))
             case "new":
                 self._conversations.start_over(self._conversation)
             case "model":
-                self._need_idle()
-                self._use(str(message.get("model", "")).strip())
+                self._require_idle()
+                self._change_model(str(message.get("model", "")).strip())
 
     def _begin(self, text: str, message_id: str) -> None:
-        if message_id and message_id == self._taken:
+        if message_id and message_id == self._accepted:
             return
-        self._need_idle()
+        self._require_idle()
         here = self._conversations.named(self._conversation.name)
         if here is None:
             # Deleted or forgotten meanwhile: what is said from now on is a session of its own.
@@ -199,17 +199,17 @@ class SessionWidget(SessionFollower):
             here = Conversation(old.name, old.requested_backend, old.backend)
             self._conversations.put(here)
         if here is not self._conversation:
-            self._enter(here, 0)
+            self._show_session(here, 0)
             self._follow(here.backend)
         self._conversations.begin(here, text.strip(), caller_waits=False)
-        self._taken = message_id
+        self._accepted = message_id
 
-    def _need_idle(self) -> None:
+    def _require_idle(self) -> None:
         run = self._conversation.backend.session.run
         if any(each.turn.ended is None for each in self.runs) or (run and run.turn.ended is None):
             raise ConfigError(BUSY)
 
-    def _use(self, model: str) -> None:
+    def _change_model(self, model: str) -> None:
         backend = self._conversation.backend
         wanted = likely_backend_of(model)
         if not model:

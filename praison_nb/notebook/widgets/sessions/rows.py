@@ -93,7 +93,7 @@ def rows(conversations: Conversations, *, archived: bool = False) -> list[Row]:
 def badge_of(conversation: Conversation) -> Badge:
     """The badge of a conversation of this kernel."""
     backend, run = conversation.backend, conversation.backend.session.run
-    return Badge.of(backend.session.status(backend.without_session), run.turn if run else None)
+    return Badge.of(backend.session.status(backend.status_without_session), run.turn if run else None)
 
 
 def table_html(rows: Sequence[Row]) -> str:

@@ -51,12 +51,12 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         self._conversations = extension.conversations
         self._copy = StaticCopy(extension.shell)
         self._html, self._text = "", ""
-        self._followed: dict[int, Callable[[], None]] = {}
+        self._subscriptions: dict[int, Callable[[], None]] = {}
         self._context = contextvars.copy_context()
-        self._pace = Pace(self._look, INTERVAL_SECONDS)
+        self._pace = Pace(self._start_update, INTERVAL_SECONDS)
         self._badges: list[tuple[str, Badge]] = []
         self._tasks: set[asyncio.Task[None]] = set()
-        self._reading = asyncio.Lock()
+        self._update_lock = asyncio.Lock()
         self._is_closed = False
         wide, wraps = ipywidgets.Layout(width="auto"), ipywidgets.Layout(flex_flow="row wrap")
         self.filter = ipywidgets.Text(placeholder="Filter", description="Filter", layout=wide)
@@ -84,9 +84,9 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         for control in (self.filter, self.sort, self.archived):
             control.observe(lambda _: self.update(), "value")
         self.refresh.on_click(lambda _: self.update())
-        self.open_chat.on_click(lambda _: self._try(self._open))
-        self.archive.on_click(lambda _: self._try(self._archive))
-        self.delete.on_click(lambda _: self._try(self._ask))
+        self.open_chat.on_click(lambda _: self._run_action(self._open))
+        self.archive.on_click(lambda _: self._run_action(self._archive))
+        self.delete.on_click(lambda _: self._run_action(self._ask_to_delete))
         self.add_class("pnb-alive")
         self.update()
 
@@ -103,7 +103,7 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         # The base class closes itself when it is deleted, also one that was never whole.
         if not getattr(self, "_is_closed", True):
             self._is_closed = True
-            loop.get().call_soon_threadsafe(self._unfollow)
+            loop.get().call_soon_threadsafe(self._unsubscribe)
         super().close()
 
     def _ipython_display_(self) -> None:
@@ -112,7 +112,7 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
 
     async def _update(self, message: str | None = None) -> None:
         """One after the other, so that what was read last is shown last. What goes wrong is shown."""
-        async with self._reading:
+        async with self._update_lock:
             try:
                 sessions = await asyncio.to_thread(rows, self._conversations, archived=self.archived.value)
                 self._context.copy().run(self._show, sessions)
@@ -122,9 +122,9 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
                 log.debug("the sessions cannot be shown", exc_info=True)
                 message = message or describe_exception(error)
             if message is not None:
-                self._say(message)
+                self._show_message(message)
 
-    def _say(self, message: str) -> None:
+    def _show_message(self, message: str) -> None:
         if not self._is_closed:
             self.message.value = _html(message)
 
@@ -156,40 +156,40 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
             self.chosen.value = before if before in [value for _, value in options] else None
         for button in (self.open_chat, self.archive, self.delete):
             button.disabled = not options
-        self._follow()
+        self._subscribe()
 
-    def _follow(self) -> None:
+    def _subscribe(self) -> None:
         """Hear of the changes of this kernel's sessions."""
         backends = {id(each.backend): each.backend for each in self._conversations}
-        for key in set(self._followed) - set(backends):
-            self._followed.pop(key)()
+        for key in set(self._subscriptions) - set(backends):
+            self._subscriptions.pop(key)()
         for key, backend in backends.items():
-            if key not in self._followed:
-                self._followed[key] = backend.on_change(self._changed)
+            if key not in self._subscriptions:
+                self._subscriptions[key] = backend.on_change(self._on_change)
 
-    def _unfollow(self) -> None:
+    def _unsubscribe(self) -> None:
         self._pace.cancel()
-        for end in self._followed.values():
+        for end in self._subscriptions.values():
             end()
-        self._followed.clear()
+        self._subscriptions.clear()
 
-    def _changed(self) -> None:
-        loop.get().call_soon_threadsafe(self._context.run, self._hear)
+    def _on_change(self) -> None:
+        loop.get().call_soon_threadsafe(self._context.run, self._schedule_update)
 
-    def _hear(self) -> None:
+    def _schedule_update(self) -> None:
         if self._is_closed:
             return
         before, self._badges = self._badges, [(each.name, badge_of(each)) for each in self._conversations]
         self._pace.ask(urgent=before != self._badges)
 
-    def _look(self) -> None:
+    def _start_update(self) -> None:
         task = asyncio.get_running_loop().create_task(self._update())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _try(self, action: Callable[[], str]) -> None:
+    def _run_action(self, action: Callable[[], str]) -> None:
         self.question.children = ()
-        loop.get().call_soon_threadsafe(self._say, "")
+        loop.get().call_soon_threadsafe(self._show_message, "")
         try:
             message = action()
         except PraisonError as error:
@@ -230,13 +230,13 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         done = stored_sessions.archive(self._conversations, session_id)
         return f"Session {done.name!r} ({done.id}) is archived; it takes no more prompts."
 
-    def _ask(self) -> str:
+    def _ask_to_delete(self) -> str:
         name, session_id = self._stored()
         question = f"Delete session {name!r} ({session_id}), on its server too, with all that was said in it?"
         yes = ipywidgets.Button(description="Delete", button_style="danger")
         no = ipywidgets.Button(description="Keep")
-        yes.on_click(lambda _: self._try(lambda: self._delete(session_id)))
-        no.on_click(lambda _: self._try(lambda: ""))
+        yes.on_click(lambda _: self._run_action(lambda: self._delete(session_id)))
+        no.on_click(lambda _: self._run_action(lambda: ""))
         self.question.children = (
             ipywidgets.HTML(_html(question)),
             ipywidgets.HBox((yes, no)),
