@@ -17,6 +17,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 from ..errors import ConfigError, TurnStopped
@@ -42,7 +43,7 @@ class Backend(Observable, ABC):
     """The status while there is no session."""
     keeps_sessions_on_server = False
     """Whether a server has the sessions: it keeps their messages, goes on with a turn whose process ended,
-    which `attach` takes up again, and is asked by `archive_session` and `delete_session`."""
+    which `attach` follows again, and is asked by `archive_session`, `delete_session` and `limit_budget`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -140,9 +141,14 @@ class Backend(Observable, ABC):
     def reset_session(self) -> None:
         """Forget the conversation: the next prompt begins a new one. A turn under way is stopped."""
         self.interrupt()
+        self._put_session(Session())
+
+    def _put_session(self, session: Session) -> None:
+        """Go on with `session`; a turn under way in the old one is stopped."""
+        self.session.stop()
         if self.session.id:
             self._sessions.append(self.session)
-        self.session = Session()
+        self.session = session
 
     def reset_all(self) -> None:
         """Forget all sessions."""
@@ -156,6 +162,14 @@ class Backend(Observable, ABC):
     def restore_ids(self, ids: Mapping[str, Any]) -> None:
         """Go on with the session of another process. Raises ConfigError: a backend that can, does its own."""
         raise ConfigError(f"{self.model} cannot go on with a session of another process.")
+
+    @classmethod
+    def restores_sessions(cls) -> bool:
+        """Whether it goes on with sessions of another process, by a `restore_ids` of its own."""
+        return cls.restore_ids is not Backend.restore_ids
+
+    def limit_budget(self, limit: Decimal | None) -> None:
+        """Have the server of the sessions end them at `limit` (USD) too; nothing where there is no server."""
 
     async def read_messages(self, session: Session) -> list[dict[str, Any]]:
         """What was said in a session whose messages are kept elsewhere and not in `session.messages`, oldest

@@ -85,6 +85,21 @@ def choose(**options: Any) -> Backend:
     return create(name, **{"model": model, **{k: v for k, v in options.items() if v is not None}})
 
 
+def is_same(first: str, second: str) -> bool:
+    """Whether two names mean one backend: "local" and "embedded" differ in their models only."""
+    return first == second or {first, second} == {"local", "embedded"}
+
+
+def with_model_of(name: Any, options: dict[str, Any], model: str = "") -> dict[str, Any]:
+    """`options`, and the model that the backend `name` means: what is asked of "embedded" reaches no other
+    model. `model` is the one used so far. Raises ConfigError."""
+    if name != "embedded":
+        return options
+    from .local.providers import embedded, is_embedded
+
+    return {**options, "model": embedded(options.get("model", model if is_embedded(model) else "embedded"))}
+
+
 def _hosted(**options: Any) -> Backend:
     from .hosted.agent import HostedAgent
     from .hosted.config import HostedAgentConfig
@@ -100,9 +115,7 @@ def _local(backend: str = "local", /, **options: Any) -> Backend:
 
 
 def _embedded(**options: Any) -> Backend:
-    from .local.providers import embedded
-
-    return _local("embedded", **{**options, "model": embedded(options.get("model", "embedded"))})
+    return _local("embedded", **with_model_of("embedded", options))
 
 
 def _config(kind: type[Config], name: str, options: dict[str, Any]) -> Config:

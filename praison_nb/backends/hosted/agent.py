@@ -25,8 +25,9 @@ from ...turn import Turn
 from ..base import Backend
 from ..session import Session
 from . import api
+from .budget import budget_dict, lesser_budget
 from .client import ask, client_of
-from .config import HostedAgentConfig, budget_dict, changed_config, names_of, update_params
+from .config import HostedAgentConfig, changed_config, names_of, update_params
 from .context import HostedContext
 from .session import HostedSession
 from .turn import HostedTurn
@@ -86,6 +87,8 @@ class HostedAgent(Backend):
         self._restored_tools: frozenset[str] = frozenset()
         """The names of the tools that ran in the process that the agent was restored from."""
         self._creating = asyncio.Lock()
+        self._budgets: tuple[Any, Any] = (None, None)
+        """The user's own budget, and the one that `limit_budget` set instead."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.model!r}, session={self.session.id!r})"
@@ -107,20 +110,17 @@ class HostedAgent(Backend):
         """The SDK's async client, for use on the background loop. Raises MissingKeyError."""
         return client_of(self.config)
 
-    def events(self, prompt: str, session: Session, run: Run) -> AsyncIterator[Event]:
-        """One turn in the session, from the prompt until the session is idle again."""
-        return self._turn(prompt, session, run)
-
     def attach(self, turn: Turn, **options: Any) -> Run:
-        """Take up `turn`, the last one of the session, which a process that ended had begun: everything from
-        its message on is told, and nothing sent. Its id being the same, nothing is counted twice. `options`
+        """Follow `turn`, the last one of the session, which a process that ended had begun: its events come
+        from its message on, and nothing is sent. Its id being the same, nothing is counted twice. `options`
         are those of TurnOptions."""
-        source = functools.partial(self._turn, turn.prompt, is_attached=True)
+        source = functools.partial(self.events, turn.prompt, is_attached=True)
         return self._run(turn, source, TurnOptions(**options, caller_waits=False, is_sent=True))
 
-    def _turn(
-        self, prompt: str, session: Session, run: Run, is_attached: bool = False
+    def events(
+        self, prompt: str, session: Session, run: Run, *, is_attached: bool = False
     ) -> AsyncIterator[Event]:
+        """One turn in the session, from the prompt until the session is idle again."""
         assert isinstance(session, HostedSession)
         context = HostedContext(
             config=self.config,
@@ -242,6 +242,18 @@ class HostedAgent(Backend):
             self._ask(lambda client: api.set_budget(client, session.id, limit), session.label)
         self.config = config
 
+    def limit_budget(self, limit: Decimal | None) -> None:
+        """Have the server end the session at `limit` (USD) where that is less than the config's own budget;
+        None lifts the limit. A session that was made without a budget stays without."""
+        current = self.config.budget
+        if self.session.id and current is None:
+            return
+        own, limited = self._budgets
+        own = own if current is limited else current
+        if (least := lesser_budget(own, limit)) != current:
+            self.set_budget(least)
+            self._budgets = own, least
+
     def reset_session(self) -> None:
         """Forget the conversation: the next prompt begins a new session, with the same agent and
         environment. A turn under way is stopped. The old session stays on the server."""
@@ -281,13 +293,6 @@ class HostedAgent(Backend):
         self.agent_version = int(version) if version is not None else None
         self.environment_id = ids.get("environment_id") or None
         self._restored_tools = frozenset(ids.get("tools") or ())
-
-    def _put_session(self, session: HostedSession) -> None:
-        """Go on with `session`; a turn under way in the old one is stopped."""
-        self.session.stop()
-        if self.session.id:
-            self._sessions.append(self.session)
-        self.session = session
 
     def _ask(self, request: Callable[[AsyncAnthropic], Awaitable[T]], what: str = "") -> T:
         """What `request(client)` returns, which runs on the background loop while this thread waits."""

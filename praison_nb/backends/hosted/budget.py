@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_UP, Decimal, InvalidOperation
 from typing import Any
 
 from ...errors import ConfigError
@@ -29,6 +29,18 @@ def budget_dict(budget: float | Decimal | Mapping[str, Any] | None) -> dict[str,
             "with the amount in cents."
         )
     return dict(budget)
+
+
+def lesser_budget(budget: Any, limit: Decimal | None) -> Any:
+    """The `budget` of a config, or `limit` in USD, rounded up to cents, where that is less.
+
+    >>> lesser_budget(2, Decimal("1.234")), lesser_budget(2, None)
+    (Decimal('1.24'), 2)
+    """
+    known = budget_dict(budget)
+    if limit is None or (known and Decimal(known["max_list_cost"]["amount"]) <= limit * 100):
+        return budget
+    return limit.quantize(Decimal("0.01"), ROUND_UP)
 
 
 def _cents(dollars: Any) -> str:

@@ -9,7 +9,6 @@ from ...metering import budget, user_prices, writer
 from ...metering.origin import current_origin
 from ...money import format_cents, parse_usd
 from ..arguments import split_words
-from ..conversations.budget import budget_of, limit_sessions
 from ..extension import Extension
 from ..views.tables import show, table
 
@@ -88,9 +87,7 @@ def budget_command(extension: Extension, rest: str) -> None:
         budget.set_limit(ledger, limit, scope, origin)
         if scope in ("session", ""):
             for conversation in extension.conversations:
-                # A session that was made without a budget cannot get one; ours holds for it all the same.
-                if budget_of(conversation.backend) is not None:
-                    limit_sessions(conversation.backend, limit)
+                conversation.backend.limit_budget(limit)
         if limit is None:
             show(shell, f"No budget for the {scope} any more." if scope else "No budgets any more.")
             return

@@ -7,7 +7,6 @@ from typing import Any
 
 from ... import backends
 from ...backends.base import Backend
-from ...backends.local.providers import embedded, is_embedded
 from ...runtime.run import Run
 from ...store import Recorder, StoredSession
 
@@ -64,14 +63,6 @@ def update(conversation: Conversation, options: dict[str, Any]) -> None:
         backend.update_agent(**changes)
     if session.id and backend.session is not session:
         conversation.notes, conversation.unfinished_turn = [AGENT_CHANGED], None
-
-
-def with_model_of(backend: Any, options: dict[str, Any], model: str = "") -> dict[str, Any]:
-    """`options`, and the model that `backend` names: what is asked of "embedded" must reach no other model.
-    `model` is what the conversation has. Raises ConfigError."""
-    if backend != "embedded":
-        return options
-    return {**options, "model": embedded(options.get("model", model if is_embedded(model) else "embedded"))}
 
 
 def _option(config: Any, key: str) -> Any:

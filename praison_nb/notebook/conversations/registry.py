@@ -9,15 +9,16 @@ from contextlib import suppress
 from typing import Any
 
 from ... import backends, store
+from ...backends.base import Backend
 from ...backends.catalog import backend_of
-from ...errors import ConfigError
+from ...errors import ConfigError, LedgerError
+from ...metering import budget, writer
 from ...metering.origin import current_origin
 from ...runtime import loop
 from ...runtime.run import Run
 from ...store import StoredSession, StoreError
 from ...turn import Turn
-from .budget import set_budget_of_new_session
-from .conversation import Conversation, make_backend, update, with_model_of
+from .conversation import Conversation, make_backend, update
 from .restore import last_used, restore_conversation
 
 WRITE_SECONDS = 1.0
@@ -75,7 +76,7 @@ class Conversations:
         if not new and (stored := self._stored(name, backend, is_named, notes)) is not None:
             if backend is None or _fits(stored, backend):
                 return self._go_on_with(stored, name, backend, options)
-            if stored.backend != "custom":
+            if backends.backend_class(stored.backend).restores_sessions():
                 notes.append(
                     f"begins anew; the conversation of {last_used(stored)} on {stored.backend} is kept: "
                     f"`%agent resume {stored.id}`"
@@ -101,7 +102,7 @@ class Conversations:
         self, conversation: Conversation, prompt: str, *, notices: tuple[str, ...] = (), **options: Any
     ) -> Run:
         """Start a turn that the store records; `options` are those of `Backend.begin`."""
-        set_budget_of_new_session(conversation.backend)
+        _limit_new_session(conversation.backend)
         recorder = conversation.recorder
         recorder.keeps_history = self._keeps_history()
         problem = [line] if (line := store.current().check(conversation.backend.session.id)) else []
@@ -201,7 +202,7 @@ def _go_on(
     conversation: Conversation, backend: Any, options: dict[str, Any], *, new: bool = False
 ) -> Conversation:
     """Change the agent as `options` have it; with `new` in a new session."""
-    update(conversation, with_model_of(backend, options, conversation.backend.model))
+    update(conversation, backends.with_model_of(backend, options, conversation.backend.model))
     if new:
         # Now, when nothing can be refused any more.
         conversation.backend.reset_session()
@@ -209,9 +210,16 @@ def _go_on(
     return conversation
 
 
+def _limit_new_session(backend: Backend) -> None:
+    """Have a session that a server is about to make end there at the budget of `%agent budget` too."""
+    if backend.keeps_sessions_on_server and not backend.session.id:
+        with suppress(LedgerError):
+            backend.limit_budget(budget.limits(writer.current(), current_origin()).get("session"))
+
+
 def _is_same(made_on: Any, backend: Any) -> bool:
     if isinstance(made_on, str) and isinstance(backend, str):
-        return made_on == backend or {made_on, backend} == {"local", "embedded"}
+        return backends.is_same(made_on, backend)
     return made_on is backend
 
 
@@ -220,4 +228,4 @@ def _fits(stored: StoredSession, backend: Any) -> bool:
     if isinstance(backend, str):
         return _is_same(stored.asked_for, backend)
     made = backends.as_backend(backend)
-    return made.name == stored.backend and made.name != "custom" and not made.session.id
+    return made.name == stored.backend and made.restores_sessions() and not made.session.id

@@ -9,7 +9,7 @@ from ... import backends, store
 from ...errors import ConfigError
 from ...session import Status
 from ...store import StoredSession, StoreError
-from .conversation import Conversation, make_backend, update, with_model_of
+from .conversation import Conversation, make_backend, update
 
 
 def restore_conversation(stored: StoredSession, backend: Any = None, **options: Any) -> Conversation:
@@ -22,7 +22,7 @@ def restore_conversation(stored: StoredSession, backend: Any = None, **options: 
         )
     is_named = backend is None or isinstance(backend, str)
     known = stored.options if is_named else {}
-    options = with_model_of(backend, options, known.get("model", ""))
+    options = backends.with_model_of(backend, options, known.get("model", ""))
     # What an agent on a server was made with can be changed there only.
     given = {} if is_named and is_on_server(stored) else options
     requested = stored.asked_for if backend is None else backend
