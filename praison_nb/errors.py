@@ -3,7 +3,7 @@
     PraisonError
     ├── ConfigError                a setting that cannot work; the message names the field
     │   └── MissingKeyError        no API key; the message names the variable
-    ├── ProviderError              the model's server said no, or could not be understood
+    ├── ProviderError              the model's server refused, or could not be understood
     │   ├── AuthenticationError    401, 403
     │   ├── ModelNotFoundError     404: no such model, agent or session
     │   ├── RateLimitError         429; `retry_after` in seconds where the server gave it
@@ -50,7 +50,7 @@ class PraisonError(Exception):
         super().__init__(shorten(line, _LONGEST) if len(line) > _LONGEST else line)
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython shows: the one line. Our frames would tell a user nothing."""
+        """What IPython shows: the one line. The package's own frames are of no use to a user."""
         return [f"{type(self).__name__}: {self}"]
 
 
@@ -63,7 +63,7 @@ class MissingKeyError(ConfigError):
 
 
 class ProviderError(PraisonError):
-    """The model's server said no, or could not be understood. `status_code` is its HTTP status, None when
+    """The model's server refused, or could not be understood. `status_code` is its HTTP status, None when
     there was no response; `retry_after` is for how many seconds it wants no more requests, None where it did
     not say."""
 

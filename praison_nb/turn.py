@@ -91,7 +91,7 @@ class Turn:
       the error.
     - `requests`: the ids of the finished requests. `counted`: the tokens that they used. `priced`: what those
       of them cost that have a price. `unpriced_requests`: how many have none.
-    - `session_usage`: what a hosted session's provider said last of the whole session. `spent`: what the
+    - `session_usage`: the provider's last count of a hosted session. `spent`: what the
       session and each scope with a budget spent so far, one for each scope.
 
     >>> turn = Turn(items=(Message("", ("Hello",)),), started=1.0, ended=3.5, priced=Decimal("0.03"))

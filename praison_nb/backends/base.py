@@ -54,7 +54,7 @@ class Backend(Observable, ABC):
 
     @property
     def session(self) -> Session:
-        """The session that the next turn runs in. A change of it, and each of its own, is told."""
+        """The session that the next turn runs in. Observers are notified when it is replaced or changes."""
         return self._session
 
     @session.setter

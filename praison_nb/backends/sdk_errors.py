@@ -1,5 +1,5 @@
-"""The providers' exceptions, mapped to ours. The `openai` and `anthropic` SDKs name theirs alike, so one
-mapping serves both; what a stream raises below the SDK (httpx, JSON, UTF-8) is here too."""
+"""The providers' exceptions, mapped to those of the package. The `openai` and `anthropic` SDKs name theirs
+alike, so one mapping serves both; what a stream raises below the SDK (httpx, JSON, UTF-8) is here too."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def translate(error: BaseException, where: Where) -> PraisonError:
     status = getattr(error, "status_code", None)
     if isinstance(status, int) and 300 <= status < 400:
         return _redirected(status, error, where)
-    # An error that a stream tells after it began carries the response's own status, which is 200.
+    # An error inside a stream carries the response's own status, which is 200.
     if isinstance(status, int) and status >= 400:
         return _by_status(status, error, text, where)
     if names & {"CredentialsError", "SubjectTokenProviderError", "WorkloadIdentityError"}:
@@ -86,7 +86,7 @@ def translate(error: BaseException, where: Where) -> PraisonError:
     if names & {"LengthFinishReasonError", "ContentFilterFinishReasonError"}:
         return RequestRejectedError(f"{where.server} ended the answer early: {text}")
     if "APIError" in names:
-        # An error told inside the stream, after the response had begun.
+        # An error inside the stream, after the response had begun.
         return _by_text(text, where) or ServerError(f"{where.server} failed in mid-answer: {text}")
     if names & {"OpenAIError", "AnthropicError"}:
         return ConfigError(f"{where.server}: {text}")

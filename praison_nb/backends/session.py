@@ -16,7 +16,7 @@ from ..turn import Turn
 
 
 class Session(Observable):
-    """One conversation of a backend: its id, what was said, and what its turns used. `observe` is the
+    """One conversation of a backend: its id, its messages, and what its turns used. `observe` is the
     subscriber that keeps it current."""
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Session(Observable):
         self.is_resumed = False
         """Whether it was begun elsewhere."""
         self.provider_usage: SessionUsage | None = None
-        """What the provider said last that the whole session had used."""
+        """The provider's last count of what the whole session used."""
         self._turns: dict[str, Usage] = {}
         self._costs: dict[str, Decimal] = {}
         self._cost_before: Decimal | None = None
@@ -80,7 +80,7 @@ class Session(Observable):
 
     def before(self, turn_id: str) -> SessionBaseline | None:
         """What the session had used before the turn; None for one that was begun elsewhere and of which
-        its provider has said nothing yet."""
+        its provider has given no count yet."""
         usage = self.provider_usage
         if usage is None and (self.is_resumed or len(self._turns) > 1):
             return None

@@ -32,7 +32,7 @@ from .schema import LABELS
 from .session_cost import BeforeTurn, SessionBaseline, with_extra_cost
 
 LONGEST_LABEL = 300
-"""Characters: what a server calls its model is not ours to trust."""
+"""Characters; a server may give its model a name of any length."""
 
 
 class Meter:

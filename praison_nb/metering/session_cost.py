@@ -1,5 +1,5 @@
 """What a turn of a hosted session costs beyond its requests: the time that the session ran, cache writes that
-cost more than its requests say, which only the session's own count tells, and what else the provider says."""
+cost more than its requests say, which only the session's own count has, and other charges."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CENT = Decimal("0.01")
 
 @dataclass(frozen=True, slots=True)
 class SessionBaseline:
-    """A session before a turn: what its provider said of it, and what the turns before cost as they were
+    """A session before a turn: its provider's count of it, and what the turns before cost as they were
     `recorded` here, in USD."""
 
     usage: SessionUsage

@@ -2,7 +2,7 @@
 
 A prompt is text, much of it pasted: nothing in it is evaluated or called, and no value is filled in turn.
 Code spans and fences are filled too, since people put data between them; what reads as a formula, a shell's
-variable or an f-string is not. The user is told of each fill.
+variable or an f-string is not. The user sees each fill.
 
 >>> fill('{x} of {"a": 1}, {k: v for k in y}', {"x": 3})
 ('3 of {"a": 1}, {k: v for k in y}', ['filled {x}: int, 1 character sent'])
@@ -71,8 +71,8 @@ class _Filled:
 def fill(
     prompt: str, variables: Mapping[str, Any], hidden: Mapping[str, Any] | None = None
 ) -> tuple[str, list[str]]:
-    """The prompt with `{name}`, `{rows[0]}`, `{df.shape}`, `{x:.2f}` and the like filled, and what to tell
-    the user: a few lines about what looks as if it was meant to be, and one about all that was filled.
+    """The prompt with `{name}`, `{rows[0]}`, `{df.shape}`, `{x:.2f}` and the like filled, and lines for
+    the user: some about what looks as if it should be filled, and one about all that was.
     Those `variables` that are `hidden` too are not the user's own but IPython's."""
     hidden = hidden or {}
     pieces: list[str] = []
@@ -109,7 +109,7 @@ def fill(
 
 
 def fill_options(arguments: Namespace, names: Iterable[str], shell: Any) -> list[str]:
-    """Fill these options of a magic, in place, and return what to tell the user. IPython's own filling would
+    """Fill these options of a magic, in place, and return lines for the user. IPython's own filling would
     run what stands in braces there."""
     notes: list[str] = []
     for name in names:

@@ -1,4 +1,4 @@
-"""The items of a turn, and of what was said before it, as a page shows them: dicts with a `kind` and an `id`.
+"""The items of a turn, and of the messages before it, as a page shows them: dicts with a `kind` and an `id`.
 
 A "text" is HTML that grows (`markdown.Rendered`), and `more` characters that are not shown; a "tool" is as
 `tool_item` has it; "prompt", "note" and "error" have their `text`.
@@ -17,7 +17,7 @@ from .panel import stop_text
 from .text import RESULTS, arguments_line, error_text
 
 Entry = tuple[str, str | ToolCall]
-"""What was said before: ("prompt", "text" or "note", the text), or ("tool", the call)."""
+"""An earlier message: ("prompt", "text" or "note", the text), or ("tool", the call)."""
 
 
 class TurnItems:
@@ -106,7 +106,7 @@ def line_item(kind: str, item_id: str, text: str) -> dict[str, Any]:
 
 
 def entries(messages: Sequence[dict[str, Any]]) -> list[Entry]:
-    """What user and agent said in messages as chat completions have them, and the tools that were called.
+    """The texts of messages as chat completions have them, and the tools that were called.
     What is none of these is left out.
 
     >>> entries([{"role": "user", "content": "Hi"}, {"role": "system", "content": "Be brief."}])
@@ -123,12 +123,12 @@ def entries(messages: Sequence[dict[str, Any]]) -> list[Entry]:
 
 
 def entry_items(entries: Iterable[Entry]) -> list[dict[str, Any]]:
-    """The items of what was said before."""
+    """The items of earlier messages."""
     items = []
     for index, (kind, content) in enumerate(entries):
         key = f"earlier-{index}"
         if isinstance(content, ToolCall):
-            # A message tells neither how a call went nor how long it took.
+            # A message does not have how a call went and how long it took.
             past = {"id": f"{key}-{content.id}", "state": "past", "seconds": ""}
             items.append({**tool_item(content), **past})
         elif kind == "text":

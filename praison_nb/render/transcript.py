@@ -25,7 +25,7 @@ class Transcript:
         self._earlier: tuple[Iterable[Entry], list[tuple[str, str]]] = ([], [])
 
     def render(self, name: str, earlier: Iterable[Entry], turns: Iterable[Turn]) -> tuple[str, str]:
-        """The conversation `name` as HTML and as text: what was said `earlier`, then `turns`."""
+        """The conversation `name` as HTML and as text: `earlier` messages, then `turns`."""
         known, self._turns = self._turns, {}
         for turn in turns:
             old = known.get(turn.id)

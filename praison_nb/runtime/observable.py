@@ -1,5 +1,4 @@
-"""How anything here is told of changes: functions, or functions that make coroutines, whose failures stay
-their own."""
+"""Observers of changes: functions, or functions that make coroutines, whose failures stay their own."""
 
 from __future__ import annotations
 
@@ -19,7 +18,7 @@ log = logging.getLogger(__name__)
 
 class Observers(Generic[P]):
     """Functions that are called at each change. One that raises, or whose coroutine does, is logged and
-    called no more; nobody else notices. From any thread."""
+    called no more; the others are. From any thread."""
 
     def __init__(self, *functions: Callable[P, object]) -> None:
         self._observers: dict[object, _Observer[P]] = {}
@@ -47,7 +46,7 @@ class Observers(Generic[P]):
 
 
 class Observable:
-    """What tells its observers that it has changed; they ask what it is now."""
+    """Notifies its observers when it has changed; they read its state themselves."""
 
     def __init__(self) -> None:
         self._observers: Observers[[]] = Observers()
@@ -58,7 +57,7 @@ class Observable:
         return self._observers.add(observer)
 
     def notify(self) -> None:
-        """Tell the observers of a change."""
+        """Call the observers."""
         self._observers.notify()
 
 

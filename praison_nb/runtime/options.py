@@ -19,7 +19,7 @@ Subscriber = Callable[[Event, Turn], object]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnOptions:
     """How one turn is run. `session` is the conversation's name for people, `notices` are lines that are
-    shown with the turn, and `subscribers` hear of it from its first event on.
+    shown with the turn, and `subscribers` get its events from the first on.
 
     With `caller_waits` somebody is going to wait for the turn, and the user's functions run on their thread;
     without, on one of a pool. With `stream` the text can be had from `Run.text()` while it comes. `budget` in

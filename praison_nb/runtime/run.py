@@ -1,5 +1,5 @@
-"""A Run is one turn under way: it takes the backend's events, folds them into the Turn, and tells whoever
-subscribed. It lives on the background loop; its methods may be called from any thread.
+"""A Run is one turn under way: it takes the backend's events, folds them into the Turn, and calls the
+subscribers. It lives on the background loop; its methods may be called from any thread.
 
 Whoever waits for a run (`wait`, `await`, `text`) does meanwhile what the turn asks of that thread: there the
 user's Python functions run, so that their output lands in the waiting cell and the user's objects are touched
@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 GRACE_SECONDS = 0.25
 """After a stop the backend has so long to end the turn by itself; then it is ended here."""
 DRAIN_SECONDS = 30.0
-"""A stopped backend may go on so long behind the scenes to tell its provider and read the last usage."""
+"""How long a stopped backend may go on behind the scenes, to stop its provider and read the last usage."""
 
 UNFINISHED = "Unfinished: its process ended before the turn did. The text so far is kept."
 
@@ -98,7 +98,7 @@ class Run:
     # From any thread
 
     def stop(self) -> None:
-        """End the turn now; text and usage so far stay, the provider is told."""
+        """End the turn now; text and usage so far stay, and its provider stops too."""
         loop.get().call_soon_threadsafe(self._stop)
 
     def approve(self, call_id: str, digest: str | None = None, *, for_session: bool = False) -> None:
@@ -186,7 +186,7 @@ class Run:
             self._take(Activity(text="waiting for the turn before it"))
         async with self.lock:
             self._meter.warm()
-            # Before anything is sent: a provider that runs the loop tells of a request when it is under way.
+            # Before anything is sent: a provider that runs the loop reports a request when it is under way.
             if not self._options.is_sent and (over := await self._check_budget()):
                 self._take(TurnFinished(stop_reason="budget_reached", detail=over))
                 return
@@ -233,7 +233,7 @@ class Run:
                 self._take(event)
             return next(filter(None, (reached(each) for each in events if isinstance(each, Spent))), "")
         except asyncio.CancelledError:
-            # A stop is the backend's to hear, at the next point where it waits itself: it has work to end.
+            # The backend handles a stop at the next point where it waits itself: it has work to end.
             assert self._task is not None
             self._task.cancel()
         except Exception:
@@ -242,8 +242,8 @@ class Run:
         return ""
 
     async def _end_early(self, events: AsyncIterator[Event], why: str) -> None:
-        """End the turn before its next request. The backend hears what a stop would tell it, at the point
-        where it stands, so that nothing is sent and a provider is told; what it still says is usage."""
+        """End the turn before its next request. The backend is cancelled where it stands, as by a stop,
+        so that nothing is sent and its provider stops; what it still yields is usage."""
         self._take(TurnFinished(stop_reason="budget_reached", detail=why))
         if not isinstance(events, AsyncGenerator):
             return

@@ -92,7 +92,7 @@ async def _begin(here: _UserLoop, begun: Future[None], function: Callable[[], Aw
         return await contained(function)
     except Exception as error:
         if (task := asyncio.current_task()) is not None and task.cancelling():
-            # Nobody is there any more who could be told.
+            # Nobody awaits the result any more.
             log.debug("a function that was cancelled failed", exc_info=True)
             raise asyncio.CancelledError from error
         raise

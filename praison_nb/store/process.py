@@ -1,4 +1,4 @@
-"""Whose turn it is: each process holds the lock on a file of its own, and its end, however it comes, sets it
+"""Which process runs a turn: each holds the lock on a file of its own, and its end, however it comes, sets it
 free."""
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def to_row(session: StoredSession) -> list[Any]:
     """The session as a row of the table, in the order of COLUMNS."""
     values = {name: getattr(session, name) for name in COLUMNS}
     values |= {name: json.dumps(redact_value(values[name]), default=str) for name in _JSON}
-    # What a server calls its things is not ours to trust.
+    # A server may put anything into its names.
     values |= {name: redact(values[name]) for name in ("title", "model")}
     return [replace_surrogates(value) for value in values.values()]
 

@@ -1,5 +1,5 @@
-"""The functions and built-in tools that run here, whichever backend's agent calls them: asked about where
-the policy says so, run, and told to model and user."""
+"""Runs the functions and built-in tools of a turn, whichever backend's agent calls them: asks the user where
+the policy says so, and reports to model and user."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ class ToolDispatcher:
         return call_id in self._asking
 
     async def call(self, call_id: str, name: str, arguments: str, emit: Emit) -> tuple[str, bool]:
-        """The result for the model, and whether it is an error, of which the user hears one line; so the user
-        does of what was hidden in it. What a tool raises never ends the turn."""
+        """The result for the model, and whether it is an error. The user gets a line about an error, and
+        about secrets that were hidden. What a tool raises never ends the turn."""
         with collecting(self._hidden):
             # As the user is shown them.
             result = await self._call(call_id, name, replace_surrogates(arguments), emit)
@@ -80,13 +80,13 @@ class ToolDispatcher:
         return result.text, result.is_error
 
     def report(self, emit: Emit) -> None:
-        """Say what was hidden since the last report and in none before."""
+        """Notify the user of what was hidden since the last report, each once."""
         if names := list(self._hidden)[self._reported :]:
             self._reported += len(names)
             emit(Notice(text=notice(names)))
 
     async def run_there(self, function: Callable[[], Any], is_async: bool) -> Any:
-        """`run.call`: there too it is noted what is hidden."""
+        """`run.call`, which collects what is hidden there too."""
 
         async def later() -> Any:
             with collecting(self._hidden):
@@ -99,8 +99,8 @@ class ToolDispatcher:
         return await self._run.call(later if is_async else now, is_async)
 
     async def text_of_result(self, function: Callable[[], Any], is_async: bool) -> str:
-        """What the user's function returns, as the model is told it. Making text of a value is the user's
-        code too: it runs where the function does."""
+        """What the user's function returns, as text for the model. Making text of a value is the
+        user's code too: it runs where the function does."""
 
         # Hidden before it is cut, which would leave half of a secret.
         async def later(coroutine: Awaitable[Any] | None = None) -> str:
@@ -125,7 +125,7 @@ class ToolDispatcher:
             if refusal := await self._refusal(call_id, tool, arguments, emit):
                 return _Result(refusal, True)
             if tool.on_loop:
-                # Ours say themselves what of a long result is left out.
+                # Built-in tools say themselves what they leave out of a long result.
                 return _Result(redact(await function()))
             return _Result(await self.text_of_result(function, tool.is_async))
         except ToolInterrupted as error:
@@ -154,7 +154,7 @@ class ToolDispatcher:
                 message = await self._decision(call_id, digest)
                 self._asking.discard(call_id)
                 if message is None and policy_of(tool, self._policies) == "deny":
-                    # Said while the question stood.
+                    # The policy was set while the user was asked.
                     message = never
                 emit(ApprovalAnswered(call_id=call_id, allowed=message is None))
                 return "" if message is None else message or NO

@@ -12,9 +12,9 @@ from ..text import shorten
 Policy = Literal["allow", "ask", "deny"]
 """Whether a tool runs at once, after the user's yes, or never."""
 policies: dict[str, Policy] = {}
-"""What the user said in this process, by the tool's name. It wins over an agent's own settings."""
+"""What the user set in this process, by the tool's name. It wins over an agent's own settings."""
 _by_command: dict[str, Policy] = {}
-"""`policies` as the command set them, or as the user was told that they are. Code can write the other."""
+"""`policies` as the command set them, or as the user was notified of them. Code can write the other."""
 
 
 def set_policy(tool: str, policy: Policy, *, by_code: bool = False) -> None:
@@ -25,7 +25,7 @@ def set_policy(tool: str, policy: Policy, *, by_code: bool = False) -> None:
 
 
 def clear_policies() -> None:
-    """Forget what the user said."""
+    """Forget what the user set."""
     policies.clear()
     _by_command.clear()
 
@@ -34,7 +34,7 @@ def policy_notices(
     configured: Mapping[str, str], before: Mapping[str, str], own: Mapping[str, str]
 ) -> tuple[str, ...]:
     """A line for each policy that is another than before and that the command did not set. `configured` and
-    `before` are an agent's settings now and at its last turn, `own` the tools' own. Each is told once."""
+    `before` are an agent's settings now and at its last turn, `own` the tools' own. Each is reported once."""
     lines = []
     for tool in sorted({*policies, *_by_command, *configured, *before}):
         usual = own.get(tool, "allow")

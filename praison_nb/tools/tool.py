@@ -30,7 +30,7 @@ from .policy import Policy, policies
 
 
 def policy_of(tool: Tool, configured: Mapping[str, str]) -> str:
-    """The tool's policy: what the user said, what the agent is set to, or the tool's own."""
+    """The tool's policy: what the user set, what the agent is set to, or the tool's own."""
     return policies.get(tool.name) or configured.get(tool.name) or tool.policy
 
 

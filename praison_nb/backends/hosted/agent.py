@@ -212,7 +212,7 @@ class HostedAgent(Backend):
 
     def interrupt(self) -> None:
         """Stop the turn under way; nothing happens when there is none. A session that works without a turn
-        of ours, resumed perhaps, is told to stop."""
+        of this process, resumed perhaps, is interrupted on its server."""
         session = self.session
         if not session.stop() and session.id and not session.over:
             self._ask(lambda client: api.interrupt(client, session.id), session.label)

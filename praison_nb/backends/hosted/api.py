@@ -117,7 +117,7 @@ async def retrieve_session(client: AsyncAnthropic, session: HostedSession) -> Se
     for _ in range(LOOKS):
         if not session.is_idle_after_turn or details.status != "running":
             break
-        # The status lags a little behind the stream, which said that the session is idle.
+        # The status lags a little behind the stream, by which the session is idle.
         await asyncio.sleep(PAUSE_SECONDS)
         details = await sessions.retrieve(session.id)
     return session.learn(details)
@@ -173,7 +173,7 @@ async def set_budget(client: AsyncAnthropic, session_id: str, budget: Any) -> No
     await client.beta.sessions.update(session_id, budget=budget)
 
 
-# What was said in a session
+# The messages of a session
 
 _ROLES = {"user.message": "user", "agent.message": "assistant"}
 _RESULTS = {kind: name for kind, name in ANSWERS.items() if kind != "user.tool_confirmation"}

@@ -85,7 +85,7 @@ class Connection:
         self._delay = self._context.backoff_seconds[0]
 
     def explain(self, error: BaseException) -> PraisonError:
-        """What the SDK raised, as one of ours."""
+        """What the SDK raised, as a PraisonError."""
         return explain(error, self._context.config, self._session.label)
 
     async def send(self, events: list[dict[str, Any]], should_send: Callable[[], bool] = lambda: True) -> str:

@@ -57,7 +57,7 @@ def tool_started(event: Any) -> ToolStarted:
 
 
 def digest_of(event: Any) -> str:
-    """What tells a tool use from every other one, to the byte."""
+    """A digest that no other tool use has, to the byte."""
     use = tool_started(event)
     return review.digest(use.name, use.arguments)
 

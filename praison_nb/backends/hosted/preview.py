@@ -33,7 +33,7 @@ class Preview:
         self._position = None
 
     def add(self, index: int, text: str) -> str:
-        """What is new in a piece; "" where it cannot be placed, and the final message will tell."""
+        """What is new in a piece; "" where it cannot be placed, and only the final message has it."""
         if self._position is None or index < self._index:
             self._position = None
             return ""

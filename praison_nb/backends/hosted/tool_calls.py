@@ -76,7 +76,7 @@ class ToolCalls:
                 self._pending[use.id] = use, self._spawn(answer)
 
     def _is_new(self, use: Any) -> bool:
-        """Whether nobody sees to the tool use yet. One that was changed while the user was asked is one that
+        """Whether nothing answers the tool use yet. One that was changed while the user was asked is one that
         is asked about again; what runs already runs as it was called."""
         if use.id not in self._pending:
             return True
@@ -181,7 +181,7 @@ class ToolCalls:
         try:
             await self._send([answer])
         except PraisonError as error:
-            # The session does not wait for it any more, or the connection is gone for good: the stream tells.
+            # The session waits no more, or the connection is gone for good: the stream shows which.
             log.warning("an answer was not accepted: %s", error)
             self._put(Notice(text=f"An answer to a tool call was not accepted: {error}"))
 

@@ -1,4 +1,4 @@
-"""What the events of a hosted session mean: a Reader translates them to ours, without any I/O.
+"""What the events of a hosted session mean: a Reader translates them to those of a turn, without any I/O.
 
 It gets every event that the stream or the history has, in order and perhaps more than once, and is the one
 place that knows which were read. Sessions replay what is old and repeat what is queued: an idle means
@@ -50,7 +50,7 @@ class Reader:
     def __init__(self, prompt: str, session: HostedSession) -> None:
         self.prompt, self.session = prompt, session
         self.message_id = ""
-        """The id of the turn's own message, once the server has said it."""
+        """The id of the turn's own message, once it is known."""
         self.sent = False
         self.began = False
         """The session works on our own message."""
@@ -59,7 +59,7 @@ class Reader:
         self.queued = False
         """Our message is in the session, which may still work on something else."""
         self.ambiguous_idle: Any = None
-        """An idle that may be ours or may be older: the history knows."""
+        """An idle that may be of our message or older: the history decides."""
         self.stopping = False
         self.end: TurnFinished | TurnFailed | None = None
         self.stop_reason = ""
@@ -78,7 +78,7 @@ class Reader:
         self._error: Any = None
 
     def read(self, event: Any, *, from_history: bool = False) -> list[Event]:
-        """Our events for one of the session's; none where it was read before."""
+        """The turn's events for one of the session's; none where it was read before."""
         kind, event_id = str(event.type), getattr(event, "id", None)
         seen = self.session.seen
         if event_id is not None and event_id in seen and not self._is_changed(event):
@@ -270,7 +270,7 @@ class Reader:
         return False
 
     def _begin(self) -> None:
-        """From here on the session works on our message; what was wrong before is not ours."""
+        """From here on the session works on our message; an error from before is not its own."""
         if not self.began:
             self.began, self._error = True, None
 

@@ -94,7 +94,7 @@ class HostedTurn:
         reader = self._reader
         reader.stopping = True
         if not (reader.sent or reader.busy):
-            driver.cancel()  # nothing that the session would have to be told
+            driver.cancel()  # nothing that the session would have to stop
             return
         asyncio.get_running_loop().call_later(DRAIN_SECONDS, driver.cancel)
         self._spawn(self._interrupt(self._tool_calls.cancel_pending()))
@@ -195,7 +195,7 @@ class HostedTurn:
         reader = self._reader
         idle, reader.ambiguous_idle = reader.ambiguous_idle, None
         self._read(await self._connection.history(), from_history=True)
-        # A server that does not tell when it begins: it has nothing left to do, or it will say more.
+        # Some servers do not report when they begin: it has nothing left to do, or more will come.
         if reader.queued and not reader.began and (await self._connection.details()).status == "idle":
             reader.claim(idle)
             self._read([idle])

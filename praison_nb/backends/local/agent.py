@@ -40,7 +40,7 @@ class LocalAgent(Backend):
 
     @property
     def name(self) -> str:  # type: ignore[override]
-        """ "embedded" for a model in a process of ours, else "local"."""
+        """ "embedded" for an embedded model, else "local"."""
         return "embedded" if self.config.runs_embedded else "local"
 
     def update_agent(self, **changes: Any) -> None:
@@ -51,7 +51,7 @@ class LocalAgent(Backend):
         self.config = replace(self.config, **changes)
 
     def restore_ids(self, ids: Mapping[str, Any]) -> None:
-        """Go on with a session under its id. What was said in it belongs into `session.messages`."""
+        """Go on with a session under its id. Its messages belong into `session.messages`."""
         self.reset_session()
         self.session.id = ids.get("session_id") or ""
 
@@ -75,7 +75,7 @@ class LocalAgent(Backend):
         try:
             async for event in turn.events():
                 if isinstance(event, TurnFinished):
-                    # Who hears of the end finds the turn in the history.
+                    # Subscribers find the turn in the history when it ends.
                     turn.keep()
                 yield event
         finally:

@@ -29,7 +29,7 @@ class CallParts:
 
 @dataclass
 class Reply:
-    """What one streamed completion said so far. `finish_reason` stays "" when the stream was cut."""
+    """What has come of one streamed completion. `finish_reason` stays "" when the stream was cut."""
 
     message_id: str = field(default_factory=new_id)
     calls: list[CallParts] = field(default_factory=list)
@@ -42,7 +42,7 @@ class Reply:
     _by_index: dict[int, CallParts] = field(default_factory=dict)
 
     def take(self, chunk: ChatCompletionChunk) -> Iterator[Event]:
-        """Note the chunk and yield what it tells."""
+        """Note the chunk and yield its events."""
         self.model = chunk.model or self.model
         if chunk.usage is not None:
             # Some servers send it with every chunk, cumulative: the last one counts.

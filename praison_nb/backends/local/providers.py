@@ -69,12 +69,12 @@ class Server:
 
 
 def is_embedded(model: str) -> bool:
-    """Whether this is a model that runs in a process of ours."""
+    """Whether this is a model that runs embedded, in a process that the package starts."""
     return model in ("embedded", "smollm2") or model.startswith(("embedded/", "gguf:"))
 
 
 def embedded(model: str) -> str:
-    """`model`, which has to be one that runs in a process of ours. Raises ConfigError."""
+    """`model`, which has to be an embedded one. Raises ConfigError."""
     if not is_embedded(model):
         raise ConfigError(f"The embedded backend runs 'embedded' and 'gguf:PATH', not {model!r:.100}.")
     return model

@@ -46,7 +46,7 @@ class LocalTurn:
         self.emulate = config.runs_embedded
 
     def keep(self) -> None:
-        """Put the turn into the history, once; a turn in which nothing was said leaves no trace."""
+        """Put the turn into the history, once; a turn without any answer leaves no trace."""
         if len(self.new) > 1:
             self.session.messages.extend(self.new)
             self.new = []
@@ -114,7 +114,7 @@ class LocalTurn:
                 yield TextDelta(text=text, message_id=reply.message_id)
 
     def _keep_partial(self, reply: Reply, choosing: bool) -> None:
-        """Keep what a cut answer said so far; half a tool call is nothing that a history may hold."""
+        """Keep the text of an answer that was cut off; half a tool call must not enter a history."""
         reply.calls.clear()
         if reply.has_content and not choosing:
             self.new.append(reply.message())

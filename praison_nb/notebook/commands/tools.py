@@ -24,14 +24,14 @@ USUAL = "as the agent is set; else functions of yours run, and run_python, write
 
 
 def tools_named(names: str | None, variables: dict[str, Any]) -> list[Any] | None:
-    """The tools that `-t` names: the notebook's functions, else ours by name. Raises ConfigError."""
+    """The tools that `-t` names: the notebook's functions, else built-in tools. Raises ConfigError."""
     if names is None:
         return None
     return [_tool(name.strip(), variables) for name in names.split(",") if name.strip()]
 
 
 def _tool(name: str, variables: dict[str, Any]) -> Any:
-    # A module may be called inspect: only what can be called stands before ours.
+    # A module may be called inspect: only what can be called comes before a built-in tool.
     if name in NAMES and not callable(variables.get(name)):
         return name
     if name not in variables:

@@ -115,8 +115,8 @@ class Conversations:
         return run
 
     def attach(self, conversation: Conversation, **options: Any) -> Run | None:
-        """Take up again the turn that the last kernel did not see the end of; None where there is none, or
-        it is taken up already. `options` are those of `HostedAgent.attach`."""
+        """Follow again the turn that the last kernel did not see the end of; None where there is none, or
+        it is followed already. `options` are those of `HostedAgent.attach`."""
         stored = conversation.unfinished_turn
         if stored is None or any(
             run.turn.id == stored.turn["id"] and run.turn.ended is None for run in conversation.runs
@@ -183,7 +183,7 @@ class Conversations:
 
     def _stored(self, name: str, backend: Any, is_named: bool, notes: list[str]) -> StoredSession | None:
         """The session of an earlier kernel that may go on. An object of the user's has a session of its
-        own, which only a name of theirs connects with another. What the store cannot tell is noted."""
+        own, which only a name of theirs connects with another. An error of the store becomes a note."""
         notebook = current_origin().notebook
         is_object = backend is not None and not isinstance(backend, str)
         if not is_named and (is_object or not notebook):

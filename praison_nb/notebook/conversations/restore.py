@@ -37,7 +37,7 @@ def restore_conversation(stored: StoredSession, backend: Any = None, **options: 
 
 def _restore_session(conversation: Conversation, stored: StoredSession, tools: list[str]) -> None:
     """Have the conversation go on with the stored session, or begin anew where its messages were not kept.
-    The notes tell which, and name the `tools` that come back with it."""
+    The notes say which, and name the `tools` that come back with it."""
     made = conversation.backend
     messages: list[Any] = []
     reason = "what was said before was not kept"

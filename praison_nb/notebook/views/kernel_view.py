@@ -44,7 +44,7 @@ def answer(turn: Turn) -> dict[str, str]:
 
 
 class KernelView:
-    """The plain view, and what all views have in common. Made in the cell before its turn begins, told of
+    """The plain view, and what all views have in common. Made in the cell before its turn begins, called with
     events on the loop's thread, drawn on a thread of the views'. See `choose.view_maker`."""
 
     interval = PLAIN_SECONDS

@@ -35,7 +35,7 @@ class StateWidget(anywidget.AnyWidget):  # type: ignore[misc]
         self._shown = (0, items, panel)
         self.is_behind = False
         """Whether a page has asked for all of it: the next `show` sends that."""
-        # Only a page that hears of the widget now sees it fresh; one that is loaded again asks later.
+        # Only a page that is open now sees it fresh; one that is loaded later asks for the state.
         self._is_fresh = True
         super().__init__()
         self._is_fresh = False
@@ -81,7 +81,7 @@ def patches(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[lis
 
 
 def _patch(old: Any, new: Any) -> Any:
-    """How `new` is told to who has `old`: what is kept of a text, and how it goes on."""
+    """The change from `old` to `new`: how much of a text is kept, and what follows."""
     if not (isinstance(old, str) and isinstance(new, str)):
         return new
     low, high = (len(old) if new.startswith(old) else 0), min(len(old), len(new))

@@ -14,7 +14,7 @@ from ...conversations.conversation import Conversation
 
 class ChatSession:
     """The session that a conversation has now: the turns of this kernel, from the conversation's run number
-    `first` on, and what was said before them. Of that, what is kept here is there at once, what is kept
+    `first` on, and the messages before them. Of those, what is kept here is there at once, what is kept
     elsewhere at the `update` after `read`."""
 
     def __init__(self, conversation: Conversation, first: int) -> None:
@@ -28,7 +28,7 @@ class ChatSession:
         self._is_asked = bool(messages)
         self._shown: tuple[object, int] = (None, 0)
         self.entries: list[Entry] = []
-        """What was said before."""
+        """The messages before this kernel's turns."""
         self.items: list[dict[str, Any]] = []
         """The items of that."""
         self.update()
@@ -54,8 +54,8 @@ class ChatSession:
             self._history = messages, self.runs
 
     def update(self) -> None:
-        """Make the items anew where the turns tell by now more exactly which messages are theirs. It takes a
-        while where much was said."""
+        """Make the items anew where more is known by now about which messages are the turns' own. It takes a
+        while where there are many."""
         messages, runs = history = self._history
         count = count_before(messages, [run.turn for run in runs])
         if self._shown[0] is not history or self._shown[1] != count:
@@ -82,7 +82,7 @@ def count_before(messages: Sequence[dict[str, Any]], turns: Sequence[Turn]) -> i
         )
         if prompt is None or messages[prompt].get("content") != turn.prompt:
             continue
-        # The same words may have been said, and answered, before.
+        # The same prompt may have been sent, and answered, before.
         is_answered = prompt < count - 1
         is_silent = turn.ended is None and not turn.text
         if own or not is_answered or is_silent or "id" not in messages[prompt]:

@@ -3,7 +3,7 @@
 The widget speaks to its page as the live view does, with a flat list of items for all turns; a turn that is
 over is described once and never again. The page sends {"kind": "send" | "new" | "model", "id": …} besides
 what it sends for a turn, and gets {"reply": {"to": id, "accepted": bool, "message": …}}. {"kind": "shown"} is
-its first message: what was said before is not asked for until somebody looks.
+its first message: earlier messages are not asked for until somebody looks.
 
 Behind the widget's output lies a second one with the transcript as plain HTML and text: that is what a
 saved notebook shows where no widget lives.
@@ -98,7 +98,7 @@ class SessionWidget(SessionFollower):
             self._on_message({"kind": "shown"})
 
     def _reset_items(self, chat: ChatSession) -> None:
-        """Begin the items anew: what was said before, and no turn that is over yet."""
+        """Begin the items anew: the earlier messages, and no finished turn yet."""
         self._history_items = chat.items
         self._finished_items, self._finished_turns = [*self._history_items], 0
         self._turn_items: dict[str, TurnItems] = {}
@@ -164,7 +164,7 @@ class SessionWidget(SessionFollower):
         self._on_change()
 
     async def _run_action(self, message: dict[str, Any]) -> None:
-        """Do what may take a while, one after the other, and say how it went."""
+        """Do what may take a while, one action after the other, and reply how it went."""
         problem = ""
         async with self._action_lock:
             try:
@@ -194,7 +194,7 @@ class SessionWidget(SessionFollower):
         self._require_idle()
         here = self._conversations.named(self._conversation.name)
         if here is None:
-            # Deleted or forgotten meanwhile: what is said from now on is a session of its own.
+            # Deleted or forgotten meanwhile: what follows is a session of its own.
             old = self._conversation
             here = Conversation(old.name, old.requested_backend, old.backend)
             self._conversations.put(here)
