@@ -73,14 +73,12 @@ def fold(turn: Turn, event: Event) -> Turn:
             return replace(turn, spent=(*others, event))
         case Notice():
             return replace(turn, notices=(*turn.notices, event.text))
+        case TurnFinished() | TurnFailed() if turn.ended is not None:
+            return turn
         case TurnFinished():
-            if turn.ended is not None:
-                return turn
             reason, detail = event.stop_reason, event.detail
             return replace(turn, ended=event.time, stop_reason=reason, detail=detail, activity="")
         case TurnFailed():
-            if turn.ended is not None:
-                return turn
             return replace(turn, ended=event.time, stop_reason="error", error=event.error, activity="")
         case _:
             assert_never(event)

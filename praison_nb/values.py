@@ -14,16 +14,6 @@ ROWS = 10
 COLUMNS = 30
 
 
-def describe(value: Any, limit: int = VALUE_CHARACTERS) -> str:
-    """`value` as text of at most about `limit` characters. A DataFrame or Series is its shape, its dtypes
-    and its first rows; dicts and lists are JSON where they can be.
-
-    >>> describe({"a": [1, 2]}), describe("as it is")
-    ('{"a": [1, 2]}', 'as it is')
-    """
-    return truncate_middle(value_text(value), limit)
-
-
 def truncate_middle(text: str, limit: int = VALUE_CHARACTERS) -> str:
     """`text`, its middle cut out where it is longer than `limit`, saying how much is missing.
 
@@ -48,7 +38,12 @@ def redact_and_truncate(text: str, limit: int = VALUE_CHARACTERS) -> str:
 
 
 def value_text(value: Any) -> str:
-    """`describe(value)` without a limit."""
+    """`value` as text. A DataFrame or Series is its shape, its dtypes and its first rows; dicts and lists are
+    JSON where they can be.
+
+    >>> value_text({"a": [1, 2]}), value_text("as it is")
+    ('{"a": [1, 2]}', 'as it is')
+    """
     if isinstance(value, str):
         return value
     pandas = sys.modules.get("pandas")
@@ -72,8 +67,4 @@ def _table(frame: Any) -> str:
         head += f", the first {COLUMNS} columns shown"
     if len(frame) > ROWS:
         head += f", the first {ROWS} rows"
-    return f"{head}\n{shown.to_csv(index=not _is_plain(frame))}"
-
-
-def _is_plain(frame: Any) -> bool:
-    return type(frame.index).__name__ == "RangeIndex"
+    return f"{head}\n{shown.to_csv(index=type(frame.index).__name__ != 'RangeIndex')}"

@@ -1,16 +1,41 @@
-"""The SDKs' HTTP clients as we use them: what is asked of one server goes to no other."""
+"""The SDKs' clients, each made once, and their HTTP clients: what is asked of one server goes to no other."""
 
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..redaction import logs
+from ..runtime import loop
 
 if TYPE_CHECKING:
     import httpx2
 
+C = TypeVar("C")
 MOST_REDIRECTS = 5
+
+
+_clients: dict[tuple[Any, ...], Any] = {}
+"""Those of a parent process, whose loop they share, stay here and are not touched."""
+
+
+def shared(make: Callable[[], C], *key: object) -> C:
+    """The SDK's client that `make()` returned for this key on this process's loop; it is closed when the
+    process ends."""
+    of_loop = (loop.get(), *key)
+    if of_loop not in _clients:
+        _clients[of_loop] = make()
+    client: C = _clients[of_loop]
+    return client
+
+
+async def _close() -> None:
+    for key in [key for key in _clients if key[0] is loop.get()]:
+        await _clients.pop(key).close()
+
+
+loop.at_exit(_close)
 
 
 def client(kind: type[httpx2.AsyncClient], **options: Any) -> httpx2.AsyncClient:

@@ -152,11 +152,7 @@ def _callbacks(options: dict[str, Any]) -> dict[str, Any]:
 def _hosted_config(
     config: HostedAgentConfig | Mapping[str, Any] | None, api_key: str | None, options: dict[str, Any]
 ) -> HostedAgentConfig:
-    changes = _changes(config, options, api_key, HostedAgentConfig)
-    if isinstance(config, HostedAgentConfig):
-        plain = {each.name: getattr(config, each.name) for each in fields(HostedAgentConfig)}
-        return HostedAgentConfig(**{**plain, **changes})
-    return HostedAgentConfig(**{**(config or {}), **changes})
+    return HostedAgentConfig(**_settings(config, options, api_key, HostedAgentConfig))
 
 
 def _local_config(
@@ -165,16 +161,11 @@ def _local_config(
     api_key: str | None,
     options: dict[str, Any],
 ) -> LocalAgentConfig:
-    changes = _changes(config, options, api_key, LocalAgentConfig)
-    if isinstance(config, LocalAgentConfig):
-        plain = {each.name: getattr(config, each.name) for each in fields(LocalAgentConfig)}
-        local = LocalAgentConfig(**{**plain, **changes})
-    else:
-        given = {**(config or {}), **changes}
-        if "model" not in given and provider in _DEFAULT_MODELS:
-            running = running_ollama() if provider == "ollama" else ""
-            given["model"] = f"ollama/{running}" if running else _DEFAULT_MODELS[provider]
-        local = LocalAgentConfig(**given)
+    settings = _settings(config, options, api_key, LocalAgentConfig)
+    if "model" not in settings and provider in _DEFAULT_MODELS:
+        running = running_ollama() if provider == "ollama" else ""
+        settings["model"] = f"ollama/{running}" if running else _DEFAULT_MODELS[provider]
+    local = LocalAgentConfig(**settings)
     if (
         provider in ("gemini", "ollama")
         and split(local.model)[0] == "openai"
@@ -184,13 +175,15 @@ def _local_config(
     return local
 
 
-def _changes(config: Any, options: dict[str, Any], api_key: str | None, kind: type[Any]) -> dict[str, Any]:
-    """The arguments that are fields of the config now. Raises ConfigError for one that is gone."""
+def _settings(config: Any, options: dict[str, Any], api_key: str | None, kind: type[Any]) -> dict[str, Any]:
+    """The fields of the config, changed by the arguments. Raises ConfigError for an argument that is gone."""
     given = {"api_key": api_key, **options}
     instructions = given.pop("instructions", None)
     if config is None or (isinstance(config, Mapping) and "system" not in config):
         given["system"] = instructions
     given = {key: value for key, value in given.items() if value is not None}
-    if unknown := given.keys() - {each.name for each in fields(kind)}:
+    names = [each.name for each in fields(kind)]
+    if unknown := given.keys() - set(names):
         raise ConfigError(f"No such argument: {', '.join(sorted(unknown))}. {kind.__name__} has the fields.")
-    return given
+    before = {name: getattr(config, name) for name in names} if isinstance(config, kind) else config or {}
+    return {**before, **given}

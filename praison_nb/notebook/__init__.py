@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ..errors import ConfigError
+
 if TYPE_CHECKING:
     from .extension import Extension
 
@@ -20,6 +22,17 @@ def load(shell: Any) -> Extension:
         magics.extension.add(magics, UsageMagics(shell))
         _loaded[id(shell)] = magics.extension
     return _loaded[id(shell)]
+
+
+def load_in_notebook(elsewhere: str) -> Extension:
+    """The extension of this notebook, loaded where it is not. Raises ConfigError, which says what to do
+    `elsewhere`."""
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    if not hasattr(shell, "kernel"):
+        raise ConfigError(elsewhere)
+    return load(shell)
 
 
 def unload(shell: Any) -> None:

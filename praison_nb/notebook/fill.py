@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..redaction import collecting, redact, redact_value
+from ..render.visible import counted
 from ..text import describe_exception, shorten
 from ..turn import Turn
 from ..values import VALUE_CHARACTERS, redact_and_truncate, value_text
@@ -177,7 +178,7 @@ def _filled(field: re.Match[str], value: Any, spec: str, path: list[str]) -> _Fi
         # One of a class of its own has methods of its own.
         text = str.__str__(format(value, spec) if spec else value_text(value))
         shown = redact_and_truncate(text)
-    about += f", {_count(len(shown), 'character')} sent"
+    about += f", {counted(len(shown), 'character')} sent"
     return _Filled(shown, about + (f", without {', '.join(hidden)}" if hidden else ""))
 
 
@@ -199,7 +200,3 @@ def _about_left(problems: Mapping[str, str]) -> list[str]:
     if len(problems) > SHOWN_PROBLEMS:
         lines.append(f"… and {len(problems) - SHOWN_PROBLEMS:,} more are left as they are")
     return lines
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"

@@ -112,10 +112,10 @@ def entries(messages: Sequence[dict[str, Any]]) -> list[Entry]:
     >>> entries([{"role": "user", "content": "Hi"}, {"role": "system", "content": "Be brief."}])
     [('prompt', 'Hi')]
     """
-    results = {str(m.get("tool_call_id")): m.get("content") for m in messages if _role(m) == "tool"}
+    results = {str(m.get("tool_call_id")): m.get("content") for m in messages if m.get("role") == "tool"}
     found: list[Entry] = []
     for message in messages:
-        kind = {"user": "prompt", "assistant": "text"}.get(_role(message))
+        kind = {"user": "prompt", "assistant": "text"}.get(str(message.get("role")))
         if kind and isinstance(text := message.get("content"), str) and text:
             found.append((kind, truncate_for_display(text)))
         found += [("tool", call) for call in _calls(message, results)]
@@ -136,10 +136,6 @@ def entry_items(entries: Iterable[Entry]) -> list[dict[str, Any]]:
         else:
             items.append(line_item(kind, key, content))
     return items
-
-
-def _role(message: dict[str, Any]) -> str:
-    return str(message.get("role"))
 
 
 def _calls(message: dict[str, Any], results: dict[str, Any]) -> Iterator[ToolCall]:

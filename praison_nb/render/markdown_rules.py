@@ -111,8 +111,7 @@ def page() -> Any:
             tokens[index].attrs.setdefault("style", "text-align:left")
             return self.renderToken(tokens, index, options, env)
 
-        def th_open(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
-            return self.td_open(tokens, index, options, env)
+        th_open = td_open
 
         def long(self, tokens: Sequence[Token], index: int, options: Any, env: Any) -> str:
             return escape(tokens[index].content)

@@ -28,6 +28,9 @@ _is_ending = False
 _exit_hooks: list[Callable[[], Coroutine[Any, Any, None]]] = []
 _fork_hooks: list[Callable[[], object]] = []
 
+spawned: set[asyncio.Task[None]] = set()
+"""Tasks that nobody waits for; the loop itself keeps weak references only."""
+
 MAX_FUNCTION_THREADS = 32
 """How many functions of the user's run at once; others wait."""
 MAX_VIEW_THREADS = 2
@@ -98,6 +101,13 @@ def refuse_at_end() -> None:
     """Raise TurnStopped where the process ends."""
     if _is_ending:
         raise TurnStopped(ENDING_MESSAGE)
+
+
+def spawn(work: Coroutine[Any, Any, None]) -> None:
+    """Run `work` as a task of the running loop that nobody waits for."""
+    task = asyncio.create_task(work)
+    spawned.add(task)
+    task.add_done_callback(spawned.discard)
 
 
 def on_loop_thread() -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 import queue
 from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import suppress
 
 from ..events import Event, TextDelta, TextFinal
 from . import loop, user_loop
@@ -122,8 +123,6 @@ class Mailbox:
 
 
 async def _wait_a_slice(ready: asyncio.Event) -> None:
-    try:
+    with suppress(TimeoutError):
         await asyncio.wait_for(ready.wait(), SLICE_SECONDS)
-    except TimeoutError:
-        pass
     ready.clear()

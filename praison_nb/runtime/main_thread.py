@@ -22,21 +22,17 @@ class Interrupts:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._active = False
+        self.active = False
+        """Whether the code runs."""
         self._late = False
         self.has_arrived = False
         """Whether an interrupt has reached the code."""
-
-    @property
-    def active(self) -> bool:
-        """Whether the code runs."""
-        return self._active
 
     def send(self) -> None:
         """Raise KeyboardInterrupt in the code; nothing happens where it does not run. From any thread."""
         global _is_pending
         with self._lock:
-            if not self._active:
+            if not self.active:
                 return
             _is_pending = True
             main = threading.main_thread().ident
@@ -54,13 +50,13 @@ class Interrupts:
         before = signal.signal(signal.SIGINT, self._on_signal)
         try:
             with self._lock:
-                self._active = True
+                self.active = True
             if self._late:
                 # It came between the handler and the code.
                 raise KeyboardInterrupt
             yield
         finally:
-            self._active = False
+            self.active = False
             # One that is pending must not hit what comes next.
             patience = time.monotonic() + ARRIVAL_SECONDS
             with self._lock:
@@ -74,7 +70,7 @@ class Interrupts:
     def _on_signal(self, number: int, frame: Any) -> None:
         global _is_pending
         is_own, _is_pending = _is_pending, False
-        if self._active:
+        if self.active:
             self.has_arrived = True
             raise KeyboardInterrupt
         self._late = self._late or not is_own

@@ -13,6 +13,7 @@ import functools
 import inspect
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from contextlib import suppress
 from typing import Any
 
 from ..errors import BackendError, PraisonError, TurnStopped
@@ -247,13 +248,11 @@ class Run:
         self._take(TurnFinished(stop_reason="budget_reached", detail=why))
         if not isinstance(events, AsyncGenerator):
             return
-        try:
+        with suppress(StopAsyncIteration, asyncio.CancelledError):
             event = await events.athrow(asyncio.CancelledError())
             while True:
                 self._take(event)
                 event = await anext(events)
-        except (StopAsyncIteration, asyncio.CancelledError):
-            pass
 
     def _take(self, event: Event) -> None:
         if isinstance(event, TurnFinished | TurnFailed):

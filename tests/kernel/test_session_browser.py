@@ -18,7 +18,7 @@ def looked():
     asyncio.run_coroutine_threadsafe(ended(), loop.get()).result()
 
 async def ended():
-    await asyncio.gather(*table._tasks)
+    await asyncio.gather(*loop.spawned)
 
 table = praison_nb.sessions()
 """

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from praison_nb.errors import ConfigError
 from praison_nb.tools.tool import Tool, ToolArgumentError
-from praison_nb.values import VALUE_CHARACTERS, describe
+from praison_nb.values import VALUE_CHARACTERS, redact_and_truncate, value_text
 
 
 def plot(kind: Literal["bar", "line"], columns: list[str] | None = None, *, bins: int = 10) -> str:
@@ -162,17 +162,21 @@ def test_arguments_that_are_no_json_object(arguments: str) -> None:
         Tool.of(plot).bind(arguments)
 
 
+def described(value: object) -> str:
+    return redact_and_truncate(value_text(value))
+
+
 def test_a_table_is_told_compactly() -> None:
     frame = pd.DataFrame({"tenure": range(1000), "churn": [0.5] * 1000})
-    text = describe(frame)
+    text = described(frame)
     assert "1,000 rows × 2 columns" in text and "tenure: int64" in text
     assert len(text.splitlines()) < 15 and len(text) < 500
     wide = pd.DataFrame([[0] * 500], columns=[f"c{i}" for i in range(500)])
-    assert len(describe(wide)) < 2000 and "500 columns" in describe(wide)
-    assert "x: int64" in describe(pd.Series([1], name="x"))
+    assert len(described(wide)) < 2000 and "500 columns" in described(wide)
+    assert "x: int64" in described(pd.Series([1], name="x"))
 
 
 def test_values_are_bounded() -> None:
-    assert len(describe("x" * 1_000_000)) < VALUE_CHARACTERS + 100
-    assert len(describe(list(range(100_000)))) < VALUE_CHARACTERS + 100
-    assert describe(None) == "None" and describe((1, "ä")) == '[1, "ä"]' and describe({1: object}) != ""
+    assert len(described("x" * 1_000_000)) < VALUE_CHARACTERS + 100
+    assert len(described(list(range(100_000)))) < VALUE_CHARACTERS + 100
+    assert described(None) == "None" and described((1, "ä")) == '[1, "ä"]' and described({1: object}) != ""

@@ -17,7 +17,7 @@ import tempfile
 import threading
 import zipfile
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path, PurePosixPath
@@ -130,10 +130,8 @@ def _receipt(artifact: Artifact, state: os.stat_result) -> str:
 
 
 def _write_receipt(artifact: Artifact) -> None:
-    try:
+    with suppress(OSError):  # a cache that others filled, and that we may only read
         artifact.receipt.write_text(_receipt(artifact, artifact.path.stat()))
-    except OSError:  # a cache that others filled, and that we may only read
-        pass
 
 
 async def _fetch(artifact: Artifact) -> AsyncGenerator[Activity, None]:

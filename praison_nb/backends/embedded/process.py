@@ -23,7 +23,7 @@ import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable
 from concurrent.futures import Future
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -50,7 +50,7 @@ class Endpoint:
 
 
 class _Process:
-    """The process that serves one model file, and what it said last."""
+    """The process that serves one model file, and its last output."""
 
     def __init__(self, path: Path, name: str) -> None:
         self.path, self.name = path, name
@@ -72,11 +72,9 @@ class _Process:
         )
         settings = {"path": str(path), "name": name, "api_key": self.api_key}
         assert self._popen.stdin is not None
-        try:
+        with suppress(OSError):  # it ended at once; what it wrote is read below
             self._popen.stdin.write(json.dumps(settings).encode() + b"\n")
             self._popen.stdin.flush()
-        except OSError:  # it ended at once; what it said is read below
-            pass
         threading.Thread(target=self._read, name=f"praison_nb {name}", daemon=True).start()
 
     @property
@@ -96,10 +94,8 @@ class _Process:
                 elif line:
                     self.lines.append(line)
         code = self._popen.wait()
-        try:
+        with suppress(OSError):
             self._popen.stdin.close()
-        except OSError:
-            pass
         self.reason.set_result(_why(code, self.lines))
         if not self.address.done():
             self.address.set_result("")

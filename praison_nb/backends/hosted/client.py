@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ... import redaction
 from ...errors import MissingKeyError, ModelNotFoundError, PraisonError, RequestRejectedError, SessionError
-from ...runtime import loop
 from .. import http_client
 from ..config_base import check_address
 from ..sdk_errors import Where, retry_after, translate, unchained
@@ -23,9 +22,6 @@ T = TypeVar("T")
 KEY_VARIABLE = "ANTHROPIC_API_KEY"
 _NEVER_BETTER = ("authentication_error", "permission_error", "not_found_error", "invalid_request_error")
 
-_clients: dict[tuple[asyncio.AbstractEventLoop, str, str, str, float | None], AsyncAnthropic] = {}
-"""Those of a parent process, whose loop they share, stay here and are not touched."""
-
 
 def client_of(config: HostedAgentConfig) -> AsyncAnthropic:
     """The client, shared by all agents with the same key and address. Raises MissingKeyError where there
@@ -33,8 +29,8 @@ def client_of(config: HostedAgentConfig) -> AsyncAnthropic:
     api_key = config.api_key or os.environ.get(KEY_VARIABLE, "")
     token = "" if api_key else os.environ.get("ANTHROPIC_AUTH_TOKEN", "")
     address = config.base_url or os.environ.get("ANTHROPIC_BASE_URL", "")
-    key = (loop.get(), api_key, token, address, config.timeout)
-    if key not in _clients:
+
+    def make() -> AsyncAnthropic:
         from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient
 
         check_address(address, "base_url")
@@ -47,10 +43,9 @@ def client_of(config: HostedAgentConfig) -> AsyncAnthropic:
                 f"No key for hosted agents: set {KEY_VARIABLE} or give api_key=…. Without any key, "
                 "LocalAgent with model='embedded' runs a small model on this machine."
             )
-        if not _clients:
-            loop.at_exit(_close_clients)
-        _clients[key] = client if config.timeout is None else client.with_options(timeout=config.timeout)
-    return _clients[key]
+        return client if config.timeout is None else client.with_options(timeout=config.timeout)
+
+    return http_client.shared(make, "anthropic", api_key, token, address, config.timeout)
 
 
 async def ask(
@@ -69,11 +64,6 @@ async def ask(
 def load() -> None:
     """Import the SDK. That takes a second the first time: too long for the loop, where all turns run."""
     import anthropic  # noqa: F401
-
-
-async def _close_clients() -> None:
-    for key in [key for key in _clients if key[0] is loop.get()]:
-        await _clients.pop(key).close()
 
 
 def where_of(config: HostedAgentConfig) -> Where:

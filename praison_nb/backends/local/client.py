@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from asyncio import AbstractEventLoop
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from urllib.parse import urlsplit
 
-from ...runtime import loop
 from .. import http_client
 from .providers import Server
 
@@ -31,18 +29,11 @@ async def open_stream(client: AsyncOpenAI, request: dict[str, Any]) -> Stream:
         return cast("Stream", await client.chat.completions.create(**request))
 
 
-_clients: dict[tuple[AbstractEventLoop, str, str, float | None], AsyncOpenAI] = {}
-"""Those of a parent process, whose loop they share, stay here and are not touched."""
-
-
 def client_of(server: Server, timeout: float | None) -> AsyncOpenAI:
     """The client for a server, shared by all agents that ask it."""
     from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
-    key = (loop.get(), server.base_url, server.api_key, timeout)
-    if key not in _clients:
-        if not _clients:
-            loop.at_exit(_close_clients)
+    def make() -> AsyncOpenAI:
         # A proxy of the environment's is for the world outside, not for a server on this machine.
         is_here = urlsplit(server.base_url).hostname in ("127.0.0.1", "localhost", "::1")
         client = AsyncOpenAI(
@@ -51,10 +42,6 @@ def client_of(server: Server, timeout: float | None) -> AsyncOpenAI:
             api_key=server.api_key or "none",
             http_client=http_client.client(DefaultAsyncHttpxClient, trust_env=not is_here),
         )
-        _clients[key] = client if timeout is None else client.with_options(timeout=timeout)
-    return _clients[key]
+        return client if timeout is None else client.with_options(timeout=timeout)
 
-
-async def _close_clients() -> None:
-    for key in [key for key in _clients if key[0] is loop.get()]:
-        await _clients.pop(key).close()
+    return http_client.shared(make, "openai", server.base_url, server.api_key, timeout)

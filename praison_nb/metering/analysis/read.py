@@ -10,13 +10,14 @@ import sqlite3
 import time
 import zlib
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ConfigError, LedgerError
-from ..ledger import OLD_SECONDS, REQUEST_COLUMNS, TURN_COLUMNS, old_turns
+from ..ledger import OLD_SECONDS, REQUEST_COLUMNS, TURN_COLUMNS, Ledger, old_turns
 from ..schema import LABELS, LEDGER, connect
 
 if TYPE_CHECKING:
@@ -87,13 +88,8 @@ def to_microseconds(value: object, name: str) -> int | None:
 
 def labels(path: Path) -> list[tuple[Any, ...]]:
     """All labels: n, then the names of schema.LABELS. Raises LedgerError."""
-    connection = connect(path)
-    try:
-        return connection.execute(f"SELECT n, {', '.join(LABELS)} FROM labels").fetchall()
-    except sqlite3.Error as error:
-        raise LEDGER.explain(error, path) from error
-    finally:
-        connection.close()
+    with closing(Ledger(path)) as ledger:
+        return ledger.read(f"SELECT n, {', '.join(LABELS)} FROM labels")
 
 
 def rows(path: Path, table: str, wanted: Filter) -> dict[str, np.ndarray[Any, Any]]:
@@ -123,28 +119,22 @@ def _named(table: str, columns: np.ndarray[Any, Any]) -> dict[str, np.ndarray[An
 def _query(table: str, wanted: Filter, after: int) -> tuple[str, list[Any]]:
     where, values = wanted.where()
     columns = ", ".join(f"coalesce(t.{name}, {NULL}) AS {name}" for name in COLUMNS[table])
-    return f"SELECT {columns} FROM {table} t WHERE t.n > ? AND {where} ORDER BY t.n", [
-        after,
-        *values,
-    ]
+    return f"SELECT {columns} FROM {table} t WHERE t.n > ? AND {where} ORDER BY t.n", [after, *values]
 
 
 def _read(path: Path, table: str, wanted: Filter, after: int) -> np.ndarray[Any, Any]:
     import numpy as np
 
     query, values = _query(table, wanted, after)
-    width = len(COLUMNS[table])
-    connection = connect(path)
-    try:
-        count = connection.execute(f"SELECT count(*) FROM {table} WHERE n > ?", (after,)).fetchone()[0]
-        if count > 20_000 and (arrow := _by_adbc(path, query, values)) is not None:
-            return arrow
-        cells = itertools.chain.from_iterable(connection.execute(query, values))
-        return np.ascontiguousarray(np.fromiter(cells, np.int64).reshape(-1, width).T)
-    except sqlite3.Error as error:
-        raise LEDGER.explain(error, path) from error
-    finally:
-        connection.close()
+    with closing(connect(path)) as connection:
+        try:
+            count = connection.execute(f"SELECT count(*) FROM {table} WHERE n > ?", (after,)).fetchone()[0]
+            if count > 20_000 and (arrow := _by_adbc(path, query, values)) is not None:
+                return arrow
+            cells = itertools.chain.from_iterable(connection.execute(query, values))
+            return np.ascontiguousarray(np.fromiter(cells, np.int64).reshape(-1, len(COLUMNS[table])).T)
+        except sqlite3.Error as error:
+            raise LEDGER.explain(error, path) from error
 
 
 def _by_adbc(path: Path, query: str, values: list[Any]) -> np.ndarray[Any, Any] | None:
@@ -179,13 +169,10 @@ def _by_adbc(path: Path, query: str, values: list[Any]) -> np.ndarray[Any, Any] 
 def _stamp(path: Path, last: int) -> tuple[int, int]:
     """How many turns there are up to `last`, and a number made of that one's id: no two ledgers agree in
     both, nor does one from which turns were taken out."""
-    connection = connect(path)
-    try:
-        (count,) = connection.execute("SELECT count(*) FROM turns WHERE n <= ?", (last,)).fetchone()
-        row = connection.execute("SELECT id FROM turns WHERE n = ?", (last,)).fetchone()
-        return count, zlib.crc32(row[0].encode()) if row else 0
-    finally:
-        connection.close()
+    with closing(Ledger(path)) as ledger:
+        [(count,)] = ledger.read("SELECT count(*) FROM turns WHERE n <= ?", (last,))
+        rows = ledger.read("SELECT id FROM turns WHERE n = ?", (last,))
+    return count, zlib.crc32(rows[0][0].encode()) if rows else 0
 
 
 def _kept(path: Path) -> np.ndarray[Any, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -47,11 +48,8 @@ def example(
     if file.exists():
         raise ConfigError(f"{file} exists: a sample ledger goes into a new file only.")
     end = (until or datetime.now(UTC)).astimezone(UTC)
-    ledger = Ledger(file)
-    try:
+    with closing(Ledger(file)) as ledger:
         ledger.write(_rows(random.Random(seed), turns, days, end))
-    finally:
-        ledger.close()
     return file
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -72,13 +73,10 @@ def by(
 
     check_key(name)
     where, values = Filter.of(since, until, session=session, model=model, notebook=notebook).where()
-    opened = Ledger(readable_ledger(ledger))
     expression = _BEGINS.get(name, f"l.{name}")
     query = f"SELECT {expression} AS key, {_SUMS} FROM turns t JOIN labels l ON l.n = t.label"
-    try:
+    with closing(Ledger(readable_ledger(ledger))) as opened:
         rows = opened.read(f"{query} WHERE {where} GROUP BY 1", values)
-    finally:
-        opened.close()
     columns = [name, *(line.rsplit(" AS ")[-1].strip() for line in _SUMS.split(",\n"))]
     frame = pd.DataFrame(rows, columns=columns)
     if name in PERIODS:

@@ -99,14 +99,8 @@ def _show(shell: Any, key: str, rows: list[tuple[str, Any]], chart: str) -> None
 def begins(period: str) -> datetime | None:
     """When the period began (UTC), None for all."""
     today = _today()
-    match period:
-        case "today":
-            return today
-        case "week":
-            return today - timedelta(days=today.weekday())
-        case "month":
-            return today.replace(day=1)
-    return None
+    monday = today - timedelta(days=today.weekday())
+    return {"today": today, "week": monday, "month": today.replace(day=1)}.get(period)
 
 
 def _chart(days: pd.DataFrame) -> str:

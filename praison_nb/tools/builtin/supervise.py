@@ -33,8 +33,6 @@ POLL_SECONDS = 0.2
 PATIENCE_SECONDS = 5.0
 """So long a main thread may be busy of which nobody knows that it will wait for a turn."""
 
-_insisting: set[asyncio.Task[None]] = set()
-
 
 class Halted(ToolError):
     """It was ended before its time; the message says why."""
@@ -62,9 +60,7 @@ async def supervise(call: Call, function: Callable[[], Any], seconds: float) -> 
             await supervised.halt(f"Stopped after {seconds:g} s, its limit.")
         return await task
     except asyncio.CancelledError:
-        insisting = asyncio.create_task(supervised.halt("The user stopped the turn."))
-        _insisting.add(insisting)
-        insisting.add_done_callback(_insisting.discard)
+        loop.spawn(supervised.halt("The user stopped the turn."))
         task.cancel()
         raise
     finally:

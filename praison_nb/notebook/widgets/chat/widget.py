@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
 from typing import Any
 
 from ....backends import backend_class
@@ -58,7 +57,6 @@ class SessionWidget(SessionFollower):
         self._show_session(conversation, others[-1] + 1 if others else 0)
         self._reset_items(self._chat)
         self._action_lock = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
         self._accepted = ""
         self._timer: asyncio.TimerHandle | None = None
         self._transcript, self._copy = Transcript(), StaticCopy(extension.shell)
@@ -148,16 +146,11 @@ class SessionWidget(SessionFollower):
                         handle_click(message, run)
             case "shown":
                 self._is_open = True
-                self._spawn(self._load_history(self._chat))
+                loop.spawn(self._load_history(self._chat))
             case "send" | "new" | "model":
-                self._spawn(self._run_action(message))
+                loop.spawn(self._run_action(message))
             case _:
                 super()._handle(message)
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _load_history(self, chat: ChatSession) -> None:
         await chat.read()
@@ -247,16 +240,11 @@ def chat(session_or_backend: Any = None) -> SessionWidget:
         praison_nb.chat("research")
         praison_nb.chat(LocalAgent(config=LocalAgentConfig(model="embedded")))
     """
-    from IPython import get_ipython
+    from ... import load_in_notebook
 
-    from ... import load
-
-    shell = get_ipython()
-    if not hasattr(shell, "kernel"):
-        raise ConfigError(
-            "chat() needs a notebook. Elsewhere: `Agent(...).start(prompt)`, or `%%agent` in IPython."
-        )
-    extension = load(shell)
+    extension = load_in_notebook(
+        "chat() needs a notebook. Elsewhere: `Agent(...).start(prompt)`, or `%%agent` in IPython."
+    )
     conversation = conversation_of(session_or_backend, extension)
     extension.conversations.attach(conversation)
     return SessionWidget(conversation, extension)

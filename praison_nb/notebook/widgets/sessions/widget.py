@@ -55,7 +55,6 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         self._context = contextvars.copy_context()
         self._pace = Pace(self._start_update, INTERVAL_SECONDS)
         self._badges: list[tuple[str, Badge]] = []
-        self._tasks: set[asyncio.Task[None]] = set()
         self._update_lock = asyncio.Lock()
         self._is_closed = False
         wide, wraps = ipywidgets.Layout(width="auto"), ipywidgets.Layout(flex_flow="row wrap")
@@ -183,9 +182,7 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         self._pace.ask(urgent=before != self._badges)
 
     def _start_update(self) -> None:
-        task = asyncio.get_running_loop().create_task(self._update())
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        loop.spawn(self._update())
 
     def _run_action(self, action: Callable[[], str]) -> None:
         self.question.children = ()
@@ -258,11 +255,7 @@ def sessions() -> SessionBrowser:
 
     praison_nb.sessions()
     """
-    from IPython import get_ipython
+    from ... import load_in_notebook
 
-    from ... import load
-
-    shell = get_ipython()
-    if not hasattr(shell, "kernel"):
-        raise ConfigError("sessions() needs a notebook. In IPython `%agent sessions` lists them.")
-    return SessionBrowser(load(shell))
+    elsewhere = "sessions() needs a notebook. In IPython `%agent sessions` lists them."
+    return SessionBrowser(load_in_notebook(elsewhere))
