@@ -14,11 +14,11 @@ HOSTED = ["claude-sonnet-4-6", "claude-opus-4-6", "claude-haiku-4-5"]
 LOCAL = ["embedded", "gpt-4o-mini", *(f"{prefix}/" for prefix in PROVIDERS)]
 
 
-def backend_of(model: str | None) -> str | None:
+def backend_for_model(model: str | None) -> str | None:
     """The backend that a model's name speaks of, None where it says nothing.
 
-    >>> backend_of("ollama/llama3.2"), backend_of("embedded"), backend_of("claude-sonnet-4-6")
-    ('local', 'embedded', None)
+    >>> [backend_for_model(name) for name in ("ollama/llama3.2", "embedded", "claude-sonnet-4-6")]
+    ['local', 'embedded', None]
     """
     if not model:
         return None
@@ -28,16 +28,16 @@ def backend_of(model: str | None) -> str | None:
     return "local" if named else None
 
 
-def likely_backend_of(model: str) -> str | None:
-    """`backend_of`, and the hosted runtime for a bare name that it has, though others may have it too.
+def guess_backend(model: str) -> str | None:
+    """`backend_for_model`, and the hosted runtime for a bare name that it has, though others may have it too.
 
-    >>> likely_backend_of("claude-sonnet-4-6")
+    >>> guess_backend("claude-sonnet-4-6")
     'hosted'
     """
-    return "hosted" if model.startswith("claude") else backend_of(model)
+    return "hosted" if model.startswith("claude") else backend_for_model(model)
 
 
-def backend_of_session(session_id: str) -> str | None:
+def backend_for_session(session_id: str) -> str | None:
     """The backend on whose server a session with such an id is, None where the id says nothing."""
     return "hosted" if session_id.startswith("sesn_") else None
 
@@ -52,7 +52,7 @@ def suggested(backend: str = "") -> list[str]:
     return known.get(backend, [])
 
 
-def offers() -> list[tuple[str, str, str]]:
+def available_models() -> list[tuple[str, str, str]]:
     """Each model or family as (name, where it runs, whether it is ready here or what it lacks)."""
     ollama = running_ollama()
     rows = [("embedded", "a small model in a process of this kernel", "yes")]

@@ -97,14 +97,14 @@ class Meter:
             except RuntimeError:
                 # No more threads: the process ends.
                 return list[Spent | Notice](spent)
-        lines = [line for each in spent for line in self._warnings(each)] + self.writer.remarks()
+        lines = [line for each in spent for line in self._warnings(each)] + self.writer.pop_notices()
         lines += _once(user_prices.problem, user_prices.problem, _shown)
         return [*spent, *(Notice(text=line) for line in lines)]
 
-    def warm(self) -> None:
+    def preload(self) -> None:
         """Load what the first request's end will need, while that request is on its way."""
         with contextlib.suppress(RuntimeError):
-            asyncio.get_running_loop().run_in_executor(None, prices.warm)
+            asyncio.get_running_loop().run_in_executor(None, prices.preload)
 
     def _warnings(self, spent: Spent) -> list[str]:
         lines = _once(budget.warning(spent), spent.per, self._warned)

@@ -72,7 +72,7 @@ def _by_table(usage: Usage, model: str, provider: str, at: float) -> Decimal | N
     return calc_price(counted, model, provider_id=provider, genai_request_timestamp=when).total_price
 
 
-def warm() -> None:
+def preload() -> None:
     """Load the price table, which takes a fifth of a second: on a thread of the pool while the turn's first
     request is on its way."""
     with contextlib.suppress(Exception):

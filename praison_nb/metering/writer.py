@@ -24,12 +24,12 @@ class Writer(WriteQueue[Row]):
     def __init__(self, path: Path) -> None:
         super().__init__(path, LEDGER, self.flush)
         self.ledger = Ledger(path)
-        self._remarks: deque[str] = deque()
-        self._remarked: set[str] = set()
+        self._notices: deque[str] = deque()
+        self._noticed: set[str] = set()
         self.slow = False
         """Whether the disk took too long the last time."""
         if network := network_of(path):
-            self.remark(
+            self.add_notice(
                 f"The ledger {path} is on a network file system ({network}), where it must use a slower "
                 "journal. PRAISON_NB_LEDGER=… moves it to a local disk."
             )
@@ -57,11 +57,11 @@ class Writer(WriteQueue[Row]):
                 self.fail(error)
             else:
                 self.problem, self.slow = "", False
-                self._remarked = {line for line in self._remarked if line.endswith("local disk.")}
+                self._noticed = {line for line in self._noticed if line.endswith("local disk.")}
 
-    def remarks(self) -> list[str]:
+    def pop_notices(self) -> list[str]:
         """Lines that the user should read; each is shown once."""
-        return [self._remarks.popleft() for _ in range(len(self._remarks))]
+        return [self._notices.popleft() for _ in range(len(self._notices))]
 
     def close(self) -> None:
         """Write what waits, and close the file."""
@@ -71,13 +71,13 @@ class Writer(WriteQueue[Row]):
 
     def fail(self, error: LedgerError) -> None:
         """Have the user read why the ledger does not work."""
-        self.remark(f"{error} Until then usage is kept in memory.")
+        self.add_notice(f"{error} Until then usage is kept in memory.")
 
-    def remark(self, line: str) -> None:
+    def add_notice(self, line: str) -> None:
         """Have the user read the line, once."""
-        if line not in self._remarked:
-            self._remarked.add(line)
-            self._remarks.append(line)
+        if line not in self._noticed:
+            self._noticed.add(line)
+            self._notices.append(line)
 
 
 def readable_ledger(ledger: str | os.PathLike[str] | None) -> Path:

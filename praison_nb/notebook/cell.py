@@ -48,7 +48,7 @@ def run_magic(extension: Extension, arguments: Namespace, cell: str) -> Turn | R
     loop.refuse_to_wait()
     background = arguments.bg and shows_late_output(extension.shell)
     run, pending = _begin(extension, arguments, cell, background=background, blocks=True)
-    with _kept(extension.shell, run, arguments):
+    with _keep_result(extension.shell, run, arguments):
         if not background:
             _block(extension, run, pending)
     return run if arguments.bg else run.turn
@@ -58,7 +58,7 @@ async def run_cell(extension: Extension, arguments: Namespace, cell: str) -> Non
     """`run_magic` for a cell that awaits, whose value it is not: it shows the turn already."""
     background = arguments.bg and shows_late_output(extension.shell)
     run, pending = _begin(extension, arguments, cell, background=background, blocks=False)
-    with _kept(extension.shell, run, arguments):
+    with _keep_result(extension.shell, run, arguments):
         if not background:
             try:
                 await run
@@ -117,7 +117,7 @@ def _begin(
 
 
 @contextmanager
-def _kept(shell: Any, run: Run, arguments: Namespace) -> Iterator[None]:
+def _keep_result(shell: Any, run: Run, arguments: Namespace) -> Iterator[None]:
     """However the waiting inside ends, the Turn, with `--bg` the Run, is kept as `_`, as Out[n] and in the
     variable of -o. It is shown already, so it is not the cell's value."""
     try:

@@ -32,7 +32,7 @@ def callers() -> tuple[Caller, ...]:
     return _callers.get()
 
 
-def enter(runs: tuple[Caller, ...]) -> None:
+def set_callers(runs: tuple[Caller, ...]) -> None:
     """What runs in this context from now on is called by these turns."""
     _callers.set(runs)
 
@@ -49,7 +49,7 @@ def called_by(runs: tuple[Caller, ...], function: Callable[[], Any], is_async: b
             _callers.reset(token)
 
     async def awaited() -> Any:
-        enter(runs)
+        set_callers(runs)
         return await function()
 
     return awaited if is_async else plain

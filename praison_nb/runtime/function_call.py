@@ -62,7 +62,7 @@ class FunctionCall:
     async def run_async(self) -> None:
         """Run an async function on this loop."""
         try:
-            self._deliver(await user_loop.contained(self._function), None)
+            self._deliver(await user_loop.run_contained(self._function), None)
         except asyncio.CancelledError:
             self._deliver(None, ToolInterrupted("the turn was stopped"))
         except Exception as error:

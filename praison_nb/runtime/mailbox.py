@@ -104,7 +104,7 @@ class Mailbox:
                 elif item.is_async and not loop.on_loop_thread():
                     tasks.add(task := asyncio.create_task(item.run_async()))
                     task.add_done_callback(tasks.discard)
-                elif loop.on_loop_thread() or user_loop.is_here():
+                elif loop.on_loop_thread() or user_loop.on_user_loop():
                     # This thread is a loop's, which must not stand still.
                     loop.pool().submit(contextvars.copy_context().run, item.run)
                 else:

@@ -91,7 +91,7 @@ class _Observer(Generic[P]):
     async def _await(self) -> None:
         while coroutine := self._next():
             try:
-                await user_loop.contained(lambda coroutine=coroutine: coroutine)  # type: ignore[misc]
+                await user_loop.run_contained(lambda coroutine=coroutine: coroutine)  # type: ignore[misc]
             except Exception:
                 self._failed()
                 while coroutine := self._next():

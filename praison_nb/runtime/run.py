@@ -38,7 +38,7 @@ from ..text import describe_exception, replace_surrogates_in_fields
 from ..turn import ToolCall, Turn
 from . import loop, user_loop
 from .approvals import NO, Approvals, Asker, digest_of
-from .deadlock import called_by, callers, enter, refuse_deadlock
+from .deadlock import called_by, callers, refuse_deadlock, set_callers
 from .function_call import FunctionCall, run_in_pool
 from .mailbox import Mailbox
 from .observable import Observers
@@ -133,7 +133,7 @@ class Run:
         """The answer as it comes (with the option `stream`), until the turn is over. Leaving the
         iteration early stops the turn. Raises ConfigError where that would never end."""
         refuse_deadlock(self, blocks=True)
-        user_loop.about_to_block()
+        user_loop.mark_blocked()
         return self._mailbox.read(self.stop)
 
     def __repr__(self) -> str:
@@ -182,11 +182,11 @@ class Run:
         return await self.call(functools.partial(asker, call), is_async) is True
 
     async def _main(self) -> None:
-        enter(self._chain)
+        set_callers(self._chain)
         if self.lock.locked():
             self._take(Activity(text="waiting for the turn before it"))
         async with self.lock:
-            self._meter.warm()
+            self._meter.preload()
             # Before anything is sent: a provider that runs the loop reports a request when it is under way.
             if not self._options.is_sent and (over := await self._check_budget()):
                 self._take(TurnFinished(stop_reason="budget_reached", detail=over))

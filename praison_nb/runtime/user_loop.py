@@ -52,12 +52,12 @@ _loops: list[_UserLoop] = []
 """Appended to on the background loop's thread only."""
 
 
-def is_here() -> bool:
+def on_user_loop() -> bool:
     """Whether the caller runs on a loop of the user's coroutines."""
     return _here() is not None
 
 
-def about_to_block() -> None:
+def mark_blocked() -> None:
     """The caller will wait; where it runs on a user's loop, other coroutines take another from now on."""
     if here := _here():
         here.block()
@@ -89,7 +89,7 @@ async def _begin(here: _UserLoop, begun: Future[None], function: Callable[[], Aw
         raise asyncio.CancelledError
     begun.set_result(None)
     try:
-        return await contained(function)
+        return await run_contained(function)
     except Exception as error:
         if (task := asyncio.current_task()) is not None and task.cancelling():
             # Nobody awaits the result any more.
@@ -98,7 +98,7 @@ async def _begin(here: _UserLoop, begun: Future[None], function: Callable[[], Aw
         raise
 
 
-async def contained(function: Callable[[], Awaitable[T]]) -> T:
+async def run_contained(function: Callable[[], Awaitable[T]]) -> T:
     """`await function()`. SystemExit and its like end the function, not the loop."""
     try:
         return await function()

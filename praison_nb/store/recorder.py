@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 class RecordedConversation(Protocol):
     """A conversation: its name, its backend, and the turn that an earlier kernel did not see the end of;
-    `made_on` is the backend's name, or an object of the user's."""
+    `effective_backend` is the backend's name, or an object of the user's."""
 
     name: str
     backend: Backend
     unfinished_turn: StoredSession | None
 
     @property
-    def made_on(self) -> Any: ...
+    def effective_backend(self) -> Any: ...
 
 
 class Recorder:
@@ -119,7 +119,9 @@ class Recorder:
             name=conversation.name,
             notebook=notebook,
             backend=backend.name,
-            asked_for=conversation.made_on if isinstance(conversation.made_on, str) else "",
+            asked_for=conversation.effective_backend
+            if isinstance(conversation.effective_backend, str)
+            else "",
             model=turn.model or backend.model,
             options=options,
             ids={**(backend.save_ids() if is_current else {}), **message},

@@ -160,9 +160,9 @@ class Store(WriteQueue[Change]):
 
         with suppress(StoreError):
             self.change(find_deleted, GLANCE_SECONDS)
-        return self.news(self.problem or "".join(problem))
+        return self.unless_shown(self.problem or "".join(problem))
 
-    def news(self, problem: str) -> str:
+    def unless_shown(self, problem: str) -> str:
         """The problem, "" where it was shown just before."""
         shown, self._shown = self._shown, problem
         return problem if problem != shown else ""

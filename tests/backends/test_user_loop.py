@@ -259,7 +259,7 @@ def test_functions_of_an_inner_turn_run_on_no_loop(openai_server: OpenAIServer) 
     seen: list[bool] = []
 
     def look() -> str:
-        seen.append(loop.on_loop_thread() or user_loop.is_here())
+        seen.append(loop.on_loop_thread() or user_loop.on_user_loop())
         return "seen"
 
     openai_server.script(reply(calls=[("look", "{}")]), reply("42"))

@@ -157,7 +157,7 @@ def test_what_has_no_price_is_said_once() -> None:
 
 
 class Remote(Backend):
-    """A provider that runs on by itself: it has to be told, and settles afterwards."""
+    """A provider that runs on by itself: it has to be stopped, and reports its usage afterwards."""
 
     name = "remote"
 

@@ -19,7 +19,7 @@ BEFORE = SessionBaseline(
 
 
 def after(list_cost: str | None, *, usage: Usage = COUNTED + COUNTED, unpriced: int = 0) -> Turn:
-    """A turn of 0.05 USD, settled with this figure for the whole session, which ran for no more time."""
+    """A turn of 0.05 USD that ends with this figure for the whole session, which ran for no more time."""
     turn = Turn(
         counted=COUNTED, priced=Decimal("0.05"), unpriced_requests=unpriced, model="claude-sonnet-4-5"
     )

@@ -61,8 +61,8 @@ def test_while_a_request_is_open_its_usage_is_estimated() -> None:
     stopped = fold(turn, ev.TurnFinished(stop_reason="interrupted"))
     assert stopped.usage == turn.usage and stopped.cost is None and stopped.status is Status.IDLE
     # The true count may still come, and takes the place of the estimate.
-    settled = fold(stopped, ev.RequestFinished(usage=Usage(output_tokens=7), cost=Decimal(1)))
-    assert settled.usage == Usage(output_tokens=7) and settled.cost == 1 and settled.ended == stopped.ended
+    final = fold(stopped, ev.RequestFinished(usage=Usage(output_tokens=7), cost=Decimal(1)))
+    assert final.usage == Usage(output_tokens=7) and final.cost == 1 and final.ended == stopped.ended
 
 
 def test_an_uncounted_request_keeps_its_estimate() -> None:

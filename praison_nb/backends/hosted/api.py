@@ -64,7 +64,7 @@ async def ensure(config: HostedAgentConfig, ids: ServerIds, session: HostedSessi
         gone = "this agent or environment any more; reset_all() lets both be created anew"
         details = await ask(config, create_session, gone)
     session.id = details.id
-    session.learn(details)
+    session.update_from(details)
     ids.agent_id = ids.agent_id or details.agent.id
     ids.agent_version = ids.agent_version or details.agent.version
     ids.environment_id = ids.environment_id or details.environment_id
@@ -120,7 +120,7 @@ async def retrieve_session(client: AsyncAnthropic, session: HostedSession) -> Se
         # The status lags a little behind the stream, by which the session is idle.
         await asyncio.sleep(PAUSE_SECONDS)
         details = await sessions.retrieve(session.id)
-    return session.learn(details)
+    return session.update_from(details)
 
 
 async def list_sessions(
@@ -130,7 +130,7 @@ async def list_sessions(
     are the API's filters."""
     listed = [details async for details in all_pages(client.beta.sessions.list(**options), limit)]
     sessions = [own if details.id == own.id else HostedSession(details.id) for details in listed]
-    return [session.learn(details) for session, details in zip(sessions, listed, strict=True)]
+    return [session.update_from(details) for session, details in zip(sessions, listed, strict=True)]
 
 
 async def interrupt(client: AsyncAnthropic, session_id: str) -> None:

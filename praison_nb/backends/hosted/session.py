@@ -39,7 +39,7 @@ class HostedSession(Session):
         """What messages call it."""
         return f"the session {self.id}"
 
-    def known(self, *, is_reachable: bool = True) -> SessionInfo:
+    def cached_info(self, *, is_reachable: bool = True) -> SessionInfo:
         """The session without asking the server. Where that is not reachable, nobody can say that the
         session is idle."""
         status = self.status(Status.UNKNOWN)
@@ -52,7 +52,7 @@ class HostedSession(Session):
         )
         return SessionInfo(self.id, status, self.title, usage.to_dict())
 
-    def learn(self, details: Any) -> SessionInfo:
+    def update_from(self, details: Any) -> SessionInfo:
         """Take over what the server says of the session, and return it."""
         self.title = details.title or ""
         self.model = details.agent.model.id

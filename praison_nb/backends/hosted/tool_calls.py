@@ -54,7 +54,7 @@ class ToolCalls:
         )
         self._pending: dict[str, tuple[Any, asyncio.Task[None]]] = {}
         """The tool uses whose answer is not known yet, and who works on it."""
-        self._mentioned: set[str] = set()
+        self._notified: set[str] = set()
 
     def process_pending(self) -> None:
         """See to every tool use that is open and new, and leave those that somebody else answered."""
@@ -67,7 +67,7 @@ class ToolCalls:
             if use.id in reader.answered or not self._is_new(use):
                 continue
             if not self._is_answerable(use):
-                self._mention(use)
+                self._notify_once(use)
             elif reader.stopping:
                 reader.answered.add(use.id)
                 self._spawn(self._answer(self._refusal(use)))
@@ -94,9 +94,9 @@ class ToolCalls:
             return needs_approval(use)
         return use.name in self._functions.tools or self._context.on_custom_tool is not None
 
-    def _mention(self, use: Any) -> None:
-        if use.id in self._reader.blocked and use.id not in self._mentioned:
-            self._mentioned.add(use.id)
+    def _notify_once(self, use: Any) -> None:
+        if use.id in self._reader.blocked and use.id not in self._notified:
+            self._notified.add(use.id)
             line = f"The agent waits for the tool {shorten(str(use.name), 60)}, which does not run here."
             hint = "Answer from where it runs; or stop the turn, and name it with -t."
             self._put(Notice(text=f"{line} {hint}"))

@@ -91,12 +91,12 @@ class Reader:
             seen.add(event_id)
         return list(self._translate(event))
 
-    def claim(self, idle: Any) -> None:
+    def accept_idle(self, idle: Any) -> None:
         """An ambiguous idle is about our message after all, and is to be read again."""
         self._begin()
         self.session.seen.discard(idle.id)
 
-    def recall(self, history: list[Any]) -> list[Event]:
+    def read_earlier(self, history: list[Any]) -> list[Event]:
         """Take the history from before the turn as read; what it left open is shown."""
         for event in history:
             self.session.seen.add(event.id)

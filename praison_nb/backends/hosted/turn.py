@@ -179,7 +179,7 @@ class HostedTurn:
                 self._accepted.set()
                 self._read(turn, from_history=True)
         elif not session.synced and not reader.sent:
-            for event in reader.recall(await self._connection.history()):
+            for event in reader.read_earlier(await self._connection.history()):
                 self._put(event)
             session.synced = True
             if reader.busy and reader.end is None:
@@ -197,7 +197,7 @@ class HostedTurn:
         self._read(await self._connection.history(), from_history=True)
         # Some servers do not report when they begin: it has nothing left to do, or more will come.
         if reader.queued and not reader.began and (await self._connection.details()).status == "idle":
-            reader.claim(idle)
+            reader.accept_idle(idle)
             self._read([idle])
 
     async def _send_when_free(self) -> None:

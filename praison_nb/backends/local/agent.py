@@ -76,7 +76,7 @@ class LocalAgent(Backend):
             async for event in turn.events():
                 if isinstance(event, TurnFinished):
                     # Subscribers find the turn in the history when it ends.
-                    turn.keep()
+                    turn.save_to_history()
                 yield event
         finally:
-            turn.keep()
+            turn.save_to_history()

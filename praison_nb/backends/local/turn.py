@@ -45,7 +45,7 @@ class LocalTurn:
         self.tools, self.calls = dispatcher.tools, ToolCalls(dispatcher)
         self.emulate = config.runs_embedded
 
-    def keep(self) -> None:
+    def save_to_history(self) -> None:
         """Put the turn into the history, once; a turn without any answer leaves no trace."""
         if len(self.new) > 1:
             self.session.messages.extend(self.new)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ... import backends
-from ...backends.catalog import offers
+from ...backends.catalog import available_models
 from ...errors import ConfigError
 from ..extension import Extension
 from ..views.tables import show, table
@@ -42,7 +42,7 @@ def _use(extension: Extension, name: str) -> None:
 
 
 def _models(extension: Extension, rest: str) -> None:
-    table(extension.shell, ["model", "where", "ready"], offers(), numbers=())
+    table(extension.shell, ["model", "where", "ready"], available_models(), numbers=())
 
 
 def _help(extension: Extension, rest: str) -> None:

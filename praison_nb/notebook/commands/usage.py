@@ -28,7 +28,7 @@ def report(shell: Any, arguments: Namespace) -> None:
     if arguments.period not in ("", *PERIODS):
         raise ConfigError(f"%usage knows no {arguments.period!r:.40}. It knows {', '.join(PERIODS)}.")
     filters = {"session": arguments.session, "model": arguments.model}
-    since = begins(arguments.period or "all")
+    since = period_start(arguments.period or "all")
     if arguments.out or arguments.csv or arguments.parquet:
         _export(shell, arguments, {**filters, "since": since})
         return
@@ -58,7 +58,7 @@ def _overview(shell: Any, filters: dict[str, Any]) -> None:
 
     rows = []
     for period in PERIODS[:-1]:
-        table = usage.by("month", since=begins(period), **filters)
+        table = usage.by("month", since=period_start(period), **filters)
         rows.append((period if period == "today" else f"this {period}", _sum(table)))
     days = usage.by("day", since=_today() - timedelta(days=CHART_DAYS - 1), **filters)
     _show(shell, "", rows, _chart(days))
@@ -96,7 +96,7 @@ def _show(shell: Any, key: str, rows: list[tuple[str, Any]], chart: str) -> None
     table(shell, headers, cells, notes, costs)
 
 
-def begins(period: str) -> datetime | None:
+def period_start(period: str) -> datetime | None:
     """When the period began (UTC), None for all."""
     today = _today()
     monday = today - timedelta(days=today.weekday())

@@ -30,7 +30,7 @@ class Conversation:
         self.recorder = Recorder(self)
 
     @property
-    def made_on(self) -> Any:
+    def effective_backend(self) -> Any:
         """The requested backend; where that was left to this machine, the name of what it came to."""
         return self.backend.name if self.requested_backend is None else self.requested_backend
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ... import backends, store
 from ...backends.base import Backend
-from ...backends.catalog import backend_of
+from ...backends.catalog import backend_for_model
 from ...errors import ConfigError, LedgerError
 from ...metering import budget, writer
 from ...metering.origin import current_origin
@@ -63,9 +63,9 @@ class Conversations:
             raise ConfigError(f"A session's name is one word, without blanks: not {name!r}.")
         options = {key: value for key, value in options.items() if value is not None}
         if backend is None:
-            backend = backend_of(options.get("model"))
+            backend = backend_for_model(options.get("model"))
         existing = self._by_name.get(name)
-        if existing is not None and (backend is None or _is_same(existing.made_on, backend)):
+        if existing is not None and (backend is None or _is_same(existing.effective_backend, backend)):
             return _go_on(existing, backend, options, new=new)
         if existing is not None and not new:
             raise ConfigError(
@@ -191,7 +191,7 @@ class Conversations:
         try:
             return store.current().current(notebook, name)
         except StoreError as error:
-            notes += [line] if (line := store.current().news(str(error))) else []
+            notes += [line] if (line := store.current().unless_shown(str(error))) else []
             return None
 
 
@@ -217,10 +217,10 @@ def _limit_new_session(backend: Backend) -> None:
             backend.limit_budget(budget.limits(writer.current(), current_origin()).get("session"))
 
 
-def _is_same(made_on: Any, backend: Any) -> bool:
-    if isinstance(made_on, str) and isinstance(backend, str):
-        return backends.is_same(made_on, backend)
-    return made_on is backend
+def _is_same(effective_backend: Any, backend: Any) -> bool:
+    if isinstance(effective_backend, str) and isinstance(backend, str):
+        return backends.is_same(effective_backend, backend)
+    return effective_backend is backend
 
 
 def _fits(stored: StoredSession, backend: Any) -> bool:

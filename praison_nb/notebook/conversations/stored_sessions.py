@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from ... import backends, store
-from ...backends.catalog import backend_of_session
+from ...backends.catalog import backend_for_session
 from ...errors import ConfigError
 from ...metering.origin import current_origin
 from ...store import StoredSession, StoreError
@@ -127,7 +127,7 @@ def _find(
         return next((each for each in known if each.id == ids[0] and each.notebook == notebook), matches[0])
     if live is not None:
         raise ConfigError(f"Nothing is stored of session {key!r} yet.")
-    if or_on_server and (backend := backend_of_session(key)):
+    if or_on_server and (backend := backend_for_session(key)):
         return StoredSession(id=key, name=key, notebook=notebook, backend=backend, asked_for=backend)
     if named:
         raise ConfigError(

@@ -409,13 +409,13 @@ class Store {
       this.asked = true;
       this.send({ kind: "ready" });
     }
-    this.settle();
+    this.reportPresence();
   }
 
   /** Tell the kernel that this page shows the turn, and when the static output has taken the place of the last
    * view: once that is so in every page, the model can go. A page that was loaded again keeps it, since no static
    * output can reach its cell, and one that never showed it has no say. */
-  settle() {
+  reportPresence() {
     if (this.state.kind !== "turn") return;
     const running = this.state.panel.running;
     if (!this.isHere && this.views.size > 0) {
@@ -450,13 +450,13 @@ export default () => {
       el.append(root);
       view.show(store.state);
       store.views.add(view);
-      store.settle();
+      store.reportPresence();
       const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
       const timer = setInterval(() => view.tick(), calm ? 1000 : 100);
       return () => {
         clearInterval(timer);
         store.views.delete(view);
-        store.settle();
+        store.reportPresence();
       };
     },
   };

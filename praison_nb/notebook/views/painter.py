@@ -27,20 +27,20 @@ class Painter:
         if not self._is_painting:
             self._is_asked, self._is_painting = False, True
             try:
-                loop.view_pool().submit(self._work)
+                loop.view_pool().submit(self._run)
             except RuntimeError:  # the process ends and has no more threads
-                self._work()
+                self._run()
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         try:
             self._context.run(self._paint)
         except Exception:
             # A view that breaks must not break the turn.
             log.exception("a view could not be drawn")
         finally:
-            loop.get().call_soon_threadsafe(self._rest)
+            loop.get().call_soon_threadsafe(self._on_painted)
 
-    def _rest(self) -> None:
+    def _on_painted(self) -> None:
         self._is_painting = False
         if self._is_asked:
             self.ask()

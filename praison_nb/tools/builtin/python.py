@@ -62,7 +62,7 @@ class _Code:
     def run(self) -> str:
         """Run it here and now; the text for the model. Raises ToolError with the traceback in it."""
         try:
-            with working_dir.kept(), captured(self._output, shell()):
+            with working_dir.restored(), captured(self._output, shell()):
                 value = self._execute()
         except (KeyboardInterrupt, ToolError):
             raise

@@ -17,7 +17,7 @@ def current() -> str:
 
 
 @contextmanager
-def kept() -> Iterator[None]:
+def restored() -> Iterator[None]:
     """Go back to this folder at the end. On the main thread only, where calls may be nested."""
     try:
         folder = os.getcwd()

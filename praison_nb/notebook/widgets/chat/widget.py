@@ -16,7 +16,7 @@ import logging
 from typing import Any
 
 from ....backends import backend_class
-from ....backends.catalog import likely_backend_of, suggested
+from ....backends.catalog import guess_backend, suggested
 from ....errors import ConfigError, PraisonError
 from ....render.items import TurnItems
 from ....render.panel import turn_panel
@@ -204,7 +204,7 @@ class SessionWidget(SessionFollower):
 
     def _change_model(self, model: str) -> None:
         backend = self._conversation.backend
-        wanted = likely_backend_of(model)
+        wanted = guess_backend(model)
         if not model:
             raise ConfigError("Name a model, such as gpt-4o-mini or ollama/llama3.2.")
         if wanted and backend_class(wanted).keeps_sessions_on_server != backend.keeps_sessions_on_server:
