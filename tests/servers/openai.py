@@ -75,8 +75,8 @@ def reply(
     finish: str | None = None,
     before_end: Iterable[Step] = (),
 ) -> list[Step]:
-    """A whole reply: text in pieces of `size` characters (else of 4, a long one in a thousand), then tool calls
-    (name, JSON arguments)."""
+    """A whole reply: text in pieces of `size` characters (else of 4, a long one in a thousand), then
+    tool calls (name, JSON arguments)."""
     steps: list[Step] = [chunk({"role": "assistant", "content": ""})]
     steps += [chunk({"content": piece}) for piece in _pieces(text, size or max(4, len(text) // 1000))]
     for index, (name, arguments) in enumerate(calls):
