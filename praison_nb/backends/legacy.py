@@ -152,7 +152,7 @@ def _callbacks(options: dict[str, Any]) -> dict[str, Any]:
 def _hosted_config(
     config: HostedAgentConfig | Mapping[str, Any] | None, api_key: str | None, options: dict[str, Any]
 ) -> HostedAgentConfig:
-    changes = _changes(config, options, api_key, HostedAgentConfig)
+    changes = _changes(config, options, api_key)
     if isinstance(config, HostedAgentConfig):
         plain = {each.name: getattr(config, each.name) for each in fields(HostedAgentConfig)}
         return HostedAgentConfig(**{**plain, **changes})
@@ -165,7 +165,7 @@ def _local_config(
     api_key: str | None,
     options: dict[str, Any],
 ) -> LocalAgentConfig:
-    changes = _changes(config, options, api_key, LocalAgentConfig)
+    changes = _changes(config, options, api_key)
     if isinstance(config, LocalAgentConfig):
         plain = {each.name: getattr(config, each.name) for each in fields(LocalAgentConfig)}
         local = LocalAgentConfig(**{**plain, **changes})
@@ -184,13 +184,10 @@ def _local_config(
     return local
 
 
-def _changes(config: Any, options: dict[str, Any], api_key: str | None, kind: type[Any]) -> dict[str, Any]:
-    """The arguments that are fields of the config now. Raises ConfigError for one that is gone."""
+def _changes(config: Any, options: dict[str, Any], api_key: str | None) -> dict[str, Any]:
+    """The arguments that are fields of the config now."""
     given = {"api_key": api_key, **options}
     instructions = given.pop("instructions", None)
     if config is None or (isinstance(config, Mapping) and "system" not in config):
         given["system"] = instructions
-    given = {key: value for key, value in given.items() if value is not None}
-    if unknown := given.keys() - {each.name for each in fields(kind)}:
-        raise ConfigError(f"No such argument: {', '.join(sorted(unknown))}. {kind.__name__} has the fields.")
-    return given
+    return {key: value for key, value in given.items() if value is not None}

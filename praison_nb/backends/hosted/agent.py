@@ -59,7 +59,7 @@ class HostedAgent(Backend):
 
     def __init__(
         self,
-        config: HostedAgentConfig | None = None,
+        config: HostedAgentConfig | Mapping[str, Any] | None = None,
         *,
         provider: str = "anthropic",
         on_tool_confirmation: Callable[..., Any] | None = None,
@@ -70,10 +70,8 @@ class HostedAgent(Backend):
                 f"provider={provider!r}: only 'anthropic' hosts agents. For a loop that runs here use "
                 "LocalAgent(config=LocalAgentConfig(model=…))."
             )
-        if config is not None and not isinstance(config, HostedAgentConfig):
-            raise ConfigError(f"config must be a HostedAgentConfig, not {type(config).__name__}.")
         super().__init__()
-        self.config = config or HostedAgentConfig()
+        self.config = HostedAgentConfig.of(config)
         self.session: HostedSession = HostedSession()
         self.agent_id: str | None = None
         """The agent's id, None before there is one."""

@@ -10,10 +10,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
-from ...errors import ConfigError
 from ...events import Event, SessionAttached, TurnFinished, new_id
 from ...runtime.run import Run
 from ..base import Backend
@@ -26,9 +25,9 @@ from .turn import LocalTurn
 class LocalAgent(Backend):
     """A backend whose loop runs here. Conversation goes on from turn to turn until `reset_session()`."""
 
-    def __init__(self, config: LocalAgentConfig | None = None) -> None:
+    def __init__(self, config: LocalAgentConfig | Mapping[str, Any] | None = None) -> None:
         super().__init__()
-        self.config = config or LocalAgentConfig()
+        self.config = LocalAgentConfig.of(config)
 
     def __repr__(self) -> str:
         return f"LocalAgent({self.config.model!r}, session={self.session.id!r})"
@@ -45,9 +44,6 @@ class LocalAgent(Backend):
 
     def update_agent(self, **changes: Any) -> None:
         """Change fields of the config from the next turn on; the conversation stays. Raises ConfigError."""
-        known = [f.name for f in fields(LocalAgentConfig)]
-        if unknown := set(changes) - set(known):
-            raise ConfigError(f"No such field: {', '.join(sorted(unknown))}. There are {', '.join(known)}.")
         self.config = replace(self.config, **changes)
 
     def restore_ids(self, ids: Mapping[str, Any]) -> None:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...errors import ConfigError
-from ...tools.builtin.registry import NAMES, resolve
-from ...tools.policy import check_policies
 from ..config_base import Config
 from .providers import is_embedded
 
@@ -78,16 +75,12 @@ class LocalAgentConfig(Config):
         path = os.path.expanduser(self.model.removeprefix("gguf:"))
         return f"gguf:{os.path.join(self.working_dir or '', path)}"
 
-    def __post_init__(self) -> None:
-        self.register_secrets()
-        if not isinstance(self.model, str) or not self.model.strip():
-            raise ConfigError("model must name a model, such as 'gpt-4o-mini' or 'embedded'.")
-        if not isinstance(self.max_turns, int) or self.max_turns < 1:
-            raise ConfigError(f"max_turns must be a whole number from 1, not {self.max_turns!r}.")
-        if self.timeout is not None and not (isinstance(self.timeout, int | float) and self.timeout > 0):
-            raise ConfigError(f"timeout must be a number of seconds above 0, not {self.timeout!r}.")
-        names = resolve(self.tools, self.working_dir)
-        object.__setattr__(self, "policies", check_policies(self.policies, [*NAMES, *names]))
-        if self.tool_choice not in ("auto", "required", "none", *names):
-            known = ", ".join(["auto", "required", "none", *names])
-            raise ConfigError(f"tool_choice={self.tool_choice!r} is none of: {known}.")
+    @property
+    def local_tools(self) -> Sequence[Callable[..., Any] | str]:
+        """`tools`, all of which run here."""
+        return self.tools
+
+    def _checked(self, local_tools: Iterable[str]) -> tuple[Any, dict[str, Any]]:
+        from .validate import LocalSettings
+
+        return LocalSettings, {**vars(self), "tools": list(local_tools)}
