@@ -9,12 +9,20 @@ from contextlib import suppress
 from typing import Any
 
 from ..events import new_id
+from ..runtime import loop
 from .file import default_path
 
 _own: tuple[int, str, Any] = (0, "", None)
-
-
 _lock = threading.Lock()
+
+
+def _renew_lock() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+# A thread that holds it may not be there after a fork.
+loop.after_fork(_renew_lock)
 
 
 def this_process() -> str:
