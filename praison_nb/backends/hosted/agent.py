@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ...errors import ConfigError, PraisonError
 from ...events import Event
 from ...runtime import loop
-from ...runtime.options import TurnOptions
+from ...runtime.approvals import Asker
+from ...runtime.options import Subscriber
 from ...runtime.run import Run
 from ...session import Status
 from ...turn import Turn
@@ -109,12 +110,22 @@ class HostedAgent(Backend):
         """One turn in the session, from the prompt until the session is idle again."""
         return self._turn(prompt, session, run)
 
-    def attach(self, turn: Turn, **options: Any) -> Run:
-        """Take up `turn`, the last one of the session, which a process that ended had begun: everything from
-        its message on is told, and nothing sent. Its id being the same, nothing is counted twice. `options`
-        are those of TurnOptions."""
+    def attach(
+        self,
+        turn: Turn,
+        *,
+        stream: bool = False,
+        budget: Decimal | float | str | None = None,
+        asker: Asker | None = None,
+        view: Callable[[Run], Subscriber] | None = None,
+        subscribers: Iterable[Subscriber] = (),
+    ) -> Run:
+        """Take up `turn`, the last one of the session, which a process that ended had begun, and return it
+        under way: everything from its message on happens again, and nothing is sent. Its id being the same,
+        nothing is counted twice. The options are as `begin` has them."""
         source = functools.partial(self._turn, turn.prompt, is_attached=True)
-        return self._run(turn, source, TurnOptions(**options, caller_waits=False, is_sent=True))
+        how = {"stream": stream, "budget": budget, "asker": asker, "view": view}
+        return self._run(turn, source, subscribers, caller_waits=False, is_sent=True, **how)
 
     def _turn(
         self, prompt: str, session: Session, run: Run, is_attached: bool = False
