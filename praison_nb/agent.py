@@ -28,8 +28,16 @@ from .turn import Turn
 
 
 class Agent:
-    """An agent. `backend` is a HostedAgent, a LocalAgent, or any object with the five methods of
-    ManagedBackendProtocol; without one, what this machine's keys and servers offer is chosen."""
+    """An agent. `name` is the conversation's in panels and in the ledger. `backend` is a HostedAgent, a
+    LocalAgent, or any object with the five methods of ManagedBackendProtocol; without one, what this
+    machine's keys and servers offer is chosen. Raises ConfigError for what is no backend.
+
+    >>> from praison_nb import Agent, ScriptedBackend
+    >>> from praison_nb.events import TextDelta
+    >>> agent = Agent("helper", ScriptedBackend([TextDelta(text="Hello")]))
+    >>> agent.start("Hi"), agent.turn.stop_reason
+    ('Hello', 'end_turn')
+    """
 
     def __init__(self, name: str = "agent", backend: Any = None) -> None:
         self.name = name
@@ -64,7 +72,7 @@ class Agent:
         raise_for(run.turn)
 
     async def astart(self, prompt: str) -> str:
-        """`start` for code that awaits."""
+        """`start` for code that awaits: the whole answer. Raises as `start` does."""
         turn = await self._begin(prompt, blocks=False)
         raise_for(turn)
         return turn.text

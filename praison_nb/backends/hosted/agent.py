@@ -41,7 +41,8 @@ log = logging.getLogger(__name__)
 
 class HostedAgent(Backend):
     """A backend whose agent loop runs on the provider's runtime. Agent, environment and session are created
-    there when the first prompt is sent, and used again from then on.
+    there when the first prompt is sent, and used again from then on. `config` is a HostedAgentConfig, a dict
+    of its fields, or None for the defaults. `provider` can be "anthropic" only.
 
     `on_tool_confirmation(call)` decides about tools that ask: `call` has `name` and `arguments` (JSON text);
     True allows, False or a text (the reason, for the model) denies. Without it the run's `approve` and
@@ -50,6 +51,16 @@ class HostedAgent(Backend):
 
     The methods that ask the server wait for its answer and raise PraisonError; on the background loop, where
     waiting would stop every turn, they raise ConfigError instead.
+
+    With a key and a server's address (without one it is Anthropic's):
+
+    >>> from praison_nb import Agent, HostedAgent, HostedAgentConfig
+    >>> config = HostedAgentConfig(api_key="test-key", base_url=hosted_url, packages={"pip": ["pandas"]})
+    >>> agent = Agent("helper", HostedAgent(config))
+    >>> agent.start("Say hello.")  # the server of the tests says what it hears
+    'Say hello.'
+    >>> agent.backend.retrieve_session()["status"], agent.turn.usage.output_tokens > 0
+    ('idle', True)
     """
 
     name = "hosted"

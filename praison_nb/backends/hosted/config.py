@@ -78,10 +78,19 @@ class HostedAgentConfig(Config):
     price, in USD (or the API's object); a session at its budget stops.
 
     The key comes from `api_key` or ANTHROPIC_API_KEY; `base_url` or ANTHROPIC_BASE_URL lead to another
-    server with the same API. `timeout` is of one request, in seconds. A turn whose connection is lost is
-    taken up again for `reconnect_seconds`, counted from the last time that the server answered.
+    server with the same API. `timeout` is of one request, in seconds; None leaves it to the SDK (ten
+    minutes). A turn whose connection is lost is taken up again for `reconnect_seconds`, counted from the last
+    time that the server answered.
 
-    Raises ConfigError, naming the field, for what the API would reject.
+    Raises ConfigError, naming the field and what it takes, for what the API would reject and for a field that
+    there is not.
+
+    >>> config = HostedAgentConfig(model={"id": "claude-sonnet-4-6", "effort": "high"}, budget=2.5)
+    >>> config.model_name, config.session_params()["budget"]["max_list_cost"]["amount"]
+    ('claude-sonnet-4-6', '250')
+    >>> HostedAgentConfig(modle="claude-sonnet-4-6")
+    Traceback (most recent call last):
+    praison_nb.errors.ConfigError: No such field: modle: did you mean 'model'?
     """
 
     name: str = "agent"

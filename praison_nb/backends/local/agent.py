@@ -1,7 +1,6 @@
 """LocalAgent: the agent's loop runs here, the model behind any OpenAI-compatible server, offline too.
 
 from praison_nb import Agent, LocalAgent, LocalAgentConfig
-
 agent = Agent(name="helper", backend=LocalAgent(config=LocalAgentConfig(model="ollama/llama3.2")))
 agent.start("What is a confusion matrix?")
 """
@@ -23,7 +22,17 @@ from .turn import LocalTurn
 
 
 class LocalAgent(Backend):
-    """A backend whose loop runs here. Conversation goes on from turn to turn until `reset_session()`."""
+    """A backend whose loop runs here. Conversation goes on from turn to turn until `reset_session()`.
+    `config` is a LocalAgentConfig, a dict of its fields, or None for the defaults. Raises ConfigError.
+
+    >>> from praison_nb import Agent, LocalAgent, LocalAgentConfig
+    >>> config = LocalAgentConfig(model="llama3.2", base_url=openai_url, system="Be brief.")
+    >>> agent = Agent("helper", LocalAgent(config))
+    >>> agent.start("Say hello.")  # the server of the tests says what it hears
+    'Say hello.'
+    >>> agent.backend.retrieve_session()["status"], agent.turn.usage.input_tokens > 0
+    ('idle', True)
+    """
 
     def __init__(self, config: LocalAgentConfig | Mapping[str, Any] | None = None) -> None:
         super().__init__()

@@ -29,10 +29,21 @@ class LocalAgentConfig(Config):
     "write_file", "list_files", "execute_command". `policies` says of a tool, by its name, whether it is to
     "allow", "ask" or "deny"; without a word functions are allowed, and of ours those ask that change
     something. `tool_choice` is "auto", "required" or a tool's name, for the first request of each turn.
-    `max_turns` bounds the requests of one turn. `timeout` is in seconds. `options` goes into each request as
+    `max_turns` bounds the requests of one turn. `timeout` is of one request, in seconds; None leaves it to
+    the SDK (ten minutes). `options` goes into each request as
     it is (temperature, seed, max_tokens, …). `working_dir` is where file tools and commands work and where a
     relative "gguf:" path begins. `metadata` is yours: it is kept and never sent. A local session has no
     title, so `session_title` is only kept.
+
+    Raises ConfigError, naming the field and what it takes, for what cannot work and for a field that there is
+    not.
+
+    >>> config = LocalAgentConfig(model="ollama/llama3.2", tools=["read_file"], options={"temperature": 0})
+    >>> config
+    LocalAgentConfig(name='agent', model='ollama/llama3.2', ..., options={'temperature': 0})
+    >>> LocalAgentConfig(max_turns=0)
+    Traceback (most recent call last):
+    praison_nb.errors.ConfigError: max_turns must be a number from 1, not 0.
     """
 
     name: str = "agent"
