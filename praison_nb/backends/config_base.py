@@ -53,6 +53,7 @@ class Config(Fields):
     It is checked when it is made: by the pydantic model that `_checked` names, and its tools and policies by
     those who know them."""
 
+    tools: Sequence[Any]
     policies: Mapping[str, str]
     working_dir: str
     _of_others = ""
@@ -80,8 +81,8 @@ class Config(Fields):
 
     @property
     def local_tools(self) -> Sequence[Callable[..., Any] | str]:
-        """The tools that run here."""
-        raise NotImplementedError
+        """Those of `tools` that run here."""
+        return self.tools
 
     def register_secrets(self) -> None:
         """From now on what is secret in it is hidden in all texts of this process. Raises ConfigError where

@@ -7,16 +7,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence, Sized
 from typing import Annotated, Any, TypeVar
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    Field,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
-from pydantic_core import PydanticCustomError, PydanticKnownError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError, PydanticKnownError, ValidationError
 
 from ..errors import ConfigError
 from ..redaction import masked
@@ -72,18 +64,15 @@ def _line(problem: Any, values: Mapping[str, Any], hidden: Collection[str]) -> s
         path, whose = path[:-2], "a key of "
     where, name = _where(path, values, is_missing=kind == "missing" or kind.startswith("union_tag"))
     known = context.get("expected") or context.get("expected_tags") or ""
-    message, shown = _MESSAGES.get(kind, "is wrong: {problem}"), _shown(value, name)
+    hint = did_you_mean(value, re.findall(r"'([^']*)'", known))
+    size = len(value) if isinstance(value, Sized) else 0
+    message, shown = _MESSAGES.get(kind, "is wrong: {problem:.500}"), _shown(value, name)
     if path and path[0] in hidden:
         shown = type(value).__name__
         if isinstance(value, str) and not kind.endswith("_type"):
             message = message.replace(", not {value}", "")
     message = message.format(
-        **context,
-        problem=shorten(problem["msg"], 500),
-        known=known,
-        size=len(value) if isinstance(value, Sized) else 0,
-        value=shown,
-        hint=did_you_mean(value, re.findall(r"'([^']*)'", known)),
+        **context, problem=problem["msg"], known=known, size=size, value=shown, hint=hint
     )
     return f"{whose}{where} {message}".strip() + ("" if message.endswith("?") else ".")
 

@@ -16,13 +16,8 @@ _own: tuple[int, str, Any] = (0, "", None)
 _lock = threading.Lock()
 
 
-def _renew_lock() -> None:
-    global _lock
-    _lock = threading.Lock()
-
-
 # A thread that holds it may not be there after a fork.
-loop.after_fork(_renew_lock)
+loop.after_fork(lambda: globals().update(_lock=threading.Lock()))
 
 
 def this_process() -> str:

@@ -86,11 +86,6 @@ class LocalAgentConfig(Config):
         path = os.path.expanduser(self.model.removeprefix("gguf:"))
         return f"gguf:{os.path.join(self.working_dir or '', path)}"
 
-    @property
-    def local_tools(self) -> Sequence[Callable[..., Any] | str]:
-        """`tools`, all of which run here."""
-        return self.tools
-
     def _checked(self, local_tools: Iterable[str]) -> tuple[Any, dict[str, Any]]:
         from .validate import LocalSettings
 
