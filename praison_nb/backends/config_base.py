@@ -22,28 +22,21 @@ class Fields:
     def __new__(cls, *values: Any, **given: Any) -> Self:
         if values:
             raise ConfigError(f"{cls.__name__} takes its fields by name: {cls.__name__}(NAME=…).")
-        cls._check_names(given)
+        known = [each.name for each in fields(cls)]  # type: ignore[arg-type]
+        for name in given:
+            if name not in known:
+                hint = did_you_mean(name, known) or f". There are {', '.join(known)}."
+                raise ConfigError(f"No such field: {shorten(name, 60)}{hint}")
         return super().__new__(cls)
 
     @classmethod
-    def _check_names(cls, names: Iterable[object]) -> None:
-        known = [each.name for each in fields(cls)]  # type: ignore[arg-type]
-        for name in names:
-            if name not in known:
-                hint = did_you_mean(name, known) or f". There are {', '.join(known)}."
-                raise ConfigError(f"No such field: {shorten(str(name), 60)}{hint}")
-
-    @classmethod
-    def of(cls, config: Self | Mapping[str, Any] | None) -> Self:
-        """`config` itself, or one made of a dict of its fields; of None, with all defaults. Raises
-        ConfigError."""
-        if isinstance(config, cls):
-            return config
-        if config is not None and not isinstance(config, Mapping):
-            kind = f"the class {config.__name__}" if isinstance(config, type) else type(config).__name__
-            raise ConfigError(f"config must be a {cls.__name__} or a dict of its fields, not {kind}.")
-        cls._check_names(config or ())
-        return cls(**(config or {}))
+    def of(cls, config: Self | None) -> Self:
+        """`config`, or with None one of all defaults. Raises ConfigError for anything else."""
+        if config is None or isinstance(config, cls):
+            return config or cls()
+        hint = f": {cls.__name__}(**config) makes one" if isinstance(config, Mapping) else ""
+        kind = f"the class {config.__name__}" if isinstance(config, type) else type(config).__name__
+        raise ConfigError(f"config must be a {cls.__name__}, not {kind}{hint}.")
 
 
 class Config(Fields):

@@ -41,8 +41,8 @@ log = logging.getLogger(__name__)
 
 class HostedAgent(Backend):
     """A backend whose agent loop runs on the provider's runtime. Agent, environment and session are created
-    there when the first prompt is sent, and used again from then on. `config` is a HostedAgentConfig, a dict
-    of its fields, or None for the defaults. `provider` can be "anthropic" only.
+    there when the first prompt is sent, and used again from then on. `config` is a HostedAgentConfig, or
+    None for the defaults. `provider` can be "anthropic" only.
 
     `on_tool_confirmation(call)` decides about tools that ask: `call` has `name` and `arguments` (JSON text);
     True allows, False or a text (the reason, for the model) denies. Without it the run's `approve` and
@@ -71,7 +71,7 @@ class HostedAgent(Backend):
 
     def __init__(
         self,
-        config: HostedAgentConfig | Mapping[str, Any] | None = None,
+        config: HostedAgentConfig | None = None,
         *,
         provider: str = "anthropic",
         on_tool_confirmation: Callable[..., Any] | None = None,

@@ -23,7 +23,7 @@ from .turn import LocalTurn
 
 class LocalAgent(Backend):
     """A backend whose loop runs here. Conversation goes on from turn to turn until `reset_session()`.
-    `config` is a LocalAgentConfig, a dict of its fields, or None for the defaults. Raises ConfigError.
+    `config` is a LocalAgentConfig, or None for the defaults. Raises ConfigError.
 
     >>> from praison_nb import Agent, LocalAgent, LocalAgentConfig
     >>> config = LocalAgentConfig(model="llama3.2", base_url=openai_url, system="Be brief.")
@@ -34,7 +34,7 @@ class LocalAgent(Backend):
     ('idle', True)
     """
 
-    def __init__(self, config: LocalAgentConfig | Mapping[str, Any] | None = None) -> None:
+    def __init__(self, config: LocalAgentConfig | None = None) -> None:
         super().__init__()
         self.config = LocalAgentConfig.of(config)
 
