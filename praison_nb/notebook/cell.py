@@ -97,6 +97,8 @@ def _begin(
     taken_up = extension.take_up(conversation)
     takes_clicks = background or (not blocks and choose.takes_clicks(shell, defaults.live))
     done = extension.turn_begins()
+    turns = conversation.backend.session
+    before = turns.under_way
     try:
         run = conversations.begin(
             conversation,
@@ -110,10 +112,12 @@ def _begin(
                 shell, defaults.live, background=background, takes_clicks=takes_clicks, done=done
             ),
         )
+        return run, [done, *([taken_up[1]] if taken_up else [])]
     except BaseException:
+        # It may have started, where an interrupt comes.
+        turns.stop(but=before)
         done.cancel()
         raise
-    return run, [done, *([taken_up[1]] if taken_up else [])]
 
 
 @contextmanager
