@@ -86,14 +86,30 @@ def __dir__() -> list[str]:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """`%load_ext praison_nb`: the magics `%%agent`, `%agent` and `%usage`."""
+    """`%load_ext praison_nb`: the magics `%%agent`, `%agent` and `%usage`.
+
+    >>> from IPython.core.interactiveshell import InteractiveShell
+    >>> shell = InteractiveShell()
+    >>> load_ipython_extension(shell)
+    >>> "agent" in shell.magics_manager.magics["cell"], "usage" in shell.magics_manager.magics["line"]
+    (True, True)
+    >>> unload_ipython_extension(shell)
+    """
     from .notebook import load
 
     load(shell)
 
 
 def unload_ipython_extension(shell: Any) -> None:
-    """`%unload_ext praison_nb`: undo exactly that."""
+    """`%unload_ext praison_nb`: undo exactly what `%load_ext` did, and stop the turns under way.
+
+    >>> from IPython.core.interactiveshell import InteractiveShell
+    >>> shell = InteractiveShell()
+    >>> load_ipython_extension(shell)
+    >>> unload_ipython_extension(shell)
+    >>> "agent" in shell.magics_manager.magics["cell"]
+    False
+    """
     from .notebook import unload
 
     unload(shell)

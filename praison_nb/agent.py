@@ -22,13 +22,22 @@ from typing import Any, Literal, overload
 from .backends import as_backend, choose
 from .backends.base import Backend, raise_for
 from .runtime.approvals import ask_by_input
+from .runtime.deadlock import refuse_deadlock
 from .runtime.run import Run
 from .turn import Turn
 
 
 class Agent:
-    """An agent. `backend` is a HostedAgent, a LocalAgent, or any object with the five methods of
-    ManagedBackendProtocol; without one, what this machine's keys and servers offer is chosen."""
+    """An agent. `name` is the conversation's in panels and in the ledger. `backend` is a HostedAgent, a
+    LocalAgent, or any object with the five methods of ManagedBackendProtocol; without one, what this
+    machine's keys and servers offer is chosen. Raises ConfigError for what is no backend.
+
+    >>> from praison_nb import Agent, ScriptedBackend
+    >>> from praison_nb.events import TextDelta
+    >>> agent = Agent("helper", ScriptedBackend([TextDelta(text="Hello")]))
+    >>> agent.start("Hi"), agent.turn.stop_reason
+    ('Hello', 'end_turn')
+    """
 
     def __init__(self, name: str = "agent", backend: Any = None) -> None:
         self.name = name
@@ -53,22 +62,27 @@ class Agent:
         """
         if stream:
             return self._stream(prompt)
-        self._run = self.backend.begin(prompt, session=self.name, asker=ask_by_input)
-        turn = self._run.wait()
+        turn = self._begin(prompt, blocks=True).wait()
         raise_for(turn)
         return turn.text
 
     def _stream(self, prompt: str) -> Iterator[str]:
-        self._run = run = self.backend.begin(prompt, session=self.name, stream=True, asker=ask_by_input)
+        run = self._begin(prompt, blocks=True, stream=True)
         yield from run.text()
         raise_for(run.turn)
 
     async def astart(self, prompt: str) -> str:
-        """`start` for code that awaits."""
-        self._run = self.backend.begin(prompt, session=self.name, asker=ask_by_input)
-        turn = await self._run
+        """`start` for code that awaits: the whole answer. Raises as `start` does."""
+        turn = await self._begin(prompt, blocks=False)
         raise_for(turn)
         return turn.text
+
+    def _begin(self, prompt: str, *, blocks: bool, stream: bool = False) -> Run:
+        run = self.backend.begin(prompt, session=self.name, stream=stream, asker=ask_by_input)
+        # One that is refused never was the last turn.
+        refuse_deadlock(run, blocks=blocks)
+        self._run = run
+        return run
 
     def stop(self) -> None:
         """Stop the turn under way, from any thread."""

@@ -40,7 +40,16 @@ _LONGEST = 20_000
 
 
 class PraisonError(Exception):
-    """The root. `str(error)` is one line; `turn` is the Turn so far, or None when none was under way."""
+    """The root. `str(error)` is one line; `turn` is the Turn so far, or None when none was under way.
+
+    >>> from praison_nb import Agent, PraisonError, ScriptedBackend
+    >>> from praison_nb.errors import RateLimitError
+    >>> try:
+    ...     Agent("helper", ScriptedBackend([RateLimitError("Too many requests.")])).start("Hi")
+    ... except PraisonError as error:
+    ...     print(error, error.turn.status)
+    Too many requests. error
+    """
 
     turn: Any = None
 

@@ -28,17 +28,27 @@ __all__ = ["ManagedBackendProtocol", "SessionInfo", "Status", "Usage"]
 @runtime_checkable
 class ManagedBackendProtocol(Protocol):
     """What `Agent`, `%%agent` and all views can run. The methods may be plain ones too: `execute` may
-    return a str, `stream` may be a plain generator.
+    return a str, `stream` may be a plain generator. What they raise ends the turn, as its error.
 
-    Used where present, and not required: `interrupt()`, `update_agent(**fields)`, `list_sessions(**options)`.
+    `kwargs` are for callers of the object itself, such as PraisonAI: praison_nb gives the prompt alone, so an
+    object of your own may have them or not.
+
+    Used where present, and not required: `interrupt()` when a turn is stopped; `update_agent(**fields)`, with
+    the fields to change by name; `list_sessions(**options)`, with what `Backend.list_sessions` was given.
+
+    >>> from praison_nb import ManagedBackendProtocol, ScriptedBackend
+    >>> isinstance(ScriptedBackend([]), ManagedBackendProtocol), isinstance("text", ManagedBackendProtocol)
+    (True, False)
     """
 
     async def execute(self, prompt: str, **kwargs: Any) -> str:
-        """Send `prompt` and return the whole answer."""
+        """Send `prompt` and return the whole answer, Markdown. Used where `stream` raises
+        NotImplementedError or returns None."""
         ...
 
     def stream(self, prompt: str, **kwargs: Any) -> AsyncIterator[str]:
-        """Send `prompt` and yield the answer in pieces."""
+        """Send `prompt` and yield the answer in pieces, which are joined as they are. An awaitable of an
+        iterator will do too."""
         ...
 
     def reset_session(self) -> None:
@@ -50,5 +60,8 @@ class ManagedBackendProtocol(Protocol):
         ...
 
     def retrieve_session(self) -> dict[str, Any]:
-        """The session as `{"id", "status", "title", "usage": {"input_tokens", "output_tokens"}}`."""
+        """The session as `{"id": str, "status": str, "title": str, "usage": {"input_tokens": int,
+        "output_tokens": int}}`. `status` is one of `praison_nb.session.Status`; the counts are of the whole
+        session, so that a turn used what they grew by. What is missing is taken for empty; without tokens, or
+        with counts that do not grow, those of a turn are estimated."""
         ...

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Iterable
 from dataclasses import fields, replace
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -67,6 +69,16 @@ def shorten(text: str, width: int) -> str:
     """One line of at most `width` characters."""
     line = " ".join(text.split())
     return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """The end of a line about a name that there is not: the nearest that there is, "" without one.
+
+    >>> did_you_mean("modle", ["model", "name"]), did_you_mean(5, ["model"])
+    (": did you mean 'model'?", '')
+    """
+    near = get_close_matches(str(name)[:100], known, 1, 0.7)
+    return f": did you mean {near[0]!r}?" if near else ""
 
 
 def describe_exception(error: BaseException) -> str:

@@ -14,17 +14,16 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from ..errors import ConfigError, TurnStopped
 from ..events import Event
-from ..runtime.approvals import ask_by_input
+from ..runtime.approvals import Asker, ask_by_input
 from ..runtime.observable import Observable
-from ..runtime.options import TurnOptions
+from ..runtime.options import Subscriber, TurnOptions
 from ..runtime.run import Run
 from ..session import SessionInfo, Status
 from ..text import replace_surrogates
@@ -73,22 +72,52 @@ class Backend(Observable, ABC):
         """Run one turn in `session`, which it was begun in, on the background loop. When the turn is stopped,
         the generator gets CancelledError and may still yield its last usage."""
 
-    def begin(self, prompt: str, **options: Any) -> Run:
-        """Start a turn and return it under way. The options are those of TurnOptions: `session` (its name
-        for people), `caller_waits`, `stream`, `budget` (USD), `asker`, `view`, `subscribers`, `notices`.
-        Tool calls that ask wait for the Run's `approve` or `deny`, or are asked about by `asker`. Turns of
-        one session run one after the other. Raises ConfigError for an empty prompt."""
-        prompt = validate_prompt(prompt)
-        chosen = TurnOptions(**options)
+    def begin(
+        self,
+        prompt: str,
+        *,
+        session: str = "main",
+        caller_waits: bool = True,
+        stream: bool = False,
+        budget: Decimal | float | str | None = None,
+        asker: Asker | None = None,
+        view: Callable[[Run], Subscriber] | None = None,
+        subscribers: Iterable[Subscriber] = (),
+        notices: Iterable[str] = (),
+    ) -> Run:
+        """Start a turn and return it under way: `wait()` or `await` the Run for the Turn. Turns of one
+        session run one after the other.
+
+        `session` is the conversation's name for people. With `caller_waits` the user's functions run on the
+        thread that waits for the Run; whoever does not wait gives False, and they run on one of a pool. With
+        `stream` the text can be read from `Run.text()` while it comes.
+
+        `budget` in USD, a number or text, is the turn's own: it ends before the request that would come after
+        it is spent; None is no limit. `asker(call)`, called where a tool asks, returns True for yes; without
+        it the turn waits for the Run's `approve` or `deny`.
+
+        `subscribers` are called as `Run.subscribe` has it, from the first event on; `view(run)` makes one
+        that shows the turn. `notices` are lines that are shown with the turn.
+
+        Raises ConfigError for an empty prompt and a budget that is none.
+
+        >>> from praison_nb import ScriptedBackend
+        >>> from praison_nb.events import TextDelta
+        >>> run = ScriptedBackend([TextDelta(text="Hello")]).begin("Hi", session="greeting", stream=True)
+        >>> list(run.text()), run.turn.session
+        (['Hello'], 'greeting')
+        """
         turn = Turn(
-            prompt=prompt,
-            session=chosen.session,
+            prompt=validate_prompt(prompt),
+            session=session,
             session_id=self.session.id,
             backend=self.name,
             model=self.model,
-            notices=(*chosen.notices, *self.policy_notices()),
+            notices=(*notices, *self.policy_notices()),
         )
-        return self._run(turn, functools.partial(self.events, prompt), chosen)
+        source = functools.partial(self.events, turn.prompt)
+        how = {"caller_waits": caller_waits, "stream": stream, "budget": budget, "asker": asker, "view": view}
+        return self._run(turn, source, subscribers, **how)
 
     def policy_notices(self) -> tuple[str, ...]:
         """What code has changed in the policies since this was last asked: by each turn, and by each call."""
@@ -98,31 +127,38 @@ class Backend(Observable, ABC):
         return policy_notices(configured, before, POLICIES)
 
     def _run(
-        self, turn: Turn, source: Callable[[Session, Run], AsyncIterator[Event]], options: TurnOptions
+        self,
+        turn: Turn,
+        source: Callable[[Session, Run], AsyncIterator[Event]],
+        subscribers: Iterable[Subscriber],
+        **options: Any,
     ) -> Run:
+        """Begin the turn; `options` are those of TurnOptions."""
         session = self.session
         session.is_resumed = session.is_resumed or (bool(session.id) and session.run is None)
         run = Run(
             turn,
             functools.partial(source, session),
-            replace(options, subscribers=(session.observe, *options.subscribers)),
+            chosen := TurnOptions(subscribers=(session.observe, *subscribers), **options),
             lock=session.lock,
             before=session.before,
             allowed=session.allowed_tools,
         )
-        if options.view is not None:
-            run.subscribe(options.view(run))
+        if chosen.view is not None:
+            run.subscribe(chosen.view(run))
         session.add(run)
         return run.begin()
 
     async def execute(self, prompt: str, **kwargs: Any) -> str:
-        """Send `prompt` and return the whole answer. Raises the turn's error (see praison_nb.errors)."""
+        """Send `prompt` and return the whole answer. `kwargs` are of the protocol, and nothing is made of
+        them: `begin` has the options. Raises the turn's error (see praison_nb.errors)."""
         turn = await self.begin(prompt, asker=ask_by_input)
         raise_for(turn)
         return turn.text
 
     async def stream(self, prompt: str, **kwargs: Any) -> AsyncIterator[str]:
-        """Send `prompt` and yield the answer in pieces. Leaving early stops the turn."""
+        """Send `prompt` and yield the answer in pieces; `kwargs` as for `execute`. Leaving early stops the
+        turn. Raises its error."""
         run = self.begin(prompt, stream=True, asker=ask_by_input)
         async with aclosing(run.atext()) as pieces:
             async for text in pieces:
@@ -183,7 +219,8 @@ class Backend(Observable, ABC):
         return self._info(self.session).to_dict()
 
     def list_sessions(self, **options: Any) -> list[dict[str, Any]]:
-        """All sessions of this object, oldest first, each as `retrieve_session()` has it."""
+        """All sessions of this object, oldest first, each as `retrieve_session()` has it. `options` are for
+        backends that ask a server, which have their own; here they change nothing."""
         sessions = [*self._sessions, *([self.session] if self.session.id else [])]
         return [self._info(session).to_dict() for session in sessions]
 

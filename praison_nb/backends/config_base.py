@@ -5,22 +5,77 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, Self
 
 from .. import redaction
 from ..errors import ConfigError
+from ..text import did_you_mean, shorten
+from ..tools.builtin.registry import NAMES, resolve
+from ..tools.policy import check_policies
 
 
-class Config:
+class Fields:
+    """The base of a dataclass whose fields are given by name. Raises ConfigError for an unknown one."""
+
+    def __new__(cls, *values: Any, **given: Any) -> Self:
+        if values:
+            raise ConfigError(f"{cls.__name__} takes its fields by name: {cls.__name__}(NAME=…).")
+        known = [each.name for each in fields(cls)]  # type: ignore[arg-type]
+        for name in given:
+            if name not in known:
+                hint = did_you_mean(name, known) or f". There are {', '.join(known)}."
+                raise ConfigError(f"No such field: {shorten(name, 60)}{hint}")
+        return super().__new__(cls)
+
+    @classmethod
+    def of(cls, config: Self | None) -> Self:
+        """`config`, or with None one of all defaults. Raises ConfigError for anything else."""
+        if config is None or isinstance(config, cls):
+            return config or cls()
+        hint = f": {cls.__name__}(**config) makes one" if isinstance(config, Mapping) else ""
+        kind = f"the class {config.__name__}" if isinstance(config, type) else type(config).__name__
+        raise ConfigError(f"config must be a {cls.__name__}, not {kind}{hint}.")
+
+
+class Config(Fields):
     """The base of a frozen dataclass. A pickle has no key: where it is read the variable counts. What goes
-    into each request, such as `extra_headers`, is not in it either, and no value of it in a repr."""
+    into each request, such as `extra_headers`, is not in it either, and no value of it in a repr.
+
+    It is checked when it is made: by the pydantic model that `_checked` names, and its tools and policies by
+    those who know them."""
+
+    tools: Sequence[Any]
+    policies: Mapping[str, str]
+    working_dir: str
+    _of_others = ""
+    """What an error says of policies for tools that run elsewhere."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         # Else each dataclass below would make its own.
         cls.__repr__ = Config.__repr__  # type: ignore[method-assign]
+
+    def __post_init__(self) -> None:
+        self.register_secrets()
+        # Here, since it loads pydantic.
+        from .validation import check
+
+        names = resolve(self.local_tools, self.working_dir)
+        hidden = [each.name for each in fields(self) if not each.repr]  # type: ignore[arg-type]
+        check(*self._checked(names), hidden)
+        policies = check_policies(self.policies, [*NAMES, *names], self._of_others)
+        object.__setattr__(self, "policies", policies)
+
+    def _checked(self, local_tools: Iterable[str]) -> tuple[Any, dict[str, Any]]:
+        """The pydantic model of the fields, and what it is to check; `local_tools` are the names of those."""
+        raise NotImplementedError
+
+    @property
+    def local_tools(self) -> Sequence[Callable[..., Any] | str]:
+        """Those of `tools` that run here."""
+        return self.tools
 
     def register_secrets(self) -> None:
         """From now on what is secret in it is hidden in all texts of this process. Raises ConfigError where

@@ -33,7 +33,11 @@ _DEFAULT_MODELS = {"openai": "gpt-4o-mini", "gemini": "gemini/gemini-2.0-flash",
 
 @dataclass(frozen=True, kw_only=True)
 class ManagedConfig(HostedAgentConfig):
-    """HostedAgentConfig, by its old name and with its old defaults. `callable_agents` is `multiagent` now."""
+    """HostedAgentConfig, by its old name and with its old defaults. `callable_agents` is `multiagent` now.
+
+    >>> ManagedConfig(callable_agents=["agent_1"]).multiagent
+    {'type': 'coordinator', 'agents': ['agent_1']}
+    """
 
     name: str = "Agent"
     model: str | Mapping[str, Any] = "claude-haiku-4-5"
@@ -53,7 +57,11 @@ class ManagedConfig(HostedAgentConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class LocalManagedConfig(LocalAgentConfig):
-    """LocalAgentConfig, by its old name."""
+    """LocalAgentConfig, by its old name and with its old defaults.
+
+    >>> LocalManagedConfig().model
+    'gpt-4o'
+    """
 
     name: str = "Agent"
     model: str = "gpt-4o"
@@ -67,7 +75,12 @@ class LocalManagedConfig(LocalAgentConfig):
 
 
 class AnthropicManagedAgent(HostedAgent):
-    """HostedAgent, by its old name and with its old arguments."""
+    """HostedAgent, by its old name and with its old arguments. `options` are fields of the config, and the
+    callbacks, which get what they always got. Raises ConfigError.
+
+    >>> AnthropicManagedAgent(instructions="Be brief.").config.system
+    'Be brief.'
+    """
 
     def __init__(
         self,
@@ -82,7 +95,12 @@ class AnthropicManagedAgent(HostedAgent):
 
 
 class LocalManagedAgent(LocalAgent):
-    """LocalAgent, by its old name and with its old arguments; `provider` is part of the model's name now."""
+    """LocalAgent, by its old name and with its old arguments; `provider` is part of the model's name now.
+    `options` are fields of the config. Raises ConfigError.
+
+    >>> LocalManagedAgent(provider="gemini").config.model
+    'gemini/gemini-2.0-flash'
+    """
 
     def __init__(
         self,
@@ -104,7 +122,12 @@ def ManagedAgent(
     **options: Any,
 ) -> Backend:
     """HostedAgent or LocalAgent: what the config is of decides, then `provider`, then the environment: a key
-    for Anthropic (or `api_key`) means hosted, else OpenAI's key, a running Ollama, or the embedded model."""
+    for Anthropic (or `api_key`) means hosted, else OpenAI's key, a running Ollama, or the embedded model.
+    `options` are fields of the config, and the callbacks. Raises ConfigError.
+
+    >>> ManagedAgent(provider="openai").config.model
+    'gpt-4o-mini'
+    """
     _warn("ManagedAgent", "HostedAgent or LocalAgent", stacklevel=3)
     if provider in _COMPUTE_PROVIDERS:
         raise ConfigError(f"provider={provider!r}: tools run in this kernel, or hosted with HostedAgent.")
@@ -176,14 +199,12 @@ def _local_config(
 
 
 def _settings(config: Any, options: dict[str, Any], api_key: str | None, kind: type[Any]) -> dict[str, Any]:
-    """The fields of the config, changed by the arguments. Raises ConfigError for an argument that is gone."""
+    """The fields of the config, changed by the arguments."""
     given = {"api_key": api_key, **options}
     instructions = given.pop("instructions", None)
     if config is None or (isinstance(config, Mapping) and "system" not in config):
         given["system"] = instructions
     given = {key: value for key, value in given.items() if value is not None}
-    names = [each.name for each in fields(kind)]
-    if unknown := given.keys() - set(names):
-        raise ConfigError(f"No such argument: {', '.join(sorted(unknown))}. {kind.__name__} has the fields.")
-    before = {name: getattr(config, name) for name in names} if isinstance(config, kind) else config or {}
-    return {**before, **given}
+    if isinstance(config, kind):
+        config = {each.name: getattr(config, each.name) for each in fields(kind)}
+    return {**(config or {}), **given}

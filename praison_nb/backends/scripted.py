@@ -19,7 +19,16 @@ Step = Event | Callable[[Run], Awaitable[Event | None]] | Exception
 
 class ScriptedBackend(Backend):
     """Each turn plays `steps` in order: an event is yielded, an exception raised, and a coroutine function is
-    awaited with the run (to hold the turn at a point, to ask for approval) and its event, if any, yielded."""
+    awaited with the run (to hold the turn at a point, to ask for approval) and its event, if any, yielded.
+    `model` is the name that panels show.
+
+    >>> from praison_nb.events import RequestFinished, TextDelta
+    >>> from praison_nb.session import Usage
+    >>> counted = RequestFinished(usage=Usage(uncached_input_tokens=3, output_tokens=1))
+    >>> turn = ScriptedBackend([TextDelta(text="Hello"), counted]).begin("Hi").wait()
+    >>> turn.text, turn.usage.output_tokens
+    ('Hello', 1)
+    """
 
     name = "scripted"
 

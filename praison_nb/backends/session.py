@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -50,25 +51,27 @@ class Session(Observable):
         return self._lock
 
     @property
+    def under_way(self) -> list[Run]:
+        """The turns that have not ended, in their order."""
+        self._begin_anew_after_fork()
+        return [run for run in self._runs if run.turn.ended is None]
+
+    @property
     def run(self) -> Run | None:
         """The turn under way, else the last one; None before the first."""
-        self._begin_anew_after_fork()
-        last = self._runs[-1] if self._runs else None
-        return next((run for run in self._runs if run.turn.ended is None), last)
+        return next(iter([*self.under_way, *self._runs[-1:]]), None)
 
     def add(self, run: Run) -> None:
         """A turn begins, behind those that have not ended."""
-        self._begin_anew_after_fork()
-        self._runs = [*(each for each in self._runs if each.turn.ended is None), run]
+        self._runs = [*self.under_way, run]
 
-    def stop(self) -> bool:
-        """Stop all turns that have not ended, and say whether there were any."""
-        self._begin_anew_after_fork()
-        under_way = [run for run in self._runs if run.turn.ended is None]
+    def stop(self, but: Sequence[Run] = ()) -> bool:
+        """Stop all turns that have not ended, `but` these, and return whether there were any."""
+        stopped = [run for run in self.under_way if run not in but]
         # The last one first: otherwise it would begin where the one before it ends.
-        for run in reversed(under_way):
+        for run in reversed(stopped):
             run.stop()
-        return bool(under_way)
+        return bool(stopped)
 
     def observe(self, event: Event, turn: Turn) -> None:
         """Note the turn's usage. The usage of a stopped turn comes late, so each turn has its own entry."""

@@ -23,7 +23,7 @@ from ..events import (
 )
 from ..redaction import redact
 from ..session import Usage
-from ..text import replace_surrogates
+from ..text import describe_exception, replace_surrogates
 from ..turn import Turn
 from . import budget, prices, user_prices, writer
 from .ledger import RequestRow, TurnRow
@@ -37,8 +37,8 @@ LONGEST_LABEL = 300
 
 class Meter:
     """The meter of one turn, made where the turn is begun, so that it knows the cell. The turn's Run calls it
-    on the loop's thread: `with_cost` filters each event before it is folded into the turn, `record` is a
-    subscriber, and `spending` is what a request waits for."""
+    on the loop's thread: `with_cost` filters each event before it is folded into the turn, `record` is
+    called after that, and `spending` is what a request waits for."""
 
     def __init__(self, limit: Decimal | None = None, before: BeforeTurn = lambda turn: None) -> None:
         self.origin = current_origin()
@@ -80,10 +80,16 @@ class Meter:
                 self.writer.enqueue(self._turn(turn), self._request(event, turn))
                 self._request_began = self._request_text = None
             case TurnFinished() | TurnFailed() if not self._has_ended:
-                self._has_ended = True
                 self.writer.enqueue(self._turn(turn))
+                self._has_ended = True
             case SessionUsage() if turn.ended is not None:
                 self.writer.enqueue(self._turn(turn))
+
+    def missed(self, error: Exception) -> None:
+        """`record` failed and will not be called again for its event: the user reads of it."""
+        self.writer.add_notice(
+            f"The ledger lacks a part of what a turn used: {describe_exception(error)}. The Turn has it all."
+        )
 
     async def spending(self, turn: Turn) -> list[Spent | Notice]:
         """What was spent so far in the scopes that this turn counts in, and the lines that the user should

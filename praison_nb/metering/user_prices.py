@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -63,7 +62,6 @@ class Price:
 
 FREE = Price(Decimal(0), Decimal(0))
 
-_lock = threading.Lock()
 _known: tuple[tuple[Path, int, int] | None, dict[str, Price]] = (None, {})
 problem = ""
 """What is wrong with the file as it is now, "" where nothing is; prices in it do not count until then."""
@@ -143,13 +141,14 @@ def _current() -> Mapping[str, Price]:
     except OSError:
         problem = ""
         return {}
-    with _lock:
-        if _known[0] != stamp:
-            try:
-                _known, problem = (stamp, prices()), ""
-            except ConfigError as error:
-                _known, problem = (stamp, {}), str(error)
-        return _known[1]
+    known = _known
+    if known[0] != stamp:
+        try:
+            known, problem = (stamp, prices()), ""
+        except ConfigError as error:
+            known, problem = (stamp, {}), str(error)
+        _known = known
+    return known[1]
 
 
 def _price(model: str, value: Any) -> Price:

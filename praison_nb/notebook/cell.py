@@ -97,6 +97,8 @@ def _begin(
     reattached = extension.reattach(conversation)
     takes_clicks = background or (not blocks and choose.takes_clicks(shell, defaults.live))
     done = extension.new_shown_future()
+    turns = conversation.backend.session
+    before = turns.under_way
     try:
         run = conversations.begin(
             conversation,
@@ -110,10 +112,12 @@ def _begin(
                 shell, defaults.live, background=background, takes_clicks=takes_clicks, done=done
             ),
         )
+        return run, [done, *([reattached[1]] if reattached else [])]
     except BaseException:
+        # It may have started, where an interrupt comes.
+        turns.stop(but=before)
         done.cancel()
         raise
-    return run, [done, *([reattached[1]] if reattached else [])]
 
 
 @contextmanager

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 import queue
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import suppress
 
+from ..errors import ConfigError
 from ..events import Event, TextDelta, TextFinal
 from . import loop, user_loop
 from .function_call import FunctionCall
@@ -21,6 +23,7 @@ class Mailbox:
     def __init__(self) -> None:
         self._items: queue.SimpleQueue[FunctionCall | str | None] = queue.SimpleQueue()
         self._closed = False
+        self._process = os.getpid()
         self._wake: Callable[[], object] = lambda: None
         self._streamed: dict[str, int] = {}
         """Characters of each message's text that were put in."""
@@ -64,14 +67,24 @@ class Mailbox:
                     yield item
         except BaseException:
             leave()
-            while (item := self._next()) is not None:
+            while self.is_own_process and (item := self._next()) is not None:
                 if isinstance(item, FunctionCall):
                     item.refuse()
             raise
 
+    @property
+    def is_own_process(self) -> bool:
+        """Whether the turn is of this process: in a forked one nothing comes of the parent's."""
+        return os.getpid() == self._process
+
+    def _is_closed(self) -> bool:
+        if not self._closed and not self.is_own_process:
+            raise ConfigError("The turn runs in the process that this one was forked from: wait there.")
+        return self._closed
+
     def _next(self) -> FunctionCall | str | None:
         while True:
-            closed = self._closed or loop.has_ended()
+            closed = self._is_closed() or loop.has_ended()
             run_main_thread_queue()
             try:
                 # Of several waiters only one finds the mark of the end.
@@ -88,7 +101,7 @@ class Mailbox:
         tasks: set[asyncio.Task[None]] = set()
         try:
             while True:
-                closed = self._closed
+                closed = self._is_closed()
                 run_main_thread_queue()
                 try:
                     item = self._items.get_nowait()
@@ -111,7 +124,7 @@ class Mailbox:
                     item.run()
         except BaseException:
             leave()
-            while not self._closed:
+            while self.is_own_process and not self._closed:
                 try:
                     await _wait_a_slice(ready)
                 except asyncio.CancelledError:

@@ -18,19 +18,13 @@ Subscriber = Callable[[Event, Turn], object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnOptions:
-    """How one turn is run. `session` is the conversation's name for people, `notices` are lines that are
-    shown with the turn, and `subscribers` get its events from the first on.
+    """How one turn is run, as `Backend.begin` explains it. A turn that `is_sent` was begun by a process that
+    ended. Raises ConfigError for a budget that is none.
 
-    With `caller_waits` somebody is going to wait for the turn, and the user's functions run on their thread;
-    without, on one of a pool. With `stream` the text can be had from `Run.text()` while it comes. `budget` in
-    USD, a number or text, is the turn's own: it ends before the request that would come after it is spent.
-    `asker` asks the user about tool calls, where nobody else does. `view(run)` makes the subscriber that
-    shows the turn, before it starts. A turn that `is_sent` was begun by a process that ended. Raises
-    ConfigError.
+    >>> TurnOptions(budget="$0.50").budget
+    Decimal('0.50')
     """
 
-    session: str = "main"
-    notices: tuple[str, ...] = ()
     subscribers: tuple[Subscriber, ...] = ()
     caller_waits: bool = True
     stream: bool = False

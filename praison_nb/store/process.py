@@ -9,12 +9,15 @@ from contextlib import suppress
 from typing import Any
 
 from ..events import new_id
+from ..runtime import loop
 from .file import default_path
 
 _own: tuple[int, str, Any] = (0, "", None)
-
-
 _lock = threading.Lock()
+
+
+# A thread that holds it may not be there after a fork.
+loop.after_fork(lambda: globals().update(_lock=threading.Lock()))
 
 
 def this_process() -> str:

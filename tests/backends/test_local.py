@@ -456,10 +456,18 @@ def test_update_agent_keeps_the_conversation(openai_server: OpenAIServer) -> Non
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
-        ({"model": ""}, "model must name"),
-        ({"max_turns": 0}, "max_turns"),
-        ({"timeout": -1}, "timeout"),
-        ({"timeout": "5"}, "timeout"),
+        ({"model": ""}, "^model must not be empty"),
+        ({"model": None}, "^model must be text, not None"),
+        ({"modle": "m"}, "^No such field: modle: did you mean 'model'[?]$"),
+        ({"max_turns": 0}, "^max_turns must be a number from 1, not 0"),
+        ({"max_turns": "3"}, "^max_turns must be a whole number, not '3'"),
+        ({"timeout": -1}, "^timeout must be a number above 0, not -1"),
+        ({"timeout": "5"}, "^timeout must be a number, not '5'"),
+        ({"options": None}, "^options must be a dict, not None"),
+        ({"metadata": ["a"]}, "^metadata must be a dict, not list"),
+        ({"system": 5}, "^system must be text, not 5"),
+        ({"api_key": 5}, "^api_key must be text, not int"),
+        ({"base_url": "user:secret-abc@host"}, r"^base_url must begin with http:// or https://\.$"),
         ({"tools": None}, "tools must be a list of functions and names, not NoneType"),
         ({"tools": add}, "tools must be a list of functions and names, not function"),
         ({"tools": (tool for tool in [add])}, "tools must be a list of functions and names, not generator"),
@@ -469,7 +477,8 @@ def test_update_agent_keeps_the_conversation(openai_server: OpenAIServer) -> Non
         ({"tools": [add, add]}, "Two tools"),
         ({"tools": [lambda x: x]}, "name"),
         ({"tools": ["add"]}, "function"),
-        ({"tool_choice": "nobody"}, "tool_choice"),
+        ({"tool_choice": "nobody"}, "^tool_choice must be one of auto, required, none, not 'nobody'"),
+        ({"tool_choice": "ad", "tools": [add]}, "not 'ad': did you mean 'add'[?]$"),
     ],
 )
 def test_a_config_that_cannot_work(fields: dict[str, Any], told: str) -> None:

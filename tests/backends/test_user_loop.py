@@ -238,6 +238,33 @@ def test_a_backend_that_asks_itself_is_told_so(is_awaited: bool) -> None:
         Agent("again", user).start("hi")
 
 
+@pytest.mark.parametrize("how", ["start", "astart", "stream"])
+def test_the_last_turn_is_none_that_was_refused(openai_server: OpenAIServer, how: str) -> None:
+    seen: list[Turn | None] = []
+
+    async def ask_again() -> str:
+        """Ask again."""
+        try:
+            await agent.astart("inner")
+        finally:
+            seen.append(agent.turn)
+        return "never"
+
+    def ask() -> str:
+        """Ask."""
+        try:
+            return agent.start("inner") if how == "start" else "".join(agent.start("inner", stream=True))
+        finally:
+            seen.append(agent.turn)
+
+    tool = ask_again if how == "astart" else ask
+    openai_server.script(reply(calls=[(tool.__name__, "{}")]), reply("Done."))
+    agent = Agent("outer", local(openai_server, tool))
+    assert agent.start("hi") == "Done."
+    assert [turn and turn.prompt for turn in (*seen, agent.turn)] == ["hi", "hi"]
+    assert agent.turn and "cannot wait for its next one" in agent.turn.tools[0].result
+
+
 class OnTheLoop(Backend):
     """Its events wait for another turn, on the loop that both live on."""
 
@@ -532,3 +559,48 @@ print(run.wait().stop_reason)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_child_stops_no_turn_of_its_parents() -> None:
     assert script(HELLO + FORK_STOP) == "idle\nend_turn\n"
+
+
+FORK_WAIT = """
+async def hold(run):
+    while not over:
+        await asyncio.sleep(0.01)
+over = False
+backend = ScriptedBackend([TextDelta(text="x"), hold])
+run = backend.begin("go", stream=True)
+pieces = run.text()
+first = next(pieces)
+async def join():
+    await run
+ways = [run.wait, lambda: list(run.text()), lambda: next(pieces), lambda: asyncio.run(join())]
+for way in ways:
+    child = os.fork()
+    if not child:
+        try:
+            way()
+        except Exception as error:
+            run.stop()
+            told = f"{type(error).__name__}: {error}, {type(error.__context__).__name__}, {agent.start('hi')}"
+            os.write(1, f"{told}, {run.turn.status}\\n".encode())
+        os._exit(0)
+    patience = time.monotonic() + 15
+    while os.waitpid(child, os.WNOHANG) == (0, 0):
+        if time.monotonic() > patience:
+            os.kill(child, 9)
+        time.sleep(0.01)
+over = True
+print(first, *pieces, run.turn.stop_reason)
+child = os.fork()
+if not child:
+    os.write(1, f"{run.wait().text} again\\n".encode())
+    os._exit(0)
+os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_child_does_not_wait_for_a_turn_of_its_parents() -> None:
+    refusal = "ConfigError: The turn runs in the process that this one was forked from: wait there."
+    assert script(HELLO + FORK_WAIT) == (
+        f"{refusal}, NoneType, hello, running\n" * 4 + "x end_turn\n" + "x again\n"
+    )

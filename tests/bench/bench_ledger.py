@@ -137,7 +137,7 @@ def metering() -> None:
         with Kernel(env=environment, start=True) as kernel:
             assert kernel.run(CELL).ok
             for round_ in range(6):
-                server.script(reply("abcd" * CHUNKS))
+                server.script(reply("abcd" * CHUNKS, size=4))
                 for code in (MEASURED, TURN):
                     assert kernel.run(code).ok
                 cpu, meter = map(float, kernel.run(READ).text.split("RESULT")[1].split())

@@ -48,7 +48,7 @@ def main() -> None:
             assert kernel.run(SETUP).ok
             for round_ in range(ROUNDS + 1):
                 for name, code, read in (("bare", BARE, READ_BARE), ("ours", OURS, READ)):
-                    server.script(reply(text))
+                    server.script(reply(text, size=4))
                     assert kernel.run(code).ok
                     first, total, length = kernel.run(read).text.split("RESULT")[1].split()
                     assert int(length) == len(text)

@@ -102,6 +102,38 @@ def test_an_interrupt_ends_a_loop_over_the_magic(kernel: Kernel, server: OpenAIS
     assert kernel.run("turn.stop_reason, turn.text").of("text/plain") == ["('interrupted', 'so far')"]
 
 
+INTERRUPT = """
+import signal, time
+from praison_nb.notebook import _loaded
+class Interrupting(list):
+    def append(self, run):
+        super().append(run)
+        signal.raise_signal(signal.SIGINT)
+conversation = next(iter(_loaded.values())).conversations.find('cut')
+conversation.runs = Interrupting(conversation.runs)
+"""
+LAST = """
+patience = time.monotonic() + 20
+while conversation.run.turn.ended is None and time.monotonic() < patience:
+    time.sleep(0.01)
+conversation.run.turn.prompt, conversation.run.turn.stop_reason
+"""
+
+
+def test_an_interrupt_just_when_a_turn_has_started_stops_it(kernel: Kernel, server: OpenAIServer) -> None:
+    """And none that runs beside it."""
+    assert kernel.run("%%agent -s cut\none").ok
+    held = server.gate()
+    server.script(reply("so far", before_end=[held]))
+    assert kernel.run("%%agent -s cut --bg -o beside\ntwo").ok and kernel.run(INTERRUPT).ok
+    cell = kernel.run("get_ipython().run_cell_magic('agent', '-s cut', 'three')")
+    assert "KeyboardInterrupt" in cell.error
+    assert kernel.run(LAST).of("text/plain") == ["('three', 'interrupted')"]
+    assert kernel.run("beside.turn.ended").of("text/plain") == []
+    held.open()
+    assert kernel.run("(await beside).stop_reason").of("text/plain") == ["'end_turn'"]
+
+
 def test_where_the_kernel_is_blocked_the_question_comes_by_input(
     kernel: Kernel, server: OpenAIServer
 ) -> None:

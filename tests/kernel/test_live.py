@@ -76,7 +76,7 @@ def measure(kernel: Kernel, code: str) -> Traffic:
 
 def test_messages_and_bytes_stay_few_and_linear(kernel: Kernel, server: OpenAIServer) -> None:
     weights = []
-    for chunks in (5_000, 20_000):
+    for chunks in (2_000, 8_000):
         text = "".join(f"{n:03d} " for n in range(1000)) * (chunks // 1000)
         server.script(reply(text, usage=(9, chunks), size=4))
         traffic = measure(kernel, "%%agent -m gpt-4o-mini --new\nGo")

@@ -59,7 +59,10 @@ def usage(prompt: int, completion: int, cached: int = 0, **more: Any) -> dict[st
 def call(name: str, arguments: str, call_id: str = "call_1", index: int = 0, size: int = 3) -> list[Step]:
     """A tool call, its arguments split into pieces of `size` characters."""
     first = {"index": index, "id": call_id, "type": "function", "function": {"name": name, "arguments": ""}}
-    parts = [{"index": index, "function": {"arguments": a}} for a in _pieces(arguments, size)]
+    parts = [
+        {"index": index, "function": {"arguments": a}}
+        for a in _pieces(arguments, max(size, len(arguments) // 1000))
+    ]
     return [chunk({"tool_calls": [part]}) for part in [first, *parts]]
 
 
@@ -68,13 +71,14 @@ def reply(
     *,
     calls: Sequence[tuple[str, str]] = (),
     usage: tuple[int, ...] | None = (10, 5),
-    size: int = 4,
+    size: int | None = None,
     finish: str | None = None,
     before_end: Iterable[Step] = (),
 ) -> list[Step]:
-    """A whole reply: text in pieces of `size` characters, then tool calls (name, JSON arguments)."""
+    """A whole reply: text in pieces of `size` characters (else of 4, a long one in a thousand), then
+    tool calls (name, JSON arguments)."""
     steps: list[Step] = [chunk({"role": "assistant", "content": ""})]
-    steps += [chunk({"content": piece}) for piece in _pieces(text, size)]
+    steps += [chunk({"content": piece}) for piece in _pieces(text, size or max(4, len(text) // 1000))]
     for index, (name, arguments) in enumerate(calls):
         steps += call(name, arguments, f"call_{index + 1}", index)
     steps += before_end
@@ -85,8 +89,6 @@ def reply(
 
 
 def _pieces(text: str, size: int) -> list[str]:
-    """Pieces of `size` characters; of a long text bigger ones, a thousand in all."""
-    size = max(size, len(text) // 1000)
     return [text[at : at + size] for at in range(0, len(text), size)]
 
 

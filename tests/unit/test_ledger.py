@@ -22,6 +22,7 @@ from praison_nb.errors import RateLimitError
 from praison_nb.events import Event, Notice, RequestFinished, RequestStarted, TextDelta, TurnFinished
 from praison_nb.metering import schema, writer
 from praison_nb.metering.ledger import Ledger, RequestRow, TurnRow
+from praison_nb.metering.meter import Meter
 from praison_nb.money import from_pico, to_pico
 from praison_nb.session import Usage
 from praison_nb.turn import Turn
@@ -411,6 +412,48 @@ def test_all_events_are_metered_and_none_fails(path: Path) -> None:
     events: list[Event] = [request(number) for number in range(30)]
     turn = play(*events)
     assert len(rows(path, "requests")) == 30 == rows(path)[0]["requests"] == len(turn.requests)
+
+
+@pytest.mark.parametrize("failures", [1, 2, 1000])
+def test_a_meter_that_fails_is_asked_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, failures: int
+) -> None:
+    """What it failed at once is recorded; at what it fails twice the user reads of, and the next request and
+    the turn are recorded all the same."""
+    left = [failures]
+    real = Meter._request
+
+    def fail(self: Meter, event: RequestFinished, turn: Turn) -> RequestRow:
+        if left[0] and event.id == "request-1":
+            left[0] -= 1
+            raise ValueError("no row")
+        return real(self, event, turn)
+
+    monkeypatch.setattr(Meter, "_request", fail)
+    turn = play(request(1), request(2))
+    assert len(rows(path, "requests")) == (2 if failures == 1 else 1)
+    assert rows(path)[0]["requests"] == 2 and "the meter failed" in caplog.text
+    lines = [line for line in turn.notices if "lacks a part of what a turn used: ValueError: no row" in line]
+    assert len(lines) == (failures > 1)
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+def test_the_end_of_a_turn_is_recorded_though_the_meter_fails(
+    path: Path, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    left = [failures]
+    real = Meter._turn
+
+    def fail(self: Meter, turn: Turn) -> TurnRow:
+        if left[0] and turn.ended is not None:
+            left[0] -= 1
+            raise ValueError("no row")
+        return real(self, turn)
+
+    monkeypatch.setattr(Meter, "_turn", fail)
+    play(request(1))
+    assert rows(path)[0]["stop_reason"] == ("end_turn" if failures == 1 else "")
+    assert len([line for line in play().notices if "ValueError: no row" in line]) == failures - 1
 
 
 def test_a_relative_path_stays_where_it_was(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

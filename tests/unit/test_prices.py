@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import signal
+import threading
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -207,3 +210,29 @@ def test_a_price_table_that_fails_fails_no_turn(
     book.flush()
     assert book.ledger.read("SELECT output_tokens, cost FROM requests") == [(7, None)]
     book.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only where there are forks")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_child_has_prices_though_its_parent_was_reading_them(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user_prices.save("m", user_prices.FREE)
+    slow = tmp_path / "slow.json"
+    os.mkfifo(slow)
+    monkeypatch.setenv("PRAISON_NB_PRICES", str(slow))
+    reader = threading.Thread(target=user_prices.find, args=("m",))
+    reader.start()
+    # Who can open it to write knows that the thread is about to read it.
+    with slow.open("w", encoding="utf-8") as writing:
+        child = os.fork()
+        if not child:
+            try:
+                signal.alarm(20)
+                os.environ["PRAISON_NB_PRICES"] = str(file)
+                os._exit(0 if user_prices.find("m") == user_prices.FREE else 1)
+            finally:
+                os._exit(2)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        writing.write("{}")
+    reader.join()

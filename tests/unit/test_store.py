@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sqlite3
 import stat
 import subprocess
@@ -17,7 +18,7 @@ import pytest
 
 from praison_nb import store
 from praison_nb.session import Status
-from praison_nb.store import Store, StoredSession, StoreError, append_messages, upsert_session
+from praison_nb.store import Store, StoredSession, StoreError, append_messages, process, upsert_session
 from praison_nb.store.file import MIGRATIONS
 
 
@@ -355,3 +356,30 @@ def test_what_no_store_takes_stops_nothing_else(kept: Store) -> None:
         ]
     )
     assert kept.flush() and {each.id for each in kept.all()} == {"1", "2"} and not kept.waiting
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only where there are forks")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_child_has_a_name_though_a_thread_of_its_parents_was_finding_its_own() -> None:
+    mine = process.this_process()
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with process._lock:
+            held.set()
+            done.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    child = os.fork()
+    if not child:
+        try:
+            signal.alarm(20)
+            own = process.this_process()
+            os._exit(0 if own and own != mine and process.is_alive(mine) else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    done.set()
+    thread.join()

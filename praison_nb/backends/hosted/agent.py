@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ...errors import ConfigError, PraisonError
 from ...events import Event
 from ...runtime import loop
-from ...runtime.options import TurnOptions
+from ...runtime.approvals import Asker
+from ...runtime.options import Subscriber
 from ...runtime.run import Run
 from ...session import Status
 from ...turn import Turn
@@ -41,7 +42,8 @@ log = logging.getLogger(__name__)
 
 class HostedAgent(Backend):
     """A backend whose agent loop runs on the provider's runtime. Agent, environment and session are created
-    there when the first prompt is sent, and used again from then on.
+    there when the first prompt is sent, and used again from then on. `config` is a HostedAgentConfig, or
+    None for the defaults. `provider` can be "anthropic" only.
 
     `on_tool_confirmation(call)` decides about tools that ask: `call` has `name` and `arguments` (JSON text);
     True allows, False or a text (the reason, for the model) denies. Without it the run's `approve` and
@@ -50,6 +52,16 @@ class HostedAgent(Backend):
 
     The methods that ask the server wait for its answer and raise PraisonError; on the background loop, where
     waiting would stop every turn, they raise ConfigError instead.
+
+    With a key and a server's address (without one it is Anthropic's):
+
+    >>> from praison_nb import Agent, HostedAgent, HostedAgentConfig
+    >>> config = HostedAgentConfig(api_key="test-key", base_url=hosted_url, packages={"pip": ["pandas"]})
+    >>> agent = Agent("helper", HostedAgent(config))
+    >>> agent.start("Say hello.")  # the server of the tests says what it hears
+    'Say hello.'
+    >>> agent.backend.retrieve_session()["status"], agent.turn.usage.output_tokens > 0
+    ('idle', True)
     """
 
     name = "hosted"
@@ -71,10 +83,8 @@ class HostedAgent(Backend):
                 f"provider={provider!r}: only 'anthropic' hosts agents. For a loop that runs here use "
                 "LocalAgent(config=LocalAgentConfig(model=…))."
             )
-        if config is not None and not isinstance(config, HostedAgentConfig):
-            raise ConfigError(f"config must be a HostedAgentConfig, not {type(config).__name__}.")
         super().__init__()
-        self.config = config or HostedAgentConfig()
+        self.config = HostedAgentConfig.of(config)
         self.session: HostedSession = HostedSession()
         self.agent_id: str | None = None
         """The agent's id, None before there is one."""
@@ -110,12 +120,22 @@ class HostedAgent(Backend):
         """The SDK's async client, for use on the background loop. Raises MissingKeyError."""
         return client_of(self.config)
 
-    def attach(self, turn: Turn, **options: Any) -> Run:
-        """Follow `turn`, the last one of the session, which a process that ended had begun: its events come
-        from its message on, and nothing is sent. Its id being the same, nothing is counted twice. `options`
-        are those of TurnOptions."""
+    def attach(
+        self,
+        turn: Turn,
+        *,
+        stream: bool = False,
+        budget: Decimal | float | str | None = None,
+        asker: Asker | None = None,
+        view: Callable[[Run], Subscriber] | None = None,
+        subscribers: Iterable[Subscriber] = (),
+    ) -> Run:
+        """Follow `turn`, the last one of the session, which a process that ended had begun, and return it
+        under way: everything from its message on happens again, and nothing is sent. Its id being the same,
+        nothing is counted twice. The options are as `begin` has them."""
         source = functools.partial(self.events, turn.prompt, is_attached=True)
-        return self._run(turn, source, TurnOptions(**options, caller_waits=False, is_sent=True))
+        how = {"stream": stream, "budget": budget, "asker": asker, "view": view}
+        return self._run(turn, source, subscribers, caller_waits=False, is_sent=True, **how)
 
     def events(
         self, prompt: str, session: Session, run: Run, *, is_attached: bool = False

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Literal, TypeGuard
 
 from ...errors import ConfigError
-from ...tools.builtin.registry import NAMES, resolve
-from ...tools.policy import check_policies
+from ...tools.builtin.registry import resolve
 from ...tools.tool import Tool
-from ..config_base import Config
+from ..config_base import Config, Fields
 from .budget import budget_dict
 
 AGENT_TOOLSET = "agent_toolset_20260401"
@@ -19,7 +18,7 @@ AGENT_TOOLSET = "agent_toolset_20260401"
 
 
 @dataclass(frozen=True, kw_only=True)
-class NetworkingConfig:
+class NetworkingConfig(Fields):
     """What the agent's container may reach. The last three are for type="limited" only.
 
     >>> NetworkingConfig(type="limited", allowed_hosts=["example.org"]).to_dict()["allowed_hosts"]
@@ -44,7 +43,7 @@ class NetworkingConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PackagesConfig:
+class PackagesConfig(Fields):
     """What is installed in the agent's container, as each package manager writes it ("pandas==2.2.3").
 
     >>> PackagesConfig(pip=["pandas"]).to_dict()
@@ -79,10 +78,19 @@ class HostedAgentConfig(Config):
     price, in USD (or the API's object); a session at its budget stops.
 
     The key comes from `api_key` or ANTHROPIC_API_KEY; `base_url` or ANTHROPIC_BASE_URL lead to another
-    server with the same API. `timeout` is of one request, in seconds. A turn whose connection is lost is
-    taken up again for `reconnect_seconds`, counted from the last time that the server answered.
+    server with the same API. `timeout` is of one request, in seconds; None leaves it to the SDK (ten
+    minutes). A turn whose connection is lost is taken up again for `reconnect_seconds`, counted from the last
+    time that the server answered.
 
-    Raises ConfigError, naming the field, for what the API would reject.
+    Raises ConfigError, naming the field and what it takes, for what the API would reject and for a field that
+    there is not.
+
+    >>> config = HostedAgentConfig(model={"id": "claude-sonnet-4-6", "effort": "high"}, budget=2.5)
+    >>> config.model_name, config.session_params()["budget"]["max_list_cost"]["amount"]
+    ('claude-sonnet-4-6', '250')
+    >>> HostedAgentConfig(modle="claude-sonnet-4-6")
+    Traceback (most recent call last):
+    praison_nb.errors.ConfigError: No such field: modle: did you mean 'model'?
     """
 
     name: str = "agent"
@@ -109,17 +117,17 @@ class HostedAgentConfig(Config):
     timeout: float | None = None
     reconnect_seconds: float = 300.0
 
-    def __post_init__(self) -> None:
-        self.register_secrets()
-        # Here, since it loads pydantic.
-        from .validate import validate
+    _of_others = " What runs elsewhere has a permission_policy in its toolset."
 
-        local = resolve(self.local_tools, self.working_dir)
-        given = {"tools": self.api_tools, "networking": self.networking_dict, "packages": self.packages_dict}
-        validate({**vars(self), **given})
-        also = " What runs elsewhere has a permission_policy in its toolset."
-        object.__setattr__(self, "policies", check_policies(self.policies, [*NAMES, *local], also))
+    def __post_init__(self) -> None:
+        super().__post_init__()
         budget_dict(self.budget)
+
+    def _checked(self, local_tools: Iterable[str]) -> tuple[Any, dict[str, Any]]:
+        from .validate import HostedSettings
+
+        given = {"tools": self.api_tools, "networking": self.networking_dict, "packages": self.packages_dict}
+        return HostedSettings, {**vars(self), **given}
 
     @property
     def model_name(self) -> str:
@@ -130,7 +138,7 @@ class HostedAgentConfig(Config):
     def local_tools(self) -> list[Callable[..., Any] | str]:
         """Those of `tools` that run here."""
         if isinstance(self.tools, str | bytes | Mapping) or not isinstance(self.tools, Sequence):
-            raise ConfigError(f"tools: Input should be a list, not {type(self.tools).__name__}.")
+            raise ConfigError(f"tools must be a list, not {type(self.tools).__name__}.")
         return [tool for tool in self.tools if _runs_here(tool)]
 
     @property
@@ -196,9 +204,6 @@ def changed_config(
 ) -> tuple[HostedAgentConfig, frozenset[str]]:
     """`config` with the changes, and which fields of the agent on the server that changes. `restored_tools`
     are on the server already, whether they run here by now or not yet. Raises ConfigError."""
-    known = [each.name for each in fields(HostedAgentConfig)]
-    if unknown := changes.keys() - set(known):
-        raise ConfigError(f"No such field: {', '.join(sorted(unknown))}. There are {', '.join(known)}.")
     tools = changes.get("tools")
     if restored_tools and isinstance(tools, list | tuple) and (named := names_of(tools)) <= restored_tools:
         kept = [tool for tool in config.tools if tool not in tools and not names_of([tool]) & named]

@@ -4,45 +4,12 @@ imported when there is something to check: pydantic takes its time to load."""
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    Discriminator,
-    Field,
-    StringConstraints,
-    Tag,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, model_validator
 
-from ...errors import ConfigError
-from ...text import shorten
-
-
-def validate(settings: Mapping[str, Any]) -> None:
-    """Check the fields of a HostedAgentConfig. Raises ConfigError, one line that names the field."""
-    try:
-        Settings.model_validate(settings)
-        return
-    except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-    # Not while the other one is handled: it knows what was put in, which may be a token.
-    path = [part for part in problem["loc"] if part != "[key]"]
-    if len(path) > 3 and path[0] in ("tools", "resources"):
-        del path[2]  # the name of the kind that was taken, which nobody wrote
-    parts = (f"[{part}]" if isinstance(part, int) else f".{shorten(part, 60)}" for part in path)
-    where = "".join(parts).removeprefix(".")
-    message = shorten(problem["msg"].removeprefix("Value error, ").replace(" after validation", ""), 500)
-    raise ConfigError(f"{where}: {message}." if where else f"{message}.")
-
-
-def _list(value: Any) -> Any:
-    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Sequence):
-        raise ValueError(f"Input should be a list, not {type(value).__name__}")
-    return list(value)
+from ..validation import Address, Filled, Flag, Items, Part, Seconds, Text, written_as, wrong_form
 
 
 def _type_of(value: Any) -> Any:
@@ -55,29 +22,38 @@ def _without_type(value: Any) -> Any:
 
 def _kind_of_tool(tool: Any) -> Any:
     kind = _type_of(tool)
-    return "agent_toolset" if isinstance(kind, str) and re.fullmatch(r"agent_toolset_\d{8}", kind) else kind
+    return TOOLSET if isinstance(kind, str) and re.fullmatch(r"agent_toolset_\d{8}", kind) else kind
 
 
-T = TypeVar("T")
-Items = Annotated[list[T], BeforeValidator(_list)]
-Text = Annotated[str, Field(strict=True)]
-Filled = Annotated[str, StringConstraints(strict=True, strip_whitespace=True, min_length=1)]
+def _declared(tool: Any) -> Any:
+    if not isinstance(tool, Mapping):
+        raise wrong_form("be a function, the name of a built-in tool, or a dict as the API has it")
+    return tool
+
+
+def _model_of(model: Any) -> Any:
+    if not isinstance(model, str | Mapping):
+        raise wrong_form("be a model's name, or a dict as the API has it")
+    return {"id": model} if isinstance(model, str) else model
+
+
 Effort = Literal["low", "medium", "high", "xhigh", "max"]
 Builtin = Literal["bash", "edit", "read", "write", "glob", "grep", "web_fetch", "web_search"]
+TOOLSET = "agent_toolset_20260401"
 Manager = Literal["apt", "cargo", "gem", "go", "npm", "pip"]
 
 
-class ModelOptions(BaseModel):
+class ModelOptions(Part):
     id: Filled
     effort: Annotated[Effort | None, BeforeValidator(_type_of)] = None
     speed: Literal["standard", "fast"] | None = None
 
 
-class Policy(BaseModel):
+class Policy(Part):
     type: Literal["always_allow", "always_ask", "auto"]
 
 
-class ToolDefaults(BaseModel):
+class ToolDefaults(Part):
     permission_policy: Policy | None = None
 
 
@@ -89,63 +65,64 @@ class McpTool(ToolDefaults):
     name: Annotated[Filled, Field(max_length=128)]
 
 
-class AgentToolset(BaseModel):
+class AgentToolset(Part):
     default_config: ToolDefaults | None = None
     configs: Items[BuiltinTool] | None = None
 
 
-class McpToolset(BaseModel):
+class McpToolset(Part):
     mcp_server_name: Annotated[Filled, Field(max_length=255)]
     default_config: ToolDefaults | None = None
     configs: Items[McpTool] | None = None
 
 
-class InputSchema(BaseModel):
+class InputSchema(Part):
     type: Literal["object"]
 
 
-class CustomTool(BaseModel):
-    name: Annotated[Text, Field(pattern=r"^[A-Za-z0-9_-]{1,128}$")]
+class CustomTool(Part):
+    name: Annotated[Text, written_as("[A-Za-z0-9_-]{1,128}", "be 1 to 128 letters, digits, _ or -")]
     description: Filled
     input_schema: InputSchema
 
 
-_TOOL = "Input should be a function, a built-in tool's name, or a dict of type {}"
 Tool = Annotated[
-    Annotated[AgentToolset, Tag("agent_toolset")]
+    Annotated[AgentToolset, Tag(TOOLSET)]
     | Annotated[McpToolset, Tag("mcp_toolset")]
     | Annotated[CustomTool, Tag("custom")],
-    Discriminator(_kind_of_tool, "tool", _TOOL.format("agent_toolset_20260401, mcp_toolset or custom")),
+    Discriminator(_kind_of_tool),
+    BeforeValidator(_declared),
 ]
 
 
-class McpServer(BaseModel):
+class McpServer(Part):
     type: Literal["url"]
     name: Annotated[Filled, Field(max_length=255)]
     url: Filled
 
 
-class Skill(BaseModel):
+class Skill(Part):
     type: Literal["anthropic", "custom"]
     skill_id: Filled
 
 
-class Coordinator(BaseModel):
+class Coordinator(Part):
     type: Literal["coordinator"]
     agents: Annotated[Items[Any], Field(min_length=1, max_length=20)]
 
 
-class Multiagent(BaseModel):
+class Multiagent(Part):
     type: Literal["multiagent_20261001"]
 
 
-class Networking(BaseModel):
+class Networking(Part):
     type: Literal["unrestricted", "limited"]
     allowed_hosts: Items[Filled] | None = None
-    allow_package_managers: Any = False
+    allow_mcp_servers: Flag = False
+    allow_package_managers: Flag = False
 
 
-class Resource(BaseModel):
+class Resource(Part):
     instructions: Annotated[Text, Field(max_length=4096)] | None = None
 
 
@@ -164,9 +141,9 @@ class MemoryStore(Resource):
     memory_store_id: Filled
 
 
-class Settings(BaseModel):
+class HostedSettings(BaseModel):
     name: Annotated[Filled, Field(max_length=256)]
-    model: Annotated[ModelOptions, BeforeValidator(lambda it: {"id": it} if isinstance(it, str) else it)]
+    model: Annotated[ModelOptions, BeforeValidator(_model_of)]
     system: Annotated[Text, Field(max_length=100_000)]
     description: Text
     session_title: Text
@@ -183,12 +160,13 @@ class Settings(BaseModel):
     packages: Annotated[dict[Manager, Items[Filled] | None], BeforeValidator(_without_type)]
     resources: Items[Annotated[File | Repository | MemoryStore, Discriminator("type")]]
     vault_ids: Items[Filled]
-    base_url: Annotated[Text, Field(pattern="^https?://.")] | None
-    timeout: Annotated[float, Field(strict=True, gt=0)] | None
+    api_key: Text | None
+    base_url: Address | None
+    timeout: Seconds | None
     reconnect_seconds: Annotated[float, Field(strict=True, ge=0)]
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Settings:
+    def _fits_together(self) -> HostedSettings:
         _unique("tools", [tool.name for tool in self.tools if isinstance(tool, CustomTool)])
         servers = _unique("mcp_servers", [server.name for server in self.mcp_servers])
         used = {tool.mcp_server_name for tool in self.tools if isinstance(tool, McpToolset)}

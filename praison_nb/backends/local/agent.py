@@ -1,7 +1,6 @@
 """LocalAgent: the agent's loop runs here, the model behind any OpenAI-compatible server, offline too.
 
 from praison_nb import Agent, LocalAgent, LocalAgentConfig
-
 agent = Agent(name="helper", backend=LocalAgent(config=LocalAgentConfig(model="ollama/llama3.2")))
 agent.start("What is a confusion matrix?")
 """
@@ -10,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
-from ...errors import ConfigError
 from ...events import Event, SessionAttached, TurnFinished, new_id
 from ...runtime.run import Run
 from ..base import Backend
@@ -24,11 +22,21 @@ from .turn import LocalTurn
 
 
 class LocalAgent(Backend):
-    """A backend whose loop runs here. Conversation goes on from turn to turn until `reset_session()`."""
+    """A backend whose loop runs here. Conversation goes on from turn to turn until `reset_session()`.
+    `config` is a LocalAgentConfig, or None for the defaults. Raises ConfigError.
+
+    >>> from praison_nb import Agent, LocalAgent, LocalAgentConfig
+    >>> config = LocalAgentConfig(model="llama3.2", base_url=openai_url, system="Be brief.")
+    >>> agent = Agent("helper", LocalAgent(config))
+    >>> agent.start("Say hello.")  # the server of the tests says what it hears
+    'Say hello.'
+    >>> agent.backend.retrieve_session()["status"], agent.turn.usage.input_tokens > 0
+    ('idle', True)
+    """
 
     def __init__(self, config: LocalAgentConfig | None = None) -> None:
         super().__init__()
-        self.config = config or LocalAgentConfig()
+        self.config = LocalAgentConfig.of(config)
 
     def __repr__(self) -> str:
         return f"LocalAgent({self.config.model!r}, session={self.session.id!r})"
@@ -45,9 +53,6 @@ class LocalAgent(Backend):
 
     def update_agent(self, **changes: Any) -> None:
         """Change fields of the config from the next turn on; the conversation stays. Raises ConfigError."""
-        known = [f.name for f in fields(LocalAgentConfig)]
-        if unknown := set(changes) - set(known):
-            raise ConfigError(f"No such field: {', '.join(sorted(unknown))}. There are {', '.join(known)}.")
         self.config = replace(self.config, **changes)
 
     def restore_ids(self, ids: Mapping[str, Any]) -> None:

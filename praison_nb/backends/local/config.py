@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...errors import ConfigError
-from ...tools.builtin.registry import NAMES, resolve
-from ...tools.policy import check_policies
 from ..config_base import Config
 from .providers import is_embedded
 
@@ -32,10 +29,21 @@ class LocalAgentConfig(Config):
     "write_file", "list_files", "execute_command". `policies` says of a tool, by its name, whether it is to
     "allow", "ask" or "deny"; without a word functions are allowed, and of ours those ask that change
     something. `tool_choice` is "auto", "required" or a tool's name, for the first request of each turn.
-    `max_turns` bounds the requests of one turn. `timeout` is in seconds. `options` goes into each request as
+    `max_turns` bounds the requests of one turn. `timeout` is of one request, in seconds; None leaves it to
+    the SDK (ten minutes). `options` goes into each request as
     it is (temperature, seed, max_tokens, …). `working_dir` is where file tools and commands work and where a
     relative "gguf:" path begins. `metadata` is yours: it is kept and never sent. A local session has no
     title, so `session_title` is only kept.
+
+    Raises ConfigError, naming the field and what it takes, for what cannot work and for a field that there is
+    not.
+
+    >>> config = LocalAgentConfig(model="ollama/llama3.2", tools=["read_file"], options={"temperature": 0})
+    >>> config
+    LocalAgentConfig(name='agent', model='ollama/llama3.2', ..., options={'temperature': 0})
+    >>> LocalAgentConfig(max_turns=0)
+    Traceback (most recent call last):
+    praison_nb.errors.ConfigError: max_turns must be a number from 1, not 0.
     """
 
     name: str = "agent"
@@ -78,16 +86,7 @@ class LocalAgentConfig(Config):
         path = os.path.expanduser(self.model.removeprefix("gguf:"))
         return f"gguf:{os.path.join(self.working_dir or '', path)}"
 
-    def __post_init__(self) -> None:
-        self.register_secrets()
-        if not isinstance(self.model, str) or not self.model.strip():
-            raise ConfigError("model must name a model, such as 'gpt-4o-mini' or 'embedded'.")
-        if not isinstance(self.max_turns, int) or self.max_turns < 1:
-            raise ConfigError(f"max_turns must be a whole number from 1, not {self.max_turns!r}.")
-        if self.timeout is not None and not (isinstance(self.timeout, int | float) and self.timeout > 0):
-            raise ConfigError(f"timeout must be a number of seconds above 0, not {self.timeout!r}.")
-        names = resolve(self.tools, self.working_dir)
-        object.__setattr__(self, "policies", check_policies(self.policies, [*NAMES, *names]))
-        if self.tool_choice not in ("auto", "required", "none", *names):
-            known = ", ".join(["auto", "required", "none", *names])
-            raise ConfigError(f"tool_choice={self.tool_choice!r} is none of: {known}.")
+    def _checked(self, local_tools: Iterable[str]) -> tuple[Any, dict[str, Any]]:
+        from .validate import LocalSettings
+
+        return LocalSettings, {**vars(self), "tools": list(local_tools)}

@@ -12,10 +12,26 @@ from .base import SessionFollower
 
 
 class UsagePanel(SessionFollower):
-    """Status, tokens and cost of a backend's (or an agent's) current session, or of one Session."""
+    """Status, tokens and cost of a backend's (or an agent's) current session, or of one Session. Raises
+    ConfigError for what is none of these.
+
+    >>> from praison_nb import ScriptedBackend, UsagePanel
+    >>> from praison_nb.events import TextDelta
+    >>> backend = ScriptedBackend([TextDelta(text="Hello")])
+    >>> panel = UsagePanel(backend)
+    >>> _ = backend.begin("Hi").wait()
+    >>> panel.label.split(" · ")[0]
+    'idle'
+    """
 
 
 class StatusBadge(SessionFollower):
-    """The status of a backend's (or an agent's) current session, or of one Session, as text."""
+    """The status of a backend's (or an agent's) current session, or of one Session, as text. Raises
+    ConfigError for what is none of these.
+
+    >>> from praison_nb import ScriptedBackend, StatusBadge
+    >>> StatusBadge(ScriptedBackend([])).label
+    'none'
+    """
 
     kind = "badge"

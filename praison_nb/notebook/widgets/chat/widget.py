@@ -42,7 +42,20 @@ BUSY = "A turn is under way: wait until it is over, or press Stop. Your text sta
 
 
 class SessionWidget(SessionFollower):
-    """A conversation: transcript, what the user writes, approvals, Stop. Made by `chat`."""
+    """A conversation: transcript, what the user writes, approvals, Stop. Made by `chat`.
+
+    >>> from IPython.core.interactiveshell import InteractiveShell
+    >>> from praison_nb import ScriptedBackend
+    >>> from praison_nb.events import TextDelta
+    >>> from praison_nb.notebook import load
+    >>> extension, backend = load(InteractiveShell()), ScriptedBackend([TextDelta(text="Hello")])
+    >>> conversation = extension.conversations.get("research", backend)
+    >>> _ = extension.conversations.begin(conversation, "Hi").wait()
+    >>> widget = SessionWidget(conversation, extension)
+    >>> [run.turn.text for run in widget.runs]
+    ['Hello']
+    >>> widget.close()
+    """
 
     kind = "chat"
     _esm: Any = (STATIC / "live.js").read_text("utf-8") + (STATIC / "chat.js").read_text("utf-8")
@@ -239,6 +252,10 @@ def chat(session_or_backend: Any = None) -> SessionWidget:
         praison_nb.chat()
         praison_nb.chat("research")
         praison_nb.chat(LocalAgent(config=LocalAgentConfig(model="embedded")))
+
+    >>> chat("research")  # in a script, where nobody types into a page
+    Traceback (most recent call last):
+    praison_nb.errors.ConfigError: chat() needs a notebook. Elsewhere: ...
     """
     from ... import load_in_notebook
 

@@ -44,7 +44,15 @@ SORTS: dict[str, Callable[[Row], Any]] = {
 
 
 class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
-    """The sessions of this kernel and of the store, with what to do about them. Made by `sessions`."""
+    """The sessions of this kernel and of the store, with what to do about them. Made by `sessions`.
+
+    >>> from IPython.core.interactiveshell import InteractiveShell
+    >>> from praison_nb.notebook import load
+    >>> browser = SessionBrowser(load(InteractiveShell()))
+    >>> browser.sort.value, browser.table.value
+    ('last used', ...)
+    >>> browser.close()
+    """
 
     def __init__(self, extension: Extension) -> None:
         self._extension = extension
@@ -253,7 +261,11 @@ def sessions() -> SessionBrowser:
     """All sessions of this kernel and of earlier ones: filter, sort, open, archive, delete. Loads the
     extension where it is not. Raises ConfigError outside a notebook.
 
-    praison_nb.sessions()
+        praison_nb.sessions()
+
+    >>> sessions()  # in a script, which has no page
+    Traceback (most recent call last):
+    praison_nb.errors.ConfigError: sessions() needs a notebook. In IPython `%agent sessions` lists them.
     """
     from ... import load_in_notebook
 

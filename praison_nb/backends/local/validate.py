@@ -1,0 +1,37 @@
+"""What the fields of a LocalAgentConfig may hold. To be imported when there is something to check."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, model_validator
+
+from ...text import did_you_mean
+from ..validation import Address, Filled, Seconds, Text
+
+
+class LocalSettings(BaseModel):
+    """The fields; `tools` are the names of the tools."""
+
+    name: Text
+    model: Filled
+    system: Text
+    tools: list[str]
+    tool_choice: Text
+    max_turns: Annotated[int, Field(strict=True, ge=1)]
+    metadata: dict[str, Any]
+    session_title: Text
+    api_key: Text | None
+    base_url: Address | None
+    api_base: Address | None
+    timeout: Seconds | None
+    options: dict[str, Any]
+
+    @model_validator(mode="after")
+    def _chooses_a_tool(self) -> LocalSettings:
+        known = ["auto", "required", "none", *self.tools]
+        if self.tool_choice not in known:
+            hint = did_you_mean(self.tool_choice, known)
+            names = ", ".join(known)
+            raise ValueError(f"tool_choice must be one of {names}, not {self.tool_choice!r:.60}{hint}")
+        return self
