@@ -67,18 +67,18 @@ class Mailbox:
                     yield item
         except BaseException:
             leave()
-            while self.is_own_process and (item := self._next()) is not None:
+            while self.is_own and (item := self._next()) is not None:
                 if isinstance(item, FunctionCall):
                     item.refuse()
             raise
 
     @property
-    def is_own_process(self) -> bool:
+    def is_own(self) -> bool:
         """Whether the turn is of this process: in a forked one nothing comes of the parent's."""
         return os.getpid() == self._process
 
     def _is_closed(self) -> bool:
-        if not self._closed and not self.is_own_process:
+        if not self._closed and not self.is_own:
             raise ConfigError("The turn runs in the process that this one was forked from: wait there.")
         return self._closed
 
@@ -124,7 +124,7 @@ class Mailbox:
                     item.run()
         except BaseException:
             leave()
-            while self.is_own_process and not self._closed:
+            while self.is_own and not self._closed:
                 try:
                     await _wait_a_slice(ready)
                 except asyncio.CancelledError:

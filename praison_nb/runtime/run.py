@@ -290,12 +290,7 @@ class Run:
                     self._meter.missed(error)
 
     def _stop(self) -> None:
-        if (
-            self.turn.ended is not None
-            or self.stopping
-            or self._task is None
-            or not self._mailbox.is_own_process
-        ):
+        if self.turn.ended is not None or self.stopping or self._task is None or not self._mailbox.is_own:
             return
         self.stopping = True
         self._task.cancel()
