@@ -1,0 +1,1 @@
+"""The forms in which providers are asked: one neutral history, three wires."""

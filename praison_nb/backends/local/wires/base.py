@@ -1,0 +1,101 @@
+"""What the three wires have in common: what one request asks, a provider's rules, and the interface.
+
+A wire makes a request of the history (`request`, pure) and reads the events of the answer (`Reader`, pure).
+It knows neither HTTP nor the loop: both are the same for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Protocol
+
+from ....events import Event
+from ....history import Item
+from ....tools.tool import Tool
+from .reply import Reply
+
+Effort = Literal["", "none", "low", "medium", "high", "xhigh"]
+"""How long a model thinks; "" leaves it to the provider."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a provider's server asks beyond its wire's form, as data. The defaults are the strictest common
+    form, which every server takes: they are those of an address that is nobody's we know."""
+
+    ids: str = r"[A-Za-z0-9]{9}"
+    """What the id of a tool call must match. Others are replaced, the same ones alike."""
+    assistant_after_tool: bool = True
+    """After a tool's result comes an assistant's message, never a user's."""
+    alternates: bool = False
+    """User and assistant in turns, no two messages of one in a row (chat templates of GGUF files)."""
+    system_role: Literal["system", "developer", "user"] = "system"
+    returns: tuple[str, ...] = ()
+    """Fields of an assistant's message, or of its tool calls, that must come back to the model that sent
+    them: `reasoning_content`, `extra_content`."""
+    max_tokens: str = "max_tokens"
+    """The name of the limit of an answer's length."""
+    effort: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """For each effort what goes into the body; an effort that is not named is a ConfigError."""
+    thinking_beside_output: bool = False
+    """Whether tokens of thinking are missing in `completion_tokens`, though they are in `total_tokens`."""
+    cost_field: str = "cost"
+    """The field of the usage that has the request's cost."""
+    cost_unit: str = "1"
+    """USD that 1 in `cost_field` stands for, as a decimal number."""
+    cache_key: str = ""
+    """The field for a key that is the same in all requests of a session, "" where the server knows none."""
+    stream_options: bool = True
+    """Whether the server is asked for its count by `stream_options`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRequest:
+    """All that one request to a model asks. `origin` ("PROVIDER/MODEL") is whose opaque items may be sent.
+    `tool_choice` is "auto", "required", "none" or a tool's name. `options` goes into the body as it is and
+    wins over all else."""
+
+    model: str
+    origin: str
+    history: Sequence[Item]
+    system: str = ""
+    tools: Sequence[Tool] = ()
+    tool_choice: str = "auto"
+    effort: Effort = ""
+    session_id: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    rules: Rules = field(default_factory=Rules)
+
+
+class Reader(Protocol):
+    """Reads the answer to one request. `reply` has what came so far at any time."""
+
+    reply: Reply
+
+    def read(self, event: Mapping[str, Any]) -> Iterator[Event]:
+        """Take one event of the stream (the whole answer, where the server sent one JSON body) and yield what
+        it tells: TextDelta and Thinking. Raises nothing, whatever `event` holds."""
+        ...
+
+    def end(self) -> Iterator[Event]:
+        """The stream ended as it should ([DONE], or the connection closed in peace)."""
+        ...
+
+
+class Wire(Protocol):
+    """A form of requests and answers."""
+
+    name: ClassVar[str]
+    """ "chat", "responses" or "messages"."""
+    path: ClassVar[str]
+    """Where it is, behind the server's base_url."""
+
+    def request(self, asked: ModelRequest) -> dict[str, Any]:
+        """The body of the request, the history repaired as the server takes it. Pure. Raises ConfigError
+        where the user asks for something that the server does not have."""
+        ...
+
+    def reader(self, asked: ModelRequest) -> Reader:
+        """A reader for the answer."""
+        ...
