@@ -127,7 +127,7 @@ class _Conversation:
 
     def __post_init__(self) -> None:
         self.digests.append(self.head)
-        seen = {self.head}
+        seen, binds = {self.head}, model_of(self.asked.model).binds
         for item in _history(self.asked):
             match item:
                 case User():
@@ -143,7 +143,8 @@ class _Conversation:
                     self._add("user", _result(item))
                 case Opaque():
                     block = item.payload.get("block")
-                    if isinstance(block, Mapping) and item.payload.get("request") in seen:
+                    is_bound = binds and item.payload.get("request") not in seen
+                    if isinstance(block, Mapping) and not is_bound:
                         self._add("assistant", dict(block))
             seen.add(self.digests[-1])
         self._end_assistant()

@@ -21,6 +21,7 @@ class Model:
     - `thinks`: without being asked to.
     - `off`: the type of `thinking` that turns it off, "" where nothing does.
     - `forced`: whether it can be made to call a tool.
+    - `binds`: it refuses thinking whose past has changed since.
     - `budgets`: it takes a number of tokens in place of an effort, and then begins every reply by thinking.
     - `xhigh`: what its highest useful effort is named.
     - `longest`: tokens of the longest answer that is asked for, its thinking included. Most could do 128,000;
@@ -30,14 +31,15 @@ class Model:
     thinks: bool = False
     off: str = "disabled"
     forced: bool = True
+    binds: bool = False
     budgets: bool = False
     xhigh: str = "xhigh"
     longest: int = 64_000
 
 
 _MODELS: tuple[tuple[str, Model], ...] = (
-    (r"(fable|mythos)-5[-.]\d(?!\d)|opus-5[-.]5", Model(thinks=True, off="", forced=False)),
-    (r"sonnet-5[-.]5", Model(thinks=True, off="between_tools", forced=False)),
+    (r"(fable|mythos)-5[-.]\d(?!\d)|opus-5[-.]5", Model(thinks=True, off="", forced=False, binds=True)),
+    (r"sonnet-5[-.]5", Model(thinks=True, off="between_tools", forced=False, binds=True)),
     (r"fable|mythos", Model(thinks=True, off="")),
     (r"(opus|sonnet|haiku)-5", Model(thinks=True)),
     (r"(opus|sonnet)-4[-.]6", Model(xhigh="max")),
@@ -47,7 +49,7 @@ _MODELS: tuple[tuple[str, Model], ...] = (
     (r"opus-4(?![-.]5)", Model(budgets=True, longest=32_000)),
     (r"(opus|sonnet|haiku)-4|claude-(3|4)", Model(budgets=True)),
     # What may come. The last one is of models that are not Anthropic's: their context may be small.
-    (r"claude", Model()),
+    (r"claude", Model(binds=True)),
     (r"", Model(longest=8192)),
 )
 _BUDGETS = {"low": 2048, "medium": 8192, "high": 16_384, "xhigh": 24_576}

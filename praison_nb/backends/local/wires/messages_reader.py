@@ -225,7 +225,9 @@ class MessagesReader:
     def _count(self, usage: Mapping[str, Any]) -> None:
         """What the server counted so far: its numbers are cumulative."""
         for counts in (usage, usage.get("cache_creation"), usage.get("output_tokens_details")):
-            for name in _COUNTS if isinstance(counts, dict) else ():
+            if not isinstance(counts, dict):
+                continue
+            for name in _COUNTS:
                 if (count := _tokens(counts.get(name))) is not None:
                     self._counts[name] = count
         if _tokens(usage.get("output_tokens")) is not None:
