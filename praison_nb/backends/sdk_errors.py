@@ -93,6 +93,11 @@ def translate(error: BaseException, where: Where) -> PraisonError:
     return _malformed(where, f"{type(error).__name__}: {text}")
 
 
+def error_in_answer(said: object, where: Where) -> PraisonError:
+    """The PraisonError for what a server said in place of an answer that had begun: an error's JSON, or text."""
+    raise NotImplementedError
+
+
 def unchained(problem: PraisonError) -> PraisonError:
     """`problem` without what it came of: an SDK's exception holds the request with its key, and what the
     server said of it. To be raised where no exception is being handled, which would be its context."""
