@@ -94,7 +94,7 @@ def translate(error: BaseException, where: Where) -> PraisonError:
 
 
 def error_in_answer(said: object, where: Where) -> PraisonError:
-    """The PraisonError for what a server said in place of an answer that had begun: an error's JSON, or text."""
+    """The PraisonError for what a server said in the place of an answer: an error's JSON, or text."""
     raise NotImplementedError
 
 
