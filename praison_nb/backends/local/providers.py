@@ -55,6 +55,8 @@ class Server:
     key_variable: str = ""
     prices: str = ""
     api_key: str = field(default="", repr=False)
+    provider: str = ""
+    wire: str = "chat"
 
     def __post_init__(self) -> None:
         redaction.register(self.api_key, self.key_variable or f"the key for {self.name}")

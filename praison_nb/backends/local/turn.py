@@ -15,13 +15,14 @@ from ...text import replace_surrogates
 from ...tools.dispatch import ToolDispatcher
 from ...tools.tool import Tool
 from ...turn import estimate_tokens
-from ..sdk_errors import translate, unchained
+from ..sdk_errors import error_in_answer, translate, unchained
 from ..session import Session
 from .chat import Reply, choice_schema, chosen_call, without_tools
-from .client import client_of, open_stream
+from .client import TIMEOUT
 from .config import LocalAgentConfig
 from .providers import Server
 from .tool_calls import ToolCalls
+from .transport import Deadline, open_stream
 
 
 class LocalTurn:
@@ -79,11 +80,16 @@ class LocalTurn:
         yield RequestStarted(input_tokens=estimate_tokens(len(json.dumps(request["messages"]))))
         opened, problem = False, None
         try:
-            client = client_of(self.server, self.config.timeout)
-            async with await open_stream(client, request) as stream:
+            deadline = Deadline(self.config.timeout or TIMEOUT)
+            async with open_stream(self.server, "/chat/completions", request, deadline) as stream:
+                from openai.types.chat import ChatCompletionChunk
+
                 opened = True
                 async for chunk in stream:
-                    for event in reply.take(chunk):
+                    if said := chunk.get("error"):
+                        raise error_in_answer(said, self.server.where)
+                    for event in reply.take(ChatCompletionChunk.construct(**chunk)):
+                        deadline.extend()
                         if not (choosing and isinstance(event, TextDelta)):
                             yield event
         except asyncio.CancelledError:
