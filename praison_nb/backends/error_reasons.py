@@ -22,7 +22,7 @@ from typing import Any
 MOST_READ = 4000
 """Characters of what a server says: it may answer with a whole page."""
 _MOST_JSON = 100_000
-_DEEPEST = 6
+_DEEPEST = 10
 _MOST_ITEMS = 3
 # In this order: the first one that says something counts, and the others are not asked.
 _TEXTS = (
@@ -96,7 +96,8 @@ class _Finder:
             except (ValueError, RecursionError):
                 continue
             if not (inner := self.text(value, depth - 1)):
-                break
+                # JSON of which nothing is to be read, or something with braces.
+                return "" if end - match.start() == len(text) else text
             before = re.sub(r"[\s:'\"-]+(b['\"])?$", "", text[: match.start()])
             after = text[end:].strip(" '\".")
             return ": ".join(filter(None, (before, inner))) + (f" ({after})" if after else "")

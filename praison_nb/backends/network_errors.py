@@ -30,7 +30,7 @@ def explain(
         return None
     if "SSLCertVerificationError" in names or "CERTIFICATE_VERIFY_FAILED" in said:
         return UnreachableError(_certificate(server, reason))
-    if "SSLError" in names:
+    if "SSLError" in names or "[SSL:" in said:
         return UnreachableError(
             f"{server} at {address} does not speak TLS as it should ({reason}). Is it http:// in place of "
             "https://, or is a proxy in between?"
@@ -72,24 +72,24 @@ _USER = re.compile(r"//[^/\s]*@")
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The exception, and what it came of, down to the first one."""
+    """The exception, and what it came of, down to the first one (which httpcore has as its context only)."""
     each: BaseException | None = error
     for _ in range(20):
         if each is None:
             return
         yield each
-        each = each.__cause__
+        each = each.__cause__ or each.__context__
 
 
 def _certificate(server: str, reason: str) -> str:
-    if where := next((name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)), ""):
-        advice = f"{where} is set: does it have the certificate of who issued the server's?"
+    unread = next((name for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if os.environ.get(name)), "")
+    if os.environ.get("SSL_CERT_FILE"):
+        advice = "SSL_CERT_FILE is set: is the certificate of the server's issuer in that file?"
     else:
-        others = [name for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if os.environ.get(name)]
-        unread = f" ({others[0]} is not read here)" if others else ""
+        also = f" ({unread} is not read here)" if unread else ""
         advice = (
-            "Where a company's proxy or the server has an issuer of its own, set SSL_CERT_FILE to a file "
-            f"with its certificate{unread}."
+            "Where the server, or a proxy before it, has an issuer of its own, set SSL_CERT_FILE to a file "
+            f"with the issuer's certificate{also}."
         )
     return f"The certificate of {server} cannot be verified ({reason}). {advice}"
 

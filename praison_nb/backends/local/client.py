@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
 import re
 import sys
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -78,7 +79,12 @@ def client_of(server: Server, headers: frozenset[str] = frozenset()) -> Client:
             http_client=http(openai.DefaultAsyncHttpxClient),
         )
 
-    return http_client.shared(make, sdk, server.base_url, key, headers)
+    # A variable that an error told its reader to set counts from then on.
+    settings = frozenset((name, value) for name, value in os.environ.items() if _SETTING.fullmatch(name))
+    return http_client.shared(make, sdk, server.base_url, key, headers, settings)
+
+
+_SETTING = re.compile(r"(openai|anthropic|ssl)_.*|.*_proxy", re.I)
 
 
 def _sdk(server: Server) -> str:

@@ -18,6 +18,8 @@ from typing import Any
 MOST_BYTES = 64 * 1024 * 1024
 """Of one event, or of a body that is one JSON text: more of it is not kept."""
 _EXCERPT = 2000
+# Python takes as many bytes for a piece, however short it is.
+_OBJECT = 50
 _BOM = b"\xef\xbb\xbf"
 # These end an answer where there is no [DONE]: of the Messages API, and of the Responses API.
 _LAST = frozenset({"message_stop", "response.completed", "response.incomplete", "response.failed"})
@@ -34,7 +36,7 @@ class _Pieces:
         self._size = 0
 
     def add(self, piece: bytes) -> None:
-        self._size += len(piece)
+        self._size += len(piece) + _OBJECT
         if self._size > MOST_BYTES:
             self.is_cut = True
         else:

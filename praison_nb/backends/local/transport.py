@@ -46,6 +46,10 @@ class Deadline:
 
     seconds: float = TIMEOUT
     left: float = field(init=False)
+    _timer: asyncio.TimerHandle | None = field(default=None, init=False, repr=False)
+    _waiting: asyncio.Task[Any] | None = field(default=None, init=False, repr=False)
+    _since: float = field(default=0.0, init=False, repr=False)
+    _has_expired: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.extend()
@@ -56,13 +60,41 @@ class Deadline:
 
     async def wait(self, for_what: Awaitable[T]) -> T:
         """What it comes to. Raises TimeoutError, and cancels it, where nothing is left."""
-        time = asyncio.get_running_loop().time
-        began = time()
+        # asyncio.timeout() makes a timer for each time, which costs as much as reading a chunk.
+        loop = asyncio.get_running_loop()
+        task = self._waiting = asyncio.current_task()
+        assert task is not None
+        cancelling, self._since = task.cancelling(), loop.time()
+        if self._timer is None:
+            self._timer = loop.call_later(self.left, self._look)
         try:
-            async with asyncio.timeout(self.left):
-                return await for_what
+            return await for_what
+        except asyncio.CancelledError as error:
+            if self._has_expired and task.uncancel() <= cancelling:
+                raise TimeoutError from error
+            raise
         finally:
-            self.left -= time() - began
+            self._waiting = None
+            self.left -= loop.time() - self._since
+
+    def stop(self) -> None:
+        """There is nothing more to wait for."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._waiting is None:
+            # The reader is busy, and will come back.
+            return
+        loop = asyncio.get_running_loop()
+        left = self.left - (loop.time() - self._since)
+        if left > 0:
+            self._timer = loop.call_later(left, self._look)
+        else:
+            self._has_expired = True
+            self._waiting.cancel()
 
 
 class Stream:
@@ -83,7 +115,10 @@ class Stream:
         """Ask. Raises a PraisonError where the server refuses or cannot be reached."""
         try:
             self._response = await self._deadline.wait(self._open())
-        except Exception as error:
+        except BaseException as error:
+            self._deadline.stop()
+            if not isinstance(error, Exception):
+                raise
             raise self._translated(error) from error
         self._pieces = self._response.aiter_bytes()
         return self
@@ -91,8 +126,8 @@ class Stream:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._pieces is not None:
-            await self._pieces.aclose()
+        self._deadline.stop()
+        await self._pieces.aclose()
         await self._response.aclose()
 
     def __aiter__(self) -> Self:
@@ -111,9 +146,11 @@ class Stream:
         return self._ready.popleft()
 
     async def _read(self) -> None:
-        parser = self._parser
+        parser, piece = self._parser, None
         try:
-            piece = await self._deadline.wait(anext(self._pieces, None))
+            piece = await self._deadline.wait(anext(self._pieces))
+        except StopAsyncIteration:
+            pass
         except Exception as error:
             # The events so far first.
             self._ready.extend(parser.close())
@@ -161,14 +198,17 @@ class Stream:
         await load(self._server)
         client: Any = client_of(self._server, frozenset(name.lower() for name in headers))
         try:
-            answer = await client.post(self._url, cast_to=object, body=body, options=options)
+            return (await client.post(self._url, cast_to=object, body=body, options=options)).http_response
         except Exception as error:
             is_refused = getattr(error, "status_code", None) in (400, 422)
-            if not is_refused or "stream_options" not in str(getattr(error, "body", "")):
+            if (
+                not is_refused
+                or "stream_options" not in body
+                or "stream_options" not in str(getattr(error, "body", ""))
+            ):
                 raise
-            del body["stream_options"]
-            answer = await client.post(self._url, cast_to=object, body=body, options=options)
-        return answer.http_response
+        del body["stream_options"]
+        return (await client.post(self._url, cast_to=object, body=body, options=options)).http_response
 
     def _translated(self, error: Exception) -> PraisonError:
         if isinstance(error, TimeoutError) and self._deadline.left <= 0:
@@ -198,4 +238,4 @@ def address_of(server: Server, path: str) -> str:
     base = server.base_url.rstrip("/")
     if server.wire == "messages" and not re.search(r"/v\d+$", base):
         base += "/v1"
-    return base + path
+    return f"{base}/{path.lstrip('/')}"
