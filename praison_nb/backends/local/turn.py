@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack
 from typing import Any
 
-from ...errors import EmbeddedModelError, UnreachableError
+from ...errors import EmbeddedModelError, PraisonError, UnreachableError
 from ...events import Event, RequestFinished, RequestStarted, TextDelta, TurnFinished
 from ...runtime.run import Run
 from ...session import Usage
@@ -15,14 +16,14 @@ from ...text import replace_surrogates
 from ...tools.dispatch import ToolDispatcher
 from ...tools.tool import Tool
 from ...turn import estimate_tokens
-from ..sdk_errors import error_in_answer, translate, unchained
+from ..sdk_errors import error_in_answer, is_retryable, retry_after, translate, unchained
 from ..session import Session
 from .chat import Reply, choice_schema, chosen_call, without_tools
 from .client import TIMEOUT
 from .config import LocalAgentConfig
 from .providers import Server
 from .tool_calls import ToolCalls
-from .transport import Deadline, open_stream
+from .transport import Deadline, Stream, open_stream
 
 
 class LocalTurn:
@@ -81,7 +82,8 @@ class LocalTurn:
         opened, problem = False, None
         try:
             deadline = Deadline(self.config.timeout or TIMEOUT)
-            async with open_stream(self.server, "/chat/completions", request, deadline) as stream:
+            async with AsyncExitStack() as stack:
+                stream = await _opened(stack, self.server, request, deadline)
                 from openai.types.chat import ChatCompletionChunk
 
                 opened = True
@@ -158,6 +160,21 @@ class LocalTurn:
             cost=reply.cost,
             cost_source="provider" if reply.cost is not None else "unpriced",
         )
+
+
+async def _opened(
+    stack: AsyncExitStack, server: Server, request: dict[str, Any], deadline: Deadline
+) -> Stream:
+    for retries in range(3):
+        try:
+            return await stack.enter_async_context(
+                open_stream(server, "/chat/completions", request, deadline)
+            )
+        except PraisonError as problem:
+            if retries == 2 or not is_retryable(problem):
+                raise
+            await asyncio.sleep(retry_after(problem) or 0.5 * 2**retries)
+    raise AssertionError
 
 
 def _end(reply: Reply) -> TurnFinished:
