@@ -4,9 +4,9 @@
     ├── ConfigError                a setting that cannot work; the message names the field
     │   └── MissingKeyError        no API key; the message names the variable
     ├── ProviderError              the model's server refused, or could not be understood
-    │   ├── AuthenticationError    401, 403
+    │   ├── AuthenticationError    401, 403: not with this key, or not for this user
     │   ├── ModelNotFoundError     404: no such model, agent or session
-    │   ├── RateLimitError         429; `retry_after` in seconds where the server gave it
+    │   ├── RateLimitError         429, 402: too many requests, or what the key may spend is used up
     │   ├── ContextTooLongError    the conversation no longer fits the model
     │   ├── RequestRejectedError   any other 4xx
     │   ├── ServerError            5xx
@@ -74,14 +74,20 @@ class MissingKeyError(ConfigError):
 class ProviderError(PraisonError):
     """The model's server refused, or could not be understood. `status_code` is its HTTP status, None when
     there was no response; `retry_after` is for how many seconds it wants no more requests, None where it did
-    not say."""
+    not say; `is_retryable` tells whether the same request may succeed a little later."""
 
     def __init__(
-        self, message: str, *, status_code: int | None = None, retry_after: float | None = None
+        self,
+        message: str,
+        *,
+        status_code: int | None = None,
+        retry_after: float | None = None,
+        is_retryable: bool = False,
     ) -> None:
         super().__init__(message)
         self.status_code = status_code
         self.retry_after = retry_after
+        self.is_retryable = is_retryable
 
 
 class AuthenticationError(ProviderError):

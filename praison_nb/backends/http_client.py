@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..redaction import logs
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 C = TypeVar("C")
 MOST_REDIRECTS = 5
+MOST_OF_AN_ERROR = 1_000_000
+"""Bytes of an error's body: the SDKs read all of it, and a user a line."""
 
 
 _clients: dict[tuple[Any, ...], Any] = {}
@@ -38,18 +42,77 @@ async def _close() -> None:
 loop.at_exit(_close)
 
 
-def client(kind: type[httpx2.AsyncClient], **options: Any) -> httpx2.AsyncClient:
+def client(
+    kind: type[httpx2.AsyncClient], *, credentials: Credentials | None = None, **options: Any
+) -> httpx2.AsyncClient:
     """A client of the SDK's own `kind` that follows redirects to the same scheme, host and port only; any
-    other 3xx is the answer. It logs no secrets."""
+    other 3xx is the answer. It logs no secrets. With `credentials` it sends no others."""
     logs.guard()
-    return _same_origin(kind)(**options)  # type: ignore[arg-type]
+    made = _same_origin(kind)(**options)  # type: ignore[arg-type]
+    made.credentials = credentials  # type: ignore[attr-defined]
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The one key that a server gets, and the names of the headers that its user set for it. An SDK takes
+    more from the environment (an organization, a project, headers of all names), which are for its maker's
+    own server: of other headers only those pass that every request needs."""
+
+    key: str = field(repr=False)
+    headers: frozenset[str] = frozenset()
+
+    def apply(self, headers: httpx2.Headers) -> None:
+        """Take out what is not this server's."""
+        own = (self.key, f"Bearer {self.key}")
+        for name in {name.lower() for name in headers} - self.headers:
+            if name in _KEY_HEADERS:
+                if headers[name] not in own:
+                    del headers[name]
+            elif name not in _PLAIN_HEADERS and not name.startswith("x-stainless-"):
+                del headers[name]
+        if not any(name in headers for name in _KEY_HEADERS):
+            headers["authorization"] = own[1]
+
+
+_KEY_HEADERS = ("authorization", "x-api-key")
+_PLAIN_HEADERS = frozenset(
+    {
+        *("accept", "accept-encoding", "anthropic-version", "connection", "content-length", "content-type"),
+        *("host", "idempotency-key", "transfer-encoding", "user-agent"),
+    }
+)
 
 
 @functools.cache
 def _same_origin(kind: type[httpx2.AsyncClient]) -> type[httpx2.AsyncClient]:
+    # Older SDKs are made on httpx, newer ones on httpx2.
+    httpx: Any = sys.modules[next(each for each in kind.__mro__ if each.__name__ == "AsyncClient").__module__]
+
+    class Beginning(httpx.AsyncByteStream):  # type: ignore[misc]
+        """What comes first of a body."""
+
+        def __init__(self, whole: Any) -> None:
+            self.whole = whole
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            size = 0
+            async for piece in self.whole:
+                yield piece
+                size += len(piece)
+                if size >= MOST_OF_AN_ERROR:
+                    return
+
+        async def aclose(self) -> None:
+            await self.whole.aclose()
+
     class SameOriginClient(kind):  # type: ignore[valid-type, misc]
+        credentials: Credentials | None = None
+
         async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
             options["follow_redirects"] = False
+            if self.credentials is not None:
+                self.credentials.apply(request.headers)
             response: httpx2.Response = await super().send(request, **options)
             for _ in range(MOST_REDIRECTS):
                 following = response.next_request
@@ -58,6 +121,8 @@ def _same_origin(kind: type[httpx2.AsyncClient]) -> type[httpx2.AsyncClient]:
                 await response.aclose()
                 request = following
                 response = await super().send(request, **options)
+            if response.status_code >= 400 and not response.is_closed:
+                response.stream = Beginning(response.stream)
             return response
 
     return SameOriginClient
