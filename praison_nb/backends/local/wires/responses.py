@@ -1,5 +1,5 @@
-"""OpenAI's Responses. Nothing is stored at the server: the whole history goes with each request, and reasoning
-comes encrypted and goes back as it came, before what it led to.
+"""OpenAI's Responses. Nothing is stored at the server: the whole history goes with each request, and
+reasoning comes encrypted and goes back as it came, before what it led to.
 
 >>> body = ResponsesWire().request(ModelRequest(model="gpt-5.6", origin="openai/gpt-5.6", history=[]))
 >>> body["store"], body["include"]
@@ -18,7 +18,8 @@ from ....text import did_you_mean, replace_surrogates
 from ....tools.tool import Tool
 from .base import Effort, ModelRequest, Reader, Wire
 from .repair import repaired
-from .responses_reader import OWN_FIELDS, ResponsesReader
+from .responses_output import OWN_FIELDS, WIRE as NAME
+from .responses_reader import ResponsesReader
 
 ENCRYPTED = "reasoning.encrypted_content"
 # These refuse to be asked for reasoning that they do not do.
@@ -30,7 +31,7 @@ _MAX_CACHE_KEY = 64
 class ResponsesWire:
     """The Responses API's form of requests and answers."""
 
-    name: ClassVar[str] = "responses"
+    name: ClassVar[str] = NAME
     path: ClassVar[str] = "responses"
 
     def request(self, asked: ModelRequest) -> dict[str, Any]:
@@ -64,9 +65,9 @@ WIRE: Final[Wire] = ResponsesWire()
 
 
 def input_items(history: Sequence[Item], stored: bool = False) -> list[dict[str, Any]]:
-    """The repaired history as the API's input. The server wants behind each reasoning item the one that it led
-    to, by the id that it gave to it, and without the former it refuses the latter's id: they go back in pairs
-    or without. Reasoning that came unencrypted can be read by a server that stored it only."""
+    """The repaired history as the API's input. Behind each reasoning item the server wants the one that it
+    led to, by the id that it gave to that, and refuses this id without the reasoning: they go back as a pair,
+    or the latter without id. Reasoning without content is known only to a server that stored it."""
     items: list[dict[str, Any]] = []
     reasoning: list[dict[str, Any]] = []
     own: dict[str, Any] = {}

@@ -34,13 +34,16 @@ def usage_of(usage: Any, rules: Rules) -> Usage | None:
         cache_read_input_tokens=read,
         cache_write_5m_input_tokens=written,
         output_tokens=output,
-        reasoning_tokens=min(output, thought),
+        reasoning_output_tokens=min(output, thought),
     )
 
 
 def cost_of(usage: Any, rules: Rules) -> Decimal | None:
     """What the server says that the request cost, in USD."""
-    cost = read_usd(usage.get(rules.cost_field)) if isinstance(usage, dict) else None
+    value = usage
+    for name in rules.cost_field.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    cost = read_usd(value)
     return None if cost is None else cost * Decimal(rules.cost_unit)
 
 
