@@ -24,7 +24,7 @@ from .hosted.agent import HostedAgent
 from .hosted.config import AGENT_TOOLSET, HostedAgentConfig
 from .local.agent import LocalAgent
 from .local.config import LocalAgentConfig
-from .local.providers import is_embedded, split
+from .local.providers import PROVIDERS, is_embedded
 
 _LOCAL_PROVIDERS = ("openai", "gemini", "ollama", "local")
 _COMPUTE_PROVIDERS = ("e2b", "modal", "flyio", "daytona", "docker", "tenki")
@@ -189,12 +189,14 @@ def _local_config(
         running = running_ollama() if provider == "ollama" else ""
         settings["model"] = f"ollama/{running}" if running else _DEFAULT_MODELS[provider]
     local = LocalAgentConfig(**settings)
-    if (
-        provider in ("gemini", "ollama")
-        and split(local.model)[0] == "openai"
-        and not is_embedded(local.model)
-    ):
-        return replace(local, model=f"{provider}/{local.model}")
+    if provider in ("gemini", "ollama") and not local.provider and not is_embedded(local.model):
+        prefix, slash, name = local.model.partition("/")
+        if local.address:
+            # There it has the name that its server knows.
+            own = name if slash and prefix == provider else local.model
+            return replace(local, provider=provider, model=own)
+        if not slash or prefix not in PROVIDERS or prefix == "openai":
+            return replace(local, model=f"{provider}/{local.model}")
     return local
 
 

@@ -206,7 +206,7 @@ def test_stop_reasons(openai_server: OpenAIServer, finish: str, reason: str) -> 
 @pytest.mark.parametrize(
     ("status", "message", "kind", "told"),
     [
-        (401, "Incorrect API key provided: test-key-123", e.AuthenticationError, "OPENAI_API_KEY"),
+        (401, "Incorrect API key provided: test-key-123", e.AuthenticationError, "api_key="),
         (403, "no", e.AuthenticationError, "403"),
         (404, "The model does not exist", e.ModelNotFoundError, "gpt-4o-mini"),
         (429, "slow down", e.RateLimitError, "Try again in 7 s"),

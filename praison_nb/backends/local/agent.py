@@ -17,7 +17,7 @@ from ...runtime.run import Run
 from ..base import Backend
 from ..session import Session
 from .config import LocalAgentConfig
-from .providers import Server, resolve
+from .providers import embedded_server, resolve
 from .turn import LocalTurn
 
 
@@ -69,11 +69,17 @@ class LocalAgent(Backend):
             async with aclosing(process.start(config.model_file)) as steps:
                 async for step in steps:
                     if isinstance(step, process.Endpoint):
-                        server = Server("The embedded model", step.base_url, step.model, api_key=step.api_key)
+                        server = embedded_server(step.base_url, step.model, step.api_key)
                     else:
                         yield step
         else:
-            server = resolve(config.model, base_url=config.address, api_key=config.api_key)
+            server = resolve(
+                config.model,
+                base_url=config.address,
+                api_key=config.api_key,
+                provider=config.provider,
+                wire=config.wire,
+            )
         session.id = session.id or f"local-{new_id()[:12]}"
         yield SessionAttached(session_id=session.id, model=server.model)
         turn = LocalTurn(session, config, server, prompt, run, self.policy_notices)

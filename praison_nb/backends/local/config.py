@@ -19,9 +19,11 @@ repeat itself until its context is full, which takes minutes."""
 class LocalAgentConfig(Config):
     """How a LocalAgent works.
 
-    `model` names the server too: "gpt-4o-mini" is OpenAI's; "ollama/…", "lmstudio/…", "gemini/…",
-    "anthropic/…", "openrouter/…", "groq/…", "mistral/…", "deepseek/…" are theirs; "embedded" is a small
-    model in a process of ours, "gguf:PATH" your own GGUF file. `base_url` (or `api_base`) wins over all.
+    `model` names the server too: by its provider's prefix, such as "mistral/…" or "ollama/…", or by a name
+    that says whose it is, such as "gpt-5.6-terra" or "claude-sonnet-5-5"; "embedded" is a small model in a
+    process of ours, "gguf:PATH" your own GGUF file, "hf:OWNER/REPO" one of the Hugging Face Hub. `base_url`
+    (or `api_base`) is another server, which gets the name whole and speaks `wire`: "chat" (completions),
+    "responses" or "messages"; `provider` says whose it is: its rules, its key, its prices. Nobody's without.
     Keys come from the provider's variable or `api_key`; they and addresses, which may hold a password, are
     never shown, and neither is what is secret in `options["extra_headers"]`.
 
@@ -30,10 +32,11 @@ class LocalAgentConfig(Config):
     "allow", "ask" or "deny"; without a word functions are allowed, and of ours those ask that change
     something. `tool_choice` is "auto", "required" or a tool's name, for the first request of each turn.
     `max_turns` bounds the requests of one turn. `timeout` is of one request, in seconds; None leaves it to
-    the SDK (ten minutes). `options` goes into each request as
-    it is (temperature, seed, max_tokens, …). `working_dir` is where file tools and commands work and where a
-    relative "gguf:" path begins. `metadata` is yours: it is kept and never sent. A local session has no
-    title, so `session_title` is only kept.
+    the SDK (ten minutes). `effort` is how long the model thinks before it answers: "none", "low", "medium",
+    "high" or "xhigh", as far as the provider has that; "" leaves it to the provider. `options` goes into
+    each request as it is (temperature, seed, max_tokens, …). `working_dir` is where file tools and commands
+    work and where a relative "gguf:" path begins. `metadata` is yours: it is kept and never sent. A local
+    session has no title, so `session_title` is only kept.
 
     Raises ConfigError, naming the field and what it takes, for what cannot work and for a field that there is
     not.
@@ -59,6 +62,9 @@ class LocalAgentConfig(Config):
     api_key: str | None = field(default=None, repr=False)
     base_url: str | None = field(default=None, repr=False)
     api_base: str | None = field(default=None, repr=False)
+    provider: str = ""
+    wire: str = ""
+    effort: str = ""
     timeout: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -70,12 +76,12 @@ class LocalAgentConfig(Config):
     @property
     def runs_embedded(self) -> bool:
         """Whether the model runs in a process of ours."""
-        return is_embedded(self.model) and not self.address
+        return is_embedded(self.model) and not self.address and not self.provider
 
     @property
     def request_options(self) -> dict[str, Any]:
         """What goes into each request: `options`, and for the small model a limit on its repetitions."""
-        is_small = self.runs_embedded and not self.model.startswith("gguf:")
+        is_small = self.runs_embedded and not self.model.startswith(("gguf:", "hf:"))
         return {**({"max_tokens": SMALL_MODELS_TOKENS} if is_small else {}), **self.options}
 
     @property
@@ -89,4 +95,4 @@ class LocalAgentConfig(Config):
     def _checked(self, local_tools: Iterable[str]) -> tuple[Any, dict[str, Any]]:
         from .validate import LocalSettings
 
-        return LocalSettings, {**vars(self), "tools": list(local_tools)}
+        return LocalSettings, {**vars(self), "tools": list(local_tools), "wire": self.wire or None}

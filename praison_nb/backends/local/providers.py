@@ -1,53 +1,154 @@
-"""Which server a model's name means. One table; a `base_url` given by the user wins.
+"""The providers: one table. Whoever adds a provider adds a row.
 
->>> resolve("lmstudio/qwen3").base_url, resolve("lmstudio/qwen3").model
-('http://127.0.0.1:1234/v1', 'qwen3')
+>>> PROVIDERS["mistral"].wire, maker("claude-sonnet-5-5"), maker("gpt-5.6-terra"), maker("qwen3")
+('chat', 'anthropic', 'openai', '')
 """
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from typing import cast
 
 from ... import redaction
 from ...errors import ConfigError, MissingKeyError
 from ..config_base import check_address
 from ..sdk_errors import Where
+from . import rules
+from .address import host_of, is_own, ollama_address
+from .rules import STRICTEST, ByWire, WireName
+from .wires.base import Rules
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """A server that speaks OpenAI's chat completions. `prices` is its id in the price table, "" where nobody
-    is paid; `url_variable` names the environment variable that moves it."""
+    """Whose server it is.
+
+    - `base_url` ends where a wire's path begins; "" where each customer has an address of their own.
+    - `prices` is its id in the price table, "" where that has none.
+    - `wires` are those that it speaks, its own first, each with the rules that it keeps there.
+    - `models` are the beginnings of names by which its models are known without a prefix.
+    - `url_variable` names the environment variable that moves it; `url_path` is what that leaves out.
+    """
 
     name: str
     base_url: str
-    key_variable: str = ""
-    prices: str = ""
+    key_variable: str
+    prices: str
+    wires: ByWire
+    models: tuple[str, ...] = ()
     url_variable: str = ""
+    url_path: str = ""
+
+    @property
+    def wire(self) -> WireName:
+        """The wire on which it is asked."""
+        return next(iter(self.wires))
+
+    @property
+    def key(self) -> str:
+        """The key for it in the environment, "" where there is none."""
+        return clean_key(os.environ.get(self.key_variable)) if self.key_variable else ""
+
+    @property
+    def moved_to(self) -> str:
+        """The address that its variable says, "" where it says none."""
+        address = os.environ.get(self.url_variable, "").strip() if self.url_variable else ""
+        if not address:
+            return ""
+        if self.url_variable == "OLLAMA_HOST":
+            address = ollama_address(address)
+        return address.rstrip("/").removesuffix(self.url_path) + self.url_path
 
 
-# Each provider's own documentation of its OpenAI-compatible endpoint is the source of its address.
+_MISTRALS = ("mistral-", "magistral-", "ministral-", "codestral", "devstral-", "pixtral-", "voxtral-")
+_OPENAIS = ("gpt-", "chatgpt-", "codex-", "ft:gpt-", "o1", "o3", "o4")
+
+SHARED_URL = "OPENAI_BASE_URL"
+"""The variable that names a server of anybody's; OPENAI_API_KEY is the key for it then."""
+
+# Each provider's own documentation is the source of its address.
+# fmt: off
 PROVIDERS: dict[str, Provider] = {
     "openai": Provider(
-        "OpenAI", "https://api.openai.com/v1", "OPENAI_API_KEY", "openai", url_variable="OPENAI_BASE_URL"
+        "OpenAI", "https://api.openai.com/v1", "OPENAI_API_KEY", "openai", rules.OPENAI, _OPENAIS
     ),
-    "ollama": Provider("Ollama", "http://127.0.0.1:11434/v1", url_variable="OLLAMA_HOST"),
-    "lmstudio": Provider("LM Studio", "http://127.0.0.1:1234/v1"),
+    "anthropic": Provider(
+        "Anthropic", "https://api.anthropic.com/v1", "ANTHROPIC_API_KEY", "anthropic", rules.ANTHROPIC,
+        ("claude",), url_variable="ANTHROPIC_BASE_URL", url_path="/v1",
+    ),
     "gemini": Provider(
-        "Gemini", "https://generativelanguage.googleapis.com/v1beta/openai/", "GEMINI_API_KEY", "google"
+        "Gemini", "https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY", "google",
+        rules.GEMINI, ("gemini-",),
     ),
-    "anthropic": Provider("Anthropic", "https://api.anthropic.com/v1/", "ANTHROPIC_API_KEY", "anthropic"),
-    "openrouter": Provider("OpenRouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY", "openrouter"),
-    "groq": Provider("Groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY", "groq"),
-    "mistral": Provider("Mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY", "mistral"),
-    "deepseek": Provider("DeepSeek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY", "deepseek"),
+    "mistral": Provider(
+        "Mistral", "https://api.mistral.ai/v1", "MISTRAL_API_KEY", "mistral", rules.MISTRAL, _MISTRALS
+    ),
+    "deepseek": Provider(
+        "DeepSeek", "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY", "deepseek", rules.DEEPSEEK,
+        ("deepseek-",),
+    ),
+    "xai": Provider("xAI", "https://api.x.ai/v1", "XAI_API_KEY", "x-ai", rules.XAI, ("grok-",)),
+    "moonshot": Provider(
+        "Moonshot", "https://api.moonshot.ai/v1", "MOONSHOT_API_KEY", "moonshotai", rules.MOONSHOT,
+        ("kimi-", "moonshot-"),
+    ),
+    "perplexity": Provider(
+        "Perplexity", "https://api.perplexity.ai", "PERPLEXITY_API_KEY", "perplexity", rules.PERPLEXITY,
+        ("sonar",),
+    ),
+    "qwen": Provider(
+        "Qwen", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", "DASHSCOPE_API_KEY", "", rules.QWEN,
+        ("qwen-", "qwq-"),
+    ),
+    "openrouter": Provider(
+        "OpenRouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY", "openrouter", rules.OPENROUTER
+    ),
+    "groq": Provider("Groq", "https://api.groq.com/openai/v1", "GROQ_API_KEY", "groq", rules.CHAT),
+    "together": Provider(
+        "Together", "https://api.together.xyz/v1", "TOGETHER_API_KEY", "together", rules.CHAT
+    ),
+    "fireworks": Provider(
+        "Fireworks", "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY", "fireworks", rules.CHAT
+    ),
+    "cerebras": Provider(
+        "Cerebras", "https://api.cerebras.ai/v1", "CEREBRAS_API_KEY", "cerebras", rules.CHAT
+    ),
+    "azure": Provider(
+        "Azure", "", "AZURE_OPENAI_API_KEY", "azure", rules.OPENAI,
+        url_variable="AZURE_OPENAI_ENDPOINT", url_path="/openai/v1",
+    ),
+    "ollama": Provider(
+        "Ollama", "http://127.0.0.1:11434/v1", "", "", rules.CHAT, url_variable="OLLAMA_HOST", url_path="/v1"
+    ),
+    "lmstudio": Provider("LM Studio", "http://127.0.0.1:1234/v1", "", "", rules.TEMPLATES),
 }
+# fmt: on
+
+
+def maker(model: str) -> str:
+    """Whose model a bare name means, "" where it says nothing."""
+    found = (key for key, provider in PROVIDERS.items() if model.startswith(provider.models))
+    return next(found, "") if "/" not in model else ""
+
+
+def clean_key(key: str | None) -> str:
+    """A key without what is copied along with it: blanks, line ends, the header's "Bearer".
+
+    >>> clean_key("Bearer sk-1\\n")
+    'sk-1'
+    """
+    return (key or "").strip().removeprefix("Bearer ").strip()
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where the requests of an agent go. `model` is the name that the server knows."""
+    """Where the requests of an agent go, and what is asked of them there.
+
+    - `base_url` ends where a wire's path begins; `model` is the name that the server knows.
+    - `provider` is whose server it is, "" for an address that is nobody's we know: then its rules are the
+      strictest, and its prices are not known (`prices` is "").
+    """
 
     name: str
     base_url: str = field(repr=False)
@@ -55,6 +156,9 @@ class Server:
     key_variable: str = ""
     prices: str = ""
     api_key: str = field(default="", repr=False)
+    provider: str = ""
+    wire: WireName = "chat"
+    rules: Rules = STRICTEST["chat"]
 
     def __post_init__(self) -> None:
         redaction.register(self.api_key, self.key_variable or f"the key for {self.name}")
@@ -67,52 +171,108 @@ class Server:
         variable = self.key_variable or "api_key="
         return Where(self.name, self.base_url, self.model, variable)
 
+    @property
+    def origin(self) -> str:
+        """Whose opaque items may be sent to it: "PROVIDER/MODEL".
+
+        >>> resolve("mistral/mistral-small-latest", api_key="k").origin
+        'mistral/mistral-small-latest'
+        """
+        return f"{self.provider}/{self.model}"
+
+
+def embedded_server(base_url: str, model: str, api_key: str) -> Server:
+    """The server of the embedded model."""
+    return Server("The embedded model", base_url, model, api_key=api_key, rules=rules.EMBEDDED)
+
 
 def is_embedded(model: str) -> bool:
     """Whether this is a model that runs embedded, in a process that the package starts."""
-    return model in ("embedded", "smollm2") or model.startswith(("embedded/", "gguf:"))
+    return model in ("embedded", "smollm2") or model.startswith(("embedded/", "gguf:", "hf:"))
 
 
 def embedded(model: str) -> str:
     """`model`, which has to be an embedded one. Raises ConfigError."""
     if not is_embedded(model):
-        raise ConfigError(f"The embedded backend runs 'embedded' and 'gguf:PATH', not {model!r:.100}.")
+        raise ConfigError(
+            f"The embedded backend runs 'embedded', 'gguf:PATH' and 'hf:OWNER/REPO', not {model!r:.100}."
+        )
     return model
 
 
-def split(model: str) -> tuple[str, str]:
-    """The provider's prefix and the model's own name.
+def resolve(
+    model: str,
+    *,
+    base_url: str | None = None,
+    api_key: str | None = None,
+    provider: str | None = None,
+    wire: str | None = None,
+) -> Server:
+    """The server for `model`. Whose it is say, in this order: `provider`; an address, if it is a provider's
+    own; the prefix of the name; the name itself, where its maker's key is set. A provider's key goes to its
+    own address, and to another one only if `provider` says that it is theirs too; any other address gets the
+    key that was given for it. `provider` and `wire` are names that there are. Raises ConfigError, and
+    MissingKeyError where a server wants a key and there is none.
 
-    >>> split("openrouter/meta-llama/llama-3.3-70b"), split("gpt-4o-mini")
-    (('openrouter', 'meta-llama/llama-3.3-70b'), ('openai', 'gpt-4o-mini'))
+    >>> resolve("lmstudio/qwen3").base_url, resolve("lmstudio/qwen3").model
+    ('http://127.0.0.1:1234/v1', 'qwen3')
+    >>> server = resolve("openai/gpt-oss-20b", base_url="http://127.0.0.1:8000/v1")
+    >>> server.provider, server.model, server.wire
+    ('', 'openai/gpt-oss-20b', 'chat')
     """
+    asked, shared = cast("WireName | None", wire or None), os.environ.get(SHARED_URL, "").strip()
+    if provider:
+        return _of(provider, model, base_url or (provider == "openai" and shared) or "", api_key, asked)
+    if base_url:
+        return _at(base_url, model, clean_key(api_key), "", asked)
     prefix, slash, rest = model.partition("/")
-    return (prefix, rest) if slash and prefix in PROVIDERS else ("openai", model)
-
-
-def resolve(model: str, *, base_url: str | None = None, api_key: str | None = None) -> Server:
-    """The server for `model`. Raises MissingKeyError where it wants a key and there is none."""
-    prefix, name = split(model)
-    if not name:
+    has_prefix = bool(slash) and prefix in PROVIDERS
+    key = prefix if has_prefix else maker(model) or "openai"
+    row = PROVIDERS[key]
+    if shared and (key == "openai" or (row.key_variable and not row.key)):
+        # A gateway may have the models of many, by names like these.
+        given = clean_key(api_key) or PROVIDERS["openai"].key
+        return _at(shared, model, given, PROVIDERS["openai"].key_variable, asked)
+    if has_prefix and not rest:
         raise ConfigError(f"model={model!r} names no model: write {prefix}/NAME.")
-    provider = PROVIDERS[prefix]
-    address = base_url or _moved(provider)
-    key = api_key or (os.environ.get(provider.key_variable, "") if provider.key_variable else "")
-    if provider.key_variable and not key and not base_url:
+    return _of(key, rest if has_prefix else model, "", api_key, asked)
+
+
+def _of(key: str, model: str, address: str, api_key: str | None, wire: WireName | None) -> Server:
+    """The server of the provider `key`, at `address` or at its own."""
+    provider = PROVIDERS[key]
+    base_url = address or provider.moved_to or provider.base_url
+    is_elsewhere = bool(address) and not is_own(address, provider.base_url)
+    secret = clean_key(api_key) or provider.key
+    if provider.key_variable and not secret and not is_elsewhere:
         raise MissingKeyError(
             f"No key for {provider.name}: set {provider.key_variable} or give api_key=…. "
             "Without any key, model='embedded' runs a small model on this machine."
         )
-    host = provider.name if not base_url else base_url.split("//")[-1].split("/")[0].split("@")[-1]
-    return Server(host, address, name, provider.key_variable, provider.prices, key)
+    if not base_url:
+        raise ConfigError(
+            f"{provider.name} has no address of its own: set {provider.url_variable} or base_url=…."
+        )
+    wire = wire or ("chat" if is_elsewhere else provider.wire)
+    return Server(
+        host_of(base_url) if is_elsewhere else provider.name,
+        base_url,
+        model,
+        provider.key_variable,
+        provider.prices,
+        secret,
+        key,
+        wire,
+        provider.wires.get(wire, STRICTEST[wire]),
+    )
 
 
-def _moved(provider: Provider) -> str:
-    address = os.environ.get(provider.url_variable, "") if provider.url_variable else ""
-    if not address:
-        return provider.base_url
-    if provider.url_variable == "OLLAMA_HOST":
-        # Ollama's own variable may lack the scheme and always lacks the path; 0.0.0.0 is for listening.
-        address = address if "//" in address else f"http://{address}"
-        return address.replace("0.0.0.0", "127.0.0.1").rstrip("/") + "/v1"
-    return address
+def _at(address: str, model: str, api_key: str, variable: str, wire: WireName | None) -> Server:
+    """The server at `address`: a provider's, where that is its own, else nobody's."""
+    for key, provider in PROVIDERS.items():
+        if is_own(address, provider.base_url):
+            return _of(key, model.removeprefix(f"{key}/"), address, api_key, wire)
+    wire = wire or "chat"
+    return Server(
+        host_of(address), address, model, variable, api_key=api_key, wire=wire, rules=STRICTEST[wire]
+    )

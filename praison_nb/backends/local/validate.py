@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from ...text import did_you_mean
 from ..validation import Address, Filled, Seconds, Text
+from .providers import PROVIDERS
+from .rules import WireName
+from .wires.base import Effort
+
+
+def _is_known(provider: str) -> str:
+    if provider and provider not in PROVIDERS:
+        hint = did_you_mean(provider, PROVIDERS)
+        raise ValueError(f"provider must be one of {', '.join(PROVIDERS)}, not {provider!r:.60}{hint}")
+    return provider
 
 
 class LocalSettings(BaseModel):
@@ -24,6 +34,9 @@ class LocalSettings(BaseModel):
     api_key: Text | None
     base_url: Address | None
     api_base: Address | None
+    provider: Annotated[Text, AfterValidator(_is_known)]
+    wire: WireName | None
+    effort: Effort
     timeout: Seconds | None
     options: dict[str, Any]
 
