@@ -12,6 +12,7 @@ from typing import Any, get_args
 import pytest
 from openai.types.responses import ResponseStreamEvent
 
+from praison_nb.backends.local.providers import PROVIDERS
 from praison_nb.backends.local.wires.base import ModelRequest, Rules
 from praison_nb.backends.local.wires.reply import Reply
 from praison_nb.backends.local.wires.responses import WIRE
@@ -27,7 +28,7 @@ from servers.responses_rules import Written, forms, pairs, refusal_of
 
 MODEL = "gpt-5.6-terra"
 ORIGIN = f"openai/{MODEL}"
-OPENAI = Rules(ids=r"[A-Za-z0-9_-]{1,64}", cache_key="prompt_cache_key", assistant_after_tool=False)
+OPENAI = PROVIDERS["openai"].wires["responses"]
 Events = list[dict[str, Any]]
 
 
@@ -48,7 +49,7 @@ def body(*history: Item, **more: Any) -> dict[str, Any]:
 
 def read(events: Iterable[Any], rules: Rules = OPENAI, limit: int | None = None) -> tuple[Reply, list[Event]]:
     """The reply and its events, the stream ended in peace."""
-    reader = ResponsesReader(ORIGIN, rules, limit)
+    reader = ResponsesReader(ORIGIN, rules, limit=limit)
     told = [event for each in events for event in reader.read(each)]
     return reader.reply, [*told, *reader.end()]
 
@@ -460,7 +461,7 @@ def test_options_leave_alone_what_they_do_not_speak_of() -> None:
 
 @pytest.mark.parametrize("effort", ["minimal", "hihg", "LOW"])
 def test_an_effort_that_there_is_not(effort: Any) -> None:
-    with pytest.raises(ConfigError, match="effort must be one of none, low, medium, high, xhigh"):
+    with pytest.raises(ConfigError, match="use one of none, low, medium, high, xhigh"):
         body(effort=effort)
 
 
@@ -613,7 +614,8 @@ def check(seed: int) -> None:
     for item, behind in pairwise(items):
         # What they hold is the server's, and here it may be anything.
         if item["type"] == "reasoning":
-            assert behind["type"] not in ("function_call_output",) and behind.get("role") != "user", seed
+            assert behind["type"] != "function_call_output" and behind.get("role") != "user", seed
+        item.pop("phase", None)
     ours = {"input": [each for each in items if "output" in each or each["type"] in OURS]}
     assert forms(ours, Written()) is pairs(ours, Written()) is None, seed
 

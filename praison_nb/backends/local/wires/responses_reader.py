@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from ....events import Event
+from ....turn import estimate_tokens
 from .base import Rules
+from .chat_usage import cost_of, usage_of
 from .reply import Reply
 from .responses_json import as_dict, as_index, as_list, as_text, part_text
 from .responses_output import Output
-from .responses_usage import cost_of, usage_of
 
 PASSED_OVER = (
     # What the API's own tools do: it is whole in their items.
@@ -34,12 +35,15 @@ again."""
 
 
 class ResponsesReader:
-    """Reads one answer. `origin` is who may read its reasoning again; `limit` is the most tokens that were
-    asked for, None without a limit."""
+    """Reads one answer. `origin` is who may read its reasoning again; `sent` estimates the tokens of the
+    request, if the server does not count them; `limit` is the most tokens that were asked for, None without a
+    limit."""
 
-    def __init__(self, origin: str, rules: Rules, limit: int | None = None) -> None:
+    def __init__(
+        self, origin: str, rules: Rules, *, sent: Callable[[], int] = lambda: 0, limit: int | None = None
+    ) -> None:
         self.reply = Reply()
-        self._origin, self._rules, self._limit = origin, rules, limit
+        self._rules, self._sent, self._limit = rules, sent, limit
         self._output = Output(self.reply, origin)
 
     def read(self, event: Mapping[str, Any]) -> Iterator[Event]:
@@ -144,10 +148,15 @@ class ResponsesReader:
     def _note(self, response: Mapping[str, Any]) -> None:
         self.reply.model = as_text(response.get("model")) or self.reply.model
         self.reply.service_tier = as_text(response.get("service_tier")) or self.reply.service_tier
-        usage = response.get("usage")
-        self.reply.usage = usage_of(usage, self._rules) or self.reply.usage
-        cost = cost_of(usage, self._rules)
-        self.reply.cost = self.reply.cost if cost is None else cost
+        if isinstance(usage := response.get("usage"), Mapping):
+            used = usage_of(usage, self._rules, sent=self._sent, received=self._received)
+            self.reply.usage = used or self.reply.usage
+            cost = cost_of(usage, self._rules)
+            self.reply.cost = self.reply.cost if cost is None else cost
+
+    def _received(self) -> int:
+        arguments = (piece for call in self.reply.calls for piece in call.arguments)
+        return estimate_tokens(len(self.reply.text) + sum(map(len, arguments)))
 
     def _complete(self) -> None:
         reply, used = self.reply, self.reply.usage
