@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 from collections.abc import Iterator
@@ -12,11 +13,12 @@ import pytest
 
 from praison_nb import LocalAgent, LocalAgentConfig, Turn, errors as e
 from praison_nb.backends.embedded.process import Endpoint, start, stop_all
-from praison_nb.history import from_json, to_json
+from praison_nb.events import Thinking
+from praison_nb.history import Call, Result, Text, User, from_json, to_json
+from praison_nb.runtime import loop
 from praison_nb.session import Usage
 from servers.openai import CutHere, OpenAIServer, reply as chat_reply
 from servers.responses import MODEL, ResponsesServer, call, message, reasoning, reply, response, steps, usage
-from servers.waiting import until
 
 
 @pytest.fixture
@@ -61,10 +63,13 @@ def test_the_sdk_reads_what_the_server_sends(server: ResponsesServer, output: li
         made = steps(*output, usage=usage(20, 9, 5, 4))
         server.script(made, made, made)
         with client.responses.create(model=MODEL, input="Hi", stream=True) as events:
-            assert [event.type for event in events] == [each["type"] for each in made]  # type: ignore[index,call-overload]
+            got = list(events)
+        assert [event.type for event in got] == [each["type"] for each in made]  # type: ignore[index,call-overload]
+        assert got[-1].type == "response.completed"
+        assert [item.to_dict() for item in got[-1].response.output] == output
         with client.responses.stream(model=MODEL, input="Hi") as stream:
             final = stream.get_final_response()
-        assert [item.to_dict() for item in final.output] == output
+        assert final.output_text == got[-1].response.output_text
         assert final.usage is not None and final.usage.output_tokens_details.reasoning_tokens == 4
         assert client.responses.create(model=MODEL, input="Hi").output_text == final.output_text
 
@@ -84,10 +89,12 @@ def test_an_answer(server: ResponsesServer) -> None:
 
 def test_thinking_is_seen_and_counted(server: ResponsesServer) -> None:
     server.script(steps(reasoning("sealed", ["Let me see."]), message("3"), usage=usage(9, 30, 0, 20)))
-    events = list(local(server).begin("Hi"))
-    assert "".join(getattr(event, "text", "") for event in events if type(event).__name__ == "Thinking")
-    turn = events and ask(local(server))
-    assert turn
+    thoughts: list[str] = []
+    run = local(server).begin("Hi")
+    run.subscribe(lambda event, turn: thoughts.append(event.text) if isinstance(event, Thinking) else None)
+    turn = run.wait()
+    assert (turn.text, turn.usage.output_tokens, turn.usage.reasoning_output_tokens) == ("3", 30, 20)
+    assert "".join(thoughts) == "Let me see."
 
 
 def test_three_rounds_of_tools(server: ResponsesServer) -> None:
@@ -98,7 +105,7 @@ def test_three_rounds_of_tools(server: ResponsesServer) -> None:
     server.script(*rounds, reply("Done.", thinking="sealed 3"), reply("Yes."))
     agent = local(server, tools=[add])
     turn = ask(agent)
-    assert (turn.text, len(turn.tool_calls)) == ("Done.", 6)
+    assert (turn.text, len(turn.tools)) == ("Done.", 6)
     assert ask(agent, "Sure?").text == "Yes."
     kinds = [item["type"] for item in inputs(server)]
     one = ["reasoning", "function_call", "function_call", "function_call_output", "function_call_output"]
@@ -110,26 +117,22 @@ def test_three_rounds_of_tools(server: ResponsesServer) -> None:
 
 
 def test_a_stop_in_a_tool(server: ResponsesServer) -> None:
-    reached, leave = threading.Event(), threading.Event()
+    started = threading.Event()
 
-    async def wait_long() -> str:
+    async def wait_long() -> None:
         """Wait."""
-        import asyncio
-
-        reached.set()
-        await asyncio.to_thread(leave.wait)
-        return "late"
+        started.set()
+        await asyncio.sleep(3600)
 
     server.script(reply("Wait.", thinking="sealed", calls=[("wait_long", "{}"), ("add", '{"a": 1}')]))
     agent = local(server, tools=[wait_long, add])
     run = agent.begin("Wait")
-    until(run, lambda turn: turn.tool_calls and reached.is_set())
-    run.stop()
+    threading.Thread(target=lambda: (started.wait(), run.stop())).start()
     assert run.wait().stop_reason == "interrupted"
-    leave.set()
     assert ask(agent, "Go on").text == "Go on"
-    outputs = [item for item in inputs(server) if item["type"] == "function_call_output"]
-    assert len(outputs) == 2
+    kinds = [item["type"] for item in inputs(server)]
+    calls = ["function_call", "function_call", "function_call_output", "function_call_output"]
+    assert kinds == ["message", "reasoning", "message", *calls, "message"]
 
 
 def test_stopped_while_it_thinks(server: ResponsesServer) -> None:
@@ -198,7 +201,7 @@ def test_ids_that_are_used_again(server: ResponsesServer) -> None:
     server.script(steps(message("Done.", id="msg_1")), steps(message("Again.", id="msg_1")))
     agent = local(server, tools=[add])
     turn = ask(agent)
-    assert [each.result for each in turn.tool_calls] == ["2", "2", "2"]
+    assert [each.result for each in turn.tools] == ["2", "2", "2"]
     assert ask(agent, "Go on").text == "Again."
     calls = [item["call_id"] for item in inputs(server) if item["type"] == "function_call"]
     assert len(set(calls)) == 3
@@ -225,11 +228,15 @@ def test_one_json_body_for_a_stream(server: ResponsesServer) -> None:
 @pytest.mark.parametrize("reset", [False, True])
 def test_cut_in_mid_answer(server: ResponsesServer, reset: bool) -> None:
     begun: Any = steps(reasoning("sealed"), message("Only the beginning"))
-    server.script([*begun[:7], CutHere(reset)])
+    hold = server.gate()
+    server.script([*begun[:7], hold, CutHere(reset)])
     agent = local(server)
-    with pytest.raises(e.UnreachableError) as caught:
-        ask(agent)
-    assert caught.value.turn.text == "Only"
+    run = agent.begin("Hi")
+    # A reset may overtake what was sent before: it waits until that has arrived.
+    run.subscribe(lambda event, turn: hold.open() if turn.text else None)
+    turn = run.wait()
+    assert isinstance(turn.error, e.UnreachableError)
+    assert turn.text == "Only" and turn.usage.estimated
     assert ask(agent, "Go on").text == "Go on"
     assert [item["content"] for item in inputs(server)] == ["Hi", "Only", "Go on"]
 
@@ -240,7 +247,7 @@ def test_half_a_call_is_never_run(server: ResponsesServer) -> None:
     server.script(steps(message("I"), half, status="incomplete", incomplete_details=details))
     agent = local(server, tools=[add])
     turn = ask(agent)
-    assert (turn.stop_reason, turn.tool_calls) == ("max_tokens", ())
+    assert (turn.stop_reason, list(turn.tools)) == ("max_tokens", [])
     assert ask(agent, "Go on").text == "Go on"
 
 
@@ -264,17 +271,18 @@ def test_a_refusal_is_shown(server: ResponsesServer) -> None:
     ],
 )
 def test_refusals(server: ResponsesServer, fields: dict[str, Any], told: str) -> None:
-    with pytest.raises(e.RequestRejectedError, match=told):
-        ask(local(server, **fields))
+    turn = ask(local(server, **fields))
+    assert isinstance(turn.error, e.RequestRejectedError)
+    assert told in str(turn.error)
 
 
 def test_a_failure_inside_the_stream(server: ResponsesServer) -> None:
     error = {"code": "rate_limit_exceeded", "message": "Slow down, please."}
     begun: Any = steps(message("So far"), status="failed", error=error)
     server.script(begun)
-    with pytest.raises(e.ProviderError, match="Slow down, please") as caught:
-        ask(local(server))
-    assert caught.value.turn.text == "So far"
+    turn = ask(local(server))
+    assert isinstance(turn.error, e.ProviderError)
+    assert "Slow down, please." in str(turn.error) and turn.text == "So far"
 
 
 def test_a_model_that_does_not_reason(server: ResponsesServer) -> None:
@@ -285,27 +293,53 @@ def test_a_model_that_does_not_reason(server: ResponsesServer) -> None:
 # The model that is here
 
 
-async def test_the_embedded_model_answers_alike_on_chat_and_responses() -> None:
-    async for step in start("embedded"):
-        end = step
-    assert isinstance(end, Endpoint)
-    turns = {}
-    try:
-        for wire in ("chat", "responses"):
-            config = LocalAgentConfig(
-                model=end.model,
-                base_url=end.base_url,
-                api_key=end.api_key,
-                wire=wire,
-                system="Be brief.",
-                tools=[add],
-                options={"temperature": 0, "max_tokens": 16},
-            )
-            agent = LocalAgent(config=config)
-            first = await agent.astart("What is the capital of France?")
-            agent.session.messages += []
-            second = await agent.astart("Count from one to ninety.")
-            turns[wire] = [first, second, agent.turn]
-    finally:
-        await stop_all()
-    assert turns["chat"][:2] == turns["responses"][:2]
+@pytest.fixture(scope="module")
+def embedded() -> Iterator[Endpoint]:
+    async def ready() -> Endpoint:
+        async for step in start("embedded"):
+            end = step
+        assert isinstance(end, Endpoint)
+        return end
+
+    yield asyncio.run_coroutine_threadsafe(ready(), loop.get()).result(120)
+    asyncio.run_coroutine_threadsafe(stop_all(), loop.get()).result(60)
+
+
+def conversation(end: Endpoint, wire: str, **fields: Any) -> list[Turn]:
+    """Two turns of a conversation, one of them cut off by its limit."""
+    options = {"temperature": 0, "max_tokens": 16, "cache_prompt": False}
+    config = LocalAgentConfig(
+        model=end.model, base_url=end.base_url, api_key=end.api_key, wire=wire, options=options, **fields
+    )
+    agent = LocalAgent(config=config)
+    prompts = ("What is the capital of France?", "Count from one to ninety.")
+    return [ask(agent, prompt) for prompt in prompts]
+
+
+def test_the_embedded_model_answers_alike_on_both_wires(embedded: Endpoint) -> None:
+    chat, responses = (conversation(embedded, wire, system="Be brief.") for wire in ("chat", "responses"))
+    for one, other in zip(chat, responses, strict=True):
+        assert one.error is None and other.error is None
+        assert one.text and other.text == one.text
+        assert (other.usage, other.stop_reason, other.model) == (one.usage, one.stop_reason, one.model)
+    assert [turn.stop_reason for turn in responses] == ["end_turn", "max_tokens"]
+
+
+def test_the_embedded_model_reads_calls_and_results(embedded: Endpoint) -> None:
+    config = LocalAgentConfig(
+        model=embedded.model,
+        base_url=embedded.base_url,
+        api_key=embedded.api_key,
+        wire="responses",
+        tools=[add],
+        options={"temperature": 0, "max_tokens": 40},
+    )
+    agent = LocalAgent(config=config)
+    agent.session.messages = [
+        User(text="What is 20 + 3?"),
+        Call(id="call_1", name="add", arguments='{"a": 20, "b": 3}'),
+        Result(call_id="call_1", text="23"),
+        Text(text="It is 23."),
+    ]
+    turn = ask(agent, "Thank you. Say it again.")
+    assert turn.error is None and turn.text

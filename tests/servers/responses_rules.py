@@ -30,7 +30,7 @@ class Written:
         """Remember the output of a reply."""
         whole = [s for s in steps if isinstance(s, dict)]
         output = whole[-1].get("response", whole[-1]).get("output", []) if whole else []
-        for item, behind in zip(output, [*output[1:], None], strict=True):
+        for item, behind in zip(output, [*output, None][1:], strict=True):
             if item.get("type") == "reasoning":
                 self.reasoning[item["id"]] = item
                 if behind and behind.get("role") != "user" and behind["type"] != "function_call_output":
@@ -166,7 +166,7 @@ def _reasoning(body: dict[str, Any], written: Written) -> Refusal:
     """Reasoning goes back as it came, with what it led to, and that not without it."""
     items = _items(body)
     here = {item["id"] for item in items if item.get("type") == "reasoning" and "id" in item}
-    for item, behind in zip(items, [*items[1:], {}], strict=True):
+    for item, behind in zip(items, [*items, {}][1:], strict=True):
         if item.get("type") != "reasoning":
             continue
         key = item.get("id", "")
