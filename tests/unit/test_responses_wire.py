@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import random
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any, get_args
@@ -307,11 +308,11 @@ def test_cut_off_by_the_limit() -> None:
     assert got.detail
 
 
-def test_cut_off_by_the_limit_in_mid_call() -> None:
+def test_cut_off_in_mid_call_without_a_reason() -> None:
     events: Any = steps(call("add", '{"a": 1}'), status="incomplete", incomplete_details=None)
     events[-1]["response"]["output"] = []
     got, _ = read(_but("arguments.done", "item.done")(events))
-    assert (got.stop_reason, got.calls) == ("max_tokens", [])
+    assert (got.stop_reason, got.calls) == ("incomplete", [])
 
 
 def test_ended_by_the_filter() -> None:
@@ -426,6 +427,24 @@ def test_the_form() -> None:
     assert refusal_of(made, Written()) is None
 
 
+def test_a_history_is_told_in_words_where_there_are_no_tools() -> None:
+    made = body(
+        ASKED,
+        CALLED,
+        Result(call_id="call_1", text="3"),
+        rules=replace(OPENAI, native_tools=False),
+        tools=[Tool.of(add)],
+    )
+    assert "tools" not in made
+    assert [item["role"] for item in made["input"]] == ["user", "user"]
+    assert "returned: 3" in made["input"][1]["content"]
+
+
+def test_plain_schemas() -> None:
+    (tool,) = body(tools=[Tool.of(add)], rules=replace(OPENAI, plain_schemas=True))["tools"]
+    assert "default" not in tool["parameters"]["properties"]["b"]
+
+
 @pytest.mark.parametrize(
     "model", ["gpt-4o-mini", "gpt-4.1", "gpt-3.5-turbo", "ft:gpt-4o:us:x", "gpt-5-chat-latest"]
 )
@@ -457,6 +476,7 @@ def test_options_leave_alone_what_they_do_not_speak_of() -> None:
     )
     assert made["reasoning"] == {"effort": "high", "summary": "auto"}
     assert made["include"] == ["reasoning.encrypted_content", "web_search_call.action.sources"]
+    assert body(options={"include": []})["include"] == []
 
 
 @pytest.mark.parametrize("effort", ["minimal", "hihg", "LOW"])

@@ -184,9 +184,11 @@ def _format(value: Any) -> Any:
 
 
 def _merged(body: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options win, but leave alone what they do not speak of: another include, the effort."""
+    """The options win, but leave alone what they do not speak of: another include (unless they want none),
+    the effort."""
     made = {**body, **options}
-    if isinstance(include := options.get("include"), list | tuple):
+    include = options.get("include")
+    if isinstance(include, list | tuple) and include:
         made["include"] = list(dict.fromkeys([*body.get("include", ()), *include]))
     if isinstance(reasoning := options.get("reasoning"), Mapping):
         made["reasoning"] = {**body.get("reasoning", {}), **reasoning}

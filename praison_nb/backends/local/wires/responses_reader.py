@@ -177,12 +177,12 @@ class ResponsesReader:
         self._output.drop_halves()
         self._output.keep_own_fields()
         match reason:
-            case "max_output_tokens" | "":
+            case "max_output_tokens":
                 reply.stop_reason, reply.detail = "max_tokens", "cut off: the model's limit of tokens"
             case "content_filter":
                 reply.stop_reason, reply.detail = "refusal", "ended by the provider's content filter"
             case _:
-                reply.stop_reason = reason
+                reply.stop_reason = reason or "incomplete"
 
     HANDLERS: ClassVar[Mapping[str, Callable[[ResponsesReader, Mapping[str, Any]], Iterator[Event]]]] = {
         "error": _error,
