@@ -3,8 +3,10 @@ anything of an answer came only: what came cannot be taken back."""
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +23,7 @@ from ..sdk_errors import error_in_answer, is_retryable, translate
 from .providers import Server
 from .transport import TIMEOUT, Deadline, open_stream
 from .wires import Reader, Wire
+from .wires.reply import Reply
 
 RETRIES = 2
 """Attempts after the first one."""
@@ -29,16 +32,23 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
 PATIENCE = 60.0
 """Whoever wants to be asked again later than that, in seconds, is not asked again."""
 
+SILENCE = 20.0
+"""After so many seconds without anything new the user reads of it, long before it is too long."""
+LOOK = 5.0
+"""Seconds between two looks at that."""
+
 
 @dataclass(eq=False)
 class Attempt:
-    """One attempt at a request. Its `problem`, None where it went well, is known after `events`."""
+    """One attempt at a request. Its `problem`, None where it went well, is known after `events`. `report` takes
+    what the user reads when there are no events."""
 
     server: Server
     wire: Wire
     reader: Reader
     body: Mapping[str, Any]
     timeout: float | None
+    report: Callable[[Event], None]
     problem: PraisonError | None = None
     _is_open: bool = field(default=False, init=False)
 
@@ -48,23 +58,24 @@ class Attempt:
         deadline = Deadline(self.timeout or TIMEOUT)
         progress = reply.progress
         try:
-            async with open_stream(self.server, self.wire.path, self.body, deadline) as stream:
-                self._is_open = True
-                async for message in stream:
-                    for event in reader.read(message):
-                        yield event
-                    if reply.progress != progress:
-                        progress = reply.progress
-                        deadline.extend()
-            if stream.end == "done":
-                for event in reader.end():
-                    yield event
+            with reported_silence(reply, self.report):
+                async with open_stream(self.server, f"/{self.wire.path}", self.body, deadline) as stream:
+                    self._is_open = True
+                    async for message in stream:
+                        for event in reader.read(message):
+                            yield event
+                        if reply.progress != progress:
+                            progress = reply.progress
+                            deadline.extend()
         except Exception as error:
             self.problem = translate(error, self.server.where)
-            return
-        if reply.error is not None:
+        is_whole = self.problem is None and (stream.end == "done" or bool(reply.stop_reason))
+        # Of an answer that was cut too: its last words may wait for what follows them.
+        for event in reader.end():
+            yield event
+        if self.problem is None and reply.error is not None:
             self.problem = error_in_answer(reply.error, self.server.where)
-        elif not reply.stop_reason:
+        elif self.problem is None and not (is_whole and reply.stop_reason):
             self.problem = UnreachableError(
                 f"{self.server.name} ended the stream before the answer was complete; the text so far is "
                 "kept. Ask again."
@@ -123,3 +134,27 @@ def _was_sent(problem: PraisonError) -> bool:
         cause = cause.__cause__ or cause.__context__
     # Those of the SDKs' HTTP clients.
     return bool(names) and not names & {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"}
+
+
+@contextmanager
+def reported_silence(reply: Reply, report: Callable[[Event], None]) -> Iterator[None]:
+    """Meanwhile `report` is called with how long `reply` has had nothing new, if that is long."""
+    time, call_later = (loop := asyncio.get_running_loop()).time, loop.call_later
+    progress, since, is_silent = reply.progress, time(), False
+
+    def look() -> None:
+        nonlocal progress, since, is_silent, timer
+        if reply.progress != progress:
+            progress, since = reply.progress, time()
+            if is_silent:
+                report(Activity(text=""))
+        is_silent = time() - since >= SILENCE
+        if is_silent:
+            report(Activity(text=f"nothing for {time() - since:.0f} s"))
+        timer = call_later(LOOK, look)
+
+    timer = call_later(LOOK, look)
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
+from typing import cast
 
 from ...errors import EmbeddedModelError, PraisonError, UnreachableError
 from ...events import Event, Notice, RequestStarted, TurnFinished
@@ -19,7 +20,7 @@ from .attempts import Attempt
 from .config import LocalAgentConfig
 from .providers import Server
 from .tool_calls import ToolCalls
-from .wires import ModelRequest, wire
+from .wires import Effort, ModelRequest, wire
 from .wires.reply import Reply
 
 ONLY_THOUGHTS = "The model thought and gave no answer: ask it to go on."
@@ -38,7 +39,7 @@ class LocalTurn:
         run: Run,
         policy_notices: Callable[[], Iterable[str]],
     ) -> None:
-        self.session, self.config, self.server = session, config, server
+        self.session, self.config, self.server, self.run = session, config, server, run
         self.wire = wire(server.wire)
         self.history = [item for message in session.messages for item in from_json(message)]
         self.new: list[Item] = [User(text=prompt)]
@@ -92,12 +93,14 @@ class LocalTurn:
         while True:
             reader = self.wire.reader(asked)
             self.reply = reply = reader.reply
-            attempt = Attempt(self.server, self.wire, reader, body, self.config.timeout)
+            attempt = Attempt(self.server, self.wire, reader, body, self.config.timeout, self.run.report)
             yield RequestStarted(input_tokens=estimate)
             try:
                 async for event in attempt.events():
                     yield event
             except asyncio.CancelledError:
+                for event in reader.end():
+                    yield event
                 # Stopped before the answer began: the prompt was on its way, and is paid.
                 yield attempt.finished(is_stopped=True)
                 self._keep_partial()
@@ -130,7 +133,7 @@ class LocalTurn:
             system=replace_surrogates(config.system),
             tools=list(self.tools.values()),
             tool_choice=config.tool_choice if first else "auto",
-            effort=config.effort,
+            effort=cast(Effort, config.effort),
             session_id=self.session.id,
             options=config.request_options,
             rules=self.server.rules,
