@@ -87,7 +87,8 @@ class ChatReader:
             self._chosen.clear()
             if call := chosen_call(text):
                 reply.add_arguments(reply.add_call(name=call[0]), call[1])
-            else:
+            elif reply.stop_reason:
+                # Otherwise it was cut: half a call is none, and no text either.
                 yield from reply.add_text(text)
         self._put_opaque()
         has_come = bool(reply.parts or reply.thought)
