@@ -305,19 +305,21 @@ def embedded() -> Iterator[Endpoint]:
     asyncio.run_coroutine_threadsafe(stop_all(), loop.get()).result(60)
 
 
-def conversation(end: Endpoint, wire: str, **fields: Any) -> list[Turn]:
-    """Two turns of a conversation, one of them cut off by its limit."""
-    options = {"temperature": 0, "max_tokens": 16, "cache_prompt": False}
+def conversation(end: Endpoint, wire: str) -> list[Turn]:
+    """Two turns of a conversation, the second one cut off by its limit."""
     config = LocalAgentConfig(
-        model=end.model, base_url=end.base_url, api_key=end.api_key, wire=wire, options=options, **fields
+        model=end.model, base_url=end.base_url, api_key=end.api_key, wire=wire, system="Be brief."
     )
-    agent = LocalAgent(config=config)
-    prompts = ("What is the capital of France?", "Count from one to ninety.")
-    return [ask(agent, prompt) for prompt in prompts]
+    agent, turns = LocalAgent(config=config), []
+    for prompt, limit in (("What is the capital of France?", 40), ("Tell me about Paris.", 4)):
+        # What is left of the other wire's prompt in its cache is no part of the count.
+        agent.update_agent(options={"temperature": 0, "cache_prompt": False, "max_tokens": limit})
+        turns.append(ask(agent, prompt))
+    return turns
 
 
 def test_the_embedded_model_answers_alike_on_both_wires(embedded: Endpoint) -> None:
-    chat, responses = (conversation(embedded, wire, system="Be brief.") for wire in ("chat", "responses"))
+    chat, responses = (conversation(embedded, wire) for wire in ("chat", "responses"))
     for one, other in zip(chat, responses, strict=True):
         assert one.error is None and other.error is None
         assert one.text and other.text == one.text

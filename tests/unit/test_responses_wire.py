@@ -550,6 +550,48 @@ def test_a_server_that_stores_is_sent_the_id_alone() -> None:
     assert made["input"][1]["id"] == "rs_2"
 
 
+# That the stand-in refuses what must not be sent
+
+
+def refused(change: Callable[[dict[str, Any]], Any]) -> str:
+    """What the server says to a good request that was changed."""
+    written, output = Written(), [reasoning("sealed"), call("add", '{"a": 1}')]
+    events: Any = steps(*output)
+    written.note(events)
+    got, _ = read(events)
+    made = body(ASKED, *got.items, Result(call_id=output[1]["call_id"], text="2"), tools=[Tool.of(add)])
+    assert refusal_of(made, written) is None
+    change(made)
+    refusal = refusal_of(made, written)
+    return refusal[0] if refusal else ""
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda b: b["input"].pop(1), "without its required 'reasoning' item"),
+        (lambda b: b["input"].pop(2), "No tool call found"),
+        (lambda b: b["input"].pop(3), "No tool output found"),
+        (
+            lambda b: b["input"].insert(2, {"role": "user", "content": "?"}),
+            "without its required following item",
+        ),
+        (lambda b: b["input"][2].pop("id"), "without its required following item"),
+        (lambda b: b["input"][1].update(encrypted_content="other"), "could not be verified"),
+        (lambda b: b["input"][1].pop("encrypted_content"), "not persisted"),
+        (lambda b: b["input"].append(b["input"][1]), "Duplicate item"),
+        (lambda b: b["input"].append({"type": "tool", "content": "2"}), "Invalid value: 'tool'"),
+        (lambda b: b.update(reasoning={"effort": "minimal"}), "'minimal' is not supported"),
+        (lambda b: b.update(messages=[]), "Unknown parameter: 'messages'"),
+        (lambda b: b["tools"][0].pop("strict"), "Invalid schema for function 'add'"),
+        (lambda b: b["tools"][0].pop("name"), "Missing required parameter: 'tools[0].name'"),
+        (lambda b: b.update(model="gpt-4o"), "Encrypted content is not supported with this model"),
+    ],
+)
+def test_the_stand_in_refuses(change: Callable[[dict[str, Any]], Any], told: str) -> None:
+    assert told in refused(change)
+
+
 # Streams that are broken at random
 
 
