@@ -40,9 +40,9 @@ class ResponsesWire:
 
     def request(self, asked: ModelRequest) -> dict[str, Any]:
         """The body of the request. Options are the Responses API's; those of chat completions that have
-        another name or form there (`max_tokens`, `reasoning_effort`, `response_format`, …) are taken too. What
-        a model thinks is seen with `options={"reasoning": {"summary": "auto"}}`, which OpenAI allows verified
-        organisations only. Raises ConfigError for an effort that the server does not have."""
+        another name or form there (`max_tokens`, `reasoning_effort`, `response_format`, …) are taken too.
+        What a model thinks is seen with `options={"reasoning": {"summary": "auto"}}`, which OpenAI allows
+        verified organisations only. Raises ConfigError for an effort that the server does not have."""
         rules, options = asked.rules, _translated(asked.options)
         stored = options.get("store") is True
         history = repaired(asked.history, wire=self.name, origin=asked.origin, ids=rules.ids)
