@@ -32,8 +32,9 @@ class Status(StrEnum):
 class Usage:
     """Numbers of tokens, in columns that never overlap, so that each can be priced and all can be added:
     input that was neither read from a cache nor written to one, input read from one, input written to one for
-    five minutes or for an hour, and output. The provider's own counts, but where `estimated`: then a part was
-    counted here (four characters to the token). Add two with `+`.
+    five minutes or for an hour, and output. `reasoning_output_tokens` is no column: so many of the output
+    were thinking, 0 where the provider does not tell. The provider's own counts, but where `estimated`: then
+    a part was counted here (four characters to the token). Add two with `+`.
 
     >>> (Usage(uncached_input_tokens=3, output_tokens=1) + Usage(cache_read_input_tokens=4)).input_tokens
     7
@@ -44,6 +45,7 @@ class Usage:
     cache_write_5m_input_tokens: int = 0
     cache_write_1h_input_tokens: int = 0
     output_tokens: int = 0
+    reasoning_output_tokens: int = 0
     estimated: bool = False
 
     @property
@@ -64,10 +66,12 @@ class Usage:
 
     def to_dict(self) -> dict[str, Any]:
         """`input_tokens` (cached or not) and `output_tokens` always; `cache_read_input_tokens`,
-        `cache_creation_input_tokens` and `estimated` where they are not 0 or False."""
+        `cache_creation_input_tokens`, `reasoning_output_tokens` (part of `output_tokens`) and `estimated`
+        where they are not 0 or False."""
         more = {
             "cache_read_input_tokens": self.cache_read_input_tokens,
             "cache_creation_input_tokens": self.cache_creation_input_tokens,
+            "reasoning_output_tokens": self.reasoning_output_tokens,
             "estimated": self.estimated,
         }
         return {

@@ -21,6 +21,7 @@ from typing import Any
 
 from ..errors import ConfigError, TurnStopped
 from ..events import Event
+from ..history import Item
 from ..runtime.approvals import Asker, ask_by_input
 from ..runtime.observable import Observable
 from ..runtime.options import Subscriber, TurnOptions
@@ -207,10 +208,10 @@ class Backend(Observable, ABC):
     def limit_budget(self, limit: Decimal | None) -> None:
         """Have the server of the sessions end them at `limit` (USD) too; nothing where there is no server."""
 
-    async def read_messages(self, session: Session) -> list[dict[str, Any]]:
+    async def read_messages(self, session: Session) -> list[Item]:
         """What was said in a session whose messages are kept elsewhere and not in `session.messages`, oldest
-        first: messages as chat completions have them (role, content, tool_calls, tool_call_id), each with
-        the `id` that a Turn knows it by. On the background loop. Raises PraisonError. Here there are none."""
+        first; texts and calls have the `id` that a Turn knows them by. On the background loop. Raises
+        PraisonError. Here there are none."""
         return []
 
     def retrieve_session(self) -> dict[str, Any]:

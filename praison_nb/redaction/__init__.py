@@ -11,5 +11,14 @@ it.
 """
 
 from .forms import HIDDEN
-from .hiding import child_environment, collecting, masked, notice, redact, redact_and_name, redact_value
+from .hiding import (
+    child_environment,
+    collecting,
+    has_secret,
+    masked,
+    notice,
+    redact,
+    redact_and_name,
+    redact_value,
+)
 from .known import is_sent, register, register_address, register_settings

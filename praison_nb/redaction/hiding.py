@@ -58,6 +58,25 @@ def redact_and_name(text: str) -> tuple[str, list[str]]:
     return text, list(names)
 
 
+_CIPHER = re.compile(r"[A-Za-z0-9+/=_-]{40,}")
+
+
+def has_secret(value: Any) -> bool:
+    """Whether there is a secret in what dicts, lists and texts hold. Of texts that are encrypted or signed,
+    which look like keys of all forms, only a key that is known is one.
+
+    >>> has_secret({"signature": "Er3" * 40}), has_secret({"thinking": ["Bearer a1b2c3d4e5f6"]})
+    (False, True)
+    """
+    if isinstance(value, str):
+        if _CIPHER.fullmatch(value):
+            return any(known in value for known, _, _ in known_texts())
+        return redact_and_name(value)[0] != value
+    if isinstance(value, Mapping):
+        return any(map(has_secret, value.values()))
+    return isinstance(value, list | tuple) and any(map(has_secret, value))
+
+
 def redact_value(value: Any, name: str = "") -> Any:
     """A copy of what dicts, lists and texts hold, without the secrets in it; `name` is what it stands under.
 

@@ -6,9 +6,10 @@ A "text" is HTML that grows (`markdown.Rendered`), and `more` characters that ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ..history import Call, Item, Text, User, results_by_call
 from ..text import DISPLAY_CHARACTERS, strip_control_chars, truncate_for_display
 from ..turn import Message, ToolCall, Turn
 from . import review
@@ -105,20 +106,23 @@ def line_item(kind: str, item_id: str, text: str) -> dict[str, Any]:
     return {"kind": kind, "id": item_id, "text": strip_control_chars(text)}
 
 
-def entries(messages: Sequence[dict[str, Any]]) -> list[Entry]:
-    """The texts of messages as chat completions have them, and the tools that were called.
-    What is none of these is left out.
+def entries(history: Sequence[Item]) -> list[Entry]:
+    """The texts of a history, and the tools that were called.
 
-    >>> entries([{"role": "user", "content": "Hi"}, {"role": "system", "content": "Be brief."}])
-    [('prompt', 'Hi')]
+    >>> entries([User(text="Hi"), Text(text="Hello")])
+    [('prompt', 'Hi'), ('text', 'Hello')]
     """
-    results = {str(m.get("tool_call_id")): m.get("content") for m in messages if m.get("role") == "tool"}
+    results = results_by_call(history)
     found: list[Entry] = []
-    for message in messages:
-        kind = {"user": "prompt", "assistant": "text"}.get(str(message.get("role")))
-        if kind and isinstance(text := message.get("content"), str) and text:
-            found.append((kind, truncate_for_display(text)))
-        found += [("tool", call) for call in _calls(message, results)]
+    for place, item in enumerate(history):
+        match item:
+            case User(text=text) if text:
+                found.append(("prompt", truncate_for_display(text)))
+            case Text(text=text) if text:
+                found.append(("text", truncate_for_display(text)))
+            case Call(id=key, name=name, arguments=arguments):
+                result = results[place].text if place in results else ""
+                found.append(("tool", ToolCall(key, name, arguments, "function", 0.0, result=result)))
     return found
 
 
@@ -136,12 +140,3 @@ def entry_items(entries: Iterable[Entry]) -> list[dict[str, Any]]:
         else:
             items.append(line_item(kind, key, content))
     return items
-
-
-def _calls(message: dict[str, Any], results: dict[str, Any]) -> Iterator[ToolCall]:
-    """The message's tool calls. It may be the user's own, so nothing is taken for granted."""
-    calls = message.get("tool_calls")
-    for call in calls if isinstance(calls, list) else ():
-        match call:
-            case {"id": str(key), "function": {"name": str(name), "arguments": str(arguments)}}:
-                yield ToolCall(key, name, arguments, "function", 0.0, result=str(results.get(key) or ""))

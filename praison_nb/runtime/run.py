@@ -171,6 +171,11 @@ class Run:
         finally:
             self._calls.remove(call)
 
+    def report(self, event: Event) -> None:
+        """Take an event while the backend has none to yield."""
+        if self.turn.ended is None:
+            self._take(event)
+
     # On the loop's thread
 
     def _begin(self) -> None:

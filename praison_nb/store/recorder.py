@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ..events import Event, SessionAttached, SessionUsage, TurnFailed, TurnFinished
+from ..history import Item, to_json
 from ..metering.origin import current_origin
 from ..turn import Turn
 from .process import this_process
@@ -95,7 +96,9 @@ class Recorder:
             return
         messages, self._stored_count = session.messages[self._stored_count :], len(session.messages)
         if self.keeps_history:
-            self._enqueue(session, append_messages(session.id, self._turn_id, messages))
+            # A backend of the user's own may keep what it likes.
+            rows = [to_json(each) if isinstance(each, Item) else each for each in messages]
+            self._enqueue(session, append_messages(session.id, self._turn_id, rows))
 
     def _enqueue(self, session: Session, change: Change) -> None:
         with self._lock:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import StoreError
-from ..redaction import redact_value
+from ..redaction import has_secret, redact_value
 from ..storage import CurrentQueue, WriteQueue, transact
 from ..text import replace_surrogates
 from .file import GLANCE_SECONDS, PATIENCE_SECONDS, STORE, connect, default_path, read
@@ -202,10 +202,21 @@ def append_messages(session_id: str, turn: str, messages: list[Any]) -> Change:
     def change(connection: sqlite3.Connection) -> None:
         if not is_deleted(connection, session_id):
             # Here, where no turn waits for it: a history may be long.
-            row = (session_id, turn, json.dumps(redact_value(messages), default=str))
+            row = (session_id, turn, json.dumps(_without_secrets(messages), default=str))
             connection.execute("INSERT OR IGNORE INTO history (id, turn, messages) VALUES (?, ?, ?)", row)
 
     return change
+
+
+def _without_secrets(messages: list[Any]) -> list[Any]:
+    """What may be kept of messages. An opaque item goes back as it came or not at all."""
+    kept: list[Any] = []
+    for message in messages:
+        if not isinstance(message, dict) or message.get("type") != "opaque":
+            kept.append(redact_value(message))
+        elif not has_secret(message.get("payload")):
+            kept.append(message)
+    return kept
 
 
 def is_deleted(connection: sqlite3.Connection, session_id: str) -> bool:

@@ -9,6 +9,7 @@ import pytest
 
 from praison_nb import HostedAgent, LocalAgent, errors as e
 from praison_nb.backends.base import Backend
+from praison_nb.history import Call, Item, Result, Text, User
 from praison_nb.runtime import loop
 from praison_nb.session import Usage
 from praison_nb.turn import ToolCall
@@ -168,7 +169,7 @@ def test_a_server_that_never_says_when_it_deals_with_a_message(
 # What was said
 
 
-def said(agent: Backend) -> list[dict[str, Any]]:
+def said(agent: Backend) -> list[Item]:
     reading = agent.read_messages(agent.session)
     return asyncio.run_coroutine_threadsafe(reading, loop.get()).result(60)
 
@@ -183,21 +184,20 @@ def test_what_was_said_is_read(server: HostedServer) -> None:
     second.resume_session(first.session_id)
     told = said(second)
     use, result = told[1:3]
-    assert [(each["role"], each["content"]) for each in told] == [
-        ("user", "Hi"),
-        ("assistant", ""),
-        ("tool", "a"),
-        ("assistant", "one more"),
-        ("assistant", "two"),
-        ("user", "Silence"),
-        ("user", "Hi again"),
-        ("assistant", "Hi again"),
+    assert isinstance(use, Call) and isinstance(result, Result)
+    assert (use.name, use.arguments, use.id) == ("ls", "{}", result.call_id)
+    assert (result.text, result.is_error) == ("a", False)
+    assert [(type(each), each.text) for each in [told[0], *told[3:]] if isinstance(each, User | Text)] == [
+        (User, "Hi"),
+        (Text, "one more"),
+        (Text, "two"),
+        (User, "Silence"),
+        (User, "Hi again"),
+        (Text, "Hi again"),
     ]
-    (call,) = use["tool_calls"]
-    assert call["function"] == {"name": "ls", "arguments": "{}"} and call["id"] == result["tool_call_id"]
     # A turn knows its messages and calls by the same ids.
     known = [item.id for turn in turns for item in turn.items if isinstance(item, ToolCall) or item.text]
-    assert [each["id"] for each in told if each["role"] == "assistant"] == known
+    assert [each.id for each in told if isinstance(each, Text | Call)] == known
     assert second.session.messages == [] and second.retrieve_session()["id"] == first.session_id
 
 
@@ -213,7 +213,7 @@ def test_what_is_no_text_is_named(server: HostedServer) -> None:
 
     asyncio.run_coroutine_threadsafe(send(), loop.get()).result(60)
     server.wait_for(lambda: len(messages(server)) == 2)
-    assert [each["content"] for each in said(first) if each["role"] == "user"] == ["Hi", "Look: [image]"]
+    assert [each.text for each in said(first) if isinstance(each, User)] == ["Hi", "Look: [image]"]
 
 
 def test_what_was_said_cannot_be_read(server: HostedServer) -> None:

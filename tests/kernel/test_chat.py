@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from praison_nb import store, usage
+from praison_nb.history import Item, Text, User, from_json
 from praison_nb.notebook.widgets.chat.session import count_before
 from praison_nb.render.items import entries, entry_items
 from praison_nb.turn import Message, Turn
@@ -313,8 +315,8 @@ def test_without_a_key_it_says_so(hosted: Kernel, server: LateServer) -> None:
     assert server.asked() == 0
 
 
-def message(prompt: str = "", answer: str = "", **ids: str) -> dict[str, str]:
-    return {**ids, "role": "user" if prompt else "assistant", "content": prompt or answer}
+def message(prompt: str = "", answer: str = "", **ids: str) -> Item:
+    return User(text=prompt, **ids) if prompt else Text(text=answer, **ids)
 
 
 def turn(prompt: str, *messages: str, over: bool = True) -> Turn:
@@ -323,7 +325,7 @@ def turn(prompt: str, *messages: str, over: bool = True) -> Turn:
 
 
 HERE = [message("a"), message(answer="A"), message("b"), message(answer="B")]
-THERE = [{**each, "id": str(index)} for index, each in enumerate(HERE)]
+THERE = [replace(each, id=str(index)) for index, each in enumerate(HERE)]
 
 
 @pytest.mark.parametrize(
@@ -348,7 +350,7 @@ THERE = [{**each, "id": str(index)} for index, each in enumerate(HERE)]
         ([*THERE[:3], message(answer="rest", id="9")], [turn("b", "9", over=False)], 2),
     ],
 )
-def test_how_much_came_before(said: list[dict[str, str]], turns: list[Turn], count: int) -> None:
+def test_how_much_came_before(said: list[Item], turns: list[Turn], count: int) -> None:
     assert count_before(said, turns) == count
 
 
@@ -363,7 +365,9 @@ def test_messages_of_the_users_own_are_shown_as_far_as_they_are_messages() -> No
         {"role": "tool"},
         {"role": "assistant", "content": "Done."},
     ]
-    call_item, text_item = entry_items(entries(said))
+    history = [item for each in said for item in from_json(each)]
+    prompt_item, call_item, text_item = entry_items(entries(history))
+    assert prompt_item["text"] == "parts"
     assert (call_item["name"], call_item["line"], call_item["result"]) == ("f⟦\\x1b⟧", "1", "one")
     assert (call_item["state"], call_item["seconds"]) == ("past", "")
     assert text_item["tail"] == "<p>Done.</p>\n"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...errors import ConfigError, PraisonError
 from ...events import Event
+from ...history import Item
 from ...runtime import loop
 from ...runtime.approvals import Asker
 from ...runtime.options import Subscriber
@@ -212,7 +213,7 @@ class HostedAgent(Backend):
             log.warning("retrieve_session: %s", error)
             return session.cached_info(is_reachable=False).to_dict()
 
-    async def read_messages(self, session: Session) -> list[dict[str, Any]]:
+    async def read_messages(self, session: Session) -> list[Item]:
         """The messages of `session` on the server. Asks nobody while it has no id."""
         if not session.id:
             return []

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...errors import RequestRejectedError, SessionError
+from ...history import Call, Item, Result, Text, User
 from ...session import SessionInfo
 from .client import all_pages, ask, is_stale
 from .config import HostedAgentConfig
@@ -175,30 +176,28 @@ async def set_budget(client: AsyncAnthropic, session_id: str, budget: Any) -> No
 
 # The messages of a session
 
-_ROLES = {"user.message": "user", "agent.message": "assistant"}
 _RESULTS = {kind: name for kind, name in ANSWERS.items() if kind != "user.tool_confirmation"}
 
 
-async def read_messages(client: AsyncAnthropic, session_id: str) -> list[dict[str, Any]]:
-    """The messages of the session, oldest first, as `Backend.read_messages` has them."""
+async def read_messages(client: AsyncAnthropic, session_id: str) -> list[Item]:
+    """What was said in the session, oldest first, as `Backend.read_messages` has it."""
     events = client.with_options(max_retries=1, timeout=30).beta.sessions.events
-    kinds: Any = [*_ROLES, *TOOL_USES, *_RESULTS]
+    kinds: Any = ["user.message", "agent.message", *TOOL_USES, *_RESULTS]
     pages = events.list(session_id, order="asc", types=kinds)
-    messages = [_message(event) async for event in all_pages(pages)]
-    return [message for message in messages if message is not None]
+    return [item async for event in all_pages(pages) if (item := _item(event)) is not None]
 
 
-def _message(event: Any) -> dict[str, Any] | None:
-    """The event as a message; None where it is none: a server that does not know the filter lists all."""
+def _item(event: Any) -> Item | None:
+    """The event as an item; None where it is none: a server that does not know the filter lists all."""
     if event.type in TOOL_USES:
         use = tool_started(event)
-        function = {"name": use.name, "arguments": use.arguments}
-        calls = [{"id": use.call_id, "type": "function", "function": function}]
-        return {"id": event.id, "role": "assistant", "content": "", "tool_calls": calls}
+        return Call(id=use.call_id, name=use.name, arguments=use.arguments)
     text = plain_text(getattr(event, "content", None))
     if event.type in _RESULTS:
-        call_id = getattr(event, _RESULTS[event.type])
-        return {"id": event.id, "role": "tool", "tool_call_id": call_id, "content": text}
-    if event.type in _ROLES and text:
-        return {"id": event.id, "role": _ROLES[event.type], "content": text}
+        is_error = getattr(event, "is_error", None) is True
+        return Result(call_id=getattr(event, _RESULTS[event.type]), text=text, is_error=is_error)
+    if event.type == "user.message" and text:
+        return User(text=text, id=event.id)
+    if event.type == "agent.message" and text:
+        return Text(text=text, id=event.id)
     return None

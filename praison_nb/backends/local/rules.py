@@ -22,28 +22,27 @@ def chat_effort(*efforts: Effort) -> dict[str, dict[str, Any]]:
 _LOW_TO_HIGH: tuple[Effort, ...] = ("low", "medium", "high")
 _CHAT_EFFORT = chat_effort("none", *_LOW_TO_HIGH, "xhigh")
 _RESPONSES_EFFORT = {effort: {"reasoning": {"effort": effort}} for effort in _CHAT_EFFORT}
-_MESSAGES_EFFORT: dict[str, dict[str, Any]] = {
-    "none": {"thinking": {"type": "disabled"}},
-    **{
-        effort: {"thinking": {"type": "adaptive"}, "output_config": {"effort": effort}}
-        for effort in (*_LOW_TO_HIGH, "xhigh")
-    },
-}
 
 STRICTEST: dict[WireName, Rules] = {
     "chat": Rules(effort=_CHAT_EFFORT),
     "responses": Rules(effort=_RESPONSES_EFFORT, max_tokens="max_output_tokens"),
-    "messages": Rules(effort=_MESSAGES_EFFORT),
+    # How effort is asked for differs from model to model: wires/messages_models.py.
+    "messages": Rules(),
 }
 """The rules at an address that is nobody's: what every server takes."""
 
-EMBEDDED = Rules(alternates=True)
+EMBEDDED = Rules(alternates=True, native_tools=False)
 """The rules of a GGUF file's chat template."""
 
 # Each provider's own documentation is the source of its rules.
 
 _ANY_ID = r"[A-Za-z0-9_-]{1,64}"
-_CHAT = Rules(ids=_ANY_ID, assistant_after_tool=False, effort=chat_effort("none", *_LOW_TO_HIGH))
+_CHAT = Rules(
+    ids=_ANY_ID,
+    assistant_after_tool=False,
+    plain_schemas=False,
+    effort=chat_effort("none", *_LOW_TO_HIGH),
+)
 
 CHAT: ByWire = {"chat": _CHAT}
 TEMPLATES: ByWire = {"chat": replace(_CHAT, alternates=True)}
@@ -55,16 +54,19 @@ OPENAI: ByWire = {
         _CHAT,
         ids=r"[A-Za-z0-9_-]{1,40}",
         max_tokens="max_completion_tokens",
+        tools_without_effort=r"gpt-(5\.[4-9]|[6-9]|\d\d)",
         effort=_CHAT_EFFORT,
         cache_key="prompt_cache_key",
     ),
 }
 ANTHROPIC: ByWire = {
-    "messages": replace(_CHAT, effort=_MESSAGES_EFFORT),
+    "messages": replace(_CHAT, effort={}),
     # Its compatible endpoint ignores `reasoning_effort`.
     "chat": replace(_CHAT, effort={}),
 }
-GEMINI: ByWire = {"chat": replace(_CHAT, returns=("extra_content",), thinking_beside_output=True)}
+GEMINI: ByWire = {
+    "chat": replace(_CHAT, returns=("extra_content",), thinking_beside_output=True, plain_schemas=True)
+}
 # It refuses fields that it does not know, and counts without being asked.
 MISTRAL: ByWire = {"chat": Rules(effort=_CHAT.effort, stream_options=False)}
 DEEPSEEK: ByWire = {

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 from ...events import Event, ToolFinished, ToolStarted, new_id
+from ...history import Call, Item, Result
 from ...tools.dispatch import STOPPED, ToolDispatcher
-from .chat import CallParts
+from .wires.reply import CallParts
 
 
 class ToolCalls:
@@ -25,20 +25,18 @@ class ToolCalls:
                 call.id = f"call_{new_id()[:24]}"
             self._ids.add(call.id)
 
-    async def events(self, calls: list[CallParts], history: list[dict[str, Any]]) -> AsyncIterator[Event]:
+    async def events(self, calls: list[Call], history: list[Item]) -> AsyncIterator[Event]:
         """Run the calls of one reply, side by side where they are async, and put their results into the
         history in the calls' order."""
         for call in calls:
             yield ToolStarted(call_id=call.id, name=call.name, arguments=call.arguments or "{}")
-        results = {call.id: STOPPED for call in calls}
+        results = {call.id: Result(call_id=call.id, text=STOPPED, is_error=True) for call in calls}
         queue: asyncio.Queue[Event] = asyncio.Queue()
 
-        async def work(call: CallParts) -> None:
-            result, is_error = await self._dispatcher.call(
-                call.id, call.name, call.arguments, queue.put_nowait
-            )
-            results[call.id] = result
-            queue.put_nowait(ToolFinished(call_id=call.id, result=result, is_error=is_error))
+        async def work(call: Call) -> None:
+            text, is_error = await self._dispatcher.call(call.id, call.name, call.arguments, queue.put_nowait)
+            results[call.id] = Result(call_id=call.id, text=text, is_error=is_error)
+            queue.put_nowait(ToolFinished(call_id=call.id, result=text, is_error=is_error))
 
         tasks = [asyncio.ensure_future(work(call)) for call in calls]
         try:
@@ -55,6 +53,4 @@ class ToolCalls:
         finally:
             for task in tasks:
                 task.cancel()
-            history += [
-                {"role": "tool", "tool_call_id": call.id, "content": results[call.id]} for call in calls
-            ]
+            history += results.values()

@@ -1,27 +1,29 @@
-"""One turn of a LocalAgent: the model is asked, the tools that it calls are run, and it is asked again."""
+"""One turn of a LocalAgent: the model is asked, the tools that it calls are run, and it is asked again. The
+same for all wires."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any
+from typing import cast
 
-from ...errors import EmbeddedModelError, UnreachableError
-from ...events import Event, RequestFinished, RequestStarted, TextDelta, TurnFinished
+from ...errors import EmbeddedModelError, PraisonError, UnreachableError
+from ...events import Event, Notice, RequestStarted, TurnFinished
+from ...history import Call, Item, Opaque, User, from_json
 from ...runtime.run import Run
-from ...session import Usage
 from ...text import replace_surrogates
 from ...tools.dispatch import ToolDispatcher
-from ...tools.tool import Tool
 from ...turn import estimate_tokens
-from ..sdk_errors import translate, unchained
+from ..sdk_errors import unchained
 from ..session import Session
-from .chat import Reply, choice_schema, chosen_call, without_tools
-from .client import client_of, open_stream
+from .attempts import Attempt
 from .config import LocalAgentConfig
 from .providers import Server
 from .tool_calls import ToolCalls
+from .wires import Effort, ModelRequest, wire
+from .wires.reply import Reply
+
+ONLY_THOUGHTS = "The model thought and gave no answer: ask it to go on."
 
 
 class LocalTurn:
@@ -37,13 +39,16 @@ class LocalTurn:
         run: Run,
         policy_notices: Callable[[], Iterable[str]],
     ) -> None:
-        self.session, self.config, self.server = session, config, server
-        self.new: list[dict[str, Any]] = [{"role": "user", "content": prompt}]
+        self.session, self.config, self.server, self.run = session, config, server, run
+        self.wire = wire(server.wire)
+        self.history = [item for message in session.messages for item in from_json(message)]
+        self.new: list[Item] = [User(text=prompt)]
+        self.reply = Reply()
+        """The last answer of the model."""
         dispatcher = ToolDispatcher(
             run, config.tools, config.policies, config.working_dir, policy_notices=policy_notices
         )
         self.tools, self.calls = dispatcher.tools, ToolCalls(dispatcher)
-        self.emulate = config.runs_embedded
 
     def save_to_history(self) -> None:
         """Put the turn into the history, once; a turn without any answer leaves no trace."""
@@ -55,126 +60,123 @@ class LocalTurn:
     async def events(self) -> AsyncIterator[Event]:
         """What happens, until the model calls no more tools."""
         for number in range(self.config.max_turns):
-            reply = Reply()
-            async for event in self._request(reply, first=number == 0):
+            async for event in self._answer(first=number == 0):
                 yield event
+            reply = self.reply
+            if reply.stop_reason == "refusal":
+                reply.drop_calls()
             self.calls.rename(reply.calls)
-            if reply.has_content:
-                self.new.append(reply.message())
-            if not reply.calls:
+            is_paused = reply.stop_reason == "pause_turn"
+            if reply.text or reply.calls or is_paused:
+                self.new += reply.items
+            if calls := [call.call for call in reply.calls]:
+                async for event in self.calls.events(calls, self.new):
+                    yield event
+            elif not is_paused:
+                if reply.thought and not reply.text:
+                    yield Notice(text=ONLY_THOUGHTS)
                 yield _end(reply)
                 return
-            async for event in self.calls.events(reply.calls, self.new):
-                yield event
         limit = self.config.max_turns
         yield TurnFinished(
             stop_reason="max_turns",
             detail=f"stopped at max_turns={limit}: ask it to go on, or allow more requests",
         )
 
-    async def _request(self, reply: Reply, *, first: bool) -> AsyncIterator[Event]:
-        """One request to the model. Its RequestFinished comes in any case, so that no token is lost."""
-        request = self._request_body(first)
-        choosing = "response_format" in request and self.emulate and bool(self.tools)
-        yield RequestStarted(input_tokens=estimate_tokens(len(json.dumps(request["messages"]))))
-        opened, problem = False, None
-        try:
-            client = client_of(self.server, self.config.timeout)
-            async with await open_stream(client, request) as stream:
-                opened = True
-                async for chunk in stream:
-                    for event in reply.take(chunk):
-                        if not (choosing and isinstance(event, TextDelta)):
-                            yield event
-        except asyncio.CancelledError:
-            # Stopped before the answer began: the prompt was on its way, and is paid.
-            yield self._counted(reply, opened=True)
-            self._keep_partial(reply, choosing)
-            yield TurnFinished(stop_reason="interrupted")
-            raise
-        except Exception as error:
-            problem = translate(error, self.server.where)
-        yield self._counted(reply, opened)
-        if problem is not None:
-            self._keep_partial(reply, choosing)
-            if self.emulate and isinstance(problem, UnreachableError):
-                problem = await _ended(self.server.base_url) or problem
-            raise unchained(problem)
-        if not reply.finish_reason:
-            self._keep_partial(reply, choosing)
-            raise UnreachableError(
-                f"{self.server.name} ended the stream before the answer was complete; the text so far is "
-                "kept. Ask again."
-            )
-        if choosing:
-            text = reply.message()["content"]
-            if call := chosen_call(text):
-                reply.choose(call)
-            else:
-                yield TextDelta(text=text, message_id=reply.message_id)
+    async def _answer(self, *, first: bool) -> AsyncIterator[Event]:
+        """Ask the model for `self.reply`. Each attempt is a request, whose RequestFinished comes in any case,
+        so that no token is lost."""
+        asked = self._asked(first)
+        body = self.wire.request(asked)
+        estimate = estimate_tokens(_characters(asked))
+        retries = 0
+        while True:
+            reader = self.wire.reader(asked)
+            self.reply = reply = reader.reply
+            attempt = Attempt(self.server, self.wire, reader, body, self.config.timeout, self.run.report)
+            yield RequestStarted(input_tokens=estimate)
+            try:
+                async for event in attempt.events():
+                    yield event
+            except asyncio.CancelledError:
+                for event in reader.end():
+                    yield event
+                # Stopped before the answer began: the prompt was on its way, and is paid.
+                yield attempt.finished(is_stopped=True)
+                self._keep_partial()
+                yield TurnFinished(stop_reason="interrupted")
+                raise
+            yield attempt.finished()
+            if attempt.problem is None:
+                break
+            attempt.problem = await self._explained(attempt.problem)
+            pause = attempt.pause(retries)
+            if pause is None:
+                self._keep_partial()
+                raise unchained(attempt.problem)
+            retries += 1
+            yield attempt.waiting(pause)
+            await asyncio.sleep(pause)
 
-    def _keep_partial(self, reply: Reply, choosing: bool) -> None:
+    def _keep_partial(self) -> None:
         """Keep the text of an answer that was cut off; half a tool call must not enter a history."""
-        reply.calls.clear()
-        if reply.has_content and not choosing:
-            self.new.append(reply.message())
+        self.reply.drop_calls()
+        if self.reply.text:
+            self.new += self.reply.items
 
-    def _request_body(self, first: bool) -> dict[str, Any]:
+    def _asked(self, first: bool) -> ModelRequest:
         config = self.config
-        system = [{"role": "system", "content": config.system}] if config.system else []
-        body: dict[str, Any] = {
-            "model": self.server.model,
-            "messages": replace_surrogates([*system, *self.session.messages, *self.new]),
-            "stream_options": {"include_usage": True},
-            **config.request_options,
-        }
-        if not self.tools:
-            return body
-        tools = [_declared(tool) for tool in self.tools.values()]
-        choice = config.tool_choice if first else "auto"
-        named = choice if choice in self.tools else ""
-        if self.emulate:
-            body["messages"] = without_tools(body["messages"])
-            if choice == "required" or named:
-                body["response_format"] = choice_schema(tools, named)
-            return body
-        body["tools"] = tools
-        if choice != "auto":
-            body["tool_choice"] = {"type": "function", "function": {"name": named}} if named else choice
-        return body
+        return ModelRequest(
+            model=self.server.model,
+            origin=self.server.origin,
+            history=[*self.history, *self.new],
+            system=replace_surrogates(config.system),
+            tools=list(self.tools.values()),
+            tool_choice=config.tool_choice if first else "auto",
+            effort=cast(Effort, config.effort),
+            session_id=self.session.id,
+            options=config.request_options,
+            rules=self.server.rules,
+        )
 
-    def _counted(self, reply: Reply, opened: bool) -> RequestFinished:
-        # A request that the server refused outright used nothing; one that was cut gets the estimate.
-        return RequestFinished(
-            model=reply.model or self.server.model,
-            provider=self.server.prices,
-            usage=reply.usage if opened else Usage(),
-            cost=reply.cost,
-            cost_source="provider" if reply.cost is not None else "unpriced",
+    async def _explained(self, problem: PraisonError) -> PraisonError:
+        """`problem`, or that the embedded model's process ended, where that is why the stream broke."""
+        if not self.config.runs_embedded or not isinstance(problem, UnreachableError):
+            return problem
+        from ..embedded import process
+
+        reason = await process.exit_reason(self.server.base_url)
+        if reason is None:
+            return problem
+        return EmbeddedModelError(
+            f"The embedded model's process ended ({reason}). Ask again: it is started anew."
         )
 
 
+def _characters(asked: ModelRequest) -> int:
+    """About how much the model reads."""
+    count = len(asked.system)
+    for tool in asked.tools:
+        count += len(tool.name) + len(tool.description) + len(str(tool.schema))
+    for item in asked.history:
+        match item:
+            case Call():
+                count += len(item.name) + len(item.arguments)
+            case Opaque():
+                count += sum(len(value) for value in item.payload.values() if isinstance(value, str))
+            case _:
+                count += len(item.text)
+    return count
+
+
 def _end(reply: Reply) -> TurnFinished:
-    match reply.finish_reason:
-        case "length":
-            return TurnFinished(stop_reason="max_tokens", detail="cut off: the model's limit of tokens")
-        case "content_filter":
-            return TurnFinished(stop_reason="refusal", detail="ended by the provider's content filter")
-    return TurnFinished()
-
-
-def _declared(tool: Tool) -> dict[str, Any]:
-    function = {"name": tool.name, "description": tool.description, "parameters": tool.schema}
-    return {"type": "function", "function": function}
-
-
-async def _ended(base_url: str) -> EmbeddedModelError | None:
-    """The error that says that the embedded model's process ended, where that is why the stream broke."""
-    from ..embedded import process
-
-    reason = await process.exit_reason(base_url)
-    if reason is None:
-        return None
-    return EmbeddedModelError(
-        f"The embedded model's process ended ({reason}). Ask again: it is started anew."
-    )
+    match reply.stop_reason:
+        case "end_turn" | "tool_use":
+            return TurnFinished(detail=reply.detail)
+        case "max_tokens":
+            detail = reply.detail or "cut off: the model's limit of tokens"
+        case "refusal":
+            detail = reply.detail or "ended by the provider's content filter"
+        case _:
+            detail = reply.detail
+    return TurnFinished(stop_reason=reply.stop_reason, detail=detail)

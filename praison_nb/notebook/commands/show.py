@@ -9,6 +9,7 @@ from datetime import datetime
 
 from ... import store
 from ...errors import ConfigError
+from ...history import User, from_json
 from ...metering.origin import current_origin
 from ...render import formulas
 from ...render.html import MUTED, turn_html
@@ -201,10 +202,10 @@ def _messages(which: list[str], kept: StoredTurn) -> Shown:
     from ...render.transcript import Transcript
 
     rows = store.read_turn_messages(store.current().path, kept.id)
-    messages = [each for each in rows if isinstance(each, dict)]
-    prompt = next((each.get("content") for each in messages if each.get("role") == "user"), "")
-    which += [_quoted(prompt) if isinstance(prompt, str) else "", MESSAGES_ONLY]
-    html, text = Transcript().render(which[0], entries(messages), ())
+    history = [item for row in rows for item in from_json(row)]
+    prompt = next((item.text for item in history if isinstance(item, User)), "")
+    which += [_quoted(prompt), MESSAGES_ONLY]
+    html, text = Transcript().render(which[0], entries(history), ())
     return Shown(" · ".join(filter(None, which)), html, text, None)
 
 

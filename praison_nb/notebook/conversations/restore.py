@@ -7,6 +7,7 @@ from typing import Any
 
 from ... import backends, store
 from ...errors import ConfigError
+from ...history import from_row
 from ...session import Status
 from ...store import StoredSession, StoreError
 from .conversation import Conversation, make_backend, update
@@ -52,7 +53,7 @@ def _restore_session(conversation: Conversation, stored: StoredSession, tools: l
             conversation.notes.append(f"begins anew: {reason}")
             return
     made.restore_ids({**stored.ids, "session_id": stored.id})
-    made.session.messages[:] = messages
+    made.session.messages[:] = [from_row(row) for row in messages]
     made.session.title = stored.title
     with_tools = f", with {', '.join(tools)}" if tools else ""
     conversation.notes.append(

@@ -41,9 +41,16 @@ class Rules:
     thinking_beside_output: bool = False
     """Whether tokens of thinking are missing in `completion_tokens`, though they are in `total_tokens`."""
     cost_field: str = "cost"
-    """The field of the usage that has the request's cost."""
+    """The field of the usage that has the request's cost; a dot leads into an object."""
     cost_unit: str = "1"
     """USD that 1 in `cost_field` stands for, as a decimal number."""
+    native_tools: bool = True
+    """Whether it takes tools, calls and results. Otherwise they are told in words, and a call that is
+    required is had by a schema for the answer (small models in GGUF files)."""
+    plain_schemas: bool = True
+    """Tools' schemas without the words of JSON schema that not every server knows."""
+    tools_without_effort: str = ""
+    """Models (a regular expression for the name's beginning) that take tools with effort "none" only."""
     cache_key: str = ""
     """The field for a key that is the same in all requests of a session, "" where the server knows none."""
     stream_options: bool = True

@@ -42,7 +42,7 @@ class Reply:
 
     - `parts`: text, calls and opaque items in the order in which they began.
     - `usage` in tokens and `cost` in USD are the server's own, None until it told them; `model` is its name
-      for the model.
+      for the model, `service_tier` the tier that served ("" where it says none).
     - `stop_reason` is "" until the answer is complete: "end_turn", "tool_use", "max_tokens", "refusal",
       "pause_turn" (the same request again, with this reply behind it), or the provider's own word; `detail`
       is one line about it for the user.
@@ -55,6 +55,7 @@ class Reply:
     usage: Usage | None = None
     cost: Decimal | None = None
     model: str = ""
+    service_tier: str = ""
     stop_reason: str = ""
     detail: str = ""
     error: Any = None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ....errors import PraisonError
+from ....history import Call, Item, Text, User, from_json
 from ....render.items import Entry, entries, entry_items, line_item
 from ....runtime.run import Run
 from ....turn import Turn
@@ -21,7 +22,7 @@ class ChatSession:
         self.conversation = conversation
         self.session = conversation.backend.session
         self._first = first
-        messages = [message for message in self.session.messages if isinstance(message, dict)]
+        messages = [item for message in self.session.messages for item in from_json(message)]
         # Where messages are kept here, they are those of turns that are over.
         self._history = messages, [run for run in self.runs if run.turn.ended is not None]
         """All messages, and the turns that may have some of them."""
@@ -64,27 +65,25 @@ class ChatSession:
             self.items = entry_items(self.entries)
 
 
-def count_before(messages: Sequence[dict[str, Any]], turns: Sequence[Turn]) -> int:
-    """How many of the messages came before `turns`. A turn is known by the ids of its messages, and its
-    prompt, which has no id here, by its text.
+def count_before(history: Sequence[Item], turns: Sequence[Turn]) -> int:
+    """How much of the history came before `turns`. A turn is known by the ids of its messages and calls, and
+    its prompt, which has no id here, by its text.
 
-    >>> messages = [{"role": "user", "content": each} for each in ("one", "two")]
-    >>> count_before(messages, [Turn(prompt="two")])
+    >>> count_before([User(text="one"), User(text="two")], [Turn(prompt="two")])
     1
     """
-    places = {message["id"]: place for place, message in enumerate(messages) if "id" in message}
-    count = len(messages)
+    places = {item.id: at for at, item in enumerate(history) if isinstance(item, Text | Call) and item.id}
+    count = len(history)
     for turn in reversed(turns):
         own = [places[item.id] for item in turn.items if item.id in places]
         count = min([count, *own])
-        prompt = next(
-            (place for place in reversed(range(count)) if messages[place].get("role") == "user"), None
-        )
-        if prompt is None or messages[prompt].get("content") != turn.prompt:
+        found = ((at, item) for at in reversed(range(count)) if isinstance(item := history[at], User))
+        at, prompt = next(found, (0, None))
+        if prompt is None or prompt.text != turn.prompt:
             continue
         # The same prompt may have been sent, and answered, before.
-        is_answered = prompt < count - 1
+        is_answered = at < count - 1
         is_silent = turn.ended is None and not turn.text
-        if own or not is_answered or is_silent or "id" not in messages[prompt]:
-            count = prompt
+        if own or not is_answered or is_silent or not prompt.id:
+            count = at
     return count

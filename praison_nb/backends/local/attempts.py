@@ -1,0 +1,160 @@
+"""One request may take several attempts, each of which the user sees and may have to pay. They are made before
+anything of an answer came only: what came cannot be taken back."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...errors import (
+    PraisonError,
+    ProviderError,
+    RateLimitError,
+    TurnTimeoutError,
+    UnreachableError,
+)
+from ...events import Activity, Event, RequestFinished
+from ...session import Usage
+from ..sdk_errors import error_in_answer, is_retryable, translate
+from .providers import Server
+from .transport import TIMEOUT, Deadline, open_stream
+from .wires import Reader, Wire
+from .wires.reply import Reply
+
+RETRIES = 2
+"""Attempts after the first one."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
+"""Seconds between two attempts, twice as long each time, where the server does not say."""
+PATIENCE = 60.0
+"""Whoever wants to be asked again later than that, in seconds, is not asked again."""
+
+SILENCE = 20.0
+"""After so many seconds without anything new the user reads of it, long before it is too long."""
+LOOK = 5.0
+"""Seconds between two looks at that."""
+
+
+@dataclass(eq=False)
+class Attempt:
+    """One attempt at a request. Its `problem`, None where it went well, is known after `events`. `report` takes
+    what the user reads when there are no events."""
+
+    server: Server
+    wire: Wire
+    reader: Reader
+    body: Mapping[str, Any]
+    timeout: float | None
+    report: Callable[[Event], None]
+    problem: PraisonError | None = None
+    _is_open: bool = field(default=False, init=False)
+
+    async def events(self) -> AsyncIterator[Event]:
+        """The answer as it comes."""
+        reader, reply = self.reader, self.reader.reply
+        deadline = Deadline(self.timeout or TIMEOUT)
+        progress = reply.progress
+        try:
+            with reported_silence(reply, self.report):
+                async with open_stream(self.server, f"/{self.wire.path}", self.body, deadline) as stream:
+                    self._is_open = True
+                    async for message in stream:
+                        for event in reader.read(message):
+                            yield event
+                        if reply.progress != progress:
+                            progress = reply.progress
+                            deadline.extend()
+        except Exception as error:
+            self.problem = translate(error, self.server.where)
+        is_whole = self.problem is None and (stream.end == "done" or bool(reply.stop_reason))
+        # Of an answer that was cut too: its last words may wait for what follows them.
+        for event in reader.end():
+            yield event
+        if self.problem is None and reply.error is not None:
+            self.problem = error_in_answer(reply.error, self.server.where)
+        elif self.problem is None and not (is_whole and reply.stop_reason):
+            self.problem = UnreachableError(
+                f"{self.server.name} ended the stream before the answer was complete; the text so far is "
+                "kept. Ask again."
+            )
+
+    def finished(self, *, is_stopped: bool = False) -> RequestFinished:
+        """What it used. A request that was refused, or never sent, used nothing; one that was cut off has the
+        server's count so far, or the estimate."""
+        reply = self.reader.reply
+        is_sent = self._is_open or is_stopped or (self.problem is not None and _was_sent(self.problem))
+        return RequestFinished(
+            model=reply.model or self.server.model,
+            provider=self.server.prices,
+            usage=reply.usage if is_sent else Usage(),
+            cost=reply.cost,
+            cost_source="provider" if reply.cost is not None else "unpriced",
+        )
+
+    def pause(self, retries: int) -> float | None:
+        """For how many seconds to wait before the next attempt, None where there should be none. `retries` is
+        how many there were."""
+        if self.problem is None or retries >= RETRIES or self.reader.reply.parts or self.reader.reply.thought:
+            return None
+        if not is_retryable(self.problem):
+            return None
+        after = self.problem.retry_after if isinstance(self.problem, ProviderError) else None
+        if after is not None:
+            return max(0.0, after) if after <= PATIENCE else None
+        # Not all at once who were refused at once.
+        return min(FIRST_PAUSE * 2.0**retries, LONGEST_PAUSE) * random.uniform(0.75, 1)
+
+    def waiting(self, seconds: float) -> Activity:
+        """What the user reads meanwhile."""
+        status = self.problem.status_code if isinstance(self.problem, ProviderError) else None
+        match self.problem:
+            case RateLimitError():
+                reason = "has too many requests"
+            case TurnTimeoutError():
+                reason = "did not answer in time"
+            case UnreachableError():
+                reason = "cannot be reached"
+            case _:
+                reason = "failed"
+        code = f" ({status})" if status else ""
+        return Activity(text=f"{self.server.name} {reason}, trying again in {seconds:.0f} s{code}")
+
+
+def _was_sent(problem: PraisonError) -> bool:
+    """Whether the request had reached the server when there was no answer to it."""
+    if isinstance(problem, ProviderError) and problem.status_code is not None:
+        return False
+    names: set[str] = set()
+    cause: BaseException | None = problem.__cause__
+    while cause is not None:
+        names.update(kind.__name__ for kind in type(cause).__mro__)
+        cause = cause.__cause__ or cause.__context__
+    # Those of the SDKs' HTTP clients.
+    return bool(names) and not names & {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"}
+
+
+@contextmanager
+def reported_silence(reply: Reply, report: Callable[[Event], None]) -> Iterator[None]:
+    """Meanwhile `report` is called with how long `reply` has had nothing new, if that is long."""
+    time, call_later = (loop := asyncio.get_running_loop()).time, loop.call_later
+    progress, since, is_silent = reply.progress, time(), False
+
+    def look() -> None:
+        nonlocal progress, since, is_silent, timer
+        if reply.progress != progress:
+            progress, since = reply.progress, time()
+            if is_silent:
+                report(Activity(text=""))
+        is_silent = time() - since >= SILENCE
+        if is_silent:
+            report(Activity(text=f"nothing for {time() - since:.0f} s"))
+        timer = call_later(LOOK, look)
+
+    timer = call_later(LOOK, look)
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -1,0 +1,102 @@
+"""Tools' schemas in the part of JSON schema that every server knows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+_ANYTHING = [{"type": kind} for kind in ("string", "number", "boolean")]
+
+
+def plain_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """`schema` with `$defs` put in where they are used, and only with `type`, `properties`, `required`,
+    `items`, `enum` of texts, `anyOf` and `description`. The descriptions tell the model what else it says.
+
+    >>> plain_schema({"type": "object", "properties": {"a": {"type": "integer", "default": 1, "minimum": 0}}})
+    {'type': 'object', 'properties': {'a': {'type': 'integer', 'description': '(default: 1, minimum: 0)'}}}
+    """
+    defs = schema.get("$defs", {})
+    return {"type": "object", "properties": {}, **_plain({**schema, "type": "object"}, defs)}
+
+
+def _plain(schema: Any, defs: Mapping[str, Any], inside: tuple[str, ...] = ()) -> dict[str, Any]:
+    """`inside` are the references that led here."""
+    if not isinstance(schema, Mapping):
+        # `true`: whatever there is.
+        return {"anyOf": _ANYTHING}
+    while isinstance(reference := schema.get("$ref"), str):
+        there = defs.get(reference.rpartition("/")[2], {})
+        if reference in inside:
+            # A type that holds itself.
+            return {"type": str(there.get("type", "object")), "description": str(there.get("title", ""))}
+        inside = (*inside, reference)
+        schema = {**there, **{word: value for word, value in schema.items() if word != "$ref"}}
+    made: dict[str, Any] = {}
+    notes: list[str] = []
+    for word, value in schema.items():
+        match word:
+            case "type" if isinstance(value, str):
+                made["type"] = value
+            case "properties" if isinstance(value, Mapping):
+                made["properties"] = {name: _plain(each, defs, inside) for name, each in value.items()}
+            case "required" if value:
+                made["required"] = list(value)
+            case "items":
+                made["items"] = _plain(value, defs, inside)
+            case "anyOf" | "oneOf" | "allOf":
+                made |= _choice([_plain(each, defs, inside) for each in value if not _is_null(each)])
+            case "enum" | "const":
+                made |= _enum(value if word == "enum" else [value], notes)
+            case "additionalProperties" if isinstance(value, Mapping):
+                notes.append(f"each value: {_short(_plain(value, defs, inside))}")
+            case "$defs" | "additionalProperties" | "title" | "description" | "discriminator":
+                pass
+            case "default" if value is None:
+                pass
+            case _:
+                notes.append(f"{word}: {_short(value)}")
+    if made.get("type") == "array":
+        made.setdefault("items", {"anyOf": _ANYTHING})
+    if "type" not in made and "anyOf" not in made:
+        made["anyOf"] = _ANYTHING
+    told = " ".join(filter(None, [str(schema.get("description") or ""), _note(notes)]))
+    return _described(made, told)
+
+
+def _is_null(schema: Any) -> bool:
+    return isinstance(schema, Mapping) and schema.get("type") == "null"
+
+
+def _choice(variants: list[dict[str, Any]]) -> dict[str, Any]:
+    return variants[0] if len(variants) == 1 else {"anyOf": variants or _ANYTHING}
+
+
+def _enum(values: list[Any], notes: list[str]) -> dict[str, Any]:
+    if all(isinstance(value, str) for value in values):
+        return {"type": "string", "enum": values}
+    notes.append(f"one of: {', '.join(map(_short, values))}")
+    kinds = {_KINDS.get(type(value), "") for value in values if value is not None}
+    return {"type": kinds.pop()} if len(kinds) == 1 and "" not in kinds else {}
+
+
+_KINDS = {str: "string", int: "integer", float: "number", bool: "boolean"}
+
+
+def _described(schema: dict[str, Any], text: str) -> dict[str, Any]:
+    if not text:
+        return schema
+    if "anyOf" in schema:
+        # Some want nothing beside it.
+        first, *more = schema["anyOf"]
+        return {**schema, "anyOf": [_described(first, text), *more]}
+    told = " ".join(filter(None, [text, str(schema.get("description") or "")]))
+    return {**schema, "description": told}
+
+
+def _note(notes: list[str]) -> str:
+    return f"({', '.join(notes)})" if notes else ""
+
+
+def _short(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)[:500]

@@ -1,0 +1,255 @@
+"""Whole conversations of a LocalAgent on each of the three wires, against servers that refuse what the real
+ones refuse."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from praison_nb import LocalAgent, LocalAgentConfig, Turn, errors as e
+from praison_nb.events import Activity, Event, RequestFinished
+from praison_nb.history import Call, Opaque, Result, Text, User, from_row
+from praison_nb.metering import writer
+from praison_nb.session import Status, Usage
+from praison_nb.store.sessions import Store, append_messages
+from servers import messages, openai, responses
+from servers.messages import MessagesServer
+from servers.openai import OpenAIServer
+from servers.responses import ResponsesServer
+
+SERVERS: dict[str, tuple[Any, Any, str]] = {
+    "chat": (OpenAIServer, openai, ""),
+    "responses": (ResponsesServer, responses, "openai"),
+    "messages": (MessagesServer, messages, "anthropic"),
+}
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A scripted server on one wire. `provider` is who it stands for."""
+
+    wire: str
+    server: Any
+    reply: Callable[..., list[Any]]
+    provider: str
+
+    def fields(self, **more: Any) -> dict[str, Any]:
+        return {
+            "model": "m",
+            "wire": self.wire,
+            "provider": self.provider,
+            "base_url": self.server.base_url,
+            "api_key": "test-key-123",
+            **more,
+        }
+
+    def agent(self, **fields: Any) -> LocalAgent:
+        return LocalAgent(LocalAgentConfig(**self.fields(**fields)))
+
+
+def peer_of(wire: str, stack: ExitStack) -> Peer:
+    kind, module, provider = SERVERS[wire]
+    return Peer(wire, stack.enter_context(kind()), module.reply, provider)
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as opened:
+        yield opened
+
+
+@pytest.fixture(params=SERVERS)
+def peer(request: pytest.FixtureRequest, stack: ExitStack) -> Peer:
+    return peer_of(request.param, stack)
+
+
+def add(a: int, b: int = 1) -> int:
+    """Add two numbers."""
+    return a + b
+
+
+def ask(agent: LocalAgent, prompt: str = "Hi") -> Turn:
+    return agent.begin(prompt).wait()
+
+
+def well(turn: Turn, text: str = "") -> bool:
+    assert turn.error is None, turn.error
+    assert turn.stop_reason == "end_turn"
+    return turn.text == text
+
+
+def test_an_answer_and_its_usage(peer: Peer) -> None:
+    turn = ask(peer.agent(system="Be brief."), "echo me")
+    assert well(turn, "echo me") and turn.usage == Usage(uncached_input_tokens=10, output_tokens=5)
+    assert turn.backend == "local" and len(turn.requests) == 1
+
+
+def test_three_rounds_of_tools(peer: Peer) -> None:
+    rounds = [[("add", '{"a": 1}'), ("add", '{"a": 2, "b": 3}')], [("add", '{"a": 3}')], [("nobody", "[1]")]]
+    peer.server.script(*(peer.reply("I add.", calls=calls) for calls in rounds), peer.reply("Done."))
+    agent = peer.agent(tools=[add])
+    turn = ask(agent)
+    assert [call.result for call in turn.tools[:3]] == ["2", "5", "4"] and turn.tools[3].is_error
+    assert well(turn, "\n\n".join(["I add."] * 3 + ["Done."])) and len(peer.server.bodies) == 4
+    assert well(ask(agent, "And now?"), "And now?")
+    kinds = [type(item) for item in agent.session.messages if not isinstance(item, Opaque)]
+    one = [Text, Call, Result]
+    assert kinds == [User, Text, Call, Call, Result, Result, *one, *one, Text, User, Text]
+
+
+def test_stopped_in_a_tool(peer: Peer) -> None:
+    started = threading.Event()
+
+    async def forever() -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    peer.server.script(peer.reply("Let me see.", calls=[("forever", "{}"), ("add", '{"a": 1}')]))
+    agent = peer.agent(tools=[forever, add])
+    run = agent.begin("Hi")
+    threading.Thread(target=lambda: (started.wait(), run.stop())).start()
+    assert run.wait().stop_reason == "interrupted"
+    peer.server.script(peer.reply(calls=[("add", '{"a": 4}')]), peer.reply("Five."))
+    assert well(ask(agent, "Go on."), "Five.")
+    assert well(ask(agent, "Thanks."), "Thanks.")
+
+
+def test_max_turns(peer: Peer) -> None:
+    peer.server.script(peer.reply(calls=[("add", '{"a": 1}')]))
+    agent = peer.agent(tools=[add], max_turns=1)
+    assert ask(agent).stop_reason == "max_turns"
+    assert well(ask(agent, "Go on."), "Go on.")
+    assert well(ask(agent, "Still?"), "Still?")
+
+
+def test_no_tools_any_more(peer: Peer) -> None:
+    """A history with calls, and an agent that has none to declare."""
+    peer.server.script(peer.reply(calls=[("add", '{"a": 1}')]), peer.reply("Two."))
+    agent = peer.agent(tools=[add])
+    ask(agent)
+    agent.update_agent(tools=[])
+    assert well(ask(agent, "Thanks."), "Thanks.")
+
+
+def test_kept_and_gone_on_with(peer: Peer, tmp_path: Path) -> None:
+    peer.server.script(peer.reply("I add.", calls=[("add", '{"a": 1}')]), peer.reply("Two."))
+    first = peer.agent(tools=[add])
+    ask(first)
+    kept = Store(tmp_path / "sessions.sqlite")
+    kept.change(append_messages("1", "t", [json.loads(json.dumps(row)) for row in rows(first)]))
+    second = peer.agent(tools=[add])
+    second.session.messages[:] = [from_row(row) for row in kept.history("1")]
+    assert second.session.messages == first.session.messages
+    peer.server.script(peer.reply(calls=[("add", '{"a": 5}')]), peer.reply("Six."))
+    assert well(ask(second, "More."), "Six.")
+
+
+def rows(agent: LocalAgent) -> list[Any]:
+    from praison_nb.history import to_json
+
+    return [to_json(item) for item in agent.session.messages]
+
+
+@pytest.mark.parametrize("other", SERVERS)
+def test_to_another_provider_and_back(peer: Peer, other: str, stack: ExitStack) -> None:
+    there = peer_of(other, stack)
+    agent = peer.agent(tools=[add])
+    for number, side in enumerate((peer, there, peer, there)):
+        agent.update_agent(**side.fields(model=f"m-{side is there}"))
+        side.server.script(side.reply(calls=[("add", json.dumps({"a": number}))]), side.reply("Done."))
+        assert well(ask(agent, f"Round {number}"), "Done.")
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_messages_of_before(peer: Peer, old: bool) -> None:
+    function = {"name": "add", "arguments": '{"a": 1}'}
+    said: list[Any] = [
+        {"role": "user", "content": "Add."},
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [{"id": "call_1", "type": "function", "function": function}],
+        },
+    ]
+    if old:
+        said += [
+            {"role": "tool", "tool_call_id": "call_1", "content": "2"},
+            {"role": "assistant", "content": "2"},
+        ]
+    agent = peer.agent()
+    agent.session.messages[:] = said
+    assert well(ask(agent, "Go on."), "Go on.")
+    assert agent.session.messages[: len(said)] == said
+
+
+# Attempts
+
+
+def refused(peer: Peer, count: int, **how: Any) -> None:
+    peer.server.refuse(count, **{"status": 503, "headers": {"retry-after-ms": "1"}, **how})
+
+
+def follow(agent: LocalAgent, prompt: str = "echo me") -> tuple[Turn, list[Event]]:
+    events: list[Event] = []
+    run = agent.begin(prompt, subscribers=[lambda event, turn: events.append(event)])
+    return run.wait(), events
+
+
+@pytest.mark.parametrize("status", [408, 409, 429, 500, 503])
+def test_each_attempt_is_seen(peer: Peer, status: int) -> None:
+    refused(peer, 2, status=status)
+    turn, events = follow(peer.agent())
+    assert well(turn, "echo me") and turn.usage == Usage(uncached_input_tokens=10, output_tokens=5)
+    waits = [event.text for event in events if isinstance(event, Activity) and "again" in event.text]
+    assert len(waits) == 2 and all("trying again in 0 s" in each and str(status) in each for each in waits)
+    counts = [event.usage for event in events if isinstance(event, RequestFinished)]
+    assert counts[:2] == [Usage(), Usage()] and len(turn.requests) == 3
+
+
+@pytest.mark.parametrize("how", [{"status": 400}, {"status": 401}, {"headers": {"retry-after": "600"}}])
+def test_what_does_not_get_better_is_not_tried_again(peer: Peer, how: dict[str, Any]) -> None:
+    refused(peer, 9, **how)
+    turn, _ = follow(peer.agent())
+    assert isinstance(turn.error, e.ProviderError) and len(turn.requests) == 1
+
+
+def test_no_more_than_two_attempts_more(peer: Peer) -> None:
+    refused(peer, 9)
+    turn, _ = follow(peer.agent())
+    assert isinstance(turn.error, e.ServerError) and len(turn.requests) == 3
+
+
+def test_stop_ends_the_wait(peer: Peer) -> None:
+    refused(peer, 9, headers={"retry-after": "50"})
+    waiting = threading.Event()
+    run = peer.agent().begin("Hi")
+    run.subscribe(lambda event, turn: waiting.set() if "again" in turn.activity else None)
+    assert waiting.wait(60)
+    run.stop()
+    turn = run.wait()
+    assert turn.stop_reason == "interrupted" and turn.usage == Usage() and not turn.is_cut_off
+
+
+def test_a_budget_ends_the_attempts(peer: Peer) -> None:
+    refused(peer, 1, headers={"retry-after-ms": "1"})
+    agent = peer.agent()
+    turn = agent.begin("Hi", budget=Decimal("0.000000001")).wait()
+    assert turn.error is None or isinstance(turn.error, e.PraisonError)
+
+
+def test_each_attempt_is_in_the_ledger(peer: Peer) -> None:
+    refused(peer, 1)
+    follow(peer.agent())
+    current = writer.current()
+    current.flush()
+    assert current.ledger.read("SELECT count(*) FROM requests") == [(2,)]
+    assert Status.IDLE.value == "idle"
