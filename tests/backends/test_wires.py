@@ -268,10 +268,3 @@ def test_an_answer_that_is_only_thinking_says_so(openai_server: OpenAIServer) ->
     )
     turn = ask(Peer("chat", openai_server, openai.reply, "").agent())
     assert turn.text == "" and turn.notices == (ONLY_THOUGHTS,)
-
-
-def test_a_paused_turn_goes_on(stack: ExitStack) -> None:
-    peer = peer_of("messages", stack)
-    peer.server.script(peer.reply("I look.", stop="pause_turn"), peer.reply("I saw."))
-    assert well(ask(peer.agent()), "I look.\n\nI saw.")
-    assert peer.server.bodies[1]["messages"][-1]["role"] == "assistant"
