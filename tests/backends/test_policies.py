@@ -105,6 +105,7 @@ def test_a_stop_while_it_asks_is_a_no(openai_server: OpenAIServer, tmp_path: Pat
         "assistant",
         "tool",
         "tool",
+        "assistant",
         "user",
     ]
 
