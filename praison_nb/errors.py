@@ -74,14 +74,20 @@ class MissingKeyError(ConfigError):
 class ProviderError(PraisonError):
     """The model's server refused, or could not be understood. `status_code` is its HTTP status, None when
     there was no response; `retry_after` is for how many seconds it wants no more requests, None where it did
-    not say."""
+    not say; `is_retryable` tells whether the same request may succeed a little later."""
 
     def __init__(
-        self, message: str, *, status_code: int | None = None, retry_after: float | None = None
+        self,
+        message: str,
+        *,
+        status_code: int | None = None,
+        retry_after: float | None = None,
+        is_retryable: bool = False,
     ) -> None:
         super().__init__(message)
         self.status_code = status_code
         self.retry_after = retry_after
+        self.is_retryable = is_retryable
 
 
 class AuthenticationError(ProviderError):

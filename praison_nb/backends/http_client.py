@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..redaction import logs
@@ -38,18 +39,57 @@ async def _close() -> None:
 loop.at_exit(_close)
 
 
-def client(kind: type[httpx2.AsyncClient], **options: Any) -> httpx2.AsyncClient:
+def client(
+    kind: type[httpx2.AsyncClient], *, credentials: Credentials | None = None, **options: Any
+) -> httpx2.AsyncClient:
     """A client of the SDK's own `kind` that follows redirects to the same scheme, host and port only; any
-    other 3xx is the answer. It logs no secrets."""
+    other 3xx is the answer. It logs no secrets. With `credentials` it sends no others."""
     logs.guard()
-    return _same_origin(kind)(**options)  # type: ignore[arg-type]
+    made = _same_origin(kind)(**options)  # type: ignore[arg-type]
+    made.credentials = credentials  # type: ignore[attr-defined]
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """The one key that a server gets, and the names of the headers that its user set for it. An SDK takes
+    more from the environment (an organization, a project, headers of all names), which are for its maker's
+    own server: of other headers only those pass that every request needs."""
+
+    key: str = field(repr=False)
+    headers: frozenset[str] = frozenset()
+
+    def apply(self, headers: httpx2.Headers) -> None:
+        """Take out what is not this server's."""
+        own = (self.key, f"Bearer {self.key}")
+        for name in {name.lower() for name in headers} - self.headers:
+            if name in _KEY_HEADERS:
+                if headers[name] not in own:
+                    del headers[name]
+            elif name not in _PLAIN_HEADERS and not name.startswith("x-stainless-"):
+                del headers[name]
+        if not any(name in headers for name in _KEY_HEADERS):
+            headers["authorization"] = own[1]
+
+
+_KEY_HEADERS = ("authorization", "x-api-key")
+_PLAIN_HEADERS = frozenset(
+    {
+        *("accept", "accept-encoding", "anthropic-version", "connection", "content-length", "content-type"),
+        *("host", "idempotency-key", "transfer-encoding", "user-agent"),
+    }
+)
 
 
 @functools.cache
 def _same_origin(kind: type[httpx2.AsyncClient]) -> type[httpx2.AsyncClient]:
     class SameOriginClient(kind):  # type: ignore[valid-type, misc]
+        credentials: Credentials | None = None
+
         async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
             options["follow_redirects"] = False
+            if self.credentials is not None:
+                self.credentials.apply(request.headers)
             response: httpx2.Response = await super().send(request, **options)
             for _ in range(MOST_REDIRECTS):
                 following = response.next_request

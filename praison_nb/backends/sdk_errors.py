@@ -6,7 +6,10 @@ from __future__ import annotations
 import json
 import logging
 import re
-from dataclasses import dataclass, field
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -18,6 +21,7 @@ from ..errors import (
     MissingKeyError,
     ModelNotFoundError,
     PraisonError,
+    ProviderError,
     RateLimitError,
     RequestRejectedError,
     ServerError,
@@ -26,12 +30,11 @@ from ..errors import (
 )
 from ..redaction import redact
 from ..text import shorten
+from . import error_reasons, network_errors
+from .error_kinds import Kind, kind_of
+from .error_reasons import MOST_READ, Reason
 
 log = logging.getLogger(__name__)
-
-_CONTEXT = re.compile(
-    r"context[_ ](length|window|size)|maximum context|prompt is too long|exceed_context|too many tokens", re.I
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +54,9 @@ class Where:
     def excerpt(self, text: str) -> str:
         """What the server or the SDK said, in one short line and without secrets."""
         # A key that is cut in two would not be known for one.
-        return shorten(redact(text.strip()[:_MOST_READ]), 300)
+        return shorten(redact(text.strip()[:MOST_READ]), 300)
 
 
-_MOST_READ = 4000
-"""Characters of what a server says: it may answer with a whole page."""
 _USER = re.compile(r"//[^/\s]*@")
 
 
@@ -64,33 +65,56 @@ def translate(error: BaseException, where: Where) -> PraisonError:
     if isinstance(error, PraisonError):
         return error
     names = {kind.__name__ for kind in type(error).__mro__}
-    text = where.excerpt(_server_message(error))
     status = getattr(error, "status_code", None)
     if isinstance(status, int) and 300 <= status < 400:
         return _redirected(status, error, where)
+    reason = error_reasons.find(_said(error))
+    text = where.excerpt(reason.text or ", ".join(reason.codes) or str(error) or type(error).__name__)
     # An error inside a stream carries the response's own status, which is 200.
     if isinstance(status, int) and status >= 400:
-        return _by_status(status, error, text, where)
+        wait = retry_after(error)
+        reason = replace(reason, retry_after=reason.retry_after if wait is None else wait)
+        return _problem(status, reason, text, where, _headers(error).get("x-should-retry", ""))
     if names & {"CredentialsError", "SubjectTokenProviderError", "WorkloadIdentityError"}:
         return MissingKeyError(f"No usable credentials for {where.server}: {text} Set {where.key_variable}.")
-    if names & {"APITimeoutError", "TimeoutException"} or isinstance(error, TimeoutError):
-        return TurnTimeoutError(
-            f"{where.server} did not answer in time. Ask again, or give more time with timeout=… (seconds)."
-        )
+    if problem := network_errors.explain(error, where.server, where.base_url, where.excerpt):
+        return problem
     if names & {"APIResponseValidationError", "DecodingError"} or isinstance(
         error, json.JSONDecodeError | UnicodeDecodeError
     ):
         return _malformed(where, text)
-    if names & {"APIConnectionError", "TransportError", "RetryableError"} or isinstance(error, OSError):
-        return UnreachableError(_unreachable(error, where))
     if names & {"LengthFinishReasonError", "ContentFilterFinishReasonError"}:
         return RequestRejectedError(f"{where.server} ended the answer early: {text}")
     if "APIError" in names:
-        # An error inside the stream, after the response had begun.
-        return _by_text(text, where) or ServerError(f"{where.server} failed in mid-answer: {text}")
+        return error_in_answer(_said(error), where)
     if names & {"OpenAIError", "AnthropicError"}:
         return ConfigError(f"{where.server}: {text}")
     return _malformed(where, f"{type(error).__name__}: {text}")
+
+
+def error_in_answer(said: object, where: Where) -> PraisonError:
+    """The PraisonError for what a server said in the place of an answer: an error's JSON, or text."""
+    reason = error_reasons.find(said)
+    text = where.excerpt(reason.text or ", ".join(reason.codes) or str(said))
+    return _problem(None, reason, text, where)
+
+
+def no_api(excerpt: str, where: Where, status: int | None) -> PraisonError:
+    """The PraisonError for an answer that is no API's: `excerpt` is its beginning."""
+    reason = error_reasons.find(excerpt)
+    if not reason.is_page:
+        return _malformed(where, where.excerpt(reason.text or excerpt))
+    title = where.excerpt(reason.text)
+    return MalformedStreamError(
+        f"{where.address} is no API: it answers with a web page ({title}). Check base_url, which ends in /v1 "
+        "at most servers, and whether a login or a proxy stands before it.",
+        status_code=status,
+    )
+
+
+def is_retryable(error: BaseException) -> bool:
+    """Whether the same request may succeed a little later."""
+    return isinstance(error, ProviderError) and error.is_retryable
 
 
 def unchained(problem: PraisonError) -> PraisonError:
@@ -101,34 +125,65 @@ def unchained(problem: PraisonError) -> PraisonError:
     return problem
 
 
-def _by_status(status: int, error: BaseException, text: str, where: Where) -> PraisonError:
-    if status in (401, 403):
-        return AuthenticationError(
-            f"{where.server} refused the key ({status}). Check {where.key_variable}. It said: {text}",
-            status_code=status,
-        )
-    if status == 404:
-        return ModelNotFoundError(
-            f"{where.server} has no model {where.model!r} (404). Choose another one with -m or model=…. "
-            f"It said: {text}",
-            status_code=status,
-        )
-    if status == 429:
-        wait = retry_after(error)
-        again = f"Try again in {wait:.0f} s" if wait is not None else "Try again later"
-        return RateLimitError(
-            f"{where.server} is rate limiting this key (429). {again}, or ask less at once. It said: {text}",
-            status_code=status,
-            retry_after=wait,
-        )
-    if status in (408, 504):
-        return TurnTimeoutError(f"{where.server} did not answer in time ({status}).", status_code=status)
-    if status >= 500:
-        line = f"{where.server} failed ({status}). Ask again. It said: {text}"
-        return ServerError(line, status_code=status)
-    return _by_text(text, where) or RequestRejectedError(
-        f"{where.server} rejected the request ({status}): {text}", status_code=status
-    )
+def _problem(
+    status: int | None, reason: Reason, text: str, where: Where, should_retry: str = ""
+) -> ProviderError:
+    """`should_retry` is "true" or "false" where the server says it in a header."""
+    server, model, number = where.server, where.model, f" ({status})" if status else ""
+    error: type[ProviderError] = RequestRejectedError
+    again = False
+    match kind_of(status, reason, model):
+        case Kind.KEY:
+            error = AuthenticationError
+            line = f"{server} refused the key{number}. Check {where.key_variable}. It said: {text}"
+        case Kind.FORBIDDEN:
+            error = AuthenticationError
+            line = f"{server} does not allow this{number}: {text}"
+        case Kind.MODEL:
+            error = ModelNotFoundError
+            line = (
+                f"{server} has no model {model!r}{number}. Choose another one with -m or model=…. "
+                f"It said: {text}"
+            )
+        case Kind.PATH:
+            line = (
+                f"{server} has nothing at this address{number}: is base_url right? At most servers it ends "
+                f"in /v1; it is {where.address}. It said: {text}"
+            )
+        case Kind.QUOTA:
+            error = RateLimitError
+            line = (
+                f"What this key may spend at {server} is used up{number}: look at its plan and billing. "
+                f"It said: {text}"
+            )
+        case Kind.RATE:
+            error, again = RateLimitError, True
+            wait = reason.retry_after
+            when = "Try again later" if wait is None else f"Try again in {wait:.0f} s"
+            line = f"{server} is rate limiting this key{number}. {when}, or ask less at once. It said: {text}"
+        case Kind.CONTEXT:
+            error = ContextTooLongError
+            line = (
+                f"The conversation no longer fits the context of {model}. Start over with --new (or "
+                f"reset_session()), or choose a model with more context. {server} said: {text}"
+            )
+        case Kind.TIMEOUT:
+            error, again = TurnTimeoutError, True
+            line = f"{server} did not answer in time{number}. Ask again. It said: {text}"
+        case Kind.PROXY:
+            error, line = UnreachableError, network_errors.proxy_wants_password(where.base_url)
+        case Kind.SERVER:
+            error, again = ServerError, status not in (501, 505)
+            line = f"{server} failed{number}. Ask again. It said: {text}"
+        case Kind.REJECTED:
+            again = status in (409, 425)
+            line = f"{server} rejected the request{number}: {text}"
+        case None:
+            error, line = ServerError, f"{server} failed in mid-answer: {text}"
+    # A server may ask for another attempt, where one can help at all.
+    again = again if should_retry not in ("true", "false") or not again else should_retry == "true"
+    wait = reason.retry_after if again else None
+    return error(line, status_code=status, retry_after=wait, is_retryable=again)
 
 
 def _redirected(status: int, error: BaseException, where: Where) -> PraisonError:
@@ -150,16 +205,6 @@ def _redirected(status: int, error: BaseException, where: Where) -> PraisonError
     return RequestRejectedError(line, status_code=status)
 
 
-def _by_text(text: str, where: Where) -> PraisonError | None:
-    if not _CONTEXT.search(text):
-        return None
-    return ContextTooLongError(
-        f"The conversation no longer fits the context of {where.model}. Start over with --new (or "
-        f"reset_session()), or choose a model with more context. {where.server} said: {text}",
-        status_code=400,
-    )
-
-
 def _malformed(where: Where, text: str) -> MalformedStreamError:
     return MalformedStreamError(
         f"{where.server} sent an answer that cannot be understood ({text}). Ask again; if it stays, check "
@@ -167,37 +212,33 @@ def _malformed(where: Where, text: str) -> MalformedStreamError:
     )
 
 
-def _unreachable(error: BaseException, where: Where) -> str:
-    cause = error
-    while cause.__cause__ is not None:
-        cause = cause.__cause__
-    reason = where.excerpt(str(cause)) or type(cause).__name__
-    names = {kind.__name__ for kind in type(cause).__mro__}
-    if names & {"RemoteProtocolError", "ReadError", "IncompleteRead"}:
-        return f"The connection to {where.server} was cut in mid-answer; the text so far is kept. Ask again."
-    return f"Cannot reach {where.server} at {where.address} ({reason}). Is it running, is the address right?"
-
-
 def retry_after(error: BaseException) -> float | None:
     """Seconds that the server asks to wait, None where it says nothing."""
-    headers = getattr(getattr(error, "response", None), "headers", {})
+    if isinstance(error, ProviderError):
+        return error.retry_after
+    headers = _headers(error)
+    thousandths = error_reasons.seconds(headers.get("retry-after-ms"))
+    if thousandths is not None:
+        return thousandths / 1000
+    text = headers.get("retry-after", "")
+    if (number := error_reasons.seconds(text)) is not None:
+        return number
     try:
-        if "retry-after-ms" in headers:
-            return float(headers["retry-after-ms"]) / 1000
-        return float(headers["retry-after"])
-    except (KeyError, ValueError):
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
 
 
-def _server_message(error: BaseException) -> str:
-    """What the server said."""
-    body: Any = getattr(error, "body", None)
-    for _ in range(2):
-        if isinstance(body, dict):
-            body = body.get("error", body.get("message", body))
-    if isinstance(body, dict):
-        kind, message = str(body.get("type") or ""), str(body.get("message") or "")
-        text = message if kind in message else f"{message} ({kind})"
-    else:
-        text = body if isinstance(body, str) else str(error)
-    return text.strip() or type(error).__name__
+def _headers(error: BaseException) -> Mapping[str, str]:
+    return getattr(getattr(error, "response", None), "headers", None) or {}
+
+
+def _said(error: BaseException) -> Any:
+    """What the server said: the SDKs keep a part of it in `body`."""
+    body = getattr(error, "body", None)
+    try:
+        text = getattr(error, "response", None).text  # type: ignore[union-attr]
+    except Exception:
+        # No response, or one that was not read.
+        text = ""
+    return text if text and getattr(error, "status_code", None) not in (None, 200) else body

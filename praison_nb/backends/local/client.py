@@ -1,47 +1,113 @@
-"""The `openai` SDK's client, one for each server and key, living on the background loop."""
+"""The official SDKs' clients, one for each server and key, living on the background loop."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+import asyncio
+import importlib
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
+from ...errors import ConfigError
 from .. import http_client
+from ..http_client import Credentials
+from ..network_errors import is_loopback, unusable
 from .providers import Server
 
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI, AsyncStream
-    from openai.types.chat import ChatCompletionChunk
+    from anthropic import AsyncAnthropic
+    from openai import AsyncOpenAI
 
-    Stream: TypeAlias = AsyncStream[ChatCompletionChunk]
+    Client: TypeAlias = AsyncOpenAI | AsyncAnthropic
 
-
-async def open_stream(client: AsyncOpenAI, request: dict[str, Any]) -> Stream:
-    """The stream of one completion. A server that does not know `stream_options` is asked without it."""
-    from openai import BadRequestError, UnprocessableEntityError
-
-    request = {**request, "stream": True}
-    try:
-        return cast("Stream", await client.chat.completions.create(**request))
-    except (BadRequestError, UnprocessableEntityError) as error:
-        if "stream_options" not in str(error.body):
-            raise
-        del request["stream_options"]
-        return cast("Stream", await client.chat.completions.create(**request))
+TIMEOUT = 600.0
+"""Seconds without anything new for the reader, where the config says nothing: what the SDKs allow, since a
+model may think for minutes without a sign."""
+CONNECT_TIMEOUT = 10.0
+"""Seconds for a connection, with its TLS and the proxy's: twice what the SDKs allow, for slow networks."""
+# What an SDK takes from the environment beside the key goes to its maker's server and no other.
+_MAKERS = {"openai": "api.openai.com", "anthropic": "api.anthropic.com"}
 
 
-def client_of(server: Server, timeout: float | None) -> AsyncOpenAI:
-    """The client for a server, shared by all agents that ask it."""
-    from openai import AsyncOpenAI, DefaultAsyncHttpxClient
+async def load(server: Server) -> None:
+    """Import the server's SDK, beside the loop: the first time it takes a second."""
+    name = _sdk(server)
+    if name not in sys.modules:
+        await asyncio.to_thread(importlib.import_module, name)
 
-    def make() -> AsyncOpenAI:
-        # A proxy of the environment's is for the world outside, not for a server on this machine.
-        is_here = urlsplit(server.base_url).hostname in ("127.0.0.1", "localhost", "::1")
-        client = AsyncOpenAI(
+
+def client_of(server: Server, headers: frozenset[str] = frozenset()) -> Client:
+    """The client for a server, shared by all agents that ask it: it waits for an answer for ever, and asks
+    once. `headers` are the names, in lower case, of those that its user gives to each request. Raises
+    ConfigError for a key that no server takes."""
+    sdk = _sdk(server)
+    # Servers without keys still want the header to be there.
+    key = checked_key(server.api_key, server.key_variable or "api_key=") or "none"
+    host = urlsplit(server.base_url).hostname or ""
+    is_makers = host == _MAKERS[sdk] or host.endswith(f".{_MAKERS[sdk]}")
+
+    # A proxy of the environment's is for the world outside, not for a server on this machine.
+    trust_env = not is_loopback(host)
+    credentials = None if is_makers else Credentials(key, headers)
+
+    def http(kind: Any) -> Any:
+        try:
+            return http_client.client(kind, credentials=credentials, trust_env=trust_env)
+        except Exception as error:
+            raise unusable(error) from error
+
+    def make() -> Client:
+        if sdk == "anthropic":
+            import anthropic
+
+            return anthropic.AsyncAnthropic(
+                base_url=server.base_url,
+                api_key=key,
+                max_retries=0,
+                timeout=anthropic.Timeout(None, connect=CONNECT_TIMEOUT),
+                http_client=http(anthropic.DefaultAsyncHttpxClient),
+            )
+        import openai
+
+        return openai.AsyncOpenAI(
             base_url=server.base_url,
-            # Servers without keys still want the header to be there.
-            api_key=server.api_key or "none",
-            http_client=http_client.client(DefaultAsyncHttpxClient, trust_env=not is_here),
+            api_key=key,
+            max_retries=0,
+            timeout=openai.Timeout(None, connect=CONNECT_TIMEOUT),
+            http_client=http(openai.DefaultAsyncHttpxClient),
         )
-        return client if timeout is None else client.with_options(timeout=timeout)
 
-    return http_client.shared(make, "openai", server.base_url, server.api_key, timeout)
+    # A variable that an error told its reader to set counts from then on.
+    settings = frozenset((name, value) for name, value in os.environ.items() if _SETTING.fullmatch(name))
+    return http_client.shared(make, sdk, server.base_url, key, headers, settings)
+
+
+_SETTING = re.compile(r"(openai|anthropic|ssl)_.*|.*_proxy", re.I)
+
+
+def _sdk(server: Server) -> str:
+    return "anthropic" if server.wire == "messages" else "openai"
+
+
+def checked_key(key: str, variable: str) -> str:
+    """The key without the blanks around it. Raises ConfigError, which names the variable that it is from,
+    where it cannot be one.
+
+    >>> checked_key(" sk-1234\\n", "OPENAI_API_KEY")
+    'sk-1234'
+    >>> checked_key("Bearer sk-1234", "OPENAI_API_KEY")
+    Traceback (most recent call last):
+    praison_nb.errors.ConfigError: OPENAI_API_KEY begins with 'Bearer': give the key alone.
+    """
+    key = key.strip()
+    if match := re.match(r"(bearer|authorization|x-api-key)\b[\s:]", key, re.I):
+        raise ConfigError(f"{variable} begins with {match[1]!r}: give the key alone.")
+    if key[:1] in ("'", '"') or key[-1:] in ("'", '"'):
+        raise ConfigError(f"{variable} has quotes around the key: give it without.")
+    for at, char in enumerate(key, 1):
+        if not "!" <= char <= "~":
+            what = "a blank or a line end" if char.isspace() else "one that no key has (no plain ASCII)"
+            raise ConfigError(f"{variable} cannot be a key: its character {at} is {what}. Copy it again.")
+    return key
