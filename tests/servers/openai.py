@@ -6,7 +6,8 @@
 
 A reply is a list of steps: a dict is a chunk, checked against the SDK's own type; bytes go out as they are;
 a Gate stops until the test opens it, CutHere ends the connection. Without a script the server echoes the
-last user message.
+last user message. `OpenAIServer(rules="mistral")` refuses what that provider's server refuses (see
+`chat_rules`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from openai.types.chat import ChatCompletionChunk
 
 from praison_nb.text import replace_surrogates
 from servers.base import Gate, LoopbackServer
+from servers.chat_rules import refusal
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,12 @@ def usage(prompt: int, completion: int, cached: int = 0, **more: Any) -> dict[st
     return chunk(None, usage=count)
 
 
-def call(name: str, arguments: str, call_id: str = "call_1", index: int = 0, size: int = 3) -> list[Step]:
-    """A tool call, its arguments split into pieces of `size` characters."""
-    first = {"index": index, "id": call_id, "type": "function", "function": {"name": name, "arguments": ""}}
+def call(
+    name: str, arguments: str, call_id: str = "call_1", index: int = 0, size: int = 3, **more: Any
+) -> list[Step]:
+    """A tool call, its arguments split into pieces of `size` characters. `more` is in the first one."""
+    function = {"name": name, "arguments": ""}
+    first = {"index": index, "id": call_id, "type": "function", "function": function, **more}
     parts = [
         {"index": index, "function": {"arguments": a}}
         for a in _pieces(arguments, max(size, len(arguments) // 1000))
@@ -93,10 +98,13 @@ def _pieces(text: str, size: int) -> list[str]:
 
 
 class OpenAIServer(LoopbackServer):
-    """Plays one scripted reply for each request."""
+    """Plays one scripted reply for each request, unless `rules` refuse it."""
 
-    def __init__(self) -> None:
+    def __init__(self, rules: str = "") -> None:
         super().__init__()
+        self.rules = rules
+        self.refused: list[Any] = []
+        """What was answered to the requests against the rules."""
         self._scripts: deque[list[Step]] = deque()
 
     @property
@@ -121,6 +129,9 @@ class OpenAIServer(LoopbackServer):
 
     async def _complete(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
+        if self.rules and (refused := refusal(body, self.rules)):
+            self.refused.append(refused[1])
+            return web.json_response(refused[1], status=refused[0])
         if self._scripts:
             steps = self._scripts.popleft()
         else:

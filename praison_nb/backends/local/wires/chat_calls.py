@@ -56,7 +56,7 @@ class CallPieces:
         characters of that it has."""
         pieces = pieces if isinstance(pieces, list) else [pieces]
         for place, piece in enumerate(pieces):
-            if isinstance(piece, Mapping):
+            if isinstance(piece, dict):
                 # Several at once without numbers are several calls.
                 index = _index(piece.get("index"), place if len(pieces) > 1 else None)
                 yield from self._take(piece, index)
@@ -65,7 +65,7 @@ class CallPieces:
         self, piece: Mapping[str, Any], index: int | None
     ) -> Iterator[tuple[CallParts, Mapping[str, Any], int]]:
         function = piece.get("function")
-        function = function if isinstance(function, Mapping) else piece
+        function = function if isinstance(function, dict) else piece
         name, call_id = _text(function.get("name")), _text(piece.get("id"))
         value = function.get("arguments")
         arguments = _arguments(value)
@@ -83,7 +83,7 @@ class CallPieces:
             self._by_index[index] = call
         if call_id:
             self._by_id.setdefault(call_id, call)
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             # An object is never a piece of one.
             call.parts.arguments.clear()
         self._reply.add_arguments(call.parts, arguments)

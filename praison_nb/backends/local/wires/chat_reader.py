@@ -43,6 +43,7 @@ class _Choice:
 
     calls: CallPieces
     message: TextParts | None = None
+    """That the text goes on with."""
     tags: ThinkTags = field(default_factory=ThinkTags)
     pieces: list[str] = field(default_factory=list)
     """Of the text as it came, tags and all."""
@@ -70,9 +71,9 @@ class ChatReader:
         """Take one event of the stream and yield what it tells."""
         if isinstance(event, list):
             for each in event:
-                if isinstance(each, Mapping):
+                if isinstance(each, dict):
                     yield from self._read(each)
-        elif isinstance(event, Mapping):
+        elif isinstance(event, dict):
             yield from self._read(event)
 
     def end(self) -> Iterator[Event]:
@@ -86,7 +87,8 @@ class ChatReader:
             self._chosen.clear()
             if call := chosen_call(text):
                 reply.add_arguments(reply.add_call(name=call[0]), call[1])
-            else:
+            elif reply.stop_reason:
+                # Otherwise it was cut: half a call is none, and no text either.
                 yield from reply.add_text(text)
         self._put_opaque()
         has_come = bool(reply.parts or reply.thought)
@@ -127,9 +129,7 @@ class ChatReader:
         number = choice.get("index")
         number = number if isinstance(number, int) else 0
         if number not in self._choices:
-            # Text of other answers than the first stays apart from it.
-            message = TextParts() if number else None
-            self._choices[number] = _Choice(CallPieces(self.reply, self._tools), message)
+            self._choices[number] = _Choice(CallPieces(self.reply, self._tools))
         state = self._choices[number]
         before = self._received
         yield from self._message(state, choice.get("delta"))
@@ -153,7 +153,9 @@ class ChatReader:
 
     def _message(self, state: _Choice, message: Any) -> Iterator[Event]:
         """A delta, or the message that some send in its place."""
-        if not isinstance(message, Mapping):
+        if not message:
+            return
+        if not isinstance(message, dict):
             yield from self._content(state, message)
             return
         self._of_message.add(message, self._asked.rules.returns)
@@ -164,7 +166,7 @@ class ChatReader:
 
     def _whole(self, state: _Choice, message: Any) -> Iterator[Event]:
         """A message behind the deltas of it: only what they lack is new."""
-        if not isinstance(message, Mapping):
+        if not isinstance(message, dict):
             return
         if not state.has_thought:
             yield from self._thinking(state, message)
@@ -180,11 +182,14 @@ class ChatReader:
 
     def _thinking(self, state: _Choice, message: Mapping[str, Any]) -> Iterator[Event]:
         for name in _THINKING:
-            if thought := "".join(text for _, text in _parts(message.get(name))):
+            told = message.get(name)
+            if told and (thought := "".join(text for _, text in _parts(told))):
                 yield from self._say(state, True, thought)
                 return
 
     def _content(self, state: _Choice, content: Any) -> Iterator[Event]:
+        if content in (None, ""):
+            return
         for is_thinking, text in _parts(content):
             if is_thinking:
                 yield from self._say(state, True, text)
@@ -206,6 +211,9 @@ class ChatReader:
             self.reply.progress += 1
             self._chosen.append(text)
         else:
+            parts = self.reply.parts
+            if state.message is None or isinstance(parts[-1], CallParts):
+                state.message = TextParts()
             yield from self.reply.add_text(text, state.message)
 
     def _calls(self, state: _Choice, message: Mapping[str, Any]) -> None:
@@ -235,12 +243,12 @@ class ChatReader:
 
 def _choices_of(event: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     choices = event.get("choices")
-    if isinstance(choices, Mapping):
+    if isinstance(choices, dict):
         choices = [choices]
     if not isinstance(choices, list):
         # A choice without anything around it.
-        choices = [event] if isinstance(event.get("delta") or event.get("message"), Mapping) else []
-    yield from (choice for choice in choices if isinstance(choice, Mapping))
+        choices = [event] if isinstance(event.get("delta") or event.get("message"), dict) else []
+    yield from (choice for choice in choices if isinstance(choice, dict))
 
 
 def _error_in(event: Mapping[str, Any]) -> Any:
@@ -248,9 +256,9 @@ def _error_in(event: Mapping[str, Any]) -> Any:
     choices = event.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
     for holder in (event, choice, event.get("x_groq")):
-        error = holder.get("error") if isinstance(holder, Mapping) else None
+        error = holder.get("error") if isinstance(holder, dict) else None
         # {"code": 0, "message": ""} is how some say that there is none.
-        if any(error.values()) if isinstance(error, Mapping) else error:
+        if any(error.values()) if isinstance(error, dict) else error:
             return error
     return event if "error" in (event.get("object"), event.get("type")) else None
 
@@ -265,7 +273,7 @@ def _parts(content: Any, is_thinking: bool = False, depth: int = 0) -> Iterator[
     elif isinstance(content, list):
         for each in content:
             yield from _parts(each, is_thinking, depth + 1)
-    elif isinstance(content, Mapping):
+    elif isinstance(content, dict):
         kind = content.get("type")
         thinks = is_thinking or (isinstance(kind, str) and ("think" in kind or "reason" in kind))
         name = next((name for name in _TEXT if content.get(name)), "")

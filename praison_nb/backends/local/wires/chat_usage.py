@@ -20,7 +20,7 @@ def counts_in(event: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     choices = event.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
     for holder in (event, event.get("x_groq"), choice):
-        if isinstance(holder, Mapping) and isinstance(usage := holder.get("usage"), Mapping):
+        if isinstance(holder, dict) and isinstance(usage := holder.get("usage"), dict):
             yield usage
 
 
@@ -89,7 +89,7 @@ def cost_of(reported: Mapping[str, Any], rules: Rules) -> Decimal | None:
     """What the provider says that the request cost, in USD; with a key of one's own at OpenRouter the
     provider behind it is paid too."""
     told = _at(reported, rules.cost_field)
-    cost = _usd(told.get("total_cost") if isinstance(told, Mapping) else told, rules.cost_unit)
+    cost = _usd(told.get("total_cost") if isinstance(told, dict) else told, rules.cost_unit)
     if cost is not None and reported.get("is_byok") is True:
         behind = _usd(_at(reported, "cost_details.upstream_inference_cost"))
         return None if behind is None else cost + behind
@@ -112,7 +112,7 @@ def _first(reported: Mapping[str, Any], *paths: str) -> int | None:
 
 def _at(reported: Any, path: str) -> Any:
     for name in path.split("."):
-        reported = reported.get(name) if isinstance(reported, Mapping) else None
+        reported = reported.get(name) if isinstance(reported, dict) else None
     return reported
 
 

@@ -53,7 +53,7 @@ def _parts(parts: list[Any]) -> list[Any]:
 
 
 def _is_same(one: Any, other: Any) -> bool:
-    both = isinstance(one, Mapping) and isinstance(other, Mapping)
+    both = isinstance(one, dict) and isinstance(other, dict)
     return both and "index" in one and all(one.get(key) == other.get(key) for key in ("index", "type"))
 
 
