@@ -77,7 +77,7 @@ def _begin(
     prompt, notes = cell, list[str]()
     if not arguments.raw:
         prompt, notes = fill(cell, shell.user_ns, shell.user_ns_hidden)
-        notes += fill_options(arguments, ("system", "session", "model", "backend"), shell)
+        notes += fill_options(arguments, ("system", "session", "model", "backend", "effort"), shell)
     prompt = validate_prompt(prompt).strip()
     budget = None if arguments.budget is None else parse_usd(arguments.budget, "--budget")
     if budget == 0:
@@ -92,6 +92,7 @@ def _begin(
         system=unquoted(arguments.system) or defaults.system or None,
         max_turns=arguments.max_turns or defaults.max_turns or None,
         tools=tools_named(arguments.tools, shell.user_ns),
+        effort=unquoted(arguments.effort) or None,
     )
     in_terminal = not hasattr(shell, "kernel")
     reattached = extension.reattach(conversation)

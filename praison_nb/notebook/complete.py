@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import backends
 from ..backends.base import Backend
-from ..backends.catalog import suggested
+from ..backends.catalog import EFFORTS, suggested
 from ..tools.builtin.registry import NAMES
 from .commands.table import COMMANDS
 from .conversations import stored_sessions
@@ -45,6 +45,8 @@ def _values(option: str, extension: Extension, begun: str) -> list[str]:
             return _backends(extension)
         case "model":
             return suggested()
+        case "effort":
+            return list(EFFORTS)
         case "session":
             return stored_sessions.names(extension.conversations)
         case "tools":

@@ -19,7 +19,7 @@ class AgentMagics(Magics):
     backend = Unicode("", help="Backend: hosted, local, embedded, a registered name, or a variable.").tag(
         config=True
     )
-    model = Unicode("", help="Model, such as gpt-4o-mini, ollama/llama3.2, embedded.").tag(config=True)
+    model = Unicode("", help="Model, such as gpt-5.6-luna, ollama/llama3.2, embedded.").tag(config=True)
     system = Unicode("", help="System prompt.").tag(config=True)
     max_turns = Int(0, help="Requests of one turn at most; 0 leaves it to the backend.").tag(config=True)
     keep_history = Bool(
@@ -40,7 +40,17 @@ class AgentMagics(Magics):
 
     @magic_arguments()
     @argument("-b", "--backend", metavar="BACKEND", help="hosted, local, embedded, a name, or a variable")
-    @argument("-m", "--model", metavar="MODEL", help="gpt-4o-mini, ollama/llama3.2, embedded, gguf:PATH, …")
+    @argument(
+        "-m",
+        "--model",
+        metavar="MODEL",
+        help="gpt-5.6-luna, claude-sonnet-5-5, mistral/…, ollama/…, embedded, gguf:PATH, hf:OWNER/REPO, …",
+    )
+    @argument(
+        "--effort",
+        metavar="EFFORT",
+        help="how long the model thinks: none, low, medium, high or xhigh, as far as its provider has that",
+    )
     @argument(
         "-s", "--session", metavar="SESSION", help="the conversation's name; it goes on from cell to cell"
     )
@@ -66,6 +76,7 @@ class AgentMagics(Magics):
         run. The Turn is in `_`, in Out, and in the variable named with -o: `_.text`, `_.usage`, `_.cost`,
         `_.tools`; `{_.text}` in the next prompt is this answer.
 
+        -m alone runs the model here, `claude-…` too; `-b hosted -m claude-…` is the managed one.
         Without -b and -m: Anthropic's Managed Agents with ANTHROPIC_API_KEY, else OpenAI with
         OPENAI_API_KEY, else a running Ollama, else a small model embedded here. `%agent use …` sets
         another default. ■ (or Ctrl-C) stops the turn and keeps what there is. `%agent help` has more.

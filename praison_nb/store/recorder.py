@@ -112,8 +112,10 @@ class Recorder:
         running = turn.ended is None
         message = {"message_id": sent} if (sent := getattr(session, "message_id", "")) else {}
         config = getattr(backend, "config", None)
-        options = {key: getattr(config, key, None) for key in ("model", "system", "max_turns")}
+        options = {key: getattr(config, key, None) for key in ("model", "system", "max_turns", "effort")}
         options = {key: value for key, value in options.items() if isinstance(value, str | int)}
+        if not options.get("effort"):
+            options.pop("effort", None)
         # The notebook's functions end with it; the built-in tools are known by their names.
         if names := [tool for tool in getattr(config, "tools", None) or () if isinstance(tool, str)]:
             options["tools"] = names

@@ -143,3 +143,22 @@ def test_a_session_that_ends_in_mid_turn(server: HostedServer) -> None:
     turn, _ = play(agent := hosted(server))
     assert isinstance(turn.error, e.SessionError) and turn.text == "half"
     assert agent.retrieve_session()["status"] == "error"
+
+
+@pytest.mark.parametrize(("status", "kind"), [(403, e.AuthenticationError), (404, e.ModelNotFoundError)])
+def test_a_key_without_managed_agents_is_told_the_other_way(
+    server: HostedServer, status: int, kind: type[e.ProviderError]
+) -> None:
+    server.refuse(9, status=status, method="POST", path="/agents", message="not for this organization")
+    agent = hosted(server, model="claude-opus-4-6")
+    turn, _ = play(agent)
+    assert type(turn.error) is kind and turn.error.status_code == status
+    line = str(turn.error)
+    assert "no managed agents for this key" in line and "`-m claude-opus-4-6`" in line
+    assert "not for this organization" in line and server.api_key not in line
+
+
+def test_a_model_that_there_is_not_is_no_matter_of_the_key(server: HostedServer) -> None:
+    server.refuse(9, status=404, method="POST", path="/agents", message="model: claude-opus-4-6")
+    turn, _ = play(hosted(server, model="claude-opus-4-6"))
+    assert "has no model 'claude-opus-4-6'" in str(turn.error)

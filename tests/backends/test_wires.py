@@ -181,7 +181,10 @@ def test_messages_of_before(peer: Peer, old: bool) -> None:
         },
     ]
     if old:
-        said += [{"role": "tool", "tool_call_id": "call_1", "content": "2"}, {"role": "assistant", "content": "2"}]
+        said += [
+            {"role": "tool", "tool_call_id": "call_1", "content": "2"},
+            {"role": "assistant", "content": "2"},
+        ]
     agent = peer.agent()
     agent.session.messages[:] = said
     assert well(ask(agent, "Go on."), "Go on.")

@@ -33,6 +33,7 @@ from ... import redaction
 from ...errors import EmbeddedModelError
 from ...events import Activity
 from ...runtime import loop
+from . import hub
 from .fetch import EXTRA, SMOLLM2, fetch
 
 _ARTIFACTS: Final = {"embedded": SMOLLM2, "embedded/smollm2": SMOLLM2, "smollm2": SMOLLM2}
@@ -107,8 +108,9 @@ _processes: list[_Process] = []
 async def start(model: str) -> AsyncGenerator[Activity | Endpoint, None]:
     """Activities until the model is ready, and last exactly one Endpoint.
 
-    `model` is "embedded", "embedded/smollm2", "smollm2" (fetched on first use, 93 MB) or "gguf:PATH". Raises
-    EmbeddedModelError. Stopped half-way it leaves nothing broken: the next call goes on from there.
+    `model` is "embedded", "embedded/smollm2", "smollm2" (fetched on first use, 93 MB), "gguf:PATH" or
+    "hf:OWNER/REPO[:QUANT]" (fetched on first use). Raises EmbeddedModelError. Stopped half-way it leaves
+    nothing broken: the next call goes on from there.
     """
     if find_spec("xllamacpp") is None:
         raise EmbeddedModelError(f"The embedded model needs xllamacpp: {EXTRA}")
@@ -119,6 +121,14 @@ async def start(model: str) -> AsyncGenerator[Activity | Endpoint, None]:
                 if isinstance(step, Activity):
                     yield step
         name = "smollm2"
+    elif model.startswith("hf:"):
+        async with aclosing(hub.fetch(model)) as steps:
+            async for step in steps:
+                if isinstance(step, Activity):
+                    yield step
+                else:
+                    path = step
+        name = path.stem
     else:
         path = _gguf(model)
         name = path.stem
@@ -177,7 +187,9 @@ def _gguf(model: str) -> Path:
     prefix, _, name = model.partition(":")
     if prefix != "gguf" or not name:
         known = ", ".join(_ARTIFACTS)
-        raise EmbeddedModelError(f"There is no embedded model {model!r}. There are {known} and gguf:PATH.")
+        raise EmbeddedModelError(
+            f"There is no embedded model {model!r}. There are {known}, gguf:PATH and hf:OWNER/REPO."
+        )
     path = Path(name).expanduser().absolute()
     try:
         with path.open("rb") as file:

@@ -9,7 +9,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ... import redaction
-from ...errors import MissingKeyError, ModelNotFoundError, PraisonError, RequestRejectedError, SessionError
+from ...errors import (
+    AuthenticationError,
+    MissingKeyError,
+    ModelNotFoundError,
+    PraisonError,
+    RequestRejectedError,
+    SessionError,
+)
 from .. import http_client
 from ..config_base import check_address
 from ..sdk_errors import Where, retry_after, translate, unchained
@@ -79,8 +86,17 @@ def explain(error: BaseException, config: HostedAgentConfig, what: str = "") -> 
         return error
     where = where_of(config)
     status = getattr(error, "status_code", None)
+    text = where.excerpt(str(getattr(error, "api_message", "") or ""))
+    if status in (403, 404) and not what and config.model_name not in text:
+        # The first that a session asks for is nobody's yet: its key may not have any.
+        kind = AuthenticationError if status == 403 else ModelNotFoundError
+        reason = f" It said: {text}" if text else ""
+        return kind(
+            f"{where.server} has no managed agents for this key ({status}). `-m {config.model_name}`, in "
+            f"Python a LocalAgent, runs the model here with the same key.{reason}",
+            status_code=status,
+        )
     if status == 404 and what:
-        text = where.excerpt(str(getattr(error, "api_message", "") or ""))
         return ModelNotFoundError(f"{where.server} does not know {what} (404). {text}", status_code=404)
     return translate(error, where)
 

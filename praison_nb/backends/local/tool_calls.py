@@ -34,9 +34,7 @@ class ToolCalls:
         queue: asyncio.Queue[Event] = asyncio.Queue()
 
         async def work(call: Call) -> None:
-            text, is_error = await self._dispatcher.call(
-                call.id, call.name, call.arguments, queue.put_nowait
-            )
+            text, is_error = await self._dispatcher.call(call.id, call.name, call.arguments, queue.put_nowait)
             results[call.id] = Result(call_id=call.id, text=text, is_error=is_error)
             queue.put_nowait(ToolFinished(call_id=call.id, result=text, is_error=is_error))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ... import backends, store
 from ...backends.base import Backend
-from ...backends.catalog import backend_for_model
+from ...backends.catalog import backend_for_model, runs
 from ...errors import ConfigError, LedgerError
 from ...metering import budget, writer
 from ...metering.origin import current_origin
@@ -54,27 +54,31 @@ class Conversations:
         self, name: str, backend: Any, *, new: bool = False, is_named: bool = True, **options: Any
     ) -> Conversation:
         """The conversation `name`, made on `backend` (a name, an object, or None for what this machine
-        offers) when it is new. `options` (model, system, tools, max_turns; None where not given) change
-        the agent of one that exists. Raises ConfigError.
+        offers) when it is new. `options` (model, system, tools, max_turns, effort; None where not given)
+        change the agent of one that exists. Raises ConfigError.
 
         One of an earlier kernel goes on: by a name that the user gave (`is_named`) always, else in the same
         notebook."""
         if len(name.split()) != 1:
             raise ConfigError(f"A session's name is one word, without blanks: not {name!r}.")
         options = {key: value for key, value in options.items() if value is not None}
+        model = options.get("model", "") if backend is None else ""
         if backend is None:
-            backend = backend_for_model(options.get("model"))
+            backend = backend_for_model(model)
         existing = self._by_name.get(name)
+        if existing is not None and not new and _has_begun(existing) and _keeps(existing.backend.name, model):
+            backend = None
         if existing is not None and (backend is None or _is_same(existing.effective_backend, backend)):
             return _go_on(existing, backend, options, new=new)
-        if existing is not None and not new:
+        if existing is not None and not new and _has_begun(existing):
             raise ConfigError(
                 f"Session {name!r} runs on {existing.backend.name}. Start it over there with --new, or give "
                 "another name with -s."
             )
         notes: list[str] = []
         if not new and (stored := self._stored(name, backend, is_named, notes)) is not None:
-            if backend is None or _fits(stored, backend):
+            if backend is None or _fits(stored, backend) or _keeps(stored.backend, model):
+                backend = None if _keeps(stored.backend, model) else backend
                 return self._go_on_with(stored, name, backend, options)
             if backends.backend_class(stored.backend).restores_sessions():
                 notes.append(
@@ -215,6 +219,17 @@ def _limit_new_session(backend: Backend) -> None:
     if backend.keeps_sessions_on_server and not backend.session.id:
         with suppress(LedgerError):
             backend.limit_budget(budget.limits(writer.current(), current_origin()).get("session"))
+
+
+def _has_begun(conversation: Conversation) -> bool:
+    """Whether there is something to go on with: a session, or a turn that may have one yet."""
+    run = conversation.run
+    return bool(conversation.backend.session.id) or (run is not None and run.turn.ended is None)
+
+
+def _keeps(backend: str, model: str) -> bool:
+    """Whether a conversation on a server's sessions goes on there with `model`, though others have it too."""
+    return bool(model) and backends.backend_class(backend).keeps_sessions_on_server and runs(backend, model)
 
 
 def _is_same(effective_backend: Any, backend: Any) -> bool:

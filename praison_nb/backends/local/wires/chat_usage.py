@@ -61,6 +61,7 @@ def usage_of(
     written = _first(
         reported,
         "prompt_tokens_details.cache_write_tokens",
+        "input_tokens_details.cache_write_tokens",
         "prompt_tokens_details.cache_creation_tokens",
         "cache_creation_input_tokens",
     )

@@ -1,5 +1,5 @@
-"""OpenAI's Responses. Nothing is stored at the server: the whole history goes with each request, and reasoning
-comes encrypted and goes back as it came, before what it led to.
+"""OpenAI's Responses. Nothing is stored at the server: the whole history goes with each request, and
+reasoning comes encrypted and goes back as it came, before what it led to.
 
 >>> body = ResponsesWire().request(ModelRequest(model="gpt-5.6", origin="openai/gpt-5.6", history=[]))
 >>> body["store"], body["include"]
@@ -8,17 +8,22 @@ comes encrypted and goes back as it came, before what it led to.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Final, get_args
+from typing import Any, ClassVar, Final
 
 from ....errors import ConfigError
 from ....history import Call, Item, Opaque, Result, Text, User
-from ....text import did_you_mean, replace_surrogates
+from ....text import replace_surrogates
 from ....tools.tool import Tool
-from .base import Effort, ModelRequest, Reader, Wire
+from ....turn import estimate_tokens
+from .base import ModelRequest, Reader, Rules, Wire
+from .prompted_tools import in_words
 from .repair import repaired
-from .responses_reader import OWN_FIELDS, ResponsesReader
+from .responses_output import OWN_FIELDS, WIRE as NAME
+from .responses_reader import ResponsesReader
+from .schemas import plain_schema
 
 ENCRYPTED = "reasoning.encrypted_content"
 # These refuse to be asked for reasoning that they do not do.
@@ -30,43 +35,49 @@ _MAX_CACHE_KEY = 64
 class ResponsesWire:
     """The Responses API's form of requests and answers."""
 
-    name: ClassVar[str] = "responses"
+    name: ClassVar[str] = NAME
     path: ClassVar[str] = "responses"
 
     def request(self, asked: ModelRequest) -> dict[str, Any]:
         """The body of the request. Options are the Responses API's; those of chat completions that have
-        another name or form there (`max_tokens`, `reasoning_effort`, `response_format`, …) are taken too."""
-        options = _translated(asked.options)
+        another name or form there (`max_tokens`, `reasoning_effort`, `response_format`, …) are taken too.
+        What a model thinks is seen with `options={"reasoning": {"summary": "auto"}}`, which OpenAI allows
+        verified organisations only. Raises ConfigError for an effort that the server does not have."""
+        rules, options = asked.rules, _translated(asked.options)
         stored = options.get("store") is True
-        history = repaired(asked.history, wire=self.name, origin=asked.origin, ids=asked.rules.ids)
-        body: dict[str, Any] = {"model": asked.model, "input": input_items(history, stored), "store": False}
+        history = repaired(asked.history, wire=self.name, origin=asked.origin, ids=rules.ids)
+        items = input_items(history if rules.native_tools else list(in_words(history)), stored)
+        body: dict[str, Any] = {"model": asked.model, "input": items, "store": False}
         if asked.system:
             body["instructions"] = replace_surrogates(asked.system)
         if not stored and not _DOES_NOT_REASON.match(asked.model.rpartition("/")[2]):
             body["include"] = [ENCRYPTED]
-        if asked.tools:
-            body["tools"] = [_declared(tool) for tool in asked.tools]
+        if asked.tools and rules.native_tools:
+            body["tools"] = [_declared(tool, rules) for tool in asked.tools]
             if asked.tool_choice != "auto":
                 body["tool_choice"] = _choice(asked.tool_choice)
-        if asked.effort:
-            body["reasoning"] = {"effort": _checked(asked.effort, asked)}
-        if asked.rules.cache_key and asked.session_id:
-            body[asked.rules.cache_key] = asked.session_id[:_MAX_CACHE_KEY]
-        return _merged(body, options)
+        if rules.cache_key and asked.session_id:
+            body[rules.cache_key] = asked.session_id[:_MAX_CACHE_KEY]
+        return _merged({**body, **_effort(asked)}, options)
 
     def reader(self, asked: ModelRequest) -> Reader:
         """A reader for the answer."""
+
+        def sent() -> int:
+            return estimate_tokens(len(json.dumps(self.request(asked)["input"])))
+
         limit = _translated(asked.options).get("max_output_tokens")
-        return ResponsesReader(asked.origin, asked.rules, limit if isinstance(limit, int) else None)
+        limit = limit if isinstance(limit, int) else None
+        return ResponsesReader(asked.origin, asked.rules, sent=sent, limit=limit)
 
 
 WIRE: Final[Wire] = ResponsesWire()
 
 
 def input_items(history: Sequence[Item], stored: bool = False) -> list[dict[str, Any]]:
-    """The repaired history as the API's input. The server wants behind each reasoning item the one that it led
-    to, by the id that it gave to it, and without the former it refuses the latter's id: they go back in pairs
-    or without. Reasoning that came unencrypted can be read by a server that stored it only."""
+    """The repaired history as the API's input. Behind each reasoning item the server wants the one that it
+    led to, by the id that it gave to that, and refuses this id without the reasoning: they go back as a pair,
+    or the latter without id. Reasoning without content is known only to a server that stored it."""
     items: list[dict[str, Any]] = []
     reasoning: list[dict[str, Any]] = []
     own: dict[str, Any] = {}
@@ -117,13 +128,13 @@ def _with_own_fields(made: dict[str, Any], own: Mapping[str, Any], with_id: bool
     return made
 
 
-def _declared(tool: Tool) -> dict[str, Any]:
-    # Without a word the API makes a schema strict, and then refuses most.
+def _declared(tool: Tool, rules: Rules) -> dict[str, Any]:
     return {
         "type": "function",
         "name": tool.name,
         "description": tool.description,
-        "parameters": tool.schema,
+        "parameters": plain_schema(tool.schema) if rules.plain_schemas else tool.schema,
+        # Without a word the API takes a schema for a strict one, and then refuses most.
         "strict": False,
     }
 
@@ -132,13 +143,16 @@ def _choice(choice: str) -> str | dict[str, str]:
     return choice if choice in ("required", "none") else {"type": "function", "name": choice}
 
 
-def _checked(effort: Effort, asked: ModelRequest) -> str:
-    known = [each for each in get_args(Effort) if each and each in (asked.rules.effort or get_args(Effort))]
-    if effort not in known:
-        names = ", ".join(known)
-        hint = did_you_mean(effort, known)
-        raise ConfigError(f"effort must be one of {names} for {asked.model}, not {effort!r:.40}{hint}")
-    return effort
+def _effort(asked: ModelRequest) -> Mapping[str, Any]:
+    if not asked.effort:
+        return {}
+    known = asked.rules.effort
+    if asked.effort not in known:
+        raise ConfigError(
+            f"effort={asked.effort!r} is none that {asked.model} has here: "
+            + (f"use one of {', '.join(known)}, or leave it out." if known else "leave it out.")
+        )
+    return known[asked.effort]
 
 
 # Options
@@ -171,9 +185,11 @@ def _format(value: Any) -> Any:
 
 
 def _merged(body: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options win, but leave alone what they do not speak of: another include, the effort."""
+    """The options win, but leave alone what they do not speak of: another include (unless they want none),
+    the effort."""
     made = {**body, **options}
-    if isinstance(include := options.get("include"), list | tuple):
+    include = options.get("include")
+    if isinstance(include, list | tuple) and include:
         made["include"] = list(dict.fromkeys([*body.get("include", ()), *include]))
     if isinstance(reasoning := options.get("reasoning"), Mapping):
         made["reasoning"] = {**body.get("reasoning", {}), **reasoning}

@@ -1,15 +1,15 @@
-"""The items of one response's output as they come together: which of them an event speaks of, and where in the
-reply its part stands."""
+"""The items of one response's output: which of them an event speaks of, and where in the reply its part
+stands."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ....history import Opaque
 from .reply import CallParts, Reply, TextParts
+from .responses_json import arguments_of, as_text, contents, kind_of
 
 
 @dataclass(eq=False)
@@ -20,6 +20,11 @@ class Part:
     is_done: bool = False
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nothing came of it yet."""
+        return not self.message.pieces and not self.message.half
+
+    @property
     def text(self) -> str:
         """All that came of it."""
         return "".join(self.message.pieces) + self.message.half
@@ -28,7 +33,8 @@ class Part:
 @dataclass(eq=False)
 class OutputItem:
     """An item as far as it came. `place` is its place in the output, None where the server does not say;
-    `is_announced` and `is_done` tell which events there were of the whole item."""
+    `is_announced` and `is_done` tell which events there were of the whole item; a call `is_half` until all
+    of it came."""
 
     kind: str
     place: int | None = None
@@ -38,8 +44,9 @@ class OutputItem:
     parts: dict[int, Part] = field(default_factory=dict)
     call: CallParts | None = None
     has_arguments: bool = False
+    is_half: bool = True
     opaque: Opaque | None = None
-    has_thought: bool = False
+    thoughts: set[int] = field(default_factory=set)
     phase: str = ""
 
     @property
@@ -47,12 +54,23 @@ class OutputItem:
         """A message's text."""
         return "".join(part.text for part in self.parts.values())
 
+    def may_begin(self, raw: Mapping[str, Any]) -> bool:
+        """Whether the beginning `raw` may be of this one: it is not done, and if it has begun, then as `raw`
+        does and without anything after that."""
+        if self.is_done or not self.is_announced:
+            return not self.is_done
+        if self.call is not None:
+            return not self.call.arguments and self.call.id == as_text(raw.get("call_id"))
+        return all(part.is_empty for part in self.parts.values()) and not self.thoughts
+
     def is_like(self, raw: Mapping[str, Any]) -> bool:
         """Whether the whole item `raw` says what came of this one."""
         if self.kind == "message":
             return self.text == "".join(text for text, _ in contents(raw))
         if self.call is not None:
-            return "".join(self.call.arguments) == arguments_of(raw) and self.call.name == as_text(raw.get("name"))
+            return "".join(self.call.arguments) == arguments_of(raw) and self.call.name == as_text(
+                raw.get("name")
+            )
         return self.opaque is not None and self.opaque.payload == raw
 
 
@@ -100,7 +118,7 @@ class OutputItems:
             return self._last.get(kind)
         return None
 
-    def match(self, output: list[Mapping[str, Any]]) -> list[OutputItem | None]:
+    def match(self, output: Sequence[Mapping[str, Any]]) -> list[OutputItem | None]:
         """For each item of the whole output the one that it is: what says the same first, then what has its
         place or its id."""
         made: list[OutputItem | None] = [None] * len(output)
@@ -150,59 +168,3 @@ def _has_id(item: OutputItem, raw: Mapping[str, Any], place: int) -> bool:
 
 def _is_open(item: OutputItem, raw: Mapping[str, Any], place: int) -> bool:
     return not item.is_done and item.place is None
-
-
-# What JSON holds, whatever it holds
-
-
-def kind_of(raw: Mapping[str, Any]) -> str:
-    """The kind of a whole item. A custom tool's call is a call like others."""
-    kind = as_text(raw.get("type"))
-    if kind == "custom_tool_call":
-        return "function_call"
-    return kind or ("function_call" if "arguments" in raw else "message" if "content" in raw else "")
-
-
-def contents(raw: Mapping[str, Any]) -> list[tuple[str, bool]]:
-    """The texts of a message's content, and of each whether it is a refusal."""
-    content = raw.get("content")
-    parts = content if isinstance(content, list) else [content]
-    return [(part_text(part), isinstance(part, dict) and "refusal" in part) for part in parts]
-
-
-def part_text(part: Any) -> str:
-    """The text of a part of a message."""
-    return as_text(part.get("text") or part.get("refusal")) if isinstance(part, dict) else as_text(part)
-
-
-def arguments_of(raw: Mapping[str, Any]) -> str:
-    """A call's arguments as text; some servers send the object itself."""
-    value = raw.get("arguments", raw.get("input"))
-    return as_text(value) if isinstance(value, str | None) else json.dumps(value)
-
-
-def as_text(value: Any) -> str:
-    """The text that a value stands for, "" where it stands for none."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, dict):
-        value = value.get("text")
-        return value if isinstance(value, str) else ""
-    if isinstance(value, list):
-        return "".join(each if isinstance(each, str) else as_text(as_dict(each)) for each in value)
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else ""
-
-
-def as_index(value: Any) -> int | None:
-    """A place in a list, None where the value is none."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
-
-
-def as_dict(value: Any) -> dict[str, Any]:
-    """The value, if it is an object."""
-    return value if isinstance(value, dict) else {}
-
-
-def as_list(value: Any) -> list[Any]:
-    """The value, if it is a list."""
-    return value if isinstance(value, list) else []

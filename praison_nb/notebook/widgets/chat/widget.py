@@ -15,8 +15,7 @@ import asyncio
 import logging
 from typing import Any
 
-from ....backends import backend_class
-from ....backends.catalog import guess_backend, suggested
+from ....backends.catalog import runs, suggested
 from ....errors import ConfigError, PraisonError
 from ....render.items import TurnItems
 from ....render.panel import turn_panel
@@ -217,12 +216,11 @@ class SessionWidget(SessionFollower):
 
     def _change_model(self, model: str) -> None:
         backend = self._conversation.backend
-        wanted = guess_backend(model)
         if not model:
-            raise ConfigError("Name a model, such as gpt-4o-mini or ollama/llama3.2.")
-        if wanted and backend_class(wanted).keeps_sessions_on_server != backend.keeps_sessions_on_server:
+            raise ConfigError("Name a model, such as gpt-5.6-luna or ollama/llama3.2.")
+        if not runs(backend.name, model):
             raise ConfigError(
-                f"{model} needs a session of its own: `%%agent -s NAME -b {wanted} -m {model}`, then "
+                f"{model} needs a session of its own: `%%agent -s NAME -m {model}`, then "
                 "`%agent chat -s NAME`."
             )
         update(self._conversation, {"model": model})
