@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections.abc
 import inspect
 import json
+import os
 import types
 import typing
 from functools import cache
@@ -64,6 +65,8 @@ def _strict(hint: Any) -> Any:
 
 
 def _strict_union(members: tuple[Any, ...]) -> Any:
+    # The SDK reads files itself: none is sent.
+    members = tuple(each for each in members if get_origin(each) not in (typing.IO, os.PathLike))
     union = Union[tuple(_strict(member) for member in members)]  # noqa: UP007 - built at run time
     described = [member for member in members if member is not type(None)]
     if len(described) > 1 and all(_is_tagged(member) for member in described):

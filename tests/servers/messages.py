@@ -1,13 +1,13 @@
 """A scripted server that speaks Anthropic's Messages, refuses what they refuse, and counts caches as they do.
 
-    with MessagesServer() as server:
+    with MessagesServer(counts=True) as server:
         server.script(reply("Let me see.", calls=[("add", '{"a": 1}')], thinking="Hm."), reply("2"))
         ...                                                 # POST server.base_url + "/messages"
         server.usages[-1]["cache_read_input_tokens"]        # what the last request was told
 
 A reply is a list of steps: a dict is an event, checked against the SDK's own type; bytes go out as they are;
-a Gate stops until the test opens it, CutHere ends the connection. Usage is counted, unless an event has one.
-Without a script the server echoes the last text of the user.
+a Gate stops until the test opens it, CutHere ends the connection. Without a script the server echoes the last
+text of the user. With `counts=True` it counts what each request and answer really have, and keeps caches.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from servers.messages_rules import Issued, check
 from servers.openai import CutHere
 
 Step = dict[str, Any] | bytes | Gate | CutHere
-KEY = "test-key"
 MODEL = "claude-opus-4-8"
 _ERRORS = {
     400: "invalid_request_error",
@@ -59,13 +58,19 @@ def reply(
     thinking: str | None = None,
     redacted: bool = False,
     blocks: Sequence[dict[str, Any]] = (),
+    usage: tuple[int, ...] | None = (10, 5),
     stop: str | None = None,
-    size: int = 4,
+    size: int | None = None,
     **delta: Any,
 ) -> list[Step]:
-    """A whole reply: thinking, `blocks` that come whole, text in pieces of `size` characters, then tool calls
-    (name, JSON arguments). `delta` is more of the `message_delta`."""
+    """A whole reply: thinking, `blocks` that come whole, text in pieces of `size` characters (else of 4, a
+    long one in a thousand), then tool calls (name, JSON arguments). `usage` is input, output, and input read
+    from a cache; `delta` is more of the `message_delta`."""
     parts: list[list[Step]] = []
+    size = size or max(4, len(text) // 1000)
+    counts = dict(
+        zip(("input_tokens", "output_tokens", "cache_read_input_tokens"), usage or (0, 0), strict=False)
+    )
 
     def add(start: dict[str, Any], *deltas: dict[str, Any]) -> None:
         parts.append(block(len(parts), start, *deltas))
@@ -89,16 +94,16 @@ def reply(
         add(start, {"type": "input_json_delta", "partial_json": ""}, *deltas)
     end = {"stop_reason": stop or ("tool_use" if calls else "end_turn"), "stop_sequence": None, **delta}
     return [
-        started(),
+        started(**{**counts, "output_tokens": 1}),
         {"type": "ping"},
         *itertools.chain.from_iterable(parts),
-        {"type": "message_delta", "delta": end, "usage": {"output_tokens": 0}},
+        {"type": "message_delta", "delta": end, "usage": {"output_tokens": counts["output_tokens"]}},
         {"type": "message_stop"},
     ]
 
 
 def started(**usage: int) -> dict[str, Any]:
-    """The first event; without `usage` the server counts."""
+    """The first event."""
     message = {
         "id": f"msg_{next(_numbers)}",
         "type": "message",
@@ -125,9 +130,12 @@ def _pieces(text: str, size: int) -> list[str]:
 class MessagesServer(LoopbackServer):
     """Plays one scripted reply for each request that it does not refuse."""
 
-    def __init__(self, *, strict_turns: bool = False) -> None:
+    def __init__(self, *, counts: bool = False, strict_turns: bool = False) -> None:
         super().__init__()
         self._scripts: deque[list[Step]] = deque()
+        self.counts = counts
+        self.key = ""
+        """The only key that may ask, "" for any."""
         self.strict_turns = strict_turns
         """Whether two messages of one role in a row are refused, which Anthropic's own server joins."""
         self.now = 1_000.0
@@ -135,7 +143,7 @@ class MessagesServer(LoopbackServer):
         self.cache = Cache(lambda: self.now)
         self.issued = Issued()
         self.usages: list[dict[str, Any]] = []
-        """What each request was told to have used, in the end."""
+        """What each request used, where the server counts."""
         self.refused: list[str] = []
 
     @property
@@ -167,7 +175,7 @@ class MessagesServer(LoopbackServer):
         given = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix(
             "Bearer "
         )
-        if given != KEY:
+        if not given or given != (self.key or given):
             raise web.HTTPUnauthorized(text="invalid x-api-key")
         if "anthropic-version" not in request.headers:
             raise web.HTTPBadRequest(text="anthropic-version: header is required")
@@ -177,7 +185,7 @@ class MessagesServer(LoopbackServer):
             self.refused.append(refusal.text or "")
             raise
         steps = self._scripts.popleft() if self._scripts else reply(_last_text(body))
-        usage = self.cache.usage(body)
+        usage = self.cache.usage(body) if self.counts else {}
         self.usages.append(usage)
         content: list[dict[str, Any]] = []
         counted = (self._counted(step, body, usage, content) for step in steps)
@@ -201,7 +209,8 @@ class MessagesServer(LoopbackServer):
     def _whole(self, steps: list[Step], content: list[dict[str, Any]], usage: dict[str, Any]) -> web.Response:
         events = [step for step in steps if isinstance(step, dict)]
         delta = next((each["delta"] for each in events if each["type"] == "message_delta"), {})
-        message = {**events[0]["message"], "content": content, **delta, "usage": usage}
+        counts = usage if self.counts else {**events[0]["message"]["usage"], **usage}
+        message = {**events[0]["message"], "content": content, **delta, "usage": counts}
         return web.json_response(check_response(Message, message))
 
     def _counted(
@@ -211,7 +220,7 @@ class MessagesServer(LoopbackServer):
         match step:
             case {"type": "message_start", "message": message}:
                 message = {**message, "model": body["model"]}
-                if not message["usage"]["input_tokens"]:
+                if self.counts:
                     usage["output_tokens"] = 1
                     message["usage"] = dict(usage)
                 return {**step, "message": message}
@@ -221,8 +230,11 @@ class MessagesServer(LoopbackServer):
                 _grow(content[index], delta)
             case {"type": "content_block_stop", "index": index} if "_input" in content[index]:
                 content[index]["input"] = json.loads(content[index].pop("_input") or "{}")
-            case {"type": "message_delta", "usage": {"output_tokens": 0} as given}:
+            case {"type": "message_delta", "usage": given}:
                 self.issued.add(body, content)
+                if not self.counts:
+                    usage.update(given)
+                    return step
                 usage["output_tokens"] = sum(tokens(each) for each in content) + 1
                 thoughts = sum(tokens(each) for each in content if "thinking" in each["type"])
                 more = {"output_tokens_details": {"thinking_tokens": thoughts}} if thoughts else {}

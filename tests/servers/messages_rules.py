@@ -9,10 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from aiohttp import web
-from anthropic.types.message_create_params import (
-    MessageCreateParamsNonStreaming,
-    MessageCreateParamsStreaming,
-)
+from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
 
 from servers.hosted_types import check_request
 from servers.messages_cache import prefixes
@@ -43,6 +40,7 @@ MODELS = {
     "claude-sonnet-5-5": Takes(("adaptive", "between_tools"), thinks=True, binds=True, forced=False),
     "claude-opus-5-5": Takes(("adaptive",), thinks=True, binds=True, forced=False),
 }
+ANY = Takes(("adaptive", "disabled", "enabled"))
 
 
 @dataclass
@@ -69,12 +67,10 @@ def refuse(message: str) -> NoReturn:
 
 
 def check(body: Any, issued: Issued, *, strict_turns: bool) -> None:
-    """Raises a 400 (404 for the model) where the API does."""
-    streams = isinstance(body, dict) and body.get("stream")
-    check_request(MessageCreateParamsStreaming if streams else MessageCreateParamsNonStreaming, body)
-    takes = MODELS.get(body["model"])
-    if takes is None:
-        raise web.HTTPNotFound(text=f"model: {body['model']}")
+    """Raises a 400 where the API does."""
+    whole = {key: value for key, value in body.items() if key != "stream"} if isinstance(body, dict) else body
+    check_request(MessageCreateParamsNonStreaming, whole)
+    takes = MODELS.get(body["model"], ANY)
     if body["max_tokens"] > takes.longest:
         refuse(
             f"max_tokens: {body['max_tokens']} > {takes.longest}, which is the maximum allowed number of "

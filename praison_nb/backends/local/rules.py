@@ -22,18 +22,12 @@ def chat_effort(*efforts: Effort) -> dict[str, dict[str, Any]]:
 _LOW_TO_HIGH: tuple[Effort, ...] = ("low", "medium", "high")
 _CHAT_EFFORT = chat_effort("none", *_LOW_TO_HIGH, "xhigh")
 _RESPONSES_EFFORT = {effort: {"reasoning": {"effort": effort}} for effort in _CHAT_EFFORT}
-_MESSAGES_EFFORT: dict[str, dict[str, Any]] = {
-    "none": {"thinking": {"type": "disabled"}},
-    **{
-        effort: {"thinking": {"type": "adaptive"}, "output_config": {"effort": effort}}
-        for effort in (*_LOW_TO_HIGH, "xhigh")
-    },
-}
 
 STRICTEST: dict[WireName, Rules] = {
     "chat": Rules(effort=_CHAT_EFFORT),
     "responses": Rules(effort=_RESPONSES_EFFORT, max_tokens="max_output_tokens"),
-    "messages": Rules(effort=_MESSAGES_EFFORT),
+    # How effort is asked for differs from model to model: wires/messages_models.py.
+    "messages": Rules(),
 }
 """The rules at an address that is nobody's: what every server takes."""
 
@@ -66,7 +60,7 @@ OPENAI: ByWire = {
     ),
 }
 ANTHROPIC: ByWire = {
-    "messages": replace(_CHAT, effort=_MESSAGES_EFFORT),
+    "messages": replace(_CHAT, effort={}),
     # Its compatible endpoint ignores `reasoning_effort`.
     "chat": replace(_CHAT, effort={}),
 }

@@ -11,9 +11,10 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from ....events import Event
+from ....history import Opaque
 from ....session import Usage
 from ....text import replace_surrogates
 from ....turn import estimate_tokens
@@ -32,6 +33,8 @@ _DETAILS = {
     "pause_turn": "paused by the provider",
     "refusal": "refused by the provider",
 }
+_PROOFS = {"thinking": "signature", "redacted_thinking": "data"}
+"""What thinking has to have when it goes back."""
 _MOST_TOKENS = 10**12
 
 
@@ -51,12 +54,14 @@ class _Counted(Reply):
 
 @dataclass(eq=False)
 class _Block:
-    """A block that is under way. `values` is how it began; what is added comes in pieces."""
+    """A block that is under way. `values` is how it began; what is added comes in pieces. One that goes back
+    as it is stands in the reply as `opaque` from its beginning on, and is put together at its end."""
 
     type: str
     values: dict[str, Any]
     pieces: dict[str, list[str]] = field(default_factory=dict)
     call: CallParts | None = None
+    opaque: Opaque | None = None
 
     def add(self, name: str, text: str) -> None:
         self.pieces.setdefault(name, []).append(text)
@@ -165,11 +170,14 @@ class MessagesReader:
         kind = _text(values.get("type"))
         if not kind or "text" in values or "thinking" in values:
             kind = next((kind for name, kind in _KINDS.items() if name in values), kind)
-        block = self._blocks[index] = _Block(kind, dict(values))
+        block = self._blocks[index] = _Block(kind, {**values, "type": kind})
         if kind == "tool_use":
             block.call = self.reply.add_call(_text(values.get("id")), _text(values.get("name")))
             self._characters += len(block.call.name)
-        elif kind in ("text", "thinking"):
+        elif kind not in ("", "text"):
+            self.reply.add_opaque("messages", self._origin, {})
+            block.opaque = cast(Opaque, self.reply.parts[-1])
+        if kind in ("text", "thinking"):
             yield from self._add(index, {kind: values.get(kind)})
         elif kind == "redacted_thinking":
             yield from self.reply.add_thinking("")
@@ -206,19 +214,19 @@ class MessagesReader:
             if not arguments.strip() and values.get("input"):
                 # The whole call was in its beginning.
                 self.reply.add_arguments(block.call, _json(values["input"]))
-            return
-        if block.type == "text":
-            return
-        if block.type == "thinking":
-            values["thinking"] = block.joined("thinking")
-            values["signature"] = block.joined("signature") or _text(values.get("signature"))
-            if not values["signature"]:
-                return  # without one it is refused
-        elif _is_object(arguments):
-            values["input"] = json.loads(arguments)
-        if block.type:
-            payload = {"block": replace_surrogates(values), "request": self._digest()}
-            self.reply.add_opaque("messages", self._origin, payload)
+        elif block.opaque is not None:
+            if block.type == "thinking":
+                values["thinking"] = block.joined("thinking")
+                values["signature"] = block.joined("signature") or _text(values.get("signature"))
+            elif _is_object(arguments):
+                values["input"] = json.loads(arguments)
+            proof = _PROOFS.get(block.type)
+            if proof and not (isinstance(values.get(proof), str) and values[proof]):
+                # Without one it would be refused.
+                self.reply.parts = [part for part in self.reply.parts if part is not block.opaque]
+                return
+            made = {"block": replace_surrogates(values), "request": self._digest()}
+            cast(dict[str, Any], block.opaque.payload).update(made)
 
     # Counts
 
