@@ -17,7 +17,7 @@ from .local.wires.base import Effort
 EFFORTS = tuple(effort for effort in get_args(Effort) if effort)
 """How long a model may think."""
 
-MOST_SHOWN = 6
+MOST_SHOWN = 8
 """So many models of a provider are shown and suggested, the newest first."""
 
 _NO_CHAT = re.compile(

@@ -43,7 +43,7 @@ def price(usage: Usage, model: str, provider: str, at: float) -> tuple[Decimal |
     try:
         if not usage.input_tokens and not usage.output_tokens:
             return Decimal(0), "table"
-        own = user_prices.find(model)
+        own = user_prices.find(model, provider)
         cost = _by_table(usage, model, provider, at) if own is None else own.cost(usage)
         if cost is not None and cost.is_finite() and cost >= 0:
             return cost, "table" if own is None else "user"

@@ -6,7 +6,8 @@
     }
 
 `PRAISON_NB_PRICES` names another file. A key counts for the model as the server names it, with or without
-its provider's prefix and its date, so "gpt-4o-mini" counts for "gpt-4o-mini-2024-07-18" too.
+its provider's prefix and its date, so "gpt-4o-mini" counts for "gpt-4o-mini-2024-07-18" too. One with a
+prefix counts at that provider's only.
 """
 
 from __future__ import annotations
@@ -76,8 +77,9 @@ def path() -> Path:
     return Path(user_config_dir("praison_nb", appauthor=False)) / "prices.json"
 
 
-def find(model: str) -> Price | None:
-    """The user's price for `model`, None where there is none. A file that cannot be read counts as none and
+def find(model: str, provider: str = "") -> Price | None:
+    """The user's price for `model` of `provider` (its id in the price table, "" where that has none), None
+    where there is none. A file that cannot be read counts as none and
     sets `problem`."""
     prices = _current()
     if not prices:
@@ -86,9 +88,22 @@ def find(model: str) -> Price | None:
         if name in prices:
             return prices[name]
         for key, price in prices.items():
-            if key.partition("/")[2] == name:
+            prefix, _, own = key.partition("/")
+            if own == name and _is_of(prefix, provider):
                 return price
     return None
+
+
+def _is_of(prefix: str, provider: str) -> bool:
+    """Whether a prefix means this provider: what is free on a machine of one's own is not so elsewhere."""
+    if prefix == provider:
+        return True
+    from genai_prices.data_snapshot import get_snapshot
+
+    try:
+        return get_snapshot().find_provider(None, prefix, None).id == provider
+    except LookupError:
+        return not provider
 
 
 def dateless(model: str) -> str:

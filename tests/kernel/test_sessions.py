@@ -87,6 +87,19 @@ def test_a_local_session_goes_on(kernel: Kernel, openai_server: OpenAIServer, en
     assert list(frame["requests"]) == [2, 1, 1, 1]
 
 
+def test_effort_belongs_to_the_session(kernel: Kernel) -> None:
+    assert kernel.run("%%agent -s research --effort high\none").ok
+    assert kernel.run("%%agent -s other\none").ok
+    kernel.restart()
+    assert kernel.run("%%agent -s research\ntwo").ok
+    assert stored("research").options["effort"] == "high" and "effort" not in stored("other").options
+    assert kernel.run("%%agent -s research --effort 'none'\nthree").ok
+    assert stored("research").options["effort"] == "none"
+    error = kernel.run("%%agent -s research --effort hihg\nfour").error
+    assert error.startswith("ConfigError: effort must be") and "did you mean 'high'?" in error
+    assert len(error.splitlines()) == 1 and stored("research").options["effort"] == "none"
+
+
 def test_plain_cells_go_on_in_their_notebook_only(kernel: Kernel, openai_server: OpenAIServer) -> None:
     kernel.run("%%agent\none")
     kernel.restart()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from genai_prices import data_snapshot
@@ -110,3 +112,15 @@ def test_a_name_speaks_of_a_backend(model: str | None, backend: str | None) -> N
 def test_what_hosted_runs() -> None:
     assert runs("hosted", "claude-opus-5") and runs("hosted", "some-new-name")
     assert not [name for name in ("gpt-5.5", "anthropic/claude-opus-5", "embedded") if runs("hosted", name)]
+
+
+def test_the_page_of_models_names_every_provider_and_models_of_today() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+    for key, provider in PROVIDERS.items():
+        assert f"`{key}/`" in page and provider.key_variable in page
+    named = {name for name in re.findall(r"-m ([\w./:-]+)`", page) if maker(name)}
+    assert len(named) >= 4
+    table = {each.id: each for each in data_snapshot.get_snapshot().providers}
+    for name in named:
+        model = table[PROVIDERS[maker(name)].prices].find_model(name)
+        assert model is not None and not model.deprecated, name

@@ -136,6 +136,27 @@ def test_a_local_model_is_free_by_any_of_its_names(key: str, told: str) -> None:
     assert prices.price(Usage(output_tokens=10), "llama3.1", "", AT) == (None, "unpriced")
 
 
+@pytest.mark.parametrize(
+    ("key", "counts", "not_for"),
+    [
+        ("ollama/mistral-small", [""], ["mistral", "openrouter"]),
+        ("mistral/mistral-small", ["mistral"], ["", "openrouter"]),
+        ("gemini/gemini-3.5-flash", ["google"], ["", "openrouter"]),
+        ("xai/grok-4.5", ["x-ai"], [""]),
+        ("mistral-small", ["mistral", "", "openrouter"], []),
+    ],
+)
+def test_a_prefix_says_at_whose_server_a_price_counts(
+    key: str, counts: list[str], not_for: list[str]
+) -> None:
+    model, used = key.rpartition("/")[2], Usage(output_tokens=10)
+    before = {provider: prices.price(used, model, provider, AT) for provider in not_for}
+    user_prices.save(key, user_prices.FREE)
+    for provider in counts:
+        assert prices.price(used, model, provider, AT) == (Decimal(0), "user")
+    assert {provider: prices.price(used, model, provider, AT) for provider in not_for} == before
+
+
 def test_a_file_written_by_hand_counts_as_soon_as_it_changes(file: Path) -> None:
     file.parent.mkdir()
     file.write_text('{"m": {"input": "0.1", "output": 0.2}}')

@@ -33,7 +33,8 @@ _NEVER_BETTER = ("authentication_error", "permission_error", "not_found_error", 
 def client_of(config: HostedAgentConfig) -> AsyncAnthropic:
     """The client, shared by all agents with the same key and address. Raises MissingKeyError where there
     are no credentials of any kind that the SDK knows."""
-    api_key = config.api_key or os.environ.get(KEY_VARIABLE, "")
+    # With what is copied along, such as a line's end, no header can have it.
+    api_key = (config.api_key or os.environ.get(KEY_VARIABLE, "")).strip()
     token = "" if api_key else os.environ.get("ANTHROPIC_AUTH_TOKEN", "")
     address = config.base_url or os.environ.get("ANTHROPIC_BASE_URL", "")
 

@@ -31,12 +31,12 @@ class LocalAgentConfig(Config):
     "write_file", "list_files", "execute_command". `policies` says of a tool, by its name, whether it is to
     "allow", "ask" or "deny"; without a word functions are allowed, and of ours those ask that change
     something. `tool_choice` is "auto", "required" or a tool's name, for the first request of each turn.
-    `max_turns` bounds the requests of one turn. `timeout` is of one request, in seconds; None leaves it to
-    the SDK (ten minutes). `effort` is how long the model thinks before it answers: "none", "low", "medium",
-    "high" or "xhigh", as far as the provider has that; "" leaves it to the provider. `options` goes into
-    each request as it is (temperature, seed, max_tokens, …). `working_dir` is where file tools and commands
-    work and where a relative "gguf:" path begins. `metadata` is yours: it is kept and never sent. A local
-    session has no title, so `session_title` is only kept.
+    `max_turns` bounds the requests of one turn. `timeout` is for how many seconds nothing new of an answer
+    may come, 600 without it; connecting has ten of its own. `effort` is how long the model thinks before it
+    answers: "none", "low", "medium", "high" or "xhigh", as far as the provider has that; "" leaves it to the
+    provider. `options` goes into each request as it is (temperature, seed, max_tokens, …). `working_dir` is
+    where file tools and commands work and where a relative "gguf:" path begins. `metadata` is yours: it is
+    kept and never sent. A local session has no title, so `session_title` is only kept.
 
     Raises ConfigError, naming the field and what it takes, for what cannot work and for a field that there is
     not.
