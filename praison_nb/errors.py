@@ -4,9 +4,9 @@
     ├── ConfigError                a setting that cannot work; the message names the field
     │   └── MissingKeyError        no API key; the message names the variable
     ├── ProviderError              the model's server refused, or could not be understood
-    │   ├── AuthenticationError    401, 403
+    │   ├── AuthenticationError    401, 403: not with this key, or not for this user
     │   ├── ModelNotFoundError     404: no such model, agent or session
-    │   ├── RateLimitError         429; `retry_after` in seconds where the server gave it
+    │   ├── RateLimitError         429, 402: too many requests, or what the key may spend is used up
     │   ├── ContextTooLongError    the conversation no longer fits the model
     │   ├── RequestRejectedError   any other 4xx
     │   ├── ServerError            5xx

@@ -31,8 +31,6 @@ class Kind(Enum):
 def kind_of(status: int | None, reason: Reason, model: str = "") -> Kind | None:
     """The kind, None where nothing tells it: an error inside a stream may have neither status nor code."""
     codes = [re.sub(r"[^a-z0-9]", "", code) for code in reason.codes]
-    if status is None:
-        status = next((int(code) for code in codes if re.fullmatch(r"[45]\d\d", code)), None)
     if status == 407:
         return Kind.PROXY
     return (
@@ -41,6 +39,11 @@ def kind_of(status: int | None, reason: Reason, model: str = "") -> Kind | None:
         or _of_status(status, reason)
         or _of_codes(codes, _VAGUE)
     )
+
+
+def status_in(reason: Reason) -> int | None:
+    """The HTTP status that an error inside a stream has as its code."""
+    return next((int(code) for code in reason.codes if re.fullmatch(r"[45]\d\d", code)), None)
 
 
 # Without what is no letter and no digit: servers write insufficient_quota and InsufficientQuota.

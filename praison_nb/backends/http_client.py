@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import sys
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 C = TypeVar("C")
 MOST_REDIRECTS = 5
+MOST_OF_AN_ERROR = 1_000_000
+"""Bytes of an error's body: the SDKs read all of it, and a user a line."""
 
 
 _clients: dict[tuple[Any, ...], Any] = {}
@@ -83,6 +86,26 @@ _PLAIN_HEADERS = frozenset(
 
 @functools.cache
 def _same_origin(kind: type[httpx2.AsyncClient]) -> type[httpx2.AsyncClient]:
+    # Older SDKs are made on httpx, newer ones on httpx2.
+    httpx: Any = sys.modules[next(each for each in kind.__mro__ if each.__name__ == "AsyncClient").__module__]
+
+    class Beginning(httpx.AsyncByteStream):  # type: ignore[misc]
+        """What comes first of a body."""
+
+        def __init__(self, whole: Any) -> None:
+            self.whole = whole
+
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            size = 0
+            async for piece in self.whole:
+                yield piece
+                size += len(piece)
+                if size >= MOST_OF_AN_ERROR:
+                    return
+
+        async def aclose(self) -> None:
+            await self.whole.aclose()
+
     class SameOriginClient(kind):  # type: ignore[valid-type, misc]
         credentials: Credentials | None = None
 
@@ -98,6 +121,8 @@ def _same_origin(kind: type[httpx2.AsyncClient]) -> type[httpx2.AsyncClient]:
                 await response.aclose()
                 request = following
                 response = await super().send(request, **options)
+            if response.status_code >= 400 and not response.is_closed:
+                response.stream = Beginning(response.stream)
             return response
 
     return SameOriginClient

@@ -31,7 +31,7 @@ from ..errors import (
 from ..redaction import redact
 from ..text import shorten
 from . import error_reasons, network_errors
-from .error_kinds import Kind, kind_of
+from .error_kinds import Kind, kind_of, status_in
 from .error_reasons import MOST_READ, Reason
 
 log = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ def error_in_answer(said: object, where: Where) -> PraisonError:
     """The PraisonError for what a server said in the place of an answer: an error's JSON, or text."""
     reason = error_reasons.find(said)
     text = where.excerpt(reason.text or ", ".join(reason.codes) or str(said))
-    return _problem(None, reason, text, where)
+    return _problem(status_in(reason), reason, text, where)
 
 
 def no_api(excerpt: str, where: Where, status: int | None) -> PraisonError:
@@ -179,7 +179,7 @@ def _problem(
             again = status in (409, 425)
             line = f"{server} rejected the request{number}: {text}"
         case None:
-            error, line = ServerError, f"{server} failed in mid-answer: {text}"
+            error, line = ServerError, f"{server} sent an error in place of the answer: {text}"
     # A server may ask for another attempt, where one can help at all.
     again = again if should_retry not in ("true", "false") or not again else should_retry == "true"
     wait = reason.retry_after if again else None

@@ -48,7 +48,7 @@ class Peer:
             "wire": self.wire,
             "provider": self.provider,
             "base_url": self.server.base_url,
-            "api_key": "test-key-123",
+            "api_key": "test-key",
             **more,
         }
 
@@ -87,9 +87,13 @@ def well(turn: Turn, text: str = "") -> bool:
     return turn.text == text
 
 
+def is_counted(usage: Usage) -> bool:
+    return usage.input_tokens > 0 and usage.output_tokens > 0 and not usage.estimated
+
+
 def test_an_answer_and_its_usage(peer: Peer) -> None:
     turn = ask(peer.agent(system="Be brief."), "echo me")
-    assert well(turn, "echo me") and turn.usage == Usage(uncached_input_tokens=10, output_tokens=5)
+    assert well(turn, "echo me") and is_counted(turn.usage)
     assert turn.backend == "local" and len(turn.requests) == 1
 
 
@@ -208,9 +212,9 @@ def follow(agent: LocalAgent, prompt: str = "echo me") -> tuple[Turn, list[Event
 def test_each_attempt_is_seen(peer: Peer, status: int) -> None:
     refused(peer, 2, status=status)
     turn, events = follow(peer.agent())
-    assert well(turn, "echo me") and turn.usage == Usage(uncached_input_tokens=10, output_tokens=5)
+    assert well(turn, "echo me") and is_counted(turn.usage)
     waits = [event.text for event in events if isinstance(event, Activity) and "again" in event.text]
-    assert len(waits) == 2 and all("trying again in 0 s" in each and str(status) in each for each in waits)
+    assert len(waits) == 2 and all(f"trying again in 0 s ({status})" in each for each in waits)
     counts = [event.usage for event in events if isinstance(event, RequestFinished)]
     assert counts[:2] == [Usage(), Usage()] and len(turn.requests) == 3
 

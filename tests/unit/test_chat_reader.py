@@ -186,6 +186,12 @@ def test_several_answers_stay_apart() -> None:
         ([chunk({"tool_calls": [None, 7, "x", {}, {"function": None}, {"function": {"name": None}}]})], []),
         ([piece("get_weather", None, index=0, id="c")], [("get_weather", "")]),
         (
+            [piece(index=0, id="c"), piece("add", index=0), piece(None, '{"a":1}', index=0)],
+            [("add", '{"a":1}')],
+        ),
+        ([piece(None, '{"a":1}', index=0, id="c"), piece("add", index=0)], [("add", '{"a":1}')]),
+        ([piece("add", '{"a":1}', id=10**5000), chunk({"content": 10**5000})], [("add", '{"a":1}')]),
+        (
             [
                 {
                     "choices": [
@@ -271,6 +277,14 @@ SAME = [("add", '{"a":1}'), ("add", '{"a":2}')]
                 piece("other", '{"x"', id="2"),
                 piece(None, ":1}", id="1"),
                 piece(None, ':"q"}', id="2"),
+            ],
+            TWO,
+        ),
+        (
+            [
+                piece("add", '{"a":1}', index=0, id="1"),
+                piece(index=1, id="2"),
+                piece("other", '{"x":"q"}', index=1),
             ],
             TWO,
         ),

@@ -139,21 +139,21 @@ def _was_sent(problem: PraisonError) -> bool:
 @contextmanager
 def reported_silence(reply: Reply, report: Callable[[Event], None]) -> Iterator[None]:
     """Meanwhile `report` is called with how long `reply` has had nothing new, if that is long."""
-    time, call_later = (loop := asyncio.get_running_loop()).time, loop.call_later
-    progress, since, is_silent = reply.progress, time(), False
+    loop = asyncio.get_running_loop()
+    progress, since, is_silent = reply.progress, loop.time(), False
+    timer = loop.call_later(LOOK, lambda: look())
 
     def look() -> None:
         nonlocal progress, since, is_silent, timer
         if reply.progress != progress:
-            progress, since = reply.progress, time()
+            progress, since = reply.progress, loop.time()
             if is_silent:
                 report(Activity(text=""))
-        is_silent = time() - since >= SILENCE
+        is_silent = loop.time() - since >= SILENCE
         if is_silent:
-            report(Activity(text=f"nothing for {time() - since:.0f} s"))
-        timer = call_later(LOOK, look)
+            report(Activity(text=f"nothing for {loop.time() - since:.0f} s"))
+        timer = loop.call_later(LOOK, look)
 
-    timer = call_later(LOOK, look)
     try:
         yield
     finally:

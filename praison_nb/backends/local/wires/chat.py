@@ -1,5 +1,6 @@
 """Chat completions: the wire of most providers.
 
+>>> from praison_nb.history import User
 >>> asked = ModelRequest(model="m", origin="/m", history=[User(text="Hi")], rules=Rules(stream_options=False))
 >>> WIRE.request(asked)
 {'model': 'm', 'messages': [{'role': 'user', 'content': 'Hi'}]}

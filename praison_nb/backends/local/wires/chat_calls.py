@@ -73,10 +73,11 @@ class CallPieces:
             return
         call = self._continued(index, call_id, name, arguments)
         if call is None:
-            # Named again, and then more arguments than one call can have.
-            name = name or (self._last.parts.name if self._last else "")
+            if self._last and self._last.is_named_again:
+                # It was the name of this one.
+                name = name or self._last.parts.name
             call = _Open(self._reply.add_call(call_id, name), call_id)
-        elif name and name != call.parts.name and call.is_empty:
+        elif not call.parts.name or (name != call.parts.name and call.is_empty):
             call.parts.name += name
         self._last = call
         if index is not None:
@@ -128,7 +129,7 @@ def _index(value: Any, otherwise: int | None) -> int | None:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**64:
         return str(value)
     return value if isinstance(value, str) else ""
 

@@ -278,5 +278,5 @@ def _parts(content: Any, is_thinking: bool = False, depth: int = 0) -> Iterator[
         thinks = is_thinking or (isinstance(kind, str) and ("think" in kind or "reason" in kind))
         name = next((name for name in _TEXT if content.get(name)), "")
         yield from _parts(content.get(name), thinks or name in _THINKING, depth + 1)
-    elif isinstance(content, int | float) and not isinstance(content, bool):
+    elif isinstance(content, int | float) and not isinstance(content, bool) and abs(content) < 1e18:
         yield is_thinking, str(content)

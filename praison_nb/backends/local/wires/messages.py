@@ -18,9 +18,11 @@ from ....errors import ConfigError
 from ....history import Call, Opaque, Result, Text, User
 from ....text import replace_surrogates
 from .base import ModelRequest
+from .chat_messages import NO_ANSWER
 from .messages_models import model_of, thinking
 from .messages_reader import MessagesReader
 from .repair import repaired
+from .schemas import plain_schema
 
 _THINKING = ("thinking", "redacted_thinking")
 _CACHE = {"type": "ephemeral"}
@@ -86,7 +88,7 @@ def _tools(asked: ModelRequest) -> list[dict[str, Any]]:
         {
             "name": tool.name,
             **({"description": tool.description} if tool.description.strip() else {}),
-            "input_schema": tool.schema,
+            "input_schema": plain_schema(tool.schema) if asked.rules.plain_schemas else tool.schema,
         }
         for tool in asked.tools
     ]
@@ -132,7 +134,7 @@ class _Conversation:
             match item:
                 case User():
                     if self.asked.rules.assistant_after_tool and self._ends_with("tool_result"):
-                        self._add("assistant", {"type": "text", "text": _EMPTY})
+                        self._add("assistant", {"type": "text", "text": NO_ANSWER})
                     self._add("user", {"type": "text", "text": item.text if item.text.strip() else _EMPTY})
                 case Text():
                     if item.text.strip():
