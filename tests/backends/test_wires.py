@@ -195,6 +195,30 @@ def test_messages_of_before(peer: Peer, old: bool) -> None:
     assert agent.session.messages[: len(said)] == said
 
 
+TOLD_TIER: dict[str, Callable[[Any, str], None]] = {
+    "chat": lambda step, tier: step.update(service_tier=tier),
+    "responses": lambda step, tier: step.get("response", {}).update(service_tier=tier),
+    "messages": lambda step, tier: step.get("message", {}).get("usage", {}).update(service_tier=tier),
+}
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_the_tier_that_served_has_the_price(peer: Peer, is_told: bool) -> None:
+    """The one that the answer names, else the one that was asked for."""
+    if peer.wire == "messages" and not is_told:
+        pytest.skip("nobody can ask for it there")
+    made = peer.reply("Hello.")
+    for step in made if is_told else ():
+        if isinstance(step, dict):
+            TOLD_TIER[peer.wire](step, "priority")
+    peer.server.script(made)
+    turn, events = follow(peer.agent(options={"service_tier": "auto" if is_told else "priority"}))
+    (finished,) = (event for event in events if isinstance(event, RequestFinished))
+    assert well(turn, "Hello.") and finished.service_tier == "priority"
+    # Anthropic sells this tier by contract.
+    assert (finished.cost_source == "table") == (peer.wire == "responses")
+
+
 # Attempts
 
 

@@ -1,5 +1,5 @@
-"""One request may take several attempts, each of which the user sees and may have to pay. They are made before
-anything of an answer came only: what came cannot be taken back."""
+"""One request may take several attempts, each of which the user sees and may have to pay. They are made
+before anything of an answer came only: what came cannot be taken back."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ LOOK = 5.0
 
 @dataclass(eq=False)
 class Attempt:
-    """One attempt at a request. Its `problem`, None where it went well, is known after `events`. `report` takes
-    what the user reads when there are no events."""
+    """One attempt at a request. Its `problem`, None where it went well, is known after `events`. `report`
+    takes what the user reads when there are no events."""
 
     server: Server
     wire: Wire
@@ -92,6 +92,8 @@ class Attempt:
             usage=reply.usage if is_sent else Usage(),
             cost=reply.cost,
             cost_source="provider" if reply.cost is not None else "unpriced",
+            # One that was cut before the server said it has the tier that was asked for.
+            service_tier=reply.service_tier or str(self.body.get("service_tier") or ""),
         )
 
     def pause(self, retries: int) -> float | None:

@@ -92,7 +92,7 @@ class LocalTurn:
         retries = 0
         while True:
             reader = self.wire.reader(asked)
-            self.reply = reply = reader.reply
+            self.reply = reader.reply
             attempt = Attempt(self.server, self.wire, reader, body, self.config.timeout, self.run.report)
             yield RequestStarted(input_tokens=estimate)
             try:
