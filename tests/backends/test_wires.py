@@ -281,3 +281,43 @@ def test_each_attempt_is_in_the_ledger(peer: Peer) -> None:
     current.flush()
     assert current.ledger.read("SELECT count(*) FROM requests") == [(2,)]
     assert Status.IDLE.value == "idle"
+
+
+# Cut off
+
+
+def has_end(wire: str, steps: list[Any], in_peace: bool) -> bool:
+    """Whether the answer is whole though the stream ends behind these steps."""
+    events = [step for step in steps if isinstance(step, dict)]
+    match wire:
+        case "chat":
+            return any(choice.get("finish_reason") for event in events for choice in event["choices"])
+        case "messages":
+            return any(event["type"] == "message_delta" for event in events)
+    kinds = [event["type"] for event in events]
+    if "response.completed" in kinds:
+        return True
+    begun, done = (kinds.count(f"response.output_item.{word}") for word in ("added", "done"))
+    return in_peace and begun == done > 0
+
+
+@pytest.mark.parametrize("in_peace", [True, False])
+@pytest.mark.parametrize("calls", [[], [("add", '{"a": 1}')]], ids=["text", "call"])
+def test_cut_behind_every_event(peer: Peer, calls: list[tuple[str, str]], in_peace: bool) -> None:
+    whole = peer.reply("Hello.", calls=calls)
+    for at in range(1, len(whole) + 1):
+        steps = whole[:at] if in_peace else [*whole[:at], openai.CutHere(reset=bool(at % 2))]
+        agent = peer.agent(tools=[add])
+        peer.server.script(steps, *([peer.reply("Two.")] if calls else []))
+        # Cut before anything of the answer came, it is asked again, and echoed.
+        turn = ask(agent, "Hello.")
+        if has_end(peer.wire, whole[:at], in_peace):
+            assert turn.error is None and turn.stop_reason == "end_turn", at
+            is_all = len(turn.tools) == len(calls)
+            assert turn.text == ("Hello.\n\nTwo." if calls and is_all else "Hello."), at
+        elif turn.error is not None:
+            assert isinstance(turn.error, e.UnreachableError) and "Hello.".startswith(turn.text), at
+            assert not turn.tools and turn.usage.output_tokens > 0
+        else:
+            assert len(turn.requests) > 1 and turn.text in ("Hello.", "Two."), at
+        peer.server._scripts.clear()
