@@ -15,10 +15,11 @@ from typing import Any
 
 import pytest
 
-from praison_nb import LocalAgent, LocalAgentConfig, Turn, errors as e
+from praison_nb import Agent, LocalAgent, LocalAgentConfig, Turn, errors as e
 from praison_nb.events import Activity, Event, RequestFinished
 from praison_nb.history import Call, Opaque, Result, Text, User, from_row
 from praison_nb.metering import writer
+from praison_nb.render.html import turn_html
 from praison_nb.session import Status, Usage
 from praison_nb.store.sessions import Store, append_messages
 from servers import messages, openai, responses
@@ -217,6 +218,35 @@ def test_the_tier_that_served_has_the_price(peer: Peer, is_told: bool) -> None:
     assert well(turn, "Hello.") and finished.service_tier == "priority"
     # Anthropic sells this tier by contract.
     assert (finished.cost_source == "table") == (peer.wire == "responses")
+
+
+def only_thoughts(wire: str) -> list[Any]:
+    if wire == "messages":
+        return messages.reply(thinking="Hm.")
+    if wire == "responses":
+        return responses.steps(responses.reasoning(summary=["Hm."]))
+    thought = openai.chunk({"reasoning_content": "Hm."})
+    return [thought, openai.chunk({}, finish_reason="stop"), openai.usage(3, 2), openai.DONE]
+
+
+@pytest.mark.parametrize("way", ["start", "stream", "execute"])
+def test_an_answer_that_is_only_reasoning(peer: Peer, way: str, caplog: pytest.LogCaptureFixture) -> None:
+    peer.server.script(only_thoughts(peer.wire))
+    backend = peer.agent()
+    agent = Agent("thinker", backend)
+    match way:
+        case "start":
+            assert agent.start("Hi") == ""
+        case "stream":
+            assert list(agent.start("Hi", stream=True)) == []
+        case _:
+            assert asyncio.run(backend.execute("Hi")) == ""
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told == ["no answer: The model thought and gave no answer: ask again."]
+    if turn := agent.turn:
+        assert "note: The model thought and gave no answer: ask again." in str(turn)
+        assert "gave no answer" in turn_html(turn) and turn.usage.output_tokens > 0
+    assert well(ask(backend, "Again?"), "Again?")
 
 
 # Attempts
