@@ -69,9 +69,10 @@ class Attempt:
                             progress = reply.progress
                             deadline.extend()
         except Exception as error:
-            # What breaks behind the end of an answer takes nothing from it.
-            if not reply.stop_reason:
-                self.problem = translate(error, self.server.where)
+            self.problem = translate(error, self.server.where)
+            if reply.stop_reason and isinstance(self.problem, UnreachableError | TurnTimeoutError):
+                # What breaks behind the end of an answer takes nothing from it.
+                self.problem = None
         is_told = self.problem is None and (bool(reply.stop_reason) or stream.end == "done")
         # Of an answer that was cut too: its last words may wait for what follows them.
         for event in reader.end():
