@@ -51,6 +51,9 @@ class Backend(Observable, ABC):
         self._policies: dict[str, str] | None = None
         """The config's at the last turn."""
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.model!r}, session={self.session.id!r})"
+
     @property
     def session(self) -> Session:
         """The session that the next turn runs in. Observers are notified when it is replaced or changes."""
