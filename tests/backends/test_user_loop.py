@@ -449,6 +449,28 @@ def script(code: str, *arguments: str) -> str:
     return done.stdout + done.stderr
 
 
+NESTED = """
+from praison_nb import Agent, ScriptedBackend
+from praison_nb.events import TextDelta
+from praison_nb.runtime.loop import MAX_FUNCTION_THREADS
+class Asks:
+    def __init__(self, agent): self.agent = agent
+    def execute(self, prompt, **kwargs): return self.agent.start(prompt)
+    def stream(self, prompt, **kwargs): yield self.agent.start(prompt)
+    def reset_session(self): ...
+    def reset_all(self): ...
+    def retrieve_session(self): return {"id": "asks", "status": "idle"}
+agent = Agent("inner", ScriptedBackend([TextDelta(text="42")]))
+for each in range(MAX_FUNCTION_THREADS + 2):
+    agent = Agent("outer", Asks(agent))
+print(agent.start("hi"))
+"""
+
+
+def test_functions_that_wait_for_others_leave_threads_for_them() -> None:
+    assert script(NESTED) == "42\n"
+
+
 HELLO = (
     "import asyncio, atexit, os, sys, time\n"
     "from praison_nb import Agent, ScriptedBackend\nfrom praison_nb.events import TextDelta\n"
