@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import subprocess
 import sys
@@ -305,6 +306,47 @@ def test_a_subscriber_that_waits_costs_nothing(caplog: pytest.LogCaptureFixture)
     run = inner().backend.begin("hi", subscribers=(lambda event, turn: inner().start("now"),))
     assert run.wait().text == "42"
     assert "cannot be called on the background loop" in caplog.text
+
+
+@pytest.mark.parametrize("is_awaited", [True, False])
+def test_a_subscriber_that_waits_for_its_own_turn_is_told_so(is_awaited: bool) -> None:
+    errors: list[str] = []
+    begun, failed = threading.Event(), asyncio.Event()
+
+    async def follow(event: Event, turn: Turn) -> None:
+        begun.wait(60)
+        try:
+            await run if is_awaited else run.wait()
+        except ConfigError as error:
+            errors.append(str(error))
+            loop.get().call_soon_threadsafe(failed.set)
+
+    async def hold(step: Run) -> None:
+        await failed.wait()
+
+    run = ScriptedBackend([TextDelta(text="x"), hold]).begin("hi", subscribers=(follow,))
+    begun.set()
+    assert run.wait().text == "x"
+    assert "calls cannot wait for that turn. Its `turn` says how far it is." in errors[0]
+
+
+def test_nobody_else_has_to_hold_what_a_subscriber_awaits() -> None:
+    waits, ended = threading.Event(), threading.Event()
+
+    async def follow(event: Event, turn: Turn) -> None:
+        waits.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async def nothing() -> None: ...
+
+    ScriptedBackend([TextDelta(text="x")]).begin("hi", subscribers=(follow,)).wait()
+    assert waits.wait(60)
+    loop.run_sync(lambda: user_loop.run(nothing))  # and now it waits
+    gc.collect()
+    assert not ended.is_set()
 
 
 def test_run_sync_refuses_where_it_would_wait_for_itself() -> None:
