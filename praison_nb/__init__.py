@@ -39,9 +39,10 @@ if TYPE_CHECKING:
     from .managed import ManagedBackendProtocol as ManagedBackendProtocol
     from .metering.analysis.frame import usage as usage
     from .metering.analysis.reconcile import reconcile as reconcile
+    from .notebook import chat as chat, sessions as sessions
     from .notebook.widgets.badges import StatusBadge as StatusBadge, UsagePanel as UsagePanel
-    from .notebook.widgets.chat.widget import SessionWidget as SessionWidget, chat as chat
-    from .notebook.widgets.sessions.widget import SessionBrowser as SessionBrowser, sessions as sessions
+    from .notebook.widgets.chat.widget import SessionWidget as SessionWidget
+    from .notebook.widgets.sessions.widget import SessionBrowser as SessionBrowser
     from .session import SessionInfo as SessionInfo, Usage as Usage
     from .turn import Turn as Turn
 
@@ -62,9 +63,10 @@ _MODULES = {
     "managed": ["ManagedBackendProtocol"],
     "metering.analysis.frame": ["usage"],
     "metering.analysis.reconcile": ["reconcile"],
+    "notebook": ["chat", "sessions"],
     "notebook.widgets.badges": ["StatusBadge", "UsagePanel"],
-    "notebook.widgets.chat.widget": ["SessionWidget", "chat"],
-    "notebook.widgets.sessions.widget": ["SessionBrowser", "sessions"],
+    "notebook.widgets.chat.widget": ["SessionWidget"],
+    "notebook.widgets.sessions.widget": ["SessionBrowser"],
     "session": ["SessionInfo", "Usage"],
     "turn": ["Turn"],
 }
