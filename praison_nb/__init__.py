@@ -91,6 +91,7 @@ def load_ipython_extension(shell: Any) -> None:
     """`%load_ext praison_nb`: the magics `%%agent`, `%agent` and `%usage`.
 
     >>> from IPython.core.interactiveshell import InteractiveShell
+    >>> from praison_nb import load_ipython_extension, unload_ipython_extension
     >>> shell = InteractiveShell()
     >>> load_ipython_extension(shell)
     >>> "agent" in shell.magics_manager.magics["cell"], "usage" in shell.magics_manager.magics["line"]
@@ -106,6 +107,7 @@ def unload_ipython_extension(shell: Any) -> None:
     """`%unload_ext praison_nb`: undo exactly what `%load_ext` did, and stop the turns under way.
 
     >>> from IPython.core.interactiveshell import InteractiveShell
+    >>> from praison_nb import load_ipython_extension, unload_ipython_extension
     >>> shell = InteractiveShell()
     >>> load_ipython_extension(shell)
     >>> unload_ipython_extension(shell)
