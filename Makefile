@@ -87,3 +87,4 @@ constraints: .venv/ready-test
 # All that was made here. What praison_nb keeps elsewhere (README, "Where files are") stays.
 clean:
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find . \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
