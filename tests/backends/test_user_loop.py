@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -18,7 +19,7 @@ from praison_nb.backends import as_backend
 from praison_nb.backends.base import Backend
 from praison_nb.backends.session import Session
 from praison_nb.errors import ConfigError
-from praison_nb.events import Event, RequestFinished, RequestStarted, TextDelta
+from praison_nb.events import Event, RequestFinished, RequestStarted, TextDelta, TurnFinished
 from praison_nb.runtime import loop, user_loop
 from praison_nb.runtime.run import Run
 from praison_nb.session import Usage
@@ -331,22 +332,29 @@ def test_a_subscriber_that_waits_for_its_own_turn_is_told_so(is_awaited: bool) -
 
 
 def test_nobody_else_has_to_hold_what_a_subscriber_awaits() -> None:
+    awaited: list[weakref.ref[asyncio.Event]] = []
     waits, ended = threading.Event(), threading.Event()
 
     async def follow(event: Event, turn: Turn) -> None:
-        waits.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
+        if not awaited:
+            gate = asyncio.Event()
+            awaited.append(weakref.ref(gate))
+            waits.set()
+            await gate.wait()
+        if isinstance(event, TurnFinished):
             ended.set()
 
-    async def nothing() -> None: ...
+    async def open_gate() -> None:
+        gate = awaited[0]()
+        assert gate is not None
+        gate.set()
 
     ScriptedBackend([TextDelta(text="x")]).begin("hi", subscribers=(follow,)).wait()
     assert waits.wait(60)
-    loop.run_sync(lambda: user_loop.run(nothing))  # and now it waits
+    loop.run_sync(lambda: user_loop.run(lambda: asyncio.sleep(0)))  # now it waits
     gc.collect()
-    assert not ended.is_set()
+    loop.run_sync(lambda: user_loop.run(open_gate))
+    assert ended.wait(60)
 
 
 def test_run_sync_refuses_where_it_would_wait_for_itself() -> None:
