@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from browser.lab import PATIENCE_MS, Notebook, Server
 
@@ -249,15 +249,13 @@ def test_a_page_loaded_again_shows_the_turn_as_it_is(lab: Server, page: Page) ->
 
 
 @pytest.mark.parametrize("opened", ["before the turn", "while it runs"])
-def test_a_second_tab_leaves_the_first_ones_output(
-    lab: Server, page: Page, browser: Browser, opened: str
-) -> None:
+def test_a_second_tab_leaves_the_first_ones_output(lab: Server, page: Page, opened: str) -> None:
     gate = f"tabs {opened}"
     notebook = Notebook(page, lab, [f"a = counting({gate!r})", "%%agent -b a -s tabs\nGo", "1 + 1"])
     notebook.run(2)
     notebook.wait_idle(2)
     notebook.save()
-    other = browser.new_page()
+    other = page.context.new_page()
     try:
         if opened == "while it runs":
             notebook.run(3)
@@ -285,7 +283,7 @@ def test_a_second_tab_leaves_the_first_ones_output(
         other.close()
 
 
-def test_a_turn_ends_without_its_page(lab: Server, page: Page, browser: Browser) -> None:
+def test_a_turn_ends_without_its_page(lab: Server, page: Page) -> None:
     notebook = Notebook(page, lab, ["a = counting('away')", "%%agent -b a -s away --bg -o away\nGo", "away"])
     notebook.run(2)
     notebook.run(3)
@@ -300,9 +298,10 @@ def test_a_turn_ends_without_its_page(lab: Server, page: Page, browser: Browser)
     expect(notebook.cell(4)).to_contain_text("end")
 
 
-def test_says_its_state_in_words_and_obeys_the_reader(lab: Server, browser: Browser) -> None:
-    page = browser.new_page(reduced_motion="reduce", forced_colors="active")
+def test_says_its_state_in_words_and_obeys_the_reader(lab: Server, context: BrowserContext) -> None:
+    page = context.new_page()
     try:
+        page.emulate_media(reduced_motion="reduce", forced_colors="active")
         notebook = Notebook(page, lab, ["b = retrying()", "%%agent -b b -s words\nGo"])
         notebook.run(2)
         notebook.run(3)

@@ -61,8 +61,8 @@ class StateWidget(anywidget.AnyWidget):  # type: ignore[misc]
 
 
 def patches(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[list[Any]]:
-    """What makes `now` of `before`: [index, changed fields], or [index, whole item, whether it goes before the one
-    that was there or in its place].
+    """What makes `now` of `before`: [index, changed fields], or [index, whole item, is_inserted]: whether the
+    item goes before the one that was there or in its place.
 
     >>> one, two = ({"kind": "text", "id": key, "tail": "<p>a</p>"} for key in "12")
     >>> patches([one], [{**one, "tail": "<p>ab</p>"}])
