@@ -31,8 +31,8 @@ FIRST = (
     ("backends/test_embedded_model.py",),
 )
 """What one worker runs, files and folders, in the order in which they begin: the longest first, so that none
-but the last ones are waited for by the others. Those of one line share their package's fixtures: a browser and
-its servers. Of other files each is for itself: those of kernel/, then of backends/, then the rest."""
+but the last ones are waited for by the others. Those of one line share what their package has, such as a
+browser. Of other files each is for itself: those of kernel/, then of backends/, then the rest."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
