@@ -177,11 +177,9 @@ class Notebook:
         for gate in server.gates.iterdir():
             gate.unlink()
         is_loaded = (app or server.app) == "jupyterlab" and page.url.startswith(f"{server.url}lab/")
-        if is_loaded:
-            page.evaluate("[...jupyterapp.shell.widgets('main')].forEach(widget => widget.dispose())")
         old = server.sessions()
         if is_loaded:
-            page.evaluate("path => { jupyterapp.commands.execute('docmanager:open', {path}); }", self.name)
+            self._show()
         else:
             page.goto(server.address(self.name, app))
         server.end_kernels(old)
@@ -194,6 +192,19 @@ class Notebook:
         """Load the page anew."""
         self.page.goto(self.server.address(self.name, app))
         self._wait_until_ready()
+
+    def reopen(self) -> None:
+        """End its kernel, and open what was saved in a page that has forgotten its widgets."""
+        self.do("kernelmenu:shutdown")
+        self._show()
+
+    def _show(self) -> None:
+        """Open the file in the JupyterLab that is in the page, in place of all that is open."""
+        self.page.evaluate(
+            "path => { [...jupyterapp.shell.widgets('main')].forEach(widget => widget.dispose()); "
+            "jupyterapp.commands.execute('docmanager:open', {path}); }",
+            self.name,
+        )
 
     def _wait_until_ready(self) -> None:
         self.page.wait_for_function(

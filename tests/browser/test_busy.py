@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Error, Page
+from playwright.sync_api import Browser, BrowserContext, Error, Page
 
 from browser.busy import KINDS, STATES, Stopwatch
 from browser.lab import Server
@@ -61,9 +61,9 @@ def slow_states(page: Page, server: Server, deadline: Deadline, kinds: list[str]
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def page(context: BrowserContext) -> Iterator[Page]:
     """One that holds nothing of other tests."""
-    page = browser.new_page()
+    page = context.new_page()
     yield page
     page.close()
 

@@ -19,7 +19,7 @@ from servers.base import LoopbackServer
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=PATIENCE_MS)
 SEED = 2026
-RANDOM = 60
+RANDOM = 40
 """Texts at random in every run."""
 HEAVIEST = (
     "deep fractions behind comments",

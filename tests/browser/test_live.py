@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
 from browser.lab import PATIENCE_MS, Notebook, Server
 
@@ -54,9 +54,7 @@ def test_streams_formats_and_leaves_still_output(lab: Server, page: Page) -> Non
     assert [set(output["data"]) for output in saved.cells[3].outputs] == STILL
     shown = still.inner_text()
 
-    notebook.do("kernelmenu:shutdown")
-    page.goto("about:blank")
-    page.goto(lab.address(notebook.name))
+    notebook.reopen()
     reopened = page.locator(".jp-Notebook .jp-Cell").nth(3).locator(".jp-OutputArea")
     expect(reopened.locator(".MathJax, mjx-container").first).to_be_visible()
     assert reopened.inner_text() == shown
@@ -298,10 +296,9 @@ def test_a_turn_ends_without_its_page(lab: Server, page: Page) -> None:
     expect(notebook.cell(4)).to_contain_text("end")
 
 
-def test_says_its_state_in_words_and_obeys_the_reader(lab: Server, context: BrowserContext) -> None:
-    page = context.new_page()
+def test_says_its_state_in_words_and_obeys_the_reader(lab: Server, page: Page) -> None:
+    page.emulate_media(reduced_motion="reduce", forced_colors="active")
     try:
-        page.emulate_media(reduced_motion="reduce", forced_colors="active")
         notebook = Notebook(page, lab, ["b = retrying()", "%%agent -b b -s words\nGo"])
         notebook.run(2)
         notebook.run(3)
@@ -317,4 +314,4 @@ def test_says_its_state_in_words_and_obeys_the_reader(lab: Server, context: Brow
         lab.open_gate("retrying")
         expect(notebook.cell(3).locator(".jp-OutputArea")).to_contain_text("● idle")
     finally:
-        page.close()
+        page.emulate_media(reduced_motion="null", forced_colors="null")
