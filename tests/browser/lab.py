@@ -105,12 +105,9 @@ class Server:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        # Asked to end it would ask each of its kernels, and wait; they end when their parent has.
+        self._process.kill()
+        self._process.wait()
 
     def _wait_until_it_answers(self) -> None:
         deadline = time.monotonic() + 60
