@@ -467,7 +467,8 @@ def test_a_hosted_turn_is_attached_to_again(hosted: Kernel, server: HostedServer
     assert counted(session.id) == (expected, expected, requests)
     server.wait_for(lambda: set(usage()["status"]) == {"idle"})
     assert len(usage()) == requests - 1
-    # Nothing is attached to twice.
+    # Nothing is attached to twice. A turn that no cell waits for is over before the store has it.
+    server.wait_for(lambda: stored("research").status == "idle")
     kill(hosted)
     cell = hosted.run("%%agent -s research\nlast")
     assert cell.ok and "part" not in cell.text and "taken up" not in cell.text
