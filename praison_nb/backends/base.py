@@ -13,6 +13,7 @@ it, its session and `retrieve_session()` are here.
 from __future__ import annotations
 
 import functools
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
@@ -32,6 +33,8 @@ from ..tools.builtin.registry import POLICIES
 from ..tools.policy import policy_notices
 from ..turn import Turn
 from .session import Session
+
+log = logging.getLogger(__name__)
 
 
 class Backend(Observable, ABC):
@@ -158,9 +161,7 @@ class Backend(Observable, ABC):
     async def execute(self, prompt: str, **kwargs: Any) -> str:
         """Send `prompt` and return the whole answer. `kwargs` are of the protocol, and nothing is made of
         them: `begin` has the options. Raises the turn's error (see praison_nb.errors)."""
-        turn = await self.begin(prompt, asker=ask_by_input)
-        raise_for(turn)
-        return turn.text
+        return answer_of(await self.begin(prompt, asker=ask_by_input))
 
     async def stream(self, prompt: str, **kwargs: Any) -> AsyncIterator[str]:
         """Send `prompt` and yield the answer in pieces; `kwargs` as for `execute`. Leaving early stops the
@@ -169,7 +170,7 @@ class Backend(Observable, ABC):
         async with aclosing(run.atext()) as pieces:
             async for text in pieces:
                 yield text
-        raise_for(run.turn)
+        answer_of(run.turn)
 
     def update_agent(self, **changes: Any) -> None:
         """Change the agent from the next turn on. Raises ConfigError: a backend that can, does its own."""
@@ -250,3 +251,13 @@ def raise_for(turn: Turn) -> None:
         stopped = TurnStopped("The turn was stopped; its text so far is in the exception's `turn`.")
         stopped.turn = turn
         raise stopped
+
+
+def answer_of(turn: Turn) -> str:
+    """The text of a turn that is over; what went wrong with it is raised. Why there is none is logged: a
+    caller who wants just the text sees nothing else of the turn."""
+    raise_for(turn)
+    if not turn.text:
+        for line in filter(None, (turn.detail, *turn.notices)):
+            log.warning("no answer: %s", line)
+    return turn.text
