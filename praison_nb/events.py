@@ -4,7 +4,8 @@ Each event has an `id`, unique for what happened, and a `time` in seconds since 
 sees to it that each is yielded once: only a RequestFinished, which is money, is recognized by its id and
 counts once even if it comes twice. Tokens are those of `praison_nb.Usage`; money is a Decimal in USD.
 
->>> from praison_nb import ScriptedBackend
+>>> from praison_nb import ScriptedBackend, Usage
+>>> from praison_nb.events import RequestFinished, RequestStarted, TextDelta, TurnFinished
 >>> used = Usage(output_tokens=2)
 >>> steps = [RequestStarted(), TextDelta(text="Hello"), RequestFinished(usage=used), TurnFinished()]
 >>> turn = ScriptedBackend(steps).begin("Hi").wait()

@@ -55,6 +55,9 @@ class Backend(Observable, ABC):
         self._policies: dict[str, str] | None = None
         """The config's at the last turn."""
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.model!r}, session={self.session.id!r})"
+
     @property
     def session(self) -> Session:
         """The session that the next turn runs in. Observers are notified when it is replaced or changes."""
@@ -103,7 +106,7 @@ class Backend(Observable, ABC):
         `subscribers` are called as `Run.subscribe` has it, from the first event on; `view(run)` makes one
         that shows the turn. `notices` are lines that are shown with the turn.
 
-        Raises ConfigError for an empty prompt and a budget that is none.
+        Raises ConfigError for an empty prompt, a session that is no text and a budget that is none.
 
         >>> from praison_nb import ScriptedBackend
         >>> from praison_nb.events import TextDelta
@@ -111,6 +114,8 @@ class Backend(Observable, ABC):
         >>> list(run.text()), run.turn.session
         (['Hello'], 'greeting')
         """
+        if not isinstance(session, str):
+            raise ConfigError(f"session must be a conversation's name, not {session!r:.40}.")
         turn = Turn(
             prompt=validate_prompt(prompt),
             session=session,

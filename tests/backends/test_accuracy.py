@@ -83,8 +83,8 @@ def agree(backend: Backend, turns: Sequence[Turn], costs: Sequence[Decimal | Non
 
 
 def local(server: OpenAIServer, model: str = MINI, **fields: Any) -> LocalAgent:
-    config = LocalAgentConfig(model=model, base_url=server.base_url, api_key="test-key-123", **fields)
-    return LocalAgent(config=config)
+    fields = {"provider": "openai", "wire": "chat", "api_key": "test-key-123", **fields}
+    return LocalAgent(config=LocalAgentConfig(model=model, base_url=server.base_url, **fields))
 
 
 def by(model: str, steps: list[Any]) -> list[Any]:
@@ -118,7 +118,7 @@ def test_uncached_and_cached(openai_server: OpenAIServer) -> None:
 def test_cache_writes(openai_server: OpenAIServer) -> None:
     steps = reply("one", usage=None)[:-1] + counted(5000, 100, cached_tokens=1000, cache_write_tokens=3000)
     openai_server.script(by(SONNET, steps))
-    agent = local(openai_server, f"anthropic/{SONNET}")
+    agent = local(openai_server, SONNET, provider="anthropic")
     turn = agent.begin("Hi").wait()
     agree(agent, [turn], [usd((1000, "3"), (1000, "0.3"), (3000, "3.75"), (100, "15"))])
 

@@ -275,15 +275,16 @@ def test_a_stream_that_just_ends_is_not_taken_for_whole(openai_server: OpenAISer
     assert turn.text == "half an ans" and isinstance(turn.error, e.UnreachableError)
 
 
-@pytest.mark.parametrize("raw", [b"data: {not json}\n\n", b'data: {"choices": 3}\n\n'])
-def test_a_malformed_stream(openai_server: OpenAIServer, raw: bytes) -> None:
-    openai_server.script([chunk({"content": "good "}), raw, *reply("x")])
+def test_a_malformed_stream(openai_server: OpenAIServer) -> None:
+    openai_server.script([chunk({"content": "good "}), b"data: {not json}\n\n", *reply("x")])
     turn = ask(local(openai_server))
     assert isinstance(turn.error, e.MalformedStreamError), turn.error
     assert turn.text.startswith("good ")
 
 
-@pytest.mark.parametrize("raw", [b'data: "text"\n\n', b"data: \xff\xfe\n\n", b"data: []\n\n"])
+@pytest.mark.parametrize(
+    "raw", [b'data: "text"\n\n', b"data: \xff\xfe\n\n", b"data: []\n\n", b'data: {"choices": 3}\n\n']
+)
 def test_what_is_no_part_of_the_answer_costs_nothing_of_it(openai_server: OpenAIServer, raw: bytes) -> None:
     openai_server.script([chunk({"content": "good "}), raw, *reply("x")])
     turn = ask(local(openai_server))
@@ -344,7 +345,8 @@ def test_stopped_in_a_tool_the_history_stays_valid(openai_server: OpenAIServer) 
     assert run.wait().stop_reason == "interrupted"
     ask(agent, "again")
     messages = openai_server.bodies[-1]["messages"]
-    assert [m["role"] for m in messages] == ["user", "assistant", "tool", "tool", "user"]
+    # An assistant's message stands before the user's: not every server takes that behind a tool's.
+    assert [m["role"] for m in messages] == ["user", "assistant", "tool", "tool", "assistant", "user"]
     assert {m["tool_call_id"] for m in messages[2:4]} == {c["id"] for c in messages[1]["tool_calls"]}
 
 

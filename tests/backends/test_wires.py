@@ -9,18 +9,18 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from praison_nb import Agent, LocalAgent, LocalAgentConfig, Turn, errors as e
+from praison_nb.backends.local import attempts
 from praison_nb.events import Activity, Event, RequestFinished
-from praison_nb.history import Call, Opaque, Result, Text, User, from_row
+from praison_nb.history import Call, Opaque, Result, Text, User, from_row, to_json
 from praison_nb.metering import writer
 from praison_nb.render.html import turn_html
-from praison_nb.session import Status, Usage
+from praison_nb.session import Usage
 from praison_nb.store.sessions import Store, append_messages
 from servers import messages, openai, responses
 from servers.messages import MessagesServer
@@ -159,8 +159,6 @@ def test_kept_and_gone_on_with(peer: Peer, tmp_path: Path) -> None:
 
 
 def rows(agent: LocalAgent) -> list[Any]:
-    from praison_nb.history import to_json
-
     return [to_json(item) for item in agent.session.messages]
 
 
@@ -297,20 +295,24 @@ def test_stop_ends_the_wait(peer: Peer) -> None:
     assert turn.stop_reason == "interrupted" and turn.usage == Usage() and not turn.is_cut_off
 
 
-def test_a_budget_ends_the_attempts(peer: Peer) -> None:
-    refused(peer, 1, headers={"retry-after-ms": "1"})
-    agent = peer.agent()
-    turn = agent.begin("Hi", budget=Decimal("0.000000001")).wait()
-    assert turn.error is None or isinstance(turn.error, e.PraisonError)
-
-
 def test_each_attempt_is_in_the_ledger(peer: Peer) -> None:
     refused(peer, 1)
     follow(peer.agent())
     current = writer.current()
     current.flush()
     assert current.ledger.read("SELECT count(*) FROM requests") == [(2,)]
-    assert Status.IDLE.value == "idle"
+
+
+def test_long_silence_is_reported(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempts, "SILENCE", 0.05)
+    monkeypatch.setattr(attempts, "LOOK", 0.05)
+    hold = peer.server.gate()
+    steps = peer.reply("Done.")
+    peer.server.script([*steps[:2], hold, *steps[2:]])
+    run = peer.agent().begin("Hi")
+    run.subscribe(lambda event, turn: hold.open() if turn.activity.startswith("nothing for") else None)
+    turn = run.wait()
+    assert well(turn, "Done.") and not turn.activity
 
 
 # Cut off

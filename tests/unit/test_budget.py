@@ -76,7 +76,7 @@ def test_a_turn_ends_before_the_request_that_would_come_after(openai_server: Ope
     turn = agent.begin("Go on", budget=Decimal("0.06")).wait()
     assert turn.stop_reason == "end_turn" and turn.text == "Done." and len(openai_server.bodies) == 5
     roles = [message["role"] for message in openai_server.bodies[-1]["messages"]]
-    assert roles == ["user", *["assistant", "tool"] * 3, "user", "assistant", "tool"]
+    assert roles == ["user", *["assistant", "tool"] * 3, "assistant", "user", "assistant", "tool"]
 
 
 def test_it_warns_once_at_80_percent(openai_server: OpenAIServer) -> None:

@@ -1,5 +1,5 @@
-"""One request may take several attempts, each of which the user sees and may have to pay. They are made
-before anything of an answer came only: what came cannot be taken back."""
+"""One request may take several attempts, each of which the user sees and may have to pay. They are made only
+before anything of an answer came: what came cannot be taken back."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ LOOK = 5.0
 @dataclass(eq=False)
 class Attempt:
     """One attempt at a request. Its `problem`, None where it went well, is known after `events`. `report`
-    takes what the user reads when there are no events."""
+    takes what the user reads while there are no events."""
 
     server: Server
     wire: Wire
@@ -60,7 +60,7 @@ class Attempt:
         progress = reply.progress
         try:
             with reported_silence(reply, self.report):
-                async with open_stream(self.server, f"/{self.wire.path}", self.body, deadline) as stream:
+                async with open_stream(self.server, self.wire.path, self.body, deadline) as stream:
                     self._is_open = True
                     async for message in stream:
                         for event in reader.read(message):

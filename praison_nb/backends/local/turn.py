@@ -4,12 +4,13 @@ same for all wires."""
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import cast
 
 from ...errors import EmbeddedModelError, PraisonError, UnreachableError
 from ...events import Event, Notice, RequestStarted, TurnFinished
-from ...history import Call, Item, Opaque, User, from_json
+from ...history import Item, User, from_json
 from ...runtime.run import Run
 from ...text import replace_surrogates
 from ...tools.dispatch import ToolDispatcher
@@ -88,7 +89,7 @@ class LocalTurn:
         so that no token is lost."""
         asked = self._asked(first)
         body = self.wire.request(asked)
-        estimate = estimate_tokens(_characters(asked))
+        estimate = estimate_tokens(len(json.dumps(body.get("messages") or body.get("input"))))
         retries = 0
         while True:
             reader = self.wire.reader(asked)
@@ -151,22 +152,6 @@ class LocalTurn:
         return EmbeddedModelError(
             f"The embedded model's process ended ({reason}). Ask again: it is started anew."
         )
-
-
-def _characters(asked: ModelRequest) -> int:
-    """About how much the model reads."""
-    count = len(asked.system)
-    for tool in asked.tools:
-        count += len(tool.name) + len(tool.description) + len(str(tool.schema))
-    for item in asked.history:
-        match item:
-            case Call():
-                count += len(item.name) + len(item.arguments)
-            case Opaque():
-                count += sum(len(value) for value in item.payload.values() if isinstance(value, str))
-            case _:
-                count += len(item.text)
-    return count
 
 
 def _end(reply: Reply) -> TurnFinished:
