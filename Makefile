@@ -2,9 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --progress-bar off
-# A worker has a file for itself; tests/conftest.py has them begin with the longest.
-PYTEST := $(BIN)/python -m pytest -q --dist loadfile --no-loadscope-reorder
+# tests/conftest.py says what a worker runs, and in which order.
+PYTEST := $(BIN)/python -m pytest -q
 export JUPYTER_PREFER_ENV_PATH = 1
+# Each of hundreds of kernels would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: lab demo format check unit test test-all docs bench security-table screenshots hosted-demo constraints clean
 
@@ -32,9 +34,9 @@ check: .venv/ready-test
 unit: check
 	$(PYTEST) -n 2 tests/unit
 
-# Every check and every test. Kernels, servers and pages mostly wait, so there are two at a time.
+# Every check and every test. Kernels, servers and pages often wait: three at a time keep two cores busy.
 test: .venv/ready-test check
-	$(PYTEST) -n 2
+	$(PYTEST) -n 3
 	node --test tests/js/
 
 # And what takes too long for every run: with the oldest and the newest of what we depend on, say.
@@ -71,13 +73,13 @@ constraints: .venv/ready-test
 	$(PYTHON) -m venv .venv
 	touch $@
 
-# To try it out, whatever fits; for tests, the versions in constraints.txt.
+# To try it out, whatever fits; for tests, the versions in constraints.txt, of which the tests compile what they use.
 .venv/ready: .venv/python pyproject.toml
 	$(INSTALL) -e '.[local,lab]'
 	touch $@
 
 .venv/ready-test: .venv/python pyproject.toml constraints.txt
-	$(INSTALL) -c constraints.txt -e '.[local,lab,analysis,test]'
+	$(INSTALL) --no-compile -c constraints.txt -e '.[local,lab,analysis,test]'
 	touch .venv/ready $@
 
 .venv/ready-docs: .venv/ready-test
@@ -87,3 +89,4 @@ constraints: .venv/ready-test
 # All that was made here. What praison_nb keeps elsewhere (README, "Where files are") stays.
 clean:
 	rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find . \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +

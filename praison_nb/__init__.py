@@ -39,9 +39,10 @@ if TYPE_CHECKING:
     from .managed import ManagedBackendProtocol as ManagedBackendProtocol
     from .metering.analysis.frame import usage as usage
     from .metering.analysis.reconcile import reconcile as reconcile
+    from .notebook import chat as chat, sessions as sessions
     from .notebook.widgets.badges import StatusBadge as StatusBadge, UsagePanel as UsagePanel
-    from .notebook.widgets.chat.widget import SessionWidget as SessionWidget, chat as chat
-    from .notebook.widgets.sessions.widget import SessionBrowser as SessionBrowser, sessions as sessions
+    from .notebook.widgets.chat.widget import SessionWidget as SessionWidget
+    from .notebook.widgets.sessions.widget import SessionBrowser as SessionBrowser
     from .session import SessionInfo as SessionInfo, Usage as Usage
     from .turn import Turn as Turn
 
@@ -62,9 +63,10 @@ _MODULES = {
     "managed": ["ManagedBackendProtocol"],
     "metering.analysis.frame": ["usage"],
     "metering.analysis.reconcile": ["reconcile"],
+    "notebook": ["chat", "sessions"],
     "notebook.widgets.badges": ["StatusBadge", "UsagePanel"],
-    "notebook.widgets.chat.widget": ["SessionWidget", "chat"],
-    "notebook.widgets.sessions.widget": ["SessionBrowser", "sessions"],
+    "notebook.widgets.chat.widget": ["SessionWidget"],
+    "notebook.widgets.sessions.widget": ["SessionBrowser"],
     "session": ["SessionInfo", "Usage"],
     "turn": ["Turn"],
 }
@@ -89,6 +91,7 @@ def load_ipython_extension(shell: Any) -> None:
     """`%load_ext praison_nb`: the magics `%%agent`, `%agent` and `%usage`.
 
     >>> from IPython.core.interactiveshell import InteractiveShell
+    >>> from praison_nb import load_ipython_extension, unload_ipython_extension
     >>> shell = InteractiveShell()
     >>> load_ipython_extension(shell)
     >>> "agent" in shell.magics_manager.magics["cell"], "usage" in shell.magics_manager.magics["line"]
@@ -104,6 +107,7 @@ def unload_ipython_extension(shell: Any) -> None:
     """`%unload_ext praison_nb`: undo exactly what `%load_ext` did, and stop the turns under way.
 
     >>> from IPython.core.interactiveshell import InteractiveShell
+    >>> from praison_nb import load_ipython_extension, unload_ipython_extension
     >>> shell = InteractiveShell()
     >>> load_ipython_extension(shell)
     >>> unload_ipython_extension(shell)

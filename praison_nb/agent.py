@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from typing import Any, Literal, overload
 
 from .backends import as_backend, choose
-from .backends.base import Backend, raise_for
+from .backends.base import Backend, answer_of
 from .runtime.approvals import ask_by_input
 from .runtime.deadlock import refuse_deadlock
 from .runtime.run import Run
@@ -62,20 +62,16 @@ class Agent:
         """
         if stream:
             return self._stream(prompt)
-        turn = self._begin(prompt, blocks=True).wait()
-        raise_for(turn)
-        return turn.text
+        return answer_of(self._begin(prompt, blocks=True).wait())
 
     def _stream(self, prompt: str) -> Iterator[str]:
         run = self._begin(prompt, blocks=True, stream=True)
         yield from run.text()
-        raise_for(run.turn)
+        answer_of(run.turn)
 
     async def astart(self, prompt: str) -> str:
         """`start` for code that awaits: the whole answer. Raises as `start` does."""
-        turn = await self._begin(prompt, blocks=False)
-        raise_for(turn)
-        return turn.text
+        return answer_of(await self._begin(prompt, blocks=False))
 
     def _begin(self, prompt: str, *, blocks: bool, stream: bool = False) -> Run:
         run = self.backend.begin(prompt, session=self.name, stream=stream, asker=ask_by_input)

@@ -4,7 +4,8 @@ Each event has an `id`, unique for what happened, and a `time` in seconds since 
 sees to it that each is yielded once: only a RequestFinished, which is money, is recognized by its id and
 counts once even if it comes twice. Tokens are those of `praison_nb.Usage`; money is a Decimal in USD.
 
->>> from praison_nb import ScriptedBackend
+>>> from praison_nb import ScriptedBackend, Usage
+>>> from praison_nb.events import RequestFinished, RequestStarted, TextDelta, TurnFinished
 >>> used = Usage(output_tokens=2)
 >>> steps = [RequestStarted(), TextDelta(text="Hello"), RequestFinished(usage=used), TurnFinished()]
 >>> turn = ScriptedBackend(steps).begin("Hi").wait()
@@ -117,13 +118,15 @@ class RequestFinished(_Base):
     """A request to the model ended. `usage` is the server's count for this one request, or None when
     it gave none; then the estimate stays. `cost` in USD is the provider's own figure; where that gives none
     (None), the meter sets it, and `cost_source`, by the user's price or the price table. `provider` is the
-    company that is paid ("openai", "anthropic", …; "" when nobody is)."""
+    company that is paid ("openai", "anthropic", …; "" when nobody is), `service_tier` its own name for the
+    tier that served ("priority", "flex", …; "" for the usual one), which has a price of its own."""
 
     model: str = ""
     provider: str = ""
     usage: Usage | None = None
     cost: Decimal | None = None
     cost_source: Literal["provider", "table", "user", "unpriced"] = "unpriced"
+    service_tier: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

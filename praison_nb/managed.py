@@ -11,6 +11,7 @@ A backend of your own is a class with these five methods, sync or async:
 ...     def reset_all(self): ...
 ...     def retrieve_session(self):
 ...         return {"id": "echo-1", "status": "idle"}
+>>> from praison_nb import ManagedBackendProtocol
 >>> isinstance(Echo(), ManagedBackendProtocol)
 True
 """

@@ -88,6 +88,7 @@ class SessionInfo:
     `id` and `title` are the backend's, "" without one. `usage` is `Usage.to_dict()` of the whole session: at
     least the ints `input_tokens` (cached or not) and `output_tokens`.
 
+    >>> from praison_nb.session import SessionInfo, Status
     >>> SessionInfo(id="s-1", status=Status.IDLE).to_dict()["status"]
     'idle'
     """

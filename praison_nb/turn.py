@@ -94,6 +94,8 @@ class Turn:
     - `session_usage`: the provider's last count of a hosted session. `spent`: what the
       session and each scope with a budget spent so far, one for each scope.
 
+    >>> from decimal import Decimal
+    >>> from praison_nb.turn import Message, Turn
     >>> turn = Turn(items=(Message("", ("Hello",)),), started=1.0, ended=3.5, priced=Decimal("0.03"))
     >>> turn.text, turn.status.value, turn.seconds, turn.cost
     ('Hello', 'idle', 2.5, Decimal('0.03'))

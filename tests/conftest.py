@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,39 +14,54 @@ from servers.openai import OpenAIServer
 KEYS = ("ANTHROPIC_", "OPENAI_", "OLLAMA_", "GEMINI_", "OPENROUTER_", "GROQ_", "MISTRAL_", "DEEPSEEK_")
 
 
-LONGEST_FIRST = (
-    "browser/test_hostile.py",
-    "browser/test_chat.py",
-    "browser/test_live.py",
-    "kernel/test_sessions.py",
-    "kernel/test_runners.py",
-    "kernel/test_notebooks.py",
-    "browser/",
-    "kernel/test_show.py",
-    "kernel/test_session_commands.py",
-    "kernel/test_chat.py",
-    "backends/test_embedded_model.py",
-    "kernel/",
-    "backends/",
+FIRST = (
+    (
+        "browser/test_hostile.py",
+        "browser/test_busy.py",
+        "browser/test_notebook7.py",
+        "browser/test_approvals.py",
+    ),
+    ("browser/",),
+    ("kernel/test_sessions.py",),
+    ("kernel/test_runners.py",),
+    ("kernel/test_notebooks.py",),
+    ("kernel/test_show.py",),
+    ("kernel/test_session_commands.py",),
+    ("kernel/test_chat.py",),
+    ("backends/test_embedded_model.py",),
 )
-"""Files and folders in the order in which they begin; what is not named comes last. A worker has a file for
-itself, so that none but the last ones are waited for by the other."""
+"""What one worker runs, files and folders, in the order in which they begin: the longest first, so that none
+but the last ones are waited for by the others. Those of one line share what their package has, such as a
+browser. Of other files each is for itself: those of kernel/, then of backends/, then the rest."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What is slow runs only where `-m` says so; what takes long begins first, so that no worker is left
-    alone with it."""
+    """What is slow runs only where `-m` says so; what takes long begins first."""
     if "slow" not in config.option.markexpr:
         slow = [item for item in items if item.get_closest_marker("slow")]
         config.hook.pytest_deselected(items=slow)
         items[:] = [item for item in items if item not in slow]
-    items.sort(key=_rank)
+    items.sort(key=lambda item: _rank(item.nodeid))
 
 
-def _rank(item: pytest.Item) -> int:
-    path = item.path.relative_to(Path(__file__).parent).as_posix()
-    ranks = (rank for rank, name in enumerate(LONGEST_FIRST) if path.startswith(name))
-    return next(ranks, len(LONGEST_FIRST))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A worker takes a line of FIRST, or a file."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByLine(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            rank = _rank(nodeid)
+            return str(rank) if rank < len(FIRST) else nodeid.partition("::")[0]
+
+    config.option.loadscopereorder = False
+    return ByLine(config, log)
+
+
+def _rank(nodeid: str) -> int:
+    path = nodeid.partition("::")[0].removeprefix("tests/")
+    lines = (*FIRST, ("kernel/",), ("backends/",), ("",))
+    return next(rank for rank, line in enumerate(lines) if path.startswith(line))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -13,6 +13,7 @@ it, its session and `retrieve_session()` are here.
 from __future__ import annotations
 
 import functools
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
@@ -33,6 +34,8 @@ from ..tools.policy import policy_notices
 from ..turn import Turn
 from .session import Session
 
+log = logging.getLogger(__name__)
+
 
 class Backend(Observable, ABC):
     """A backend that yields typed events."""
@@ -51,6 +54,9 @@ class Backend(Observable, ABC):
         self._sessions: list[Session] = []
         self._policies: dict[str, str] | None = None
         """The config's at the last turn."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.model!r}, session={self.session.id!r})"
 
     @property
     def session(self) -> Session:
@@ -100,7 +106,7 @@ class Backend(Observable, ABC):
         `subscribers` are called as `Run.subscribe` has it, from the first event on; `view(run)` makes one
         that shows the turn. `notices` are lines that are shown with the turn.
 
-        Raises ConfigError for an empty prompt and a budget that is none.
+        Raises ConfigError for an empty prompt, a session that is no text and a budget that is none.
 
         >>> from praison_nb import ScriptedBackend
         >>> from praison_nb.events import TextDelta
@@ -108,6 +114,8 @@ class Backend(Observable, ABC):
         >>> list(run.text()), run.turn.session
         (['Hello'], 'greeting')
         """
+        if not isinstance(session, str):
+            raise ConfigError(f"session must be a conversation's name, not {session!r:.40}.")
         turn = Turn(
             prompt=validate_prompt(prompt),
             session=session,
@@ -153,9 +161,7 @@ class Backend(Observable, ABC):
     async def execute(self, prompt: str, **kwargs: Any) -> str:
         """Send `prompt` and return the whole answer. `kwargs` are of the protocol, and nothing is made of
         them: `begin` has the options. Raises the turn's error (see praison_nb.errors)."""
-        turn = await self.begin(prompt, asker=ask_by_input)
-        raise_for(turn)
-        return turn.text
+        return answer_of(await self.begin(prompt, asker=ask_by_input))
 
     async def stream(self, prompt: str, **kwargs: Any) -> AsyncIterator[str]:
         """Send `prompt` and yield the answer in pieces; `kwargs` as for `execute`. Leaving early stops the
@@ -164,7 +170,7 @@ class Backend(Observable, ABC):
         async with aclosing(run.atext()) as pieces:
             async for text in pieces:
                 yield text
-        raise_for(run.turn)
+        answer_of(run.turn)
 
     def update_agent(self, **changes: Any) -> None:
         """Change the agent from the next turn on. Raises ConfigError: a backend that can, does its own."""
@@ -245,3 +251,13 @@ def raise_for(turn: Turn) -> None:
         stopped = TurnStopped("The turn was stopped; its text so far is in the exception's `turn`.")
         stopped.turn = turn
         raise stopped
+
+
+def answer_of(turn: Turn) -> str:
+    """The text of a turn that is over; what went wrong with it is raised. Why there is none is logged: a
+    caller who wants just the text sees nothing else of the turn."""
+    raise_for(turn)
+    if not turn.text:
+        for line in filter(None, (turn.detail, *turn.notices)):
+            log.warning("no answer: %s", line)
+    return turn.text

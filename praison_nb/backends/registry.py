@@ -25,10 +25,11 @@ Config = TypeVar("Config")
 def register(name: str, factory: Callable[..., Any]) -> None:
     """Make `name` a backend: `factory(**options)` returns an object with the five methods.
 
-    >>> register("echo", lambda **options: None)
-    >>> "echo" in names()
-    True
-    >>> del _registered["echo"]
+    >>> from praison_nb import ScriptedBackend, register
+    >>> from praison_nb.backends import create
+    >>> register("silent", lambda **options: ScriptedBackend([]))  # now `%%agent -b silent` knows it
+    >>> create("silent").begin("Hi").wait().stop_reason
+    'end_turn'
     """
     _registered[name] = factory
 

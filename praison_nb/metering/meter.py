@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from dataclasses import asdict, replace
 from decimal import Decimal
 
@@ -30,6 +31,8 @@ from .ledger import RequestRow, TurnRow
 from .origin import current_origin
 from .schema import LABELS
 from .session_cost import BeforeTurn, SessionBaseline, with_extra_cost
+
+log = logging.getLogger(__name__)
 
 LONGEST_LABEL = 300
 """Characters; a server may give its model a name of any length."""
@@ -66,7 +69,21 @@ class Meter:
         return event
 
     def record(self, event: Event, turn: Turn) -> None:
-        """Have the ledger written by the event, which is folded into `turn` already."""
+        """Have the ledger written by the event, which is folded into `turn` already. What fails is tried once
+        more; then the user reads of it. Raises nothing."""
+        for is_last in (False, True):
+            try:
+                self._record(event, turn)
+                return
+            except Exception as error:
+                log.exception("the meter failed")
+                if is_last:
+                    why = describe_exception(error)
+                    self.writer.add_notice(
+                        f"The ledger lacks a part of what a turn used: {why}. The Turn has it all."
+                    )
+
+    def _record(self, event: Event, turn: Turn) -> None:
         match event:
             case TextDelta():
                 # The one that comes by the thousand.
@@ -84,12 +101,6 @@ class Meter:
                 self._has_ended = True
             case SessionUsage() if turn.ended is not None:
                 self.writer.enqueue(self._turn(turn))
-
-    def missed(self, error: Exception) -> None:
-        """`record` failed and will not be called again for its event: the user reads of it."""
-        self.writer.add_notice(
-            f"The ledger lacks a part of what a turn used: {describe_exception(error)}. The Turn has it all."
-        )
 
     async def spending(self, turn: Turn) -> list[Spent | Notice]:
         """What was spent so far in the scopes that this turn counts in, and the lines that the user should

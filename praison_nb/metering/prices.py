@@ -26,25 +26,31 @@ Source = Literal["provider", "table", "user", "unpriced"]
 RUNNING_HOUR = Decimal("0.08")
 """USD for an hour that a hosted session runs, at Anthropic's public list price; idle time is free."""
 
+USUAL_TIERS = ("", "default", "standard", "standard_only", "auto", "on_demand")
+"""What providers call the service tier at which the price table's plain prices are."""
+
 
 def with_cost(event: RequestFinished, at: float) -> RequestFinished:
     """`event` with its cost, where the provider gave none. `at` (seconds since 1970) chooses the price of
     that time."""
     if event.cost is not None or event.usage is None:
         return event
-    cost, source = price(event.usage, event.model, event.provider, at)
+    cost, source = price(event.usage, event.model, event.provider, at, event.service_tier)
     return replace(event, cost=cost, cost_source=source)
 
 
-def price(usage: Usage, model: str, provider: str, at: float) -> tuple[Decimal | None, Source]:
+def price(
+    usage: Usage, model: str, provider: str, at: float, service_tier: str = ""
+) -> tuple[Decimal | None, Source]:
     """USD for `usage`, or None, and who says so. `provider` is "" where nobody is paid by a table: a model
-    of one's own costs what the user said (`%agent price`), else it is not known. A count that has no price (a
-    server may say -1), and a price table that fails, make it unknown too: never an error."""
+    of one's own costs what the user said (`%agent price`), else it is not known. The user's price counts for
+    all service tiers, the table's for those that it names. A count that has no price (a server may say -1),
+    and a price table that fails, make it unknown too: never an error."""
     try:
         if not usage.input_tokens and not usage.output_tokens:
             return Decimal(0), "table"
         own = user_prices.find(model, provider)
-        cost = _by_table(usage, model, provider, at) if own is None else own.cost(usage)
+        cost = _by_table(usage, model, provider, at, service_tier) if own is None else own.cost(usage)
         if cost is not None and cost.is_finite() and cost >= 0:
             return cost, "table" if own is None else "user"
     except KeyboardInterrupt:
@@ -54,7 +60,7 @@ def price(usage: Usage, model: str, provider: str, at: float) -> tuple[Decimal |
     return None, "unpriced"
 
 
-def _by_table(usage: Usage, model: str, provider: str, at: float) -> Decimal | None:
+def _by_table(usage: Usage, model: str, provider: str, at: float, service_tier: str) -> Decimal | None:
     if not provider:
         return None
     from genai_prices import Usage as Counted, calc_price
@@ -68,8 +74,24 @@ def _by_table(usage: Usage, model: str, provider: str, at: float) -> Decimal | N
         cache_write_1h_tokens=usage.cache_write_1h_input_tokens,
         output_tokens=usage.output_tokens,
     )
-    when = datetime.fromtimestamp(at, UTC)
-    return calc_price(counted, model, provider_id=provider, genai_request_timestamp=when).total_price
+    when, tier = datetime.fromtimestamp(at, UTC), service_tier.strip().lower()
+    if tier in USUAL_TIERS:
+        return calc_price(counted, model, provider_id=provider, genai_request_timestamp=when).total_price
+    # Anthropic's fast mode is a tier here, and something of its own there.
+    names = {"service_tier": tier}, {"speed": tier}
+    found = calc_price(
+        counted,
+        model,
+        provider_id=provider,
+        genai_request_timestamp=when,
+        price_context=names[0] | names[1],
+    )
+    # For a tier that it does not know the table gives the usual price, and so it does for another provider's
+    # models.
+    is_own = any(each is found.model for each in found.provider.models)
+    variants = (each for each in found.model.price_variants or () if is_own and each.when in names)
+    is_known = any(each.constraint is None or each.constraint.active(when) for each in variants)
+    return found.total_price if is_known else None
 
 
 def preload() -> None:

@@ -8,6 +8,8 @@ from ..errors import ConfigError
 
 if TYPE_CHECKING:
     from .extension import Extension
+    from .widgets.chat.widget import SessionWidget
+    from .widgets.sessions.widget import SessionBrowser
 
 _loaded: dict[int, Extension] = {}
 
@@ -40,3 +42,40 @@ def unload(shell: Any) -> None:
     stopped, and the tools' policies of `%agent policy` are gone."""
     if extension := _loaded.pop(id(shell), None):
         extension.remove()
+
+
+def chat(session_or_backend: Any = None) -> SessionWidget:
+    """A conversation to type into, shown when it is a cell's value. Takes a session's name (as `%%agent -s`
+    has it; "main" without one), a backend, an Agent or a Session of this notebook; loads the extension where
+    it is not. Raises ConfigError.
+
+        praison_nb.chat()
+        praison_nb.chat("research")
+        praison_nb.chat(LocalAgent(config=LocalAgentConfig(model="embedded")))
+
+    >>> chat("research")  # in a script, where nobody types into a page
+    Traceback (most recent call last):
+    praison_nb.errors.ConfigError: chat() needs a notebook. Elsewhere: ...
+    """
+    from .widgets.chat.widget import open_chat
+
+    extension = load_in_notebook(
+        "chat() needs a notebook. Elsewhere: `Agent(...).start(prompt)`, or `%%agent` in IPython."
+    )
+    return open_chat(extension, session_or_backend)
+
+
+def sessions() -> SessionBrowser:
+    """All sessions of this kernel and of earlier ones: filter, sort, open, archive, delete. Loads the
+    extension where it is not. Raises ConfigError outside a notebook.
+
+        praison_nb.sessions()
+
+    >>> sessions()  # in a script, which has no page
+    Traceback (most recent call last):
+    praison_nb.errors.ConfigError: sessions() needs a notebook. In IPython `%agent sessions` lists them.
+    """
+    from .widgets.sessions.widget import SessionBrowser
+
+    elsewhere = "sessions() needs a notebook. In IPython `%agent sessions` lists them."
+    return SessionBrowser(load_in_notebook(elsewhere))

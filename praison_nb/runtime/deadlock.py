@@ -63,6 +63,11 @@ def refuse_deadlock(run: Caller, *, blocks: bool) -> None:
     try:
         if blocks:
             loop.refuse_to_wait()
+        if run in callers():
+            raise ConfigError(
+                f"A function that a turn of session {run.turn.session!r} calls cannot wait for that turn. "
+                "Its `turn` says how far it is."
+            )
         if any(caller.lock is run.lock and caller.turn.ended is None for caller in callers()):
             raise ConfigError(
                 f"A function that a turn of session {run.turn.session!r} calls cannot wait for its next one. "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -102,15 +101,14 @@ async def run_in_pool(function: Callable[[], Any], is_async: bool) -> Any:
     """What `function` returns, run on a thread of a pool, since no thread waits for the turn."""
     if is_async:
         return await user_loop.run(function)
-    context = contextvars.copy_context()
 
     def run() -> Any:
         try:
-            return context.run(_call_contained, function)
+            return _call_contained(function)
         except KeyboardInterrupt:
             raise ToolInterrupted("interrupted by the user") from None
 
-    return await asyncio.get_running_loop().run_in_executor(loop.pool(), run)
+    return await asyncio.wrap_future(loop.submit(run))
 
 
 def _call_contained(function: Callable[[], Any]) -> Any:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextvars
 import logging
 import os
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 from ..errors import ConfigError, TurnStopped
@@ -24,6 +25,8 @@ _loop: asyncio.AbstractEventLoop | None = None
 _thread: threading.Thread | None = None
 _pools: dict[str, ThreadPoolExecutor] = {}
 _thread_local = threading.local()
+_is_nested: contextvars.ContextVar[bool] = contextvars.ContextVar("is_nested", default=False)
+"""Whether a function that `submit` runs is what leads here."""
 _is_ending = False
 _exit_hooks: list[Callable[[], Coroutine[Any, Any, None]]] = []
 _fork_hooks: list[Callable[[], object]] = []
@@ -115,9 +118,18 @@ def on_loop_thread() -> bool:
     return threading.current_thread() is _thread
 
 
-def pool() -> ThreadPoolExecutor:
-    """The threads for functions of the user's, started on first use."""
-    return _executor("function", MAX_FUNCTION_THREADS, initializer=_mark_pool_thread)
+def submit(function: Callable[[], T]) -> Future[T]:
+    """Run a function of the user's on a thread of the pool, in this context. What is submitted because of it
+    has threads of its own: were all of the pool to wait for it, none would come free."""
+    context = contextvars.copy_context()
+    options: dict[str, Any] = {"initializer": _mark_pool_thread}
+    if context.get(_is_nested):
+        executor = ThreadPoolExecutor(1, "praison_nb-nested", **options)
+        future = executor.submit(context.run, function)
+        executor.shutdown(wait=False)
+        return future
+    context.run(_is_nested.set, True)
+    return _executor("function", MAX_FUNCTION_THREADS, **options).submit(context.run, function)
 
 
 def view_pool() -> ThreadPoolExecutor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import os
 import queue
 from collections.abc import AsyncGenerator, Callable, Iterator
@@ -119,7 +118,7 @@ class Mailbox:
                     task.add_done_callback(tasks.discard)
                 elif loop.on_loop_thread() or user_loop.on_user_loop():
                     # This thread is a loop's, which must not stand still.
-                    loop.pool().submit(contextvars.copy_context().run, item.run)
+                    loop.submit(item.run)
                 else:
                     item.run()
         except BaseException:

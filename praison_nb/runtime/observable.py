@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 import threading
@@ -86,7 +85,7 @@ class _Observer(Generic[P]):
             if self._is_awaiting:
                 return
             self._is_awaiting = True
-        asyncio.run_coroutine_threadsafe(user_loop.run(self._await), loop.get())
+        loop.get().call_soon_threadsafe(loop.spawn, user_loop.run(self._await))
 
     async def _await(self) -> None:
         while coroutine := self._next():

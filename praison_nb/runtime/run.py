@@ -278,21 +278,10 @@ class Run:
         if isinstance(event, ApprovalAsked):
             for call in turn.waiting:
                 self.approvals.mark_asked(call)
-        self._record(event, turn)
+        self._meter.record(event, turn)
         self._subscribers.notify(event, turn)
         if turn.ended is not None:
             self._mailbox.close()
-
-    def _record(self, event: Event, turn: Turn) -> None:
-        """Have the meter record the event; once more where it fails, and then the user reads of it."""
-        for is_last in (False, True):
-            try:
-                self._meter.record(event, turn)
-                return
-            except Exception as error:
-                log.exception("the meter failed")
-                if is_last:
-                    self._meter.missed(error)
 
     def _stop(self) -> None:
         if self.turn.ended is not None or self.stopping or self._task is None or not self._mailbox.is_own:

@@ -122,23 +122,49 @@ async def test_what_the_user_adds_to_each_request() -> None:
     assert request.headers["x-title"] == "notebook" and request.headers["authorization"] == "Token other"
 
 
-@pytest.mark.parametrize(
-    "refusal",
-    [
-        {"error": {"message": "Unrecognized request argument supplied: stream_options"}},
-        {"detail": [{"loc": ["body", "stream_options"], "msg": "Extra inputs are not permitted"}]},
-    ],
-)
-async def test_a_server_that_knows_no_stream_options(refusal: Any) -> None:
-    body = {"model": "m", "stream_options": {"include_usage": True}}
-    refused = (422, JSON, json.dumps(refusal).encode())
+REFUSALS: list[Any] = [
+    {"error": {"message": "Unrecognized request argument supplied: {}"}},
+    {"error": {"message": "Unknown parameter: '{}'.", "param": "{}", "code": "unknown_parameter"}},
+    {"error": {"message": "Encrypted content is not supported.", "param": "{}"}},
+    {"error": {"message": "Invalid value: '{}[0]'.", "param": "{}[0]"}},
+    {"detail": "extra fields not permitted: {}"},
+    {"detail": [{"loc": ["body", "{}"], "msg": "Extra inputs are not permitted"}]},
+]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=str)
+@pytest.mark.parametrize("name", ["stream_options", "include", "prompt_cache_key"])
+async def test_a_server_that_does_not_know_a_field(name: str, refusal: Any) -> None:
+    body = {"model": "m", name: "some"}
+    refused = (422, JSON, json.dumps(refusal).replace("{}", name).encode())
     with AnyServer(refused, event(n=1) + DONE) as there:
         found, _, problem = await read(there.server(), body)
         assert (found, problem) == ([{"n": 1}], None)
         there.answers = [refused]
         assert isinstance((await read(there.server(), {"model": "m"}))[2], e.RequestRejectedError)
     sent = [request.json for request in there.requests]
-    assert ["stream_options" in body for body in sent] == [True, False, False]
+    assert [name in body for body in sent] == [True, False, False]
+
+
+async def test_a_server_that_knows_none_of_the_optional_fields() -> None:
+    fields = ("stream_options", "include", "prompt_cache_key")
+    refusals = [
+        (400, JSON, json.dumps({"error": {"message": f"{name}: unknown"}}).encode()) for name in fields
+    ]
+    with AnyServer(*refusals, event(n=1) + DONE) as there:
+        found, _, problem = await read(there.server(), {"model": "m", **dict.fromkeys(fields, "some")})
+    assert (found, problem) == ([{"n": 1}], None)
+    assert there.requests[-1].json == {"model": "m", "stream": True}
+
+
+@pytest.mark.parametrize(
+    "said", ["the tools include one without a name", "messages: unknown field", "included"]
+)
+async def test_another_refusal_is_told(said: str) -> None:
+    refused = (400, JSON, json.dumps({"error": {"message": said}}).encode())
+    with AnyServer(refused) as there:
+        _, _, problem = await read(there.server(), {"model": "m", "messages": [], "include": []})
+    assert isinstance(problem, e.RequestRejectedError) and said in str(problem) and len(there.requests) == 1
 
 
 async def test_one_attempt_only() -> None:

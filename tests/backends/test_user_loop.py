@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
@@ -17,7 +19,7 @@ from praison_nb.backends import as_backend
 from praison_nb.backends.base import Backend
 from praison_nb.backends.session import Session
 from praison_nb.errors import ConfigError
-from praison_nb.events import Event, RequestFinished, RequestStarted, TextDelta
+from praison_nb.events import Event, RequestFinished, RequestStarted, TextDelta, TurnFinished
 from praison_nb.runtime import loop, user_loop
 from praison_nb.runtime.run import Run
 from praison_nb.session import Usage
@@ -307,6 +309,54 @@ def test_a_subscriber_that_waits_costs_nothing(caplog: pytest.LogCaptureFixture)
     assert "cannot be called on the background loop" in caplog.text
 
 
+@pytest.mark.parametrize("is_awaited", [True, False])
+def test_a_subscriber_that_waits_for_its_own_turn_is_told_so(is_awaited: bool) -> None:
+    errors: list[str] = []
+    begun, failed = threading.Event(), asyncio.Event()
+
+    async def follow(event: Event, turn: Turn) -> None:
+        begun.wait(60)
+        try:
+            await run if is_awaited else run.wait()
+        except ConfigError as error:
+            errors.append(str(error))
+            loop.get().call_soon_threadsafe(failed.set)
+
+    async def hold(step: Run) -> None:
+        await failed.wait()
+
+    run = ScriptedBackend([TextDelta(text="x"), hold]).begin("hi", subscribers=(follow,))
+    begun.set()
+    assert run.wait().text == "x"
+    assert "calls cannot wait for that turn. Its `turn` says how far it is." in errors[0]
+
+
+def test_nobody_else_has_to_hold_what_a_subscriber_awaits() -> None:
+    awaited: list[weakref.ref[asyncio.Event]] = []
+    waits, ended = threading.Event(), threading.Event()
+
+    async def follow(event: Event, turn: Turn) -> None:
+        if not awaited:
+            gate = asyncio.Event()
+            awaited.append(weakref.ref(gate))
+            waits.set()
+            await gate.wait()
+        if isinstance(event, TurnFinished):
+            ended.set()
+
+    async def open_gate() -> None:
+        gate = awaited[0]()
+        assert gate is not None
+        gate.set()
+
+    ScriptedBackend([TextDelta(text="x")]).begin("hi", subscribers=(follow,)).wait()
+    assert waits.wait(60)
+    loop.run_sync(lambda: user_loop.run(lambda: asyncio.sleep(0)))  # now it waits
+    gc.collect()
+    loop.run_sync(lambda: user_loop.run(open_gate))
+    assert ended.wait(60)
+
+
 def test_run_sync_refuses_where_it_would_wait_for_itself() -> None:
     async def nested() -> str:
         with pytest.raises(ConfigError, match="background loop"):
@@ -447,6 +497,28 @@ def script(code: str, *arguments: str) -> str:
         [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60
     )
     return done.stdout + done.stderr
+
+
+NESTED = """
+from praison_nb import Agent, ScriptedBackend
+from praison_nb.events import TextDelta
+from praison_nb.runtime.loop import MAX_FUNCTION_THREADS
+class Asks:
+    def __init__(self, agent): self.agent = agent
+    def execute(self, prompt, **kwargs): return self.agent.start(prompt)
+    def stream(self, prompt, **kwargs): yield self.agent.start(prompt)
+    def reset_session(self): ...
+    def reset_all(self): ...
+    def retrieve_session(self): return {"id": "asks", "status": "idle"}
+agent = Agent("inner", ScriptedBackend([TextDelta(text="42")]))
+for each in range(MAX_FUNCTION_THREADS + 2):
+    agent = Agent("outer", Asks(agent))
+print(agent.start("hi"))
+"""
+
+
+def test_functions_that_wait_for_others_leave_threads_for_them() -> None:
+    assert script(NESTED) == "42\n"
 
 
 HELLO = (

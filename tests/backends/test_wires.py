@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 
-from praison_nb import LocalAgent, LocalAgentConfig, Turn, errors as e
+from praison_nb import Agent, LocalAgent, LocalAgentConfig, Turn, errors as e
 from praison_nb.backends.local import attempts
-from praison_nb.backends.local.turn import ONLY_THOUGHTS
 from praison_nb.events import Activity, Event, RequestFinished
 from praison_nb.history import Call, Opaque, Result, Text, User, from_row, to_json
 from praison_nb.metering import writer
+from praison_nb.render.html import turn_html
 from praison_nb.session import Usage
 from praison_nb.store.sessions import Store, append_messages
 from servers import messages, openai, responses
@@ -194,6 +194,59 @@ def test_messages_of_before(peer: Peer, old: bool) -> None:
     assert agent.session.messages[: len(said)] == said
 
 
+TOLD_TIER: dict[str, Callable[[Any, str], None]] = {
+    "chat": lambda step, tier: step.update(service_tier=tier),
+    "responses": lambda step, tier: step.get("response", {}).update(service_tier=tier),
+    "messages": lambda step, tier: step.get("message", {}).get("usage", {}).update(service_tier=tier),
+}
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_the_tier_that_served_has_the_price(peer: Peer, is_told: bool) -> None:
+    """The one that the answer names, else the one that was asked for."""
+    if peer.wire == "messages" and not is_told:
+        pytest.skip("nobody can ask for it there")
+    made = peer.reply("Hello.")
+    for step in made if is_told else ():
+        if isinstance(step, dict):
+            TOLD_TIER[peer.wire](step, "priority")
+    peer.server.script(made)
+    turn, events = follow(peer.agent(options={"service_tier": "auto" if is_told else "priority"}))
+    (finished,) = (event for event in events if isinstance(event, RequestFinished))
+    assert well(turn, "Hello.") and finished.service_tier == "priority"
+    # Anthropic sells this tier by contract.
+    assert (finished.cost_source == "table") == (peer.wire == "responses")
+
+
+def only_thoughts(wire: str) -> list[Any]:
+    if wire == "messages":
+        return messages.reply(thinking="Hm.")
+    if wire == "responses":
+        return responses.steps(responses.reasoning(summary=["Hm."]))
+    thought = openai.chunk({"reasoning_content": "Hm."})
+    return [thought, openai.chunk({}, finish_reason="stop"), openai.usage(3, 2), openai.DONE]
+
+
+@pytest.mark.parametrize("way", ["start", "stream", "execute"])
+def test_an_answer_that_is_only_reasoning(peer: Peer, way: str, caplog: pytest.LogCaptureFixture) -> None:
+    peer.server.script(only_thoughts(peer.wire))
+    backend = peer.agent()
+    agent = Agent("thinker", backend)
+    match way:
+        case "start":
+            assert agent.start("Hi") == ""
+        case "stream":
+            assert list(agent.start("Hi", stream=True)) == []
+        case _:
+            assert asyncio.run(backend.execute("Hi")) == ""
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told == ["no answer: The model thought and gave no answer: ask again."]
+    if turn := agent.turn:
+        assert "note: The model thought and gave no answer: ask again." in str(turn)
+        assert "gave no answer" in turn_html(turn) and turn.usage.output_tokens > 0
+    assert well(ask(backend, "Again?"), "Again?")
+
+
 # Attempts
 
 
@@ -262,9 +315,41 @@ def test_long_silence_is_reported(peer: Peer, monkeypatch: pytest.MonkeyPatch) -
     assert well(turn, "Done.") and not turn.activity
 
 
-def test_an_answer_that_is_only_thinking_says_so(openai_server: OpenAIServer) -> None:
-    openai_server.script(
-        [openai.chunk({"reasoning_content": "Hm."}), openai.chunk({}, finish_reason="stop"), openai.DONE]
-    )
-    turn = ask(Peer("chat", openai_server, openai.reply, "").agent())
-    assert turn.text == "" and turn.notices == (ONLY_THOUGHTS,)
+# Cut off
+
+
+def has_end(wire: str, steps: list[Any], in_peace: bool) -> bool:
+    """Whether the answer is whole though the stream ends behind these steps."""
+    events = [step for step in steps if isinstance(step, dict)]
+    match wire:
+        case "chat":
+            return any(choice.get("finish_reason") for event in events for choice in event["choices"])
+        case "messages":
+            return any(event["type"] == "message_delta" for event in events)
+    kinds = [event["type"] for event in events]
+    if "response.completed" in kinds:
+        return True
+    begun, done = (kinds.count(f"response.output_item.{word}") for word in ("added", "done"))
+    return in_peace and begun == done > 0
+
+
+@pytest.mark.parametrize("in_peace", [True, False])
+@pytest.mark.parametrize("calls", [[], [("add", '{"a": 1}')]], ids=["text", "call"])
+def test_cut_behind_every_event(peer: Peer, calls: list[tuple[str, str]], in_peace: bool) -> None:
+    whole = peer.reply("Hello.", calls=calls)
+    for at in range(1, len(whole) + 1):
+        steps = whole[:at] if in_peace else [*whole[:at], openai.CutHere(reset=bool(at % 2))]
+        agent = peer.agent(tools=[add])
+        peer.server.script(steps, *([peer.reply("Two.")] if calls else []))
+        # Cut before anything of the answer came, it is asked again, and echoed.
+        turn = ask(agent, "Hello.")
+        if has_end(peer.wire, whole[:at], in_peace):
+            assert turn.error is None and turn.stop_reason == "end_turn", at
+            is_all = len(turn.tools) == len(calls)
+            assert turn.text == ("Hello.\n\nTwo." if calls and is_all else "Hello."), at
+        elif turn.error is not None:
+            assert isinstance(turn.error, e.UnreachableError) and "Hello.".startswith(turn.text), at
+            assert not turn.tools and turn.usage.output_tokens > 0
+        else:
+            assert len(turn.requests) > 1 and turn.text in ("Hello.", "Two."), at
+        peer.server._scripts.clear()

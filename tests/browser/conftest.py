@@ -7,9 +7,10 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from browser.lab import Server, launch
+from browser.places import OPTIONS, SETTINGS
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         browser = launch(playwright)
@@ -17,13 +18,20 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with Server(Path(tmp_path_factory.mktemp("lab"))) as server:
         yield server
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
+def hostile_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One whose pages hold all of a notebook, and take what comes at once."""
+    with Server(Path(tmp_path_factory.mktemp("hostile")), settings=SETTINGS, options=OPTIONS) as server:
+        yield server
+
+
+@pytest.fixture(scope="package")
 def context(browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context()
     yield context

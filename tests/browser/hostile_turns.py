@@ -13,7 +13,7 @@ from praison_nb.events import Event, TextDelta
 
 IN_TOOLS = 2_000
 """Characters of a text that are shown as a tool's arguments and result too."""
-TEXTS_PER_TURN = 10
+TEXTS_PER_TURN = 20
 """A live view costs a page far more than a text."""
 SHOWN = "shown-to-its-end"
 """Stands after the text; the text itself ends where it ends."""

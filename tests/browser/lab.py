@@ -40,6 +40,8 @@ SETTINGS = {
     "@jupyterlab/docmanager-extension/plugin": {"autosave": False},
 }
 
+FORKED = "--AsyncMappingKernelManager.kernel_manager_class=browser.kernels.ForkingKernelManager"
+
 
 def launch(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
@@ -47,7 +49,7 @@ def launch(playwright: Playwright) -> Browser:
 
 class Server:
     """A Jupyter server in a process of its own, with nothing of the user's configuration. `path` are
-    folders of packages that come before the installed ones."""
+    folders of packages that come before the installed ones: with them kernels are started, else forked."""
 
     def __init__(
         self,
@@ -91,6 +93,7 @@ class Server:
             f"--ServerApp.root_dir={self.notebooks}",
             "--expose-app-in-browser",
             "--LabApp.extension_manager=readonly",
+            *([] if self._path else [FORKED]),
             *self._options,
         ]
         log = (self.folder / "server.log").open("w")
@@ -102,12 +105,9 @@ class Server:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        # Asked to end it would ask each of its kernels, and wait; they end when their parent has.
+        self._process.kill()
+        self._process.wait()
 
     def _wait_until_it_answers(self) -> None:
         deadline = time.monotonic() + 60
@@ -122,11 +122,15 @@ class Server:
             time.sleep(0.05)
         raise AssertionError((self.folder / "server.log").read_text())
 
-    def end_kernels(self) -> None:
-        """End what earlier tests left running."""
-        for session in self._request("GET", "api/sessions"):
+    def sessions(self) -> list[str]:
+        """The ids of the notebooks' sessions, each with a kernel."""
+        return [session["id"] for session in self._request("GET", "api/sessions")]
+
+    def end_kernels(self, sessions: list[str] | None = None) -> None:
+        """End these sessions, or all there are."""
+        for session in self.sessions() if sessions is None else sessions:
             try:
-                self._request("DELETE", f"api/sessions/{session['id']}")
+                self._request("DELETE", f"api/sessions/{session}")
             except urllib.error.HTTPError as error:
                 # A page that was closed may have ended it meanwhile.
                 if error.code != 404:
@@ -163,16 +167,20 @@ class Notebook:
     def __init__(self, page: Page, server: Server, cells: list[str], app: str = "") -> None:
         self.page, self.server, self.name = page, server, f"{uuid.uuid4().hex[:8]}.ipynb"
         page.set_default_timeout(PATIENCE_MS)
-        server.write(self.name, ["from browser.scenarios import *", "%load_ext praison_nb", *cells])
+        # Files of its own, and closed gates: earlier notebooks had sessions and gates of the same names.
+        ledger = str(server.folder / "ledgers" / self.name / "ledger.sqlite")
+        setup = f"import os\nos.environ['PRAISON_NB_LEDGER'] = {ledger!r}\nfrom browser.scenarios import *"
+        server.write(self.name, [setup, "%load_ext praison_nb", *cells])
+        for gate in server.gates.iterdir():
+            gate.unlink()
         is_loaded = (app or server.app) == "jupyterlab" and page.url.startswith(f"{server.url}lab/")
+        old = server.sessions()
         if is_loaded:
-            page.evaluate("[...jupyterapp.shell.widgets('main')].forEach(widget => widget.dispose())")
-        server.end_kernels()
-        if is_loaded:
-            page.evaluate("path => { jupyterapp.commands.execute('docmanager:open', {path}); }", self.name)
-            self._wait_until_ready()
+            self._show()
         else:
-            self.open(app)
+            page.goto(server.address(self.name, app))
+        server.end_kernels(old)
+        self._wait_until_ready()
         self.run(0)
         self.run(1)
         self.wait_idle(1)
@@ -181,6 +189,19 @@ class Notebook:
         """Load the page anew."""
         self.page.goto(self.server.address(self.name, app))
         self._wait_until_ready()
+
+    def reopen(self) -> None:
+        """End its kernel, and open what was saved in a page that has forgotten its widgets."""
+        self.do("kernelmenu:shutdown")
+        self._show()
+
+    def _show(self) -> None:
+        """Open the file in the JupyterLab that is in the page, in place of all that is open."""
+        self.page.evaluate(
+            "path => { [...jupyterapp.shell.widgets('main')].forEach(widget => widget.dispose()); "
+            "jupyterapp.commands.execute('docmanager:open', {path}); }",
+            self.name,
+        )
 
     def _wait_until_ready(self) -> None:
         self.page.wait_for_function(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import threading
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -95,12 +95,9 @@ class Deadline:
 class Watch:
     """Shows texts at all places and notes what they do. Its kernels and pages end with the `with`."""
 
-    def __init__(
-        self, browser: Browser, server: Server, pages: Pages, places: Iterable[str] = PLACES
-    ) -> None:
+    def __init__(self, browser: Browser, server: Server, pages: Pages) -> None:
         self._browser, self._server, self._pages = browser, server, pages
-        self._places = tuple(places)
-        self._place = ""
+        self._place, self._places = "", PLACES
         self._found: dict[tuple[Any, ...], Harm] = {}
 
     def __enter__(self) -> Self:
@@ -112,17 +109,19 @@ class Watch:
         self._deadline.cancel()
         self._context.close()
 
-    def harms(self, texts: dict[int, str]) -> list[Harm]:
+    def harms(self, texts: dict[int, str], places: Collection[str] = PLACES) -> list[Harm]:
         """What the texts do. Where they end the page, halves of them are shown until it is clear which."""
-        self._found = {}
+        self._found, self._places = {}, places
         self._search(texts)
         return list(self._found.values())
 
     def harms_of_pages(self, document: Any) -> list[Harm]:
         """What a notebook's outputs do in nbconvert's pages."""
-        self._found = {}
+        self._found, self._places = {}, PLACES
         self._open = set()
-        self._show_pages(self._context.new_page(), document)
+        page = self._context.new_page()
+        self._show_pages(page, document)
+        page.close()
         self._deadline.cancel()
         return list(self._found.values())
 

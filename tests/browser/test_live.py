@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from browser.lab import PATIENCE_MS, Notebook, Server
 
@@ -54,9 +54,7 @@ def test_streams_formats_and_leaves_still_output(lab: Server, page: Page) -> Non
     assert [set(output["data"]) for output in saved.cells[3].outputs] == STILL
     shown = still.inner_text()
 
-    notebook.do("kernelmenu:shutdown")
-    page.goto("about:blank")
-    page.goto(lab.address(notebook.name))
+    notebook.reopen()
     reopened = page.locator(".jp-Notebook .jp-Cell").nth(3).locator(".jp-OutputArea")
     expect(reopened.locator(".MathJax, mjx-container").first).to_be_visible()
     assert reopened.inner_text() == shown
@@ -249,15 +247,13 @@ def test_a_page_loaded_again_shows_the_turn_as_it_is(lab: Server, page: Page) ->
 
 
 @pytest.mark.parametrize("opened", ["before the turn", "while it runs"])
-def test_a_second_tab_leaves_the_first_ones_output(
-    lab: Server, page: Page, browser: Browser, opened: str
-) -> None:
+def test_a_second_tab_leaves_the_first_ones_output(lab: Server, page: Page, opened: str) -> None:
     gate = f"tabs {opened}"
     notebook = Notebook(page, lab, [f"a = counting({gate!r})", "%%agent -b a -s tabs\nGo", "1 + 1"])
     notebook.run(2)
     notebook.wait_idle(2)
     notebook.save()
-    other = browser.new_page()
+    other = page.context.new_page()
     try:
         if opened == "while it runs":
             notebook.run(3)
@@ -285,7 +281,7 @@ def test_a_second_tab_leaves_the_first_ones_output(
         other.close()
 
 
-def test_a_turn_ends_without_its_page(lab: Server, page: Page, browser: Browser) -> None:
+def test_a_turn_ends_without_its_page(lab: Server, page: Page) -> None:
     notebook = Notebook(page, lab, ["a = counting('away')", "%%agent -b a -s away --bg -o away\nGo", "away"])
     notebook.run(2)
     notebook.run(3)
@@ -300,8 +296,8 @@ def test_a_turn_ends_without_its_page(lab: Server, page: Page, browser: Browser)
     expect(notebook.cell(4)).to_contain_text("end")
 
 
-def test_says_its_state_in_words_and_obeys_the_reader(lab: Server, browser: Browser) -> None:
-    page = browser.new_page(reduced_motion="reduce", forced_colors="active")
+def test_says_its_state_in_words_and_obeys_the_reader(lab: Server, page: Page) -> None:
+    page.emulate_media(reduced_motion="reduce", forced_colors="active")
     try:
         notebook = Notebook(page, lab, ["b = retrying()", "%%agent -b b -s words\nGo"])
         notebook.run(2)
@@ -318,4 +314,4 @@ def test_says_its_state_in_words_and_obeys_the_reader(lab: Server, browser: Brow
         lab.open_gate("retrying")
         expect(notebook.cell(3).locator(".jp-OutputArea")).to_contain_text("● idle")
     finally:
-        page.close()
+        page.emulate_media(reduced_motion="null", forced_colors="null")

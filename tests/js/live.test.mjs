@@ -25,10 +25,19 @@ test("a link only opens pages and mails", () => {
 test("patches", () => {
   const items = [{ kind: "text", id: "m", tail: "<p>a</p>", more: 0 }, { kind: "tool", id: "t", state: "running" }];
   const patches = [[0, { tail: { keep: 4, add: "b</p>" }, more: 2 }], [1, { state: "done" }], [2, { kind: "text", id: "n", tail: "c" }]];
-  assert.deepEqual(applyPatches(items, patches, 3), [0, 1, 2]);
+  applyPatches(items, patches, 3);
   assert.deepEqual(items, [{ kind: "text", id: "m", tail: "<p>ab</p>", more: 2 }, { kind: "tool", id: "t", state: "done" }, { kind: "text", id: "n", tail: "c" }]);
   applyPatches(items, [[0, { tail: { keep: 0, add: "new" } }]], 1);
   assert.deepEqual(items, [{ kind: "text", id: "m", tail: "new", more: 2 }]);
+});
+
+test("an item goes before what was there", () => {
+  const [a, b, c, d] = ["a", "b", "c", "d"].map((id) => ({ kind: "prompt", id, text: id }));
+  const items = [a, c];
+  applyPatches(items, [[1, b, true], [3, d]], 4);
+  assert.deepEqual(items, [a, b, c, d]);
+  applyPatches(items, [[0, d, true]], 1);
+  assert.deepEqual(items, [d]);
 });
 
 test("a patch counts as JavaScript does", () => {

@@ -123,17 +123,22 @@ class Page:
         if "state" in told:
             return {**told["state"], "items": [dict(i) for i in told["state"]["items"]]}
         assert told["number"] == state["number"] + 1
-        items = state["items"][: told["count"]]
-        for index, patch in told["items"]:
+        items = list(state["items"])
+        for index, patch, *is_inserted in told["items"]:
             if "kind" in patch:
-                items[index:] = [dict(patch), *items[index + 1 :]]
+                items[index : index + (is_inserted == [False])] = [dict(patch)]
             else:
                 for name, value in patch.items():
                     if isinstance(value, dict) and "keep" in value:
                         kept = items[index][name].encode("utf-16-le")[: 2 * value["keep"]]
                         value = kept.decode("utf-16-le") + value["add"]
                     items[index][name] = value
-        return {**state, "number": told["number"], "items": items, "panel": told.get("panel", state["panel"])}
+        return {
+            **state,
+            "number": told["number"],
+            "items": items[: told["count"]],
+            "panel": told.get("panel", state["panel"]),
+        }
 
     @property
     def closed(self) -> bool:

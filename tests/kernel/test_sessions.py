@@ -467,7 +467,8 @@ def test_a_hosted_turn_is_attached_to_again(hosted: Kernel, server: HostedServer
     assert counted(session.id) == (expected, expected, requests)
     server.wait_for(lambda: set(usage()["status"]) == {"idle"})
     assert len(usage()) == requests - 1
-    # Nothing is attached to twice.
+    # Nothing is attached to twice. A turn that no cell waits for is over before the store has it.
+    server.wait_for(lambda: stored("research").status == "idle")
     kill(hosted)
     cell = hosted.run("%%agent -s research\nlast")
     assert cell.ok and "part" not in cell.text and "taken up" not in cell.text
@@ -569,6 +570,9 @@ def test_a_question_is_asked_again_after_the_kernel_was_killed(
     server.script([custom_tool("execute_command", {"argv": argv}), text("It ran.")], [text("next")])
     hosted.begin("%%agent -b hosted -t execute_command -s build\nBuild it.")
     assert "execute_command wants to run" in hosted.question()
+    server.wait_for(
+        lambda: [(each.name, each.status) for each in store.current().all()] == [("build", "running")]
+    )
     kill(hosted)
     assert list(tmp_path.glob("log.txt")) == []
     hosted.run(f"%cd -q {tmp_path}")

@@ -68,6 +68,15 @@ def test_every_notebook_ends_with_links_to_the_others() -> None:
         assert all((path.parent / link).exists() for link in links), name
 
 
+def test_make_clean_removes_what_is_made_here(tmp_path: Path) -> None:
+    made = {line for line in (ROOT / ".gitignore").read_text().split() if re.fullmatch(r"[\w.]+/", line)}
+    for name in made:
+        inside = tmp_path / ("notebooks" if name in ("__pycache__/", ".ipynb_checkpoints/") else "") / name
+        (inside / "deeper").mkdir(parents=True)
+    subprocess.run(["make", "-f", ROOT / "Makefile", "clean"], cwd=tmp_path, check=True, capture_output=True)
+    assert len(made) > 7 and [path.name for path in tmp_path.rglob("*")] == ["notebooks"]
+
+
 def test_hooks_need_no_download() -> None:
     hooks = (ROOT / ".pre-commit-config.yaml").read_text()
     assert re.findall(r"repo: (.*)", hooks) == ["local"]

@@ -11,9 +11,10 @@ import pytest
 from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 
-from praison_nb import HostedAgent, HostedAgentConfig, LocalAgent, LocalAgentConfig, ScriptedBackend
+from praison_nb import Agent, HostedAgent, HostedAgentConfig, LocalAgent, LocalAgentConfig, ScriptedBackend
 from praison_nb.backends import as_backend
 from praison_nb.backends.base import Backend
+from praison_nb.errors import ConfigError
 from praison_nb.runtime.options import TurnOptions
 
 OPTIONS = {each.name: each.default for each in fields(TurnOptions) if each.name != "is_sent"}
@@ -77,6 +78,11 @@ def test_help_and_completion_show_them(method: str) -> None:
 @pytest.mark.parametrize("config", [HostedAgentConfig, LocalAgentConfig])
 def test_a_config_shows_its_fields(config: Any) -> None:
     assert {*keywords(config)} == {each.name for each in fields(config)}
+
+
+def test_a_session_is_called_by_text() -> None:
+    with pytest.raises(ConfigError, match="session must be a conversation's name, not 3"):
+        Agent(3, ScriptedBackend([])).start("x")  # type: ignore[arg-type]
 
 
 def test_an_option_that_there_is_not() -> None:

@@ -7,6 +7,7 @@ import math
 import os
 import signal
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from praison_nb import ScriptedBackend
+from praison_nb import ScriptedBackend, turn_json
 from praison_nb.errors import ConfigError
 from praison_nb.events import RequestFinished, RequestStarted, TextDelta
 from praison_nb.metering import prices, user_prices, writer
@@ -106,6 +107,51 @@ def test_the_providers_own_cost_wins() -> None:
         cost=Decimal("0.5"),
         cost_source="provider",
     )
+    assert prices.with_cost(told, AT) is told
+
+
+# USD per million tokens in and out, as published in November 2026.
+TIERS = [
+    ("openai", "gpt-5-mini", "priority", "0.45", "3.6"),
+    ("openai", "gpt-5-mini", "flex", "0.125", "1"),
+    ("openai", "gpt-5-mini", " Flex", "0.125", "1"),
+    *(("openai", "gpt-5-mini", usual, "0.25", "2") for usual in ("", "default", "auto", "standard")),
+    ("groq", "llama-3.1-8b-instant", "on_demand", "0.05", "0.08"),
+    ("anthropic", "claude-opus-4-8", "fast", "10", "50"),
+]
+
+
+@pytest.mark.parametrize(("provider", "model", "tier", "price_in", "price_out"), TIERS)
+def test_a_service_tier_has_its_own_price(
+    provider: str, model: str, tier: str, price_in: str, price_out: str
+) -> None:
+    used = Usage(uncached_input_tokens=1000, output_tokens=1000)
+    at = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
+    cost, source = prices.price(used, model, provider, at, tier)
+    assert cost is not None and (cost * 1000, source) == (Decimal(price_in) + Decimal(price_out), "table")
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "tier"),
+    [
+        ("openai", "gpt-5-mini", "scale"),
+        ("openai", "gpt-4o-mini", "nobody-knows-it"),
+        ("anthropic", "claude-opus-4-6", "priority"),
+        ("azure", "gpt-5-mini", "priority"),  # whose models are OpenAI's, at prices of its own
+    ],
+)
+def test_a_tier_without_a_price_is_unpriced(provider: str, model: str, tier: str) -> None:
+    finished = RequestFinished(
+        model=model, provider=provider, usage=Usage(output_tokens=9), service_tier=tier
+    )
+    priced = prices.with_cost(finished, finished.time)
+    assert (priced.cost, priced.cost_source) == (None, "unpriced")
+    turn = ScriptedBackend([RequestStarted(), TextDelta(text="Hi"), finished]).begin("Hi").wait()
+    again = turn_json.from_json(json.loads(json.dumps(turn_json.to_json(turn))))
+    assert turn.cost is again.cost is None and turn.unpriced_requests == again.unpriced_requests == 1
+    user_prices.save(model, user_prices.Price(Decimal(3), Decimal(15)))
+    assert prices.with_cost(finished, finished.time).cost_source == "user"
+    told = replace(finished, cost=Decimal("0.5"), cost_source="provider")
     assert prices.with_cost(told, AT) is told
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from decimal import Decimal
 from html.parser import HTMLParser
@@ -26,12 +27,13 @@ from praison_nb.events import (
 )
 from praison_nb.fold import fold
 from praison_nb.notebook.views.kernel_view import NOTHING, answer
-from praison_nb.render.html import below_html, panel_html, turn_html
+from praison_nb.notebook.views.state_widget import STATIC
+from praison_nb.render.html import COLOURS, below_html, panel_html, turn_html
 from praison_nb.render.items import TurnItems, tool_item
 from praison_nb.render.panel import turn_panel
 from praison_nb.render.review import as_text
 from praison_nb.render.text import below_text, panel_text, tool_line, turn_text
-from praison_nb.session import Usage
+from praison_nb.session import Status, Usage
 from praison_nb.text import DISPLAY_CHARACTERS
 from praison_nb.turn import ToolCall, Turn
 
@@ -185,3 +187,9 @@ def test_a_call_with_arguments_that_nobody_can_read_is_shown() -> None:
 def test_a_server_writes_no_line_of_the_panel() -> None:
     turn = Turn(session="main", model="gpt-x\n[idle] main \u00b7 m  cost $0.0000")
     assert turn_text(turn).count("\n") == turn_text(Turn(session="main", model="gpt-x")).count("\n")
+
+
+@pytest.mark.parametrize("status", Status)
+def test_every_status_has_its_colour_in_both_places(status: Status) -> None:
+    assert status in COLOURS
+    assert re.search(rf"\.pnb-{status}[ ,]", (STATIC / "live.css").read_text())

@@ -8,7 +8,7 @@ import pydoc
 import sqlite3
 import subprocess
 import sys
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -109,6 +109,8 @@ def test_bad_questions_get_one_line(ledger: Path, tmp_path: Path) -> None:
         usage(ledger=ledger, since="soon")
     with pytest.raises(ConfigError, match="by must be 'turn' or 'request', not 'word'"):
         usage(ledger=ledger, by="word")
+    with pytest.raises(ConfigError, match=r"model must be text, not \['gpt-4o'\]"):
+        usage(ledger=ledger, model=["gpt-4o"])
     with pytest.raises(LedgerError, match="There is no ledger"):
         usage(ledger=tmp_path / "none.sqlite")
     with pytest.raises(LedgerError, match="There is no ledger"):
@@ -119,6 +121,13 @@ def test_bad_questions_get_one_line(ledger: Path, tmp_path: Path) -> None:
     with pytest.raises(LedgerError, match="is damaged, or no ledger"):
         usage(ledger=tmp_path / "text")
     assert not (tmp_path / "none.sqlite").exists()
+
+
+@pytest.mark.parametrize("days", [0, 1])
+def test_a_sample_of_less_than_a_day(tmp_path: Path, days: int) -> None:
+    end = datetime(2026, 3, 2, 23, 59, tzinfo=UTC)
+    times = usage(ledger=usage.example(tmp_path / "l.sqlite", turns=5, days=days, until=end))["time"]
+    assert len(times) == 5 and ((end - timedelta(days=days) <= times) & (times <= end)).all()
 
 
 def test_before_the_first_turn_there_is_an_empty_frame() -> None:

@@ -1,9 +1,4 @@
-"""HostedAgent: the whole agent loop runs on Anthropic's managed runtime, or on a server with the same API.
-
-from praison_nb import Agent, HostedAgent, HostedAgentConfig
-agent = Agent(name="helper", backend=HostedAgent(config=HostedAgentConfig(model="claude-sonnet-4-6")))
-agent.start("Which columns of /workspace/churn.csv explain churn best?")
-"""
+"""HostedAgent: the whole agent loop runs on Anthropic's managed runtime, or on a server with the same API."""
 
 from __future__ import annotations
 
@@ -27,7 +22,7 @@ from ...turn import Turn
 from ..base import Backend
 from ..session import Session
 from . import api
-from .budget import budget_dict, lesser_budget
+from .budget import BudgetLimit, budget_dict
 from .client import ask, client_of
 from .config import HostedAgentConfig, changed_config, names_of, update_params
 from .context import HostedContext
@@ -53,8 +48,6 @@ class HostedAgent(Backend):
 
     The methods that ask the server wait for its answer and raise PraisonError; on the background loop, where
     waiting would stop every turn, they raise ConfigError instead.
-
-    With a key and a server's address (without one it is Anthropic's):
 
     >>> from praison_nb import Agent, HostedAgent, HostedAgentConfig
     >>> config = HostedAgentConfig(api_key="test-key", base_url=hosted_url, packages={"pip": ["pandas"]})
@@ -88,21 +81,15 @@ class HostedAgent(Backend):
         self.config = HostedAgentConfig.of(config)
         self.session: HostedSession = HostedSession()
         self.agent_id: str | None = None
-        """The agent's id, None before there is one."""
         self.agent_version: int | None = None
-        """The agent's version as it was last seen."""
         self.environment_id: str | None = None
-        """The environment's id, None before there is one."""
+        """Its id on the server, as `agent_id` and its version are: None before there is one."""
         self.on_tool_confirmation = on_tool_confirmation
         self.on_custom_tool = on_custom_tool
         self._restored_tools: frozenset[str] = frozenset()
         """The names of the tools that ran in the process that the agent was restored from."""
         self._creating = asyncio.Lock()
-        self._budgets: tuple[Any, Any] = (None, None)
-        """The user's own budget, and the one that `limit_budget` set instead."""
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.model!r}, session={self.session.id!r})"
+        self._limit = BudgetLimit()
 
     @property
     def model(self) -> str:
@@ -232,8 +219,7 @@ class HostedAgent(Backend):
         return [session.to_dict() for session in sessions]
 
     def interrupt(self) -> None:
-        """Stop the turn under way; nothing happens when there is none. A session that works without a turn
-        of this process, resumed perhaps, is interrupted on its server."""
+        """Stop the turn under way, or what a resumed session does on its server; else nothing happens."""
         session = self.session
         if not session.stop() and session.id and not session.over:
             self._ask(lambda client: api.interrupt(client, session.id), session.label)
@@ -269,11 +255,8 @@ class HostedAgent(Backend):
         current = self.config.budget
         if self.session.id and current is None:
             return
-        own, limited = self._budgets
-        own = own if current is limited else current
-        if (least := lesser_budget(own, limit)) != current:
-            self.set_budget(least)
-            self._budgets = own, least
+        if (budget := self._limit.apply(current, limit)) != current:
+            self.set_budget(budget)
 
     def reset_session(self) -> None:
         """Forget the conversation: the next prompt begins a new session, with the same agent and
@@ -282,10 +265,8 @@ class HostedAgent(Backend):
 
     def reset_all(self) -> None:
         """Forget the session, the agent and the environment; all stay on the server."""
-        self.reset_session()
+        self.restore_ids({})
         self._sessions.clear()
-        self.agent_id = self.agent_version = self.environment_id = None
-        self._restored_tools = frozenset()
 
     def resume_session(self, session_id: str) -> None:
         """Go on with a session of the server; the next prompt is sent to it. Asks no server yet."""

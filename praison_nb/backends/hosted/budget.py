@@ -31,16 +31,30 @@ def budget_dict(budget: float | Decimal | Mapping[str, Any] | None) -> dict[str,
     return dict(budget)
 
 
-def lesser_budget(budget: Any, limit: Decimal | None) -> Any:
-    """The `budget` of a config, or `limit` in USD, rounded up to cents, where that is less.
+class BudgetLimit:
+    """The user's own budget of a config, and the lesser one that was put in its place."""
 
-    >>> lesser_budget(2, Decimal("1.234")), lesser_budget(2, None)
-    (Decimal('1.24'), 2)
-    """
-    known = budget_dict(budget)
-    if limit is None or (known and Decimal(known["max_list_cost"]["amount"]) <= limit * 100):
-        return budget
-    return limit.quantize(Decimal("0.01"), ROUND_UP)
+    def __init__(self) -> None:
+        self._own: Any = None
+        self._put: Any = None
+
+    def apply(self, budget: Any, limit: Decimal | None) -> Any:
+        """The user's own budget, or `limit` in USD, rounded up to cents, where that is less. `budget` is the
+        config's: the user's own where it is not what was returned last.
+
+        >>> limited = BudgetLimit()
+        >>> budget = limited.apply(2, Decimal("1.234"))
+        >>> budget, limited.apply(budget, None)
+        (Decimal('1.24'), 2)
+        """
+        if budget is not self._put:
+            self._own = budget
+        known = budget_dict(self._own)
+        if limit is None or (known and Decimal(known["max_list_cost"]["amount"]) <= limit * 100):
+            self._put = self._own
+        else:
+            self._put = limit.quantize(Decimal("0.01"), ROUND_UP)
+        return self._put
 
 
 def _cents(dollars: Any) -> str:

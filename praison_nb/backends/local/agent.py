@@ -38,9 +38,6 @@ class LocalAgent(Backend):
         super().__init__()
         self.config = LocalAgentConfig.of(config)
 
-    def __repr__(self) -> str:
-        return f"LocalAgent({self.config.model!r}, session={self.session.id!r})"
-
     @property
     def model(self) -> str:
         """The model's name as it was given."""

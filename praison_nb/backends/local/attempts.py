@@ -18,6 +18,7 @@ from ...errors import (
     UnreachableError,
 )
 from ...events import Activity, Event, RequestFinished
+from ...history import Opaque
 from ...session import Usage
 from ..sdk_errors import error_in_answer, is_retryable, translate
 from .providers import Server
@@ -69,16 +70,20 @@ class Attempt:
                             deadline.extend()
         except Exception as error:
             self.problem = translate(error, self.server.where)
-        is_whole = self.problem is None and (stream.end == "done" or bool(reply.stop_reason))
+            if reply.stop_reason and isinstance(self.problem, UnreachableError | TurnTimeoutError):
+                # What breaks behind the end of an answer takes nothing from it.
+                self.problem = None
+        is_told = self.problem is None and (bool(reply.stop_reason) or stream.end == "done")
         # Of an answer that was cut too: its last words may wait for what follows them.
         for event in reader.end():
             yield event
         if self.problem is None and reply.error is not None:
             self.problem = error_in_answer(reply.error, self.server.where)
-        elif self.problem is None and not (is_whole and reply.stop_reason):
+        elif self.problem is None and not (reply.stop_reason and (is_told or reply.is_whole)):
             self.problem = UnreachableError(
                 f"{self.server.name} ended the stream before the answer was complete; the text so far is "
-                "kept. Ask again."
+                "kept. Ask again.",
+                is_retryable=True,
             )
 
     def finished(self, *, is_stopped: bool = False) -> RequestFinished:
@@ -92,14 +97,17 @@ class Attempt:
             usage=reply.usage if is_sent else Usage(),
             cost=reply.cost,
             cost_source="provider" if reply.cost is not None else "unpriced",
+            # One that was cut before the server said it has the tier that was asked for.
+            service_tier=reply.service_tier or str(self.body.get("service_tier") or ""),
         )
 
     def pause(self, retries: int) -> float | None:
         """For how many seconds to wait before the next attempt, None where there should be none. `retries` is
         how many there were."""
-        if self.problem is None or retries >= RETRIES or self.reader.reply.parts or self.reader.reply.thought:
+        reply = self.reader.reply
+        if self.problem is None or retries >= RETRIES or not is_retryable(self.problem):
             return None
-        if not is_retryable(self.problem):
+        if reply.progress or any(isinstance(part, Opaque) for part in reply.parts):
             return None
         after = self.problem.retry_after if isinstance(self.problem, ProviderError) else None
         if after is not None:

@@ -37,6 +37,12 @@ body), it closed the response in peace, or not (yet)."""
 # Of a whole body, in the three APIs.
 _ANSWERS = ("choices", "output", "content")
 _SECONDS_FOR_THE_END = 0.1
+_OPTIONAL = ("stream_options", "include", "prompt_cache_key")
+"""Fields that not every server knows, and without which the answer is the same."""
+_NAMED = (
+    r"""['"`]{0}(\[\d+\])?['"`]|\b{0}(\[\d+\])?: |(argument|field|input|parameter|propert)[^.]*[ :]{0}\b"""
+)
+"""How errors name a field: in quotes, before a colon, or as one; "include" is a verb, too."""
 
 
 @dataclass(eq=False)
@@ -197,18 +203,15 @@ class Stream:
         body |= body.pop("extra_body", None) or {}
         await load(self._server)
         client: Any = client_of(self._server, frozenset(name.lower() for name in headers))
-        try:
-            return (await client.post(self._url, cast_to=object, body=body, options=options)).http_response
-        except Exception as error:
-            is_refused = getattr(error, "status_code", None) in (400, 422)
-            if (
-                not is_refused
-                or "stream_options" not in body
-                or "stream_options" not in str(getattr(error, "body", ""))
-            ):
-                raise
-        del body["stream_options"]
-        return (await client.post(self._url, cast_to=object, body=body, options=options)).http_response
+        while True:
+            try:
+                answer = await client.post(self._url, cast_to=object, body=body, options=options)
+                return answer.http_response
+            except Exception as error:
+                unknown = _unknown_field(error, body)
+                if not unknown:
+                    raise
+            del body[unknown]
 
     def _translated(self, error: Exception) -> PraisonError:
         if isinstance(error, TimeoutError) and self._deadline.left <= 0:
@@ -220,10 +223,18 @@ class Stream:
 
 
 def open_stream(server: Server, path: str, body: Mapping[str, Any], deadline: Deadline) -> Stream:
-    """Ask the server, once, for a stream, as `async with`. `body` needs no `stream`; where it has
-    `stream_options` and the server does not know them, it is asked again without. `extra_headers`,
+    """Ask the server, once, for a stream, as `async with`. `body` needs no `stream`; where the server refuses
+    a field by its name, and the answer is the same without, it is asked again without. `extra_headers`,
     `extra_query` and `extra_body` are what the SDKs' methods make of them."""
     return Stream(server, path, body, deadline)
+
+
+def _unknown_field(error: Exception, body: Mapping[str, Any]) -> str:
+    """The optional field that the server refused, "" where it was something else."""
+    if getattr(error, "status_code", None) not in (400, 422):
+        return ""
+    said = str(getattr(error, "body", ""))
+    return next((name for name in _OPTIONAL if name in body and re.search(_NAMED.format(name), said)), "")
 
 
 def address_of(server: Server, path: str) -> str:

@@ -24,7 +24,7 @@ from .tool_calls import ToolCalls
 from .wires import Effort, ModelRequest, wire
 from .wires.reply import Reply
 
-ONLY_THOUGHTS = "The model thought and gave no answer: ask it to go on."
+ONLY_THOUGHTS = "The model thought and gave no answer: ask again."
 
 
 class LocalTurn:

@@ -28,7 +28,7 @@ class UsageReader:
 
     >>> import tempfile
     >>> from praison_nb import usage
-    >>> path = usage.example(Path(tempfile.mkdtemp()) / "sample.sqlite", turns=50)
+    >>> path = usage.example(f"{tempfile.mkdtemp()}/sample.sqlite", turns=50)
     >>> frame = usage(ledger=path)
     >>> len(frame), str(frame["cost"].dtype)
     (50, 'Float64')

@@ -46,6 +46,9 @@ class Filter:
     def of(cls, since: object, until: object, **names: str | None) -> Filter:
         """By dates (see `to_microseconds`) and labels, each None where all are wanted. Raises ConfigError."""
         chosen = {name: text for name, text in names.items() if text}
+        for name, text in chosen.items():
+            if not isinstance(text, str):
+                raise ConfigError(f"{name} must be text, not {text!r:.40}.")
         return cls(to_microseconds(since, "since"), to_microseconds(until, "until"), chosen)
 
     def where(self) -> tuple[str, list[Any]]:

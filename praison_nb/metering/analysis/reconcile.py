@@ -45,8 +45,8 @@ def reconcile(report: Report, ledger: str | os.PathLike[str] | None = None) -> p
     that cannot be read, LedgerError for such a ledger.
 
     >>> import tempfile
-    >>> from praison_nb import usage
-    >>> path = usage.example(Path(tempfile.mkdtemp()) / "sample.sqlite", turns=50)
+    >>> from praison_nb import reconcile, usage
+    >>> path = usage.example(f"{tempfile.mkdtemp()}/sample.sqlite", turns=50)
     >>> day = usage(ledger=path, by="request", model="gpt-4o")["time"].iloc[0]
     >>> used = {"model": "gpt-4o", "input_tokens": 10, "output_tokens": 2}
     >>> bucket = {"start_time": day.timestamp(), "results": [used]}

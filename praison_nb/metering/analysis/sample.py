@@ -26,6 +26,8 @@ MODELS = (
 )
 NOTEBOOKS = ("churn.ipynb", "pricing/forecast.ipynb", "labels.ipynb", "reports/weekly.ipynb")
 USERS = ("ann", "ben", "chi")
+ATTEMPTS = 1000
+"""How often a moment in working hours is looked for; there may be none in a day or less."""
 
 
 def example(
@@ -61,13 +63,14 @@ def _rows(chance: random.Random, turns: int, days: int, end: datetime) -> Iterat
 
 
 def _moment(chance: random.Random, first: datetime, days: int, end: datetime) -> datetime:
-    while True:
+    for _ in range(ATTEMPTS):
         # More by and by, and in the working hours of the week.
         day = first + timedelta(days=int(days * chance.random() ** 0.7))
         hour = min(23.9, max(0.0, chance.gauss(14, 3)))
         moment = day.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(hours=hour)
         if first <= moment <= end and (moment.weekday() < 5 or chance.random() < 0.15):
             return moment
+    return first + (end - first) * chance.random()
 
 
 def _turn(chance: random.Random, number: int, moment: datetime) -> Iterator[Row]:

@@ -62,9 +62,9 @@ def reset(extension: Extension, name: str) -> None:
 
 def chat(extension: Extension, rest: str) -> None:
     """Show a conversation to type into. `-s NAME`, as %%agent has it, or the name alone."""
-    from ..widgets.chat.widget import chat
+    from ..widgets.chat.widget import open_chat
 
-    chat(unquoted(rest.removeprefix("-s").strip()) or None)._ipython_display_()
+    open_chat(extension, unquoted(rest.removeprefix("-s").strip()) or None)._ipython_display_()
 
 
 def all_sessions(extension: Extension, rest: str) -> None:

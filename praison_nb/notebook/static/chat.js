@@ -159,9 +159,9 @@ class ChatView extends TurnView {
     return super.make(item);
   }
 
-  update(state, changed) {
+  update(state, patches) {
     const atEnd = this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight < 40;
-    super.update(state, changed);
+    super.update(state, patches);
     const { models, model } = state.panel;
     if (model !== this.now) {
       this.now = model;

@@ -20,13 +20,13 @@ export function safeHref(address) {
   }
 }
 
-/** `items` with the patches of one message: [index, patch]. A patch with a `kind` is a new item, other fields
- * replace; {keep, add} keeps so much of a text and goes on with `add`. Returns the indices that changed. */
+/** Change `items` by the patches of one message: [index, patch]. A patch with a `kind` is a whole item, which with a
+ * third part goes before the one that was there; other fields replace; {keep, add} keeps so much of a text and goes on
+ * with `add`. `count` are left. */
 export function applyPatches(items, patches, count) {
-  items.length = Math.min(items.length, count);
-  return patches.map(([index, patch]) => {
+  for (const [index, patch, isInserted] of patches) {
     if (patch.kind) {
-      items[index] = patch;
+      items.splice(index, isInserted ? 0 : 1, patch);
     } else {
       const item = { ...items[index] };
       for (const [name, value] of Object.entries(patch)) {
@@ -34,8 +34,8 @@ export function applyPatches(items, patches, count) {
       }
       items[index] = item;
     }
-    return index;
-  });
+  }
+  items.length = Math.min(items.length, count);
 }
 
 // The DOM
@@ -323,24 +323,26 @@ class TurnView {
   show(state) {
     this.views = [];
     this.list.replaceChildren();
-    this.update(state, state.items.keys());
+    this.update(state, state.items.map((item, index) => [index]));
   }
 
-  update(state, changed) {
-    for (const gone of this.views.splice(state.items.length)) gone.element.remove();
-    for (const index of changed) {
+  update(state, patches) {
+    for (const [index, , isInserted] of patches) {
       const item = state.items[index];
       if (!item) continue;
       let view = this.views[index];
       if (!view || view.kind !== item.kind || view.id !== item.id) {
         const fresh = this.make(item);
         Object.assign(fresh, { kind: item.kind, id: item.id });
-        if (view) view.element.replaceWith(fresh.element);
+        if (view) view.element.before(fresh.element);
         else this.list.append(fresh.element);
-        view = this.views[index] = fresh;
+        if (view && !isInserted) view.element.remove();
+        this.views.splice(index, isInserted ? 0 : 1, fresh);
+        view = fresh;
       }
       view.update(item);
     }
+    for (const gone of this.views.splice(state.items.length)) gone.element.remove();
     const last = this.views.at(-1);
     for (const view of this.views) view.element.classList.toggle("pnb-writing", view === last && view.kind === "text" && state.panel.running);
     const notes = state.panel.notices;
@@ -402,9 +404,10 @@ class Store {
       for (const view of this.views) view.reply?.(message.reply);
     } else if (message.number === this.state.number + 1) {
       this.state.number = message.number;
-      const changed = applyPatches(this.state.items, message.items ?? [], message.count ?? 0);
+      const patches = message.items ?? [];
+      applyPatches(this.state.items, patches, message.count ?? 0);
       if (message.panel) this.state.panel = message.panel;
-      for (const view of this.views) view.update(this.state, changed);
+      for (const view of this.views) view.update(this.state, patches);
     } else if (message.number > this.state.number && !this.asked) {
       this.asked = true;
       this.send({ kind: "ready" });

@@ -61,22 +61,25 @@ class StateWidget(anywidget.AnyWidget):  # type: ignore[misc]
 
 
 def patches(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[list[Any]]:
-    """What makes `now` of `before`: [index, whole item or its changed fields].
+    """What makes `now` of `before`: [index, changed fields], or [index, whole item, is_inserted]: whether the
+    item goes before the one that was there or in its place.
 
-    >>> before = {"kind": "text", "id": "1", "tail": "<p>a</p>"}
-    >>> patches([before], [{**before, "tail": "<p>ab</p>"}])
+    >>> one, two = ({"kind": "text", "id": key, "tail": "<p>a</p>"} for key in "12")
+    >>> patches([one], [{**one, "tail": "<p>ab</p>"}])
     [[0, {'tail': {'keep': 4, 'add': 'b</p>'}}]]
+    >>> patches([one], [two, one])
+    [[0, {'kind': 'text', 'id': '2', 'tail': '<p>a</p>'}, True]]
     """
-    patches = []
+    known, at, patches = {(item["kind"], item["id"]) for item in before}, 0, list[list[Any]]()
     for index, item in enumerate(now):
-        old = before[index] if index < len(before) else None
-        if item is old or item == old:
-            continue
-        if old is None or (old["kind"], old["id"]) != (item["kind"], item["id"]):
-            patches.append([index, item])
-            continue
-        names = [name for name in {**old, **item} if old.get(name) != item.get(name)]
-        patches.append([index, {name: _patch(old.get(name, ""), item.get(name, "")) for name in names}])
+        old, key = before[at] if at < len(before) else None, (item["kind"], item["id"])
+        is_inserted = old is not None and key not in known
+        at += not is_inserted
+        if is_inserted or old is None or (old["kind"], old["id"]) != key:
+            patches.append([index, item, is_inserted])
+        elif item is not old and item != old:
+            names = [name for name in {**old, **item} if old.get(name) != item.get(name)]
+            patches.append([index, {name: _patch(old.get(name, ""), item.get(name, "")) for name in names}])
     return patches
 
 

@@ -47,6 +47,7 @@ class Reply:
       "pause_turn" (the same request again, with this reply behind it), or the provider's own word; `detail`
       is one line about it for the user.
     - `error` is what the server said inside the stream in place of an answer: the error's own JSON.
+    - `is_whole`: whether all that was begun came to its end, where the server did not say that this was all.
     - `thought`: whether there was any thinking.
     - `progress` counts what is new for the reader of the answer: text, thinking, arguments. Pings are not.
     """
@@ -59,6 +60,7 @@ class Reply:
     stop_reason: str = ""
     detail: str = ""
     error: Any = None
+    is_whole: bool = False
     thought: bool = False
     progress: int = 0
 

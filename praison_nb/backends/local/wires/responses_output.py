@@ -42,6 +42,11 @@ class Output:
             for item in self._items
         )
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the server said of each item that this was all of it."""
+        return all(item.is_done for item in self._items)
+
     # What comes piece by piece
 
     def add_text(self, event: Mapping[str, Any], text: str) -> Iterator[Event]:

@@ -58,7 +58,9 @@ class ResponsesReader:
 
     def end(self) -> Iterator[Event]:
         """The stream ended. Without a last word it was complete if all that was begun came to its end."""
-        if not self.reply.stop_reason and self.reply.error is None and self._output.is_whole:
+        reply = self.reply
+        if not reply.stop_reason and reply.error is None and self._output.is_whole:
+            reply.is_whole = self._output.is_done and bool(reply.text or reply.calls)
             self._complete()
         yield from ()
 

@@ -242,24 +242,8 @@ class SessionWidget(SessionFollower):
         return self._transcript.render(chat.conversation.name, chat.entries, turns)
 
 
-def chat(session_or_backend: Any = None) -> SessionWidget:
-    """A conversation to type into, shown when it is a cell's value. Takes a session's name (as `%%agent -s`
-    has it; "main" without one), a backend, an Agent or a Session of this notebook; loads the extension where
-    it is not. Raises ConfigError.
-
-        praison_nb.chat()
-        praison_nb.chat("research")
-        praison_nb.chat(LocalAgent(config=LocalAgentConfig(model="embedded")))
-
-    >>> chat("research")  # in a script, where nobody types into a page
-    Traceback (most recent call last):
-    praison_nb.errors.ConfigError: chat() needs a notebook. Elsewhere: ...
-    """
-    from ... import load_in_notebook
-
-    extension = load_in_notebook(
-        "chat() needs a notebook. Elsewhere: `Agent(...).start(prompt)`, or `%%agent` in IPython."
-    )
+def open_chat(extension: Extension, session_or_backend: Any = None) -> SessionWidget:
+    """The conversation that `praison_nb.chat` takes, to type into. Raises ConfigError."""
     conversation = conversation_of(session_or_backend, extension)
     extension.conversations.attach(conversation)
     return SessionWidget(conversation, extension)

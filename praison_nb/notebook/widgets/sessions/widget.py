@@ -255,19 +255,3 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
 
 def _html(text: str) -> str:
     return escape(strip_control_chars(text), quote=False)
-
-
-def sessions() -> SessionBrowser:
-    """All sessions of this kernel and of earlier ones: filter, sort, open, archive, delete. Loads the
-    extension where it is not. Raises ConfigError outside a notebook.
-
-        praison_nb.sessions()
-
-    >>> sessions()  # in a script, which has no page
-    Traceback (most recent call last):
-    praison_nb.errors.ConfigError: sessions() needs a notebook. In IPython `%agent sessions` lists them.
-    """
-    from ... import load_in_notebook
-
-    elsewhere = "sessions() needs a notebook. In IPython `%agent sessions` lists them."
-    return SessionBrowser(load_in_notebook(elsewhere))
