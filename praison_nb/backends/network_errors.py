@@ -20,7 +20,7 @@ def explain(
 ) -> PraisonError | None:
     """The PraisonError of an exception that the network raised, None of another one. `base_url` is the
     server's; `excerpt` makes one line of what an exception says."""
-    chain = list(_causes(error))
+    chain = list(causes(error))
     names = {kind.__name__ for each in chain for kind in type(each).__mro__}
     said = " ".join(str(each) for each in chain)[:4000]
     reason = excerpt(str(chain[-1])) or type(chain[-1]).__name__
@@ -71,7 +71,7 @@ _CUT = {"RemoteProtocolError", "ReadError", "IncompleteRead"}
 _USER = re.compile(r"//[^/\s]*@")
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def causes(error: BaseException) -> Iterator[BaseException]:
     """The exception, and what it came of, down to the first one (which httpcore has as its context only)."""
     each: BaseException | None = error
     for _ in range(20):

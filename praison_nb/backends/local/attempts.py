@@ -20,6 +20,7 @@ from ...errors import (
 from ...events import Activity, Event, RequestFinished
 from ...history import Opaque
 from ...session import Usage
+from ..network_errors import causes
 from ..sdk_errors import error_in_answer, is_retryable, translate
 from .providers import Server
 from .transport import TIMEOUT, Deadline, open_stream
@@ -135,11 +136,9 @@ def _was_sent(problem: PraisonError) -> bool:
     """Whether the request had reached the server when there was no answer to it."""
     if isinstance(problem, ProviderError) and problem.status_code is not None:
         return False
-    names: set[str] = set()
-    cause: BaseException | None = problem.__cause__
-    while cause is not None:
-        names.update(kind.__name__ for kind in type(cause).__mro__)
-        cause = cause.__cause__ or cause.__context__
+    names = {
+        kind.__name__ for cause in causes(problem) if cause is not problem for kind in type(cause).__mro__
+    }
     # Those of the SDKs' HTTP clients.
     return bool(names) and not names & {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"}
 
