@@ -18,6 +18,7 @@ import openai
 import psutil
 import pytest
 
+from praison_nb import LocalAgent, LocalAgentConfig
 from praison_nb.backends.embedded.fetch import SMOLLM2, fetch
 from praison_nb.backends.embedded.process import Endpoint, exit_reason, start, stop_all
 from praison_nb.errors import EmbeddedModelError
@@ -302,6 +303,26 @@ async def test_a_file_of_the_users(own: Path) -> None:
     assert len(set(ends)) == 1
     assert ends[0].model == "own"
     assert await answer(ends[0])
+
+
+def test_it_answers_on_all_wires() -> None:
+    turns = []
+    for wire in ("chat", "responses", "messages"):
+        options = {"temperature": 0, "max_tokens": 12}
+        agent = LocalAgent(LocalAgentConfig(model="embedded", wire=wire, system="Be brief.", options=options))
+        turn = agent.begin("What is the capital of France?").wait()
+        assert turn.error is None and turn.text.strip(), (wire, turn)
+        assert turn.cost is None and len(turn.requests) == len(turn.items) == 1
+        turns.append(turn)
+    # The server has read the same prompt before, and says so.
+    used = {(t.usage.input_tokens, t.usage.output_tokens, t.usage.estimated) for t in turns}
+    assert len(used) == len({(t.text, t.stop_reason, t.detail, t.model) for t in turns}) == 1
+
+
+@pytest.mark.parametrize("wire", ["responses", "messages"])
+def test_it_has_tools_on_chat_completions(wire: str) -> None:
+    turn = LocalAgent(LocalAgentConfig(model="embedded", wire=wire, tools=[servers])).begin("Hi").wait()
+    assert "takes tools on chat completions" in str(turn.error)
 
 
 async def test_files_that_are_no_models(own: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from anthropic.types import RawContentBlockDelta, RawMessageStreamEvent, StopRea
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
 from anthropic.types.raw_content_block_start_event import ContentBlock
 
+from praison_nb.backends.local.rules import EMBEDDED
 from praison_nb.backends.local.wires import ModelRequest, Rules, wire
 from praison_nb.backends.local.wires.messages_models import model_of
 from praison_nb.backends.local.wires.messages_reader import PASSED_OVER, MessagesReader
@@ -428,3 +429,10 @@ def test_many_pieces_of_arguments_cost_linear_time() -> None:
         return time.process_time() - begin
 
     assert seconds(20_000) < 40 * seconds(2_000)
+
+
+def test_calls_in_words_where_a_model_has_no_tools() -> None:
+    call = Call(id="c", name="add", arguments='{"a": 1}')
+    made = body(User(text="Add."), call, Result(call_id="c", text="2"), rules=EMBEDDED)
+    assert "tools" not in made and "tool_use" not in str(made["messages"])
+    assert 'add({"a": 1}) returned: 2' in str(made["messages"])

@@ -12,6 +12,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
+from ...errors import ConfigError
 from ...events import Event, SessionAttached, TurnFinished, new_id
 from ...runtime.run import Run
 from ..base import Backend
@@ -63,10 +64,14 @@ class LocalAgent(Backend):
         if config.runs_embedded:
             from ..embedded import process
 
+            if config.tools and config.wire not in ("", "chat"):
+                raise ConfigError(
+                    f"The embedded model takes tools on chat completions: leave wire={config.wire!r} out."
+                )
             async with aclosing(process.start(config.model_file)) as steps:
                 async for step in steps:
                     if isinstance(step, process.Endpoint):
-                        server = embedded_server(step.base_url, step.model, step.api_key)
+                        server = embedded_server(step.base_url, step.model, step.api_key, config.wire)
                     else:
                         yield step
         else:

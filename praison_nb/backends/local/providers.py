@@ -181,9 +181,10 @@ class Server:
         return f"{self.provider}/{self.model}"
 
 
-def embedded_server(base_url: str, model: str, api_key: str) -> Server:
-    """The server of the embedded model."""
-    return Server("The embedded model", base_url, model, api_key=api_key, rules=rules.EMBEDDED)
+def embedded_server(base_url: str, model: str, api_key: str, wire: str = "") -> Server:
+    """The server of the embedded model, which speaks all three wires."""
+    name = cast(WireName, wire or "chat")
+    return Server("The embedded model", base_url, model, api_key=api_key, wire=name, rules=rules.EMBEDDED)
 
 
 def is_embedded(model: str) -> bool:

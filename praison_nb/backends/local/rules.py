@@ -32,7 +32,7 @@ STRICTEST: dict[WireName, Rules] = {
 """The rules at an address that is nobody's: what every server takes."""
 
 EMBEDDED = Rules(alternates=True, native_tools=False)
-"""The rules of a GGUF file's chat template."""
+"""The rules of a GGUF file's chat template, on all wires."""
 
 # Each provider's own documentation is the source of its rules.
 

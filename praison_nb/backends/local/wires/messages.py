@@ -21,6 +21,7 @@ from .base import ModelRequest
 from .chat_messages import NO_ANSWER
 from .messages_models import model_of, thinking
 from .messages_reader import MessagesReader
+from .prompted_tools import in_words
 from .repair import repaired
 from .schemas import plain_schema
 
@@ -114,7 +115,8 @@ def _choose(body: dict[str, Any], asked: ModelRequest) -> bool:
 
 
 def _history(asked: ModelRequest) -> list[Any]:
-    return repaired(asked.history, wire=Messages.name, origin=asked.origin, ids=asked.rules.ids)
+    history = repaired(asked.history, wire=Messages.name, origin=asked.origin, ids=asked.rules.ids)
+    return history if asked.rules.native_tools else list(in_words(history))
 
 
 @dataclass(eq=False)
