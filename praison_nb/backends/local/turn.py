@@ -9,7 +9,7 @@ from typing import cast
 
 from ...errors import EmbeddedModelError, PraisonError, UnreachableError
 from ...events import Event, Notice, RequestStarted, TurnFinished
-from ...history import Call, Item, Opaque, User, from_json
+from ...history import Item, User, from_json
 from ...runtime.run import Run
 from ...text import replace_surrogates
 from ...tools.dispatch import ToolDispatcher
@@ -18,6 +18,7 @@ from ..sdk_errors import unchained
 from ..session import Session
 from .attempts import Attempt
 from .config import LocalAgentConfig
+from .fitting import fitting, request_characters
 from .providers import Server
 from .tool_calls import ToolCalls
 from .wires import Effort, ModelRequest, wire
@@ -43,6 +44,7 @@ class LocalTurn:
         self.wire = wire(server.wire)
         self.history = [item for message in session.messages for item in from_json(message)]
         self.new: list[Item] = [User(text=prompt)]
+        self.fitting = fitting(session, server)
         self.reply = Reply()
         """The last answer of the model."""
         dispatcher = ToolDispatcher(
@@ -75,7 +77,7 @@ class LocalTurn:
             elif not is_paused:
                 if reply.thought and not reply.text:
                     yield Notice(text=ONLY_THOUGHTS)
-                yield _end(reply)
+                yield end_of(reply)
                 return
         limit = self.config.max_turns
         yield TurnFinished(
@@ -86,13 +88,14 @@ class LocalTurn:
     async def _answer(self, *, first: bool) -> AsyncIterator[Event]:
         """Ask the model for `self.reply`. Each attempt is a request, whose RequestFinished comes in any case,
         so that no token is lost."""
-        asked = self._asked(first)
-        body = self.wire.request(asked)
-        estimate = estimate_tokens(_characters(asked))
+        whole = self._asked(first)
+        asked = await self.fitting.fit(whole)
         retries = 0
         while True:
+            body = self.wire.request(asked)
+            estimate = estimate_tokens(request_characters(asked))
             reader = self.wire.reader(asked)
-            self.reply = reply = reader.reply
+            self.reply = reader.reply
             attempt = Attempt(self.server, self.wire, reader, body, self.config.timeout, self.run.report)
             yield RequestStarted(input_tokens=estimate)
             try:
@@ -108,7 +111,12 @@ class LocalTurn:
                 raise
             yield attempt.finished()
             if attempt.problem is None:
+                if line := self.fitting.accepted(whole, asked, attempt.reader.reply.usage):
+                    yield Notice(text=line)
                 break
+            if smaller := self.fitting.refit(whole, asked, attempt.problem):
+                asked = smaller
+                continue
             attempt.problem = await self._explained(attempt.problem)
             pause = attempt.pause(retries)
             if pause is None:
@@ -153,23 +161,7 @@ class LocalTurn:
         )
 
 
-def _characters(asked: ModelRequest) -> int:
-    """About how much the model reads."""
-    count = len(asked.system)
-    for tool in asked.tools:
-        count += len(tool.name) + len(tool.description) + len(str(tool.schema))
-    for item in asked.history:
-        match item:
-            case Call():
-                count += len(item.name) + len(item.arguments)
-            case Opaque():
-                count += sum(len(value) for value in item.payload.values() if isinstance(value, str))
-            case _:
-                count += len(item.text)
-    return count
-
-
-def _end(reply: Reply) -> TurnFinished:
+def end_of(reply: Reply) -> TurnFinished:
     match reply.stop_reason:
         case "end_turn" | "tool_use":
             return TurnFinished(detail=reply.detail)
