@@ -10,6 +10,7 @@ import pytest
 
 from praison_nb import LocalAgent, LocalAgentConfig, Turn, errors as e
 from praison_nb.backends.local.compact import PROMPT
+from praison_nb.backends.local.fitting import tokens_in
 from praison_nb.backends.scripted import ScriptedBackend
 from praison_nb.history import Result, Summary, Text, User, from_json, to_json
 from praison_nb.session import Status
@@ -51,6 +52,28 @@ def prefixes_kept(server: OpenAIServer) -> list[bool]:
     bodies = [body["messages"] for body in server.bodies if tokens_of(body) <= server.context]
     texts = [json.dumps(messages)[:-1] for messages in bodies]
     return [after.startswith(before) for before, after in itertools.pairwise(texts)]
+
+
+@pytest.mark.parametrize("words", TOO_LONG)
+def test_what_a_server_says_of_its_limit(words: str) -> None:
+    said = TOO_LONG[words].format(limit=131072, tokens=150000)
+    line = f"The conversation no longer fits the context of gpt-4-32768. A server said: {said}"
+    assert tokens_in(line) == ((None, None) if words == "responses" else (131072, 150000))
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000", 200000),
+        ("`inputs` must have less than 1024 tokens. Given: 1500", 1024),
+        ("Range of input length should be [1, 30720]", 30720),
+        ("total number of tokens in the prompt cannot exceed 4081 - received 5000", 4081),
+        ("Request too large on tokens per minute: Limit 6,000, Requested 7,500", 6000),
+        ("Please reduce the length of the messages or completion.", None),
+    ],
+)
+def test_limits_in_other_words(said: str, expected: int | None) -> None:
+    assert tokens_in(f"It said: {said}")[0] == expected
 
 
 @pytest.mark.parametrize("words", ["openai", "responses"])
