@@ -63,13 +63,23 @@ class Opaque:
     payload: Mapping[str, Any] = field(default_factory=dict)
 
 
-Item = User | Text | Call | Result | Opaque
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What the agent said when it was asked to sum up the conversation, by the User before it. What was said
+    before those two is kept, and no model gets it any more. `id` is that of the Turn's message."""
+
+    text: str
+    id: str = ""
+
+
+Item = User | Text | Call | Result | Opaque | Summary
 _TYPES: dict[str, type[Item]] = {
     "user": User,
     "text": Text,
     "call": Call,
     "result": Result,
     "opaque": Opaque,
+    "summary": Summary,
 }
 
 

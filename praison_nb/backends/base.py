@@ -158,6 +158,11 @@ class Backend(Observable, ABC):
         session.add(run)
         return run.begin()
 
+    def compact(self, **options: Any) -> Run:
+        """Start a turn that sums up the conversation, from which it then goes on. Raises ConfigError: a
+        backend that can, does its own."""
+        raise ConfigError(f"Only conversations of local models can be compacted: this one is on {self.name}.")
+
     async def execute(self, prompt: str, **kwargs: Any) -> str:
         """Send `prompt` and return the whole answer. `kwargs` are of the protocol, and nothing is made of
         them: `begin` has the options. Raises the turn's error (see praison_nb.errors)."""

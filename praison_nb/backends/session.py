@@ -34,6 +34,8 @@ class Session(Observable):
         """Whether it was begun elsewhere."""
         self.provider_usage: SessionUsage | None = None
         """The provider's last count of what the whole session used."""
+        self.requests: dict[Any, Any] = {}
+        """What a backend has to know of its last requests to make the next one."""
         self._turns: dict[str, Usage] = {}
         self._costs: dict[str, Decimal] = {}
         self._cost_before: Decimal | None = None

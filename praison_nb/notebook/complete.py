@@ -29,7 +29,7 @@ def complete(extension: Extension, options: Mapping[str, Action], event: Any) ->
     match before:
         case "use":
             return _backends(extension)
-        case "-s" | "show" | "resume" | "archive" | "delete" | "rename" | "forget":
+        case "-s" | "compact" | "show" | "resume" | "archive" | "delete" | "rename" | "forget":
             return stored_sessions.names(extension.conversations)
         case "stop" | "allow" | "deny" | "reset":
             return [conversation.name for conversation in extension.conversations]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..history import Call, Item, Text, User, results_by_call
+from ..history import Call, Item, Summary, Text, User, results_by_call
 from ..text import DISPLAY_CHARACTERS, strip_control_chars, truncate_for_display
 from ..turn import Message, ToolCall, Turn
 from . import review
@@ -118,7 +118,7 @@ def entries(history: Sequence[Item]) -> list[Entry]:
         match item:
             case User(text=text) if text:
                 found.append(("prompt", truncate_for_display(text)))
-            case Text(text=text) if text:
+            case Text(text=text) | Summary(text=text) if text:
                 found.append(("text", truncate_for_display(text)))
             case Call(id=key, name=name, arguments=arguments):
                 result = results[place].text if place in results else ""

@@ -1,10 +1,7 @@
 """A Run is one turn under way: it takes the backend's events, folds them into the Turn, and calls the
-subscribers. It lives on the background loop; its methods may be called from any thread.
-
-Whoever waits for a run (`wait`, `await`, `text`) does meanwhile what the turn asks of that thread: there the
-user's Python functions run, so that their output lands in the waiting cell and the user's objects are touched
-by one thread only.
-"""
+subscribers. It lives on the background loop; its methods may be called from any thread. Whoever waits for it
+does meanwhile what the turn asks of that thread: there the user's functions run, so that their output lands
+in the waiting cell and the user's objects are touched by one thread only."""
 
 from __future__ import annotations
 
@@ -57,11 +54,9 @@ Source = Callable[["Run"], AsyncIterator[Event]]
 
 
 class Run:
-    """One turn under way. `source(run)` yields its events; `lock` keeps the turns of a session in order.
-
-    `before` says what the session had used before the turn, and `allowed` is the session's set of tools that
-    the user said yes to once and for all. `approvals` are the user's answers.
-    """
+    """One turn under way. `source(run)` yields its events; `lock` keeps the turns of a session in order;
+    `before` says what the session had used before the turn; `allowed` is the session's set of tools that the
+    user said yes to once and for all. `approvals` are the user's answers."""
 
     def __init__(
         self,

@@ -67,6 +67,16 @@ def test_a_conversation_that_no_longer_fits() -> None:
     assert isinstance(turn.error, e.ContextTooLongError) and "--new" in str(turn.error)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_conversation_that_outgrows_it_goes_on() -> None:
+    backend = agent(options={"temperature": 0, "max_tokens": 4})
+    turns = [backend.begin(f"{number}: " + "some words " * 1250).wait() for number in range(4)]
+    assert [turn.status for turn in turns] == [Status.IDLE] * 4 and len(backend.session.messages) == 8
+    assert any("the first" in line and "left out" in line for turn in turns for line in turn.notices)
+    assert all(turn.usage.input_tokens < 8192 for turn in turns)
+
+
 def test_stopped_in_mid_sentence() -> None:
     backend = agent(options={"max_tokens": 1500})
     run = backend.begin("Tell a very long story about a lighthouse.")

@@ -87,6 +87,43 @@ def test_a_local_session_goes_on(kernel: Kernel, openai_server: OpenAIServer, en
     assert list(frame["requests"]) == [2, 1, 1, 1]
 
 
+def test_a_summary_counts_and_lasts(kernel: Kernel, openai_server: OpenAIServer) -> None:
+    assert kernel.run("%%agent -s research\none").ok
+    openai_server.script(reply("We said one.", usage=(700, 5)))
+    cell = kernel.run("%agent compact -s research")
+    assert cell.ok and cell.answers == ["We said one."] and "in 700" in cell.text, cell.text
+    assert "From now on the agent gets this summary" in cell.text and "cost" in cell.text
+    assert kernel.run("_.text").text.strip() == "'We said one.'"
+    prompt = said(openai_server)[-1]
+    kernel.run("%%agent -s research\ntwo")
+    assert said(openai_server) == [prompt, "We said one.", "two"]
+    kernel.restart()
+    kernel.run("%%agent -s research\nthree")
+    assert said(openai_server) == [prompt, "We said one.", "two", "two", "three"]
+    # The store has all of it, and the ledger has the summary as a turn.
+    assert [row["type"] for row in store.current().history(stored("research").id)[:4]] == [
+        "user",
+        "text",
+        "user",
+        "summary",
+    ]
+    assert len(usage()) == 4 and 700 in list(usage()["input_tokens"])
+    assert "We said one." in kernel.run("%agent show research 2").text
+    # A session that is not live yet, too.
+    kernel.restart()
+    openai_server.script(reply("We said three."))
+    assert kernel.run("%agent compact research").answers == ["We said three."]
+    error = kernel.run("%agent compact research").error
+    assert "nothing to summarise" in error and len(error.splitlines()) == 1
+    assert "No session 'nobody'" in kernel.run("%agent compact nobody").error
+
+
+def test_a_hosted_session_cannot_be_compacted(hosted: Kernel, server: HostedServer) -> None:
+    hosted.run("%%agent -s far\nHi")
+    error = hosted.run("%agent compact far").error
+    assert "Only conversations of local models" in error and len(error.splitlines()) == 1
+
+
 def test_effort_belongs_to_the_session(kernel: Kernel) -> None:
     assert kernel.run("%%agent -s research --effort high\none").ok
     assert kernel.run("%%agent -s other\none").ok

@@ -7,7 +7,8 @@
 A reply is a list of steps: a dict is a chunk, checked against the SDK's own type; bytes go out as they are;
 a Gate stops until the test opens it, CutHere ends the connection. Without a script the server echoes the
 last user message. `OpenAIServer(rules="mistral")` refuses what that provider's server refuses (see
-`chat_rules`).
+`chat_rules`); `OpenAIServer(context=8192)` takes so many tokens and refuses more (`tokens_of`), and counts
+what it takes.
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ class CutHere:
 Step = dict[str, Any] | bytes | Gate | CutHere
 DONE = b"data: [DONE]\n\n"
 MODEL = "scripted-1"
+OPENAI_TOO_LONG = (
+    "This model's maximum context length is {limit} tokens. However, your messages resulted in {tokens} "
+    "tokens. Please reduce the length of the messages."
+)
 
 
 def chunk(delta: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
@@ -93,6 +98,11 @@ def reply(
     return [*steps, DONE]
 
 
+def tokens_of(body: dict[str, Any]) -> int:
+    """The tokens of a request: three characters make one."""
+    return len(json.dumps([body["messages"], body.get("tools")], ensure_ascii=False)) // 3
+
+
 def _pieces(text: str, size: int) -> list[str]:
     return [text[at : at + size] for at in range(0, len(text), size)]
 
@@ -100,9 +110,10 @@ def _pieces(text: str, size: int) -> list[str]:
 class OpenAIServer(LoopbackServer):
     """Plays one scripted reply for each request, unless `rules` refuse it."""
 
-    def __init__(self, rules: str = "") -> None:
+    def __init__(self, rules: str = "", context: int = 0, too_long: str = OPENAI_TOO_LONG) -> None:
         super().__init__()
         self.rules = rules
+        self.context, self.too_long = context, too_long
         self.refused: list[Any] = []
         """What was answered to the requests against the rules."""
         self._scripts: deque[list[Step]] = deque()
@@ -132,12 +143,20 @@ class OpenAIServer(LoopbackServer):
         if self.rules and (refused := refusal(body, self.rules)):
             self.refused.append(refused[1])
             return web.json_response(refused[1], status=refused[0])
+        tokens = tokens_of(body)
+        if self.context and tokens > self.context:
+            message = self.too_long.format(limit=self.context, tokens=tokens)
+            error = {"message": message, "type": "invalid_request_error", "param": "messages", "code": None}
+            self.refused.append(error)
+            return web.json_response({"error": error}, status=400)
         if self._scripts:
             steps = self._scripts.popleft()
         else:
             steps = reply(next(m["content"] for m in reversed(body["messages"]) if m["role"] == "user"))
         if not body.get("stream_options", {}).get("include_usage"):
             steps = [s for s in steps if not (isinstance(s, dict) and s.get("usage"))]
+        if self.context:
+            steps = [usage(tokens, 5) if isinstance(s, dict) and s.get("usage") else s for s in steps]
         stream = await self.stream(request)
         for step in steps:
             if isinstance(step, Gate):

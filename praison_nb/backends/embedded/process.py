@@ -35,6 +35,7 @@ from ...events import Activity
 from ...runtime import loop
 from . import hub
 from .fetch import EXTRA, SMOLLM2, fetch
+from .server import CONTEXT_TOKENS
 
 _ARTIFACTS: Final = {"embedded": SMOLLM2, "embedded/smollm2": SMOLLM2, "smollm2": SMOLLM2}
 _SERVER: Final = Path(__file__).with_name("server.py")
@@ -48,6 +49,8 @@ class Endpoint:
     base_url: str
     api_key: str = field(repr=False)
     model: str
+    context: int = CONTEXT_TOKENS
+    """Tokens that one conversation may have at most; fewer, where the model was trained for less."""
 
 
 class _Process:

@@ -202,10 +202,8 @@ class HostedAgent(Backend):
 
     async def read_messages(self, session: Session) -> list[Item]:
         """The messages of `session` on the server. Asks nobody while it has no id."""
-        if not session.id:
-            return []
-        what = f"the session {session.id}"
-        return await ask(self.config, lambda client: api.read_messages(client, session.id), what)
+        messages = functools.partial(api.read_messages, session_id=session.id)
+        return await ask(self.config, messages, f"the session {session.id}") if session.id else []
 
     def list_sessions(self, limit: int | None = None, **options: Any) -> list[dict[str, Any]]:
         """The agent's sessions on the server, newest first, each as `retrieve_session()` has it; all of

@@ -7,16 +7,21 @@ agent.start("What is a confusion matrix?")
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+import functools
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
 from ...errors import ConfigError
 from ...events import Event, SessionAttached, TurnFinished, new_id
+from ...history import from_json
+from ...runtime.options import Subscriber
 from ...runtime.run import Run
+from ...turn import Turn
 from ..base import Backend
 from ..session import Session
+from .compact import NOTHING_TO_SUMMARISE, PROMPT, CompactTurn, has_more
 from .config import LocalAgentConfig
 from .providers import embedded_server, resolve
 from .turn import LocalTurn
@@ -58,8 +63,40 @@ class LocalAgent(Backend):
         self.reset_session()
         self.session.id = ids.get("session_id") or ""
 
+    def compact(
+        self,
+        *,
+        session: str = "main",
+        subscribers: Iterable[Subscriber] = (),
+        notices: Iterable[str] = (),
+        **options: Any,
+    ) -> Run:
+        """Start a turn that asks the model to sum up the conversation: one request, counted as any other.
+        From then on requests begin with the summary; what was said before it is kept, and not sent any more.
+        Where the summary does not come whole nothing changes. Arguments are those of `begin`. Raises
+        ConfigError where nothing was said."""
+        history = [item for message in self.session.messages for item in from_json(message)]
+        if not self.session.under_way and not has_more(history):
+            raise ConfigError(NOTHING_TO_SUMMARISE)
+        turn = Turn(
+            prompt=PROMPT,
+            session=session,
+            session_id=self.session.id,
+            backend=self.name,
+            model=self.model,
+            notices=(*notices, *self.policy_notices()),
+        )
+        return self._run(turn, functools.partial(self._events, CompactTurn, PROMPT), subscribers, **options)
+
     async def events(self, prompt: str, session: Session, run: Run) -> AsyncIterator[Event]:
         """One turn: ask the model, run the tools that it calls, and ask again until it has no more."""
+        async with aclosing(self._events(LocalTurn, prompt, session, run)) as events:
+            async for event in events:
+                yield event
+
+    async def _events(
+        self, kind: type[LocalTurn], prompt: str, session: Session, run: Run
+    ) -> AsyncGenerator[Event, None]:
         config = self.config
         if config.runs_embedded:
             from ..embedded import process
@@ -71,7 +108,9 @@ class LocalAgent(Backend):
             async with aclosing(process.start(config.model_file)) as steps:
                 async for step in steps:
                     if isinstance(step, process.Endpoint):
-                        server = embedded_server(step.base_url, step.model, step.api_key, config.wire)
+                        server = embedded_server(
+                            step.base_url, step.model, step.api_key, config.wire, step.context
+                        )
                     else:
                         yield step
         else:
@@ -84,7 +123,7 @@ class LocalAgent(Backend):
             )
         session.id = session.id or f"local-{new_id()[:12]}"
         yield SessionAttached(session_id=session.id, model=server.model)
-        turn = LocalTurn(session, config, server, prompt, run, self.policy_notices)
+        turn = kind(session, config, server, prompt, run, self.policy_notices)
         try:
             async for event in turn.events():
                 if isinstance(event, TurnFinished):

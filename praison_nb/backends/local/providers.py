@@ -146,6 +146,7 @@ class Server:
     """Where the requests of an agent go, and what is asked of them there.
 
     - `base_url` ends where a wire's path begins; `model` is the name that the server knows.
+    - `context` is how many tokens it takes, None where only the price table may know.
     - `provider` is whose server it is, "" for an address that is nobody's we know: then its rules are the
       strictest, and its prices are not known (`prices` is "").
     """
@@ -159,6 +160,7 @@ class Server:
     provider: str = ""
     wire: WireName = "chat"
     rules: Rules = STRICTEST["chat"]
+    context: int | None = None
 
     def __post_init__(self) -> None:
         redaction.register(self.api_key, self.key_variable or f"the key for {self.name}")
@@ -181,10 +183,19 @@ class Server:
         return f"{self.provider}/{self.model}"
 
 
-def embedded_server(base_url: str, model: str, api_key: str, wire: str = "") -> Server:
-    """The server of the embedded model, which speaks all three wires."""
-    name = cast(WireName, wire or "chat")
-    return Server("The embedded model", base_url, model, api_key=api_key, wire=name, rules=rules.EMBEDDED)
+def embedded_server(
+    base_url: str, model: str, api_key: str, wire: str = "", context: int | None = None
+) -> Server:
+    """The server of the embedded model, which speaks all three wires and takes `context` tokens."""
+    return Server(
+        "The embedded model",
+        base_url,
+        model,
+        api_key=api_key,
+        wire=cast(WireName, wire or "chat"),
+        rules=rules.EMBEDDED,
+        context=context,
+    )
 
 
 def is_embedded(model: str) -> bool:

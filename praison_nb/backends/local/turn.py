@@ -19,6 +19,7 @@ from ..sdk_errors import unchained
 from ..session import Session
 from .attempts import Attempt
 from .config import LocalAgentConfig
+from .fitting import fitting
 from .providers import Server
 from .tool_calls import ToolCalls
 from .wires import Effort, ModelRequest, wire
@@ -44,6 +45,7 @@ class LocalTurn:
         self.wire = wire(server.wire)
         self.history = [item for message in session.messages for item in from_json(message)]
         self.new: list[Item] = [User(text=prompt)]
+        self.fitting = fitting(session, server)
         self.reply = Reply()
         """The last answer of the model."""
         dispatcher = ToolDispatcher(
@@ -76,7 +78,7 @@ class LocalTurn:
             elif not is_paused:
                 if reply.thought and not reply.text:
                     yield Notice(text=ONLY_THOUGHTS)
-                yield _end(reply)
+                yield end_of(reply)
                 return
         limit = self.config.max_turns
         yield TurnFinished(
@@ -87,11 +89,12 @@ class LocalTurn:
     async def _answer(self, *, first: bool) -> AsyncIterator[Event]:
         """Ask the model for `self.reply`. Each attempt is a request, whose RequestFinished comes in any case,
         so that no token is lost."""
-        asked = self._asked(first)
-        body = self.wire.request(asked)
-        estimate = estimate_tokens(len(json.dumps(body.get("messages") or body.get("input"))))
+        whole = self._asked(first)
+        asked = await self.fitting.fit(whole)
         retries = 0
         while True:
+            body = self.wire.request(asked)
+            estimate = estimate_tokens(len(json.dumps(body.get("messages") or body.get("input"))))
             reader = self.wire.reader(asked)
             self.reply = reader.reply
             attempt = Attempt(self.server, self.wire, reader, body, self.config.timeout, self.run.report)
@@ -109,7 +112,12 @@ class LocalTurn:
                 raise
             yield attempt.finished()
             if attempt.problem is None:
+                if line := self.fitting.accepted(whole, asked, attempt.reader.reply.usage):
+                    yield Notice(text=line)
                 break
+            if smaller := self.fitting.refit(whole, asked, attempt.problem):
+                asked = smaller
+                continue
             attempt.problem = await self._explained(attempt.problem)
             pause = attempt.pause(retries)
             if pause is None:
@@ -154,7 +162,7 @@ class LocalTurn:
         )
 
 
-def _end(reply: Reply) -> TurnFinished:
+def end_of(reply: Reply) -> TurnFinished:
     match reply.stop_reason:
         case "end_turn" | "tool_use":
             return TurnFinished(detail=reply.detail)

@@ -3,10 +3,13 @@ PraisonError."""
 
 from __future__ import annotations
 
+import functools
+
 from ...backends.base import raise_for
 from ...errors import ConfigError
 from ...render import review
 from ...render.panel import Badge
+from ...runtime import loop
 from ...runtime.run import Run
 from ...session import Status
 from ...store import StoredSession
@@ -58,6 +61,20 @@ def reset(extension: Extension, name: str) -> None:
     conversation = extension.conversations.find(name or "main")
     extension.conversations.start_over(conversation)
     show(extension.shell, f"Session {conversation.name!r} starts over with the next prompt.")
+
+
+def compact(extension: Extension, rest: str) -> None:
+    """Have a conversation summed up by its model. `-s NAME`, as %%agent has it, or the name alone."""
+    from ..cell_turn import block, keep_result, start
+
+    loop.refuse_to_wait()
+    name = unquoted(rest.removeprefix("-s").strip()) or "main"
+    conversations = extension.conversations
+    conversation = conversations.named(name) or stored_sessions.resume(conversations, name)
+    begin = functools.partial(conversations.compact, conversation)
+    run, pending = start(extension, conversation, begin, background=False, blocks=True)
+    with keep_result(extension.shell, run):
+        block(extension, run, pending)
 
 
 def chat(extension: Extension, rest: str) -> None:

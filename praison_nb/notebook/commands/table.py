@@ -56,6 +56,7 @@ COMMANDS: dict[str, Callable[[Extension, str], None]] = {
     "deny": tools.deny,
     "policy": tools.policy,
     "reset": sessions.reset,
+    "compact": sessions.compact,
     "show": show_turn,
     "sessions": sessions.all_sessions,
     "resume": sessions.resume,

@@ -4,6 +4,7 @@ that they go on in the next kernel."""
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -106,14 +107,27 @@ class Conversations:
         self, conversation: Conversation, prompt: str, *, notices: tuple[str, ...] = (), **options: Any
     ) -> Run:
         """Start a turn that the store records; `options` are those of `Backend.begin`."""
+        begin = functools.partial(conversation.backend.begin, prompt)
+        return self._begin(conversation, begin, notices, options)
+
+    def compact(self, conversation: Conversation, **options: Any) -> Run:
+        """Start a turn that sums up the conversation; `options` are those of `Backend.begin`. Raises
+        ConfigError."""
+        return self._begin(conversation, conversation.backend.compact, (), options)
+
+    def _begin(
+        self,
+        conversation: Conversation,
+        begin: Callable[..., Run],
+        notices: tuple[str, ...],
+        options: dict[str, Any],
+    ) -> Run:
         _limit_new_session(conversation.backend)
         recorder = conversation.recorder
         recorder.keeps_history = self._keeps_history()
         problem = [line] if (line := store.current().check(conversation.backend.session.id)) else []
         notes = (*conversation.notes, *problem, *notices)
-        run = conversation.backend.begin(
-            prompt, session=conversation.name, notices=notes, subscribers=(recorder.subscriber(),), **options
-        )
+        run = begin(session=conversation.name, notices=notes, subscribers=(recorder.subscriber(),), **options)
         conversation.notes.clear()
         conversation.runs.append(run)
         return run

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ....errors import PraisonError
-from ....history import Call, Item, Text, User, from_json
+from ....history import Call, Item, Summary, Text, User, from_json
 from ....render.items import Entry, entries, entry_items, line_item
 from ....runtime.run import Run
 from ....turn import Turn
@@ -73,7 +73,9 @@ def count_before(history: Sequence[Item], turns: Sequence[Turn]) -> int:
     >>> count_before([User(text="one"), User(text="two")], [Turn(prompt="two")])
     1
     """
-    places = {item.id: at for at, item in enumerate(history) if isinstance(item, Text | Call) and item.id}
+    places = {
+        item.id: at for at, item in enumerate(history) if isinstance(item, Text | Call | Summary) and item.id
+    }
     count = len(history)
     for turn in reversed(turns):
         own = [places[item.id] for item in turn.items if item.id in places]
