@@ -557,6 +557,9 @@ def test_a_question_is_asked_again_after_the_kernel_was_killed(
     server.script([custom_tool("execute_command", {"argv": argv}), text("It ran.")], [text("next")])
     hosted.begin("%%agent -b hosted -t execute_command -s build\nBuild it.")
     assert "execute_command wants to run" in hosted.question()
+    server.wait_for(
+        lambda: [(each.name, each.status) for each in store.current().all()] == [("build", "running")]
+    )
     kill(hosted)
     assert list(tmp_path.glob("log.txt")) == []
     hosted.run(f"%cd -q {tmp_path}")

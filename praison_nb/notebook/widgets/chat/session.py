@@ -60,8 +60,9 @@ class ChatSession:
         count = count_before(messages, [run.turn for run in runs])
         if self._shown[0] is not history or self._shown[1] != count:
             self._shown = history, count
-            self.entries = entries(messages[:count])
-            self.items = entry_items(self.entries)
+            # Other items are all sent to the page, and what follows them too.
+            if (made := entries(messages[:count])) != self.entries:
+                self.entries, self.items = made, entry_items(made)
 
 
 def count_before(messages: Sequence[dict[str, Any]], turns: Sequence[Turn]) -> int:
