@@ -13,12 +13,19 @@ from browser.hostile import HEAVY, NAMED
 from browser.lab import PATIENCE_MS, Notebook, Server
 from browser.test_hostile import Listener
 from servers.hosted import HostedServer, builtin_tool, text
-from servers.hosted_agent import hosted as an_agent, play
+from servers.hosted_agent import KEY, hosted as an_agent, play
 from servers.openai import OpenAIServer
 
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=PATIENCE_MS)
 WIDGET = "application/vnd.jupyter.widget-view+json"
+
+
+@pytest.fixture
+def server() -> Iterator[HostedServer]:
+    with HostedServer() as server:
+        server.api_key = KEY
+        yield server
 
 
 def chat(page: Page, lab: Server, backend: str) -> tuple[Notebook, Locator]:
@@ -107,17 +114,24 @@ def test_approvals_and_a_new_session_by_keyboard(lab: Server, page: Page) -> Non
     expect(view.locator(".pnb-status")).to_have_text("none")
 
 
-def test_a_model_that_cannot_be_had_is_refused_in_words(lab: Server, page: Page) -> None:
-    _, view = chat(page, lab, "praison_nb.LocalAgent(config=praison_nb.LocalAgentConfig(model='embedded'))")
+def hosted_chat(page: Page, lab: Server, server: HostedServer) -> Locator:
+    config = f"api_key={server.api_key!r}, base_url={server.url!r}"
+    return chat(page, lab, f"praison_nb.HostedAgent(config=praison_nb.HostedAgentConfig({config}))")[1]
+
+
+def test_a_model_that_cannot_be_had_is_refused_in_words(
+    lab: Server, page: Page, server: HostedServer
+) -> None:
+    view = hosted_chat(page, lab, server)
     model = view.get_by_label("Model")
-    expect(model).to_have_value("embedded")
-    model.fill("claude-sonnet-4-6")
+    expect(model).to_have_value("claude-sonnet-4-6")
+    model.fill("gpt-4o-mini")
     model.press("Enter")
-    expect(view).to_contain_text("claude-sonnet-4-6 needs a session of its own")
-    expect(model).to_have_value("embedded")
-    model.fill("ollama/llama3.2")
+    expect(view).to_contain_text("gpt-4o-mini needs a session of its own")
+    expect(model).to_have_value("claude-sonnet-4-6")
+    model.fill("claude-opus-4-6")
     model.press("Enter")
-    expect(view.locator(".pnb-panel")).to_contain_text("ollama/llama3.2")
+    expect(view.locator(".pnb-panel")).to_contain_text("claude-opus-4-6")
 
 
 def write_then_choose(view: Locator, text: str, model: str) -> None:
@@ -128,29 +142,28 @@ def write_then_choose(view: Locator, text: str, model: str) -> None:
 
 
 def test_a_message_goes_to_the_model_that_was_chosen_or_to_none(
-    lab: Server, page: Page, openai_server: OpenAIServer
+    lab: Server, page: Page, server: HostedServer
 ) -> None:
-    config = f"model='gpt-4o-mini', base_url={openai_server.base_url!r}, api_key='test-key-123'"
-    _, view = chat(page, lab, f"praison_nb.LocalAgent(config=praison_nb.LocalAgentConfig({config}))")
+    view = hosted_chat(page, lab, server)
     field, model = view.get_by_role("textbox", name="Message"), view.get_by_label("Model")
-    write_then_choose(view, "For Claude", "claude-sonnet-4-6")
-    expect(view).to_contain_text("claude-sonnet-4-6 needs a session of its own")
-    expect(model).to_have_value("gpt-4o-mini")
-    expect(field).to_have_value("For Claude")
+    write_then_choose(view, "For GPT", "gpt-4o-mini")
+    expect(view).to_contain_text("gpt-4o-mini needs a session of its own")
+    expect(model).to_have_value("claude-sonnet-4-6")
+    expect(field).to_have_value("For GPT")
     # A slow click: the button goes down, the model is refused, the button comes up.
-    view.get_by_label("Model").fill("claude-opus-4-6")
+    view.get_by_label("Model").fill("gpt-4o")
     view.get_by_role("button", name="Send").hover()
     page.mouse.down()
-    expect(view).to_contain_text("claude-opus-4-6 needs a session of its own")
+    expect(view).to_contain_text("gpt-4o needs a session of its own")
     page.mouse.up()
-    expect(field).to_have_value("For Claude")
+    expect(field).to_have_value("For GPT")
     # What is taken next is the first that the kernel takes.
-    write_then_choose(view, "For the other", "gpt-4o")
+    write_then_choose(view, "For the other", "claude-opus-4-6")
     expect(view.locator(".pnb-text")).to_have_count(1)
     expect(view.locator(".pnb-prompt")).to_have_text("YouFor the other")
     expect(view).not_to_contain_text("needs a session of its own")
     expect(field).to_have_value("")
-    assert [body["model"] for body in openai_server.bodies] == ["gpt-4o"]
+    assert [request.json["model"] for request in server.seen("POST", "/v1/agents")] == ["claude-opus-4-6"]
 
 
 def test_a_message_waits_for_the_models_answer(lab: Server, page: Page, openai_server: OpenAIServer) -> None:

@@ -176,7 +176,7 @@ def test_errors_are_one_line(kernel: Kernel, server: OpenAIServer, status: int, 
     server.refuse(
         1,
         status=status,
-        message="sk-test-1234567890",
+        message="The model `gpt-4o-mini` does not exist. sk-test-1234567890",
         headers={"retry-after": "3", "x-should-retry": "false"},
     )
     cell = kernel.run("%%agent -o failed\nHi")
