@@ -71,7 +71,8 @@ def test_a_conversation_that_no_longer_fits() -> None:
 @pytest.mark.timeout(900)
 def test_a_conversation_that_outgrows_it_goes_on() -> None:
     backend = agent(options={"temperature": 0, "max_tokens": 4})
-    turns = [backend.begin(f"{number}: " + "some words " * 1250).wait() for number in range(4)]
+    prompts = ["The light stood on the rock. " * 360 + f"\n\nWhat is {number} + 1?" for number in range(4)]
+    turns = [backend.begin(prompt).wait() for prompt in prompts]
     assert [turn.status for turn in turns] == [Status.IDLE] * 4 and len(backend.session.messages) == 8
     assert any("the first" in line and "left out" in line for turn in turns for line in turn.notices)
     assert all(turn.usage.input_tokens < 8192 for turn in turns)
