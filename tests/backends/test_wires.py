@@ -205,7 +205,7 @@ TOLD_TIER: dict[str, Callable[[Any, str], None]] = {
 def test_the_tier_that_served_has_the_price(peer: Peer, is_told: bool) -> None:
     """The one that the answer names, else the one that was asked for."""
     if peer.wire == "messages" and not is_told:
-        pytest.skip("nobody can ask for it there")
+        pytest.skip("a request of Messages cannot name a tier of this kind")
     made = peer.reply("Hello.")
     for step in made if is_told else ():
         if isinstance(step, dict):

@@ -149,9 +149,9 @@ def _bounded(rate: float) -> float:
 
 @functools.lru_cache(maxsize=200)
 def _window(model: str, provider: str) -> int | None:
-    from genai_prices.data_snapshot import get_snapshot
-
     try:
+        from genai_prices.data_snapshot import get_snapshot
+
         window = get_snapshot().find_provider_model(model, None, provider, None)[1].context_window
     except Exception:
         # A table that does not know it, or that cannot be read.
@@ -161,10 +161,7 @@ def _window(model: str, provider: str) -> int | None:
 
 def _context_window(server: Server) -> int | None:
     """The tokens that the price table has for the server's model, None where it knows none."""
-    try:
-        return _window(server.model, server.prices) if server.prices else None
-    except Exception:
-        return None
+    return _window(server.model, server.prices) if server.prices else None
 
 
 _NUMBER = r"(\d[\d,_]*\d)"
