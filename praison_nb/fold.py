@@ -55,7 +55,8 @@ def fold(turn: Turn, event: Event) -> Turn:
             ended = {"ended": event.time, "result": event.result, "is_error": event.is_error}
             return _update_call(turn, event.call_id, **ended)
         case ApprovalAsked():
-            return _update_call(turn, event.call_id, approval="asked")
+            # A question that nobody has answered by the turn's end is a no.
+            return _update_call(turn, event.call_id, approval="denied" if turn.ended else "asked")
         case ApprovalAnswered():
             return _update_call(turn, event.call_id, approval="allowed" if event.allowed else "denied")
         case Thinking():
@@ -76,12 +77,19 @@ def fold(turn: Turn, event: Event) -> Turn:
         case TurnFinished() | TurnFailed() if turn.ended is not None:
             return turn
         case TurnFinished():
-            reason, detail = event.stop_reason, event.detail
-            return replace(turn, ended=event.time, stop_reason=reason, detail=detail, activity="")
+            return _end(turn, event.time, event.stop_reason, detail=event.detail)
         case TurnFailed():
-            return replace(turn, ended=event.time, stop_reason="error", error=event.error, activity="")
+            return _end(turn, event.time, "error", error=event.error)
         case _:
             assert_never(event)
+
+
+def _end(turn: Turn, time: float, stop_reason: str, **changes: Any) -> Turn:
+    items = tuple(
+        replace(i, approval="denied") if isinstance(i, ToolCall) and i.approval == "asked" else i
+        for i in turn.items
+    )
+    return replace(turn, items=items, ended=time, stop_reason=stop_reason, activity="", **changes)
 
 
 def _add_text(turn: Turn, event: TextDelta) -> Turn:

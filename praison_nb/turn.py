@@ -139,8 +139,7 @@ class Turn:
     @property
     def waiting(self) -> tuple[ToolCall, ...]:
         """The tool calls that wait for the user's yes or no."""
-        asked = (call for call in self.tools if call.approval == "asked" and call.ended is None)
-        return () if self.ended else tuple(asked)
+        return tuple(call for call in self.tools if call.approval == "asked" and call.ended is None)
 
     @property
     def status(self) -> Status:

@@ -58,12 +58,6 @@ class ToolDispatcher:
         self.tools: dict[str, Tool] = resolve(tools, working_dir, self.run_there)
         self._asking: set[str] = set()
 
-    def cancel_pending(self, call_id: str) -> list[Event]:
-        """The events of a call that ends without an answer: a question that was not answered is a no."""
-        asked = call_id in self._asking
-        self._asking.discard(call_id)
-        return [ApprovalAnswered(call_id=call_id, allowed=False)] if asked else []
-
     def is_asking(self, call_id: str) -> bool:
         """Whether the call waits for the user's answer."""
         return call_id in self._asking

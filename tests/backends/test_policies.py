@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from praison_nb import Agent, HostedAgentConfig, LocalAgent, LocalAgentConfig, Turn, errors as e
-from praison_nb.events import ApprovalAnswered, ApprovalAsked, Event, ToolFinished
+from praison_nb.events import ApprovalAsked, Event, ToolFinished
 from praison_nb.runtime.run import Run
 from praison_nb.text import DISPLAY_CHARACTERS
 from praison_nb.tools.builtin.registry import POLICIES
@@ -88,14 +88,11 @@ def test_a_no_goes_to_the_model_with_its_reason(openai_server: OpenAIServer, tmp
 def test_a_stop_while_it_asks_is_a_no(openai_server: OpenAIServer, tmp_path: Path) -> None:
     openai_server.script(reply(calls=[write(), write("two.txt")]))
     agent = local(openai_server, tools=["write_file"], working_dir=str(tmp_path))
-    events: list[Event] = []
     run = agent.begin("Hi", caller_waits=False)
-    run.subscribe(lambda event, turn: events.append(event))
     ids = {call.id for call in until(run, lambda turn: len(turn.waiting) == 2).waiting}
     run.stop()
     turn = run.wait()
     assert turn.stop_reason == "interrupted" and {call.approval for call in turn.tools} == {"denied"}
-    assert {e.call_id for e in events if isinstance(e, ApprovalAnswered) and not e.allowed} == ids
     for call_id in ids:
         run.approve(call_id)
     agent.begin("again").wait()

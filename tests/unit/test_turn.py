@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from praison_nb import Turn, Usage, events as ev
-from praison_nb.errors import RateLimitError
+from praison_nb.errors import RateLimitError, TurnStopped
 from praison_nb.events import Event
 from praison_nb.fold import fold
 from praison_nb.session import Status
@@ -96,8 +96,11 @@ def test_tool_calls_are_paired_and_timed() -> None:
     assert turn.waiting == (second,)
     answered = fold(turn, ev.ApprovalAnswered(call_id="2", allowed=False))
     assert answered.waiting == () and answered.tools[1].approval == "denied"
-    # A call for a turn that is over waits for nobody.
-    assert fold(turn, ev.TurnFinished()).waiting == ()
+    # A call for a turn that is over waits for nobody: what was not answered is a no.
+    for end in (ev.TurnFinished(stop_reason="interrupted"), ev.TurnFailed(error=TurnStopped("gone"))):
+        over = fold(turn, end)
+        assert over.waiting == () and [call.approval for call in over.tools] == ["", "denied"]
+        assert fold(over, ev.ApprovalAsked(call_id="1")).waiting == ()
 
 
 def test_activity_passes_and_notices_stay() -> None:

@@ -115,8 +115,6 @@ class ToolCalls:
         if needs_approval(use):
             self._put(ApprovalAnswered(call_id=use.id, allowed=False))
             return _confirmation(use.id, STOPPED)
-        for event in self._functions.cancel_pending(use.id):
-            self._put(event)
         self._put(ToolFinished(call_id=use.id, result=STOPPED, is_error=True))
         return _result(use.id, STOPPED, True)
 

@@ -46,9 +46,8 @@ class ToolCalls:
                 left -= isinstance(event, ToolFinished)
                 yield event
         except asyncio.CancelledError:
-            for call in calls:
-                for event in self._dispatcher.cancel_pending(call.id):
-                    yield event
+            while not queue.empty():
+                yield queue.get_nowait()
             raise
         finally:
             for task in tasks:
