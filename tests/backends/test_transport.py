@@ -16,8 +16,10 @@ import pytest
 from aiohttp import web
 
 from praison_nb import errors as e
+from praison_nb.backends.local import transport
 from praison_nb.backends.local.client import checked_key
 from praison_nb.backends.local.providers import Server
+from praison_nb.backends.local.rules import WireName
 from praison_nb.backends.local.transport import Deadline, Stream, open_stream
 from praison_nb.backends.sdk_errors import is_retryable, unchained
 from praison_nb.runtime import loop
@@ -120,6 +122,33 @@ async def test_what_the_user_adds_to_each_request() -> None:
     (request,) = there.requests
     assert request.json == {"model": "m", "top_k": 3, "stream": True} and request.query["api-version"] == "1"
     assert request.headers["x-title"] == "notebook" and request.headers["authorization"] == "Token other"
+
+
+@pytest.mark.parametrize("wire", ["chat", "responses", "messages"])
+@pytest.mark.parametrize(
+    ("base_url", "path", "query"),
+    [
+        ("/v1?api-version=1", "/v1/{}", {"api-version": "1", "x": "y"}),
+        ("/v1/?api-version=1#top", "/v1/{}", {"api-version": "1", "x": "y"}),
+        ("/v1/{}", "/v1/{}", {"x": "y"}),
+        ("/v1/{}/", "/v1/{}", {"x": "y"}),
+    ],
+)
+async def test_addresses_with_more_than_a_path(
+    wire: WireName, base_url: str, path: str, query: dict[str, str]
+) -> None:
+    of_wire = {"chat": "chat/completions"}.get(wire, wire)
+    with AnyServer(DONE) as there:
+        server = there.server(wire=wire, base_url=there.url + base_url.format(of_wire))
+        stream = open_stream(server, of_wire, {"model": "m", "extra_query": {"x": "y"}}, Deadline(30))
+
+        async def ask() -> None:
+            async with stream:
+                pass
+
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(ask(), loop.get()))
+    (request,) = there.requests
+    assert request.path == path.format(of_wire) and dict(request.query) == query
 
 
 REFUSALS: list[Any] = [
@@ -299,6 +328,19 @@ async def test_a_server_that_does_not_answer_at_all() -> None:
     with AnyServer(never) as there:
         _, _, problem = await read(there.server(), deadline=Deadline(0.1))
     assert isinstance(problem, e.TurnTimeoutError) and "0.1 s" in str(problem)
+
+
+async def test_loading_the_sdk_is_not_the_servers_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    deadline = Deadline(30)
+
+    async def load(server: Server) -> None:
+        running.append(deadline._timer is not None)
+
+    running: list[bool] = []
+    monkeypatch.setattr(transport, "load", load)
+    with AnyServer(event(n=1) + DONE) as there:
+        await read(there.server(), deadline=deadline)
+    assert running == [False]
 
 
 async def test_the_reader_may_take_its_time() -> None:

@@ -120,6 +120,8 @@ class Stream:
     async def __aenter__(self) -> Self:
         """Ask. Raises a PraisonError where the server refuses or cannot be reached."""
         try:
+            # What loading takes on a slow machine is not the server's time.
+            await load(self._server)
             self._response = await self._deadline.wait(self._open())
         except BaseException as error:
             self._deadline.stop()
@@ -201,7 +203,6 @@ class Stream:
         }
         body.pop("timeout", None)
         body |= body.pop("extra_body", None) or {}
-        await load(self._server)
         client: Any = client_of(self._server, frozenset(name.lower() for name in headers))
         while True:
             try:
@@ -238,15 +239,17 @@ def _unknown_field(error: Exception, body: Mapping[str, Any]) -> str:
 
 
 def address_of(server: Server, path: str) -> str:
-    """Where a wire's path is. The Messages API is behind /v1, which other base_urls have at their end, and
-    those of Anthropic's SDK have not.
+    """Where a wire's path is: before a query that base_url has, and once where that has it too. The Messages
+    API is behind /v1, which other base_urls have at their end, and those of Anthropic's SDK have not.
 
-    >>> address_of(Server("S", "https://example.org/v1/", "m"), "/chat/completions")
-    'https://example.org/v1/chat/completions'
+    >>> address_of(Server("S", "https://example.org/v1/?api-version=1", "m"), "/chat/completions")
+    'https://example.org/v1/chat/completions?api-version=1'
     >>> address_of(Server("S", "https://example.org/anthropic", "m", wire="messages"), "/messages")
     'https://example.org/anthropic/v1/messages'
     """
-    base = server.base_url.rstrip("/")
+    path = path.strip("/")
+    base, mark, query = server.base_url.partition("#")[0].partition("?")
+    base = base.rstrip("/").removesuffix(f"/{path}").rstrip("/")
     if server.wire == "messages" and not re.search(r"/v\d+$", base):
         base += "/v1"
-    return f"{base}/{path.lstrip('/')}"
+    return f"{base}/{path}{mark}{query}"
