@@ -190,6 +190,14 @@ def test_several_answers_stay_apart() -> None:
             [("add", '{"a":1}')],
         ),
         ([piece(None, '{"a":1}', index=0, id="c"), piece("add", index=0)], [("add", '{"a":1}')]),
+        ([piece("add", json.dumps('{"a":1}'), id="c")], [("add", '{"a":1}')]),
+        ([piece("add", '"{\\"a', id="c"), piece(None, '\\":1}"')], [("add", '{"a":1}')]),
+        ([piece("add", '"no object"', id="c")], [("add", '"no object"')]),
+        ([chunk({"tool_calls": [{"name": "add", "input": {"a": 1}}]})], [("add", '{"a": 1}')]),
+        (
+            [chunk({"tool_calls": [{"function": {"name": "add", "parameters": '{"a":1}'}}]})],
+            [("add", '{"a":1}')],
+        ),
         ([piece("add", '{"a":1}', id=10**5000), chunk({"content": 10**5000})], [("add", '{"a":1}')]),
         (
             [
