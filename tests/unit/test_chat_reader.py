@@ -419,6 +419,12 @@ def test_an_error_in_the_stream(event: Any, message: str) -> None:
     assert message in str(reply.error) and not reply.stop_reason
 
 
+def test_an_error_behind_the_end_takes_nothing() -> None:
+    read = Read(chunk({"content": "All."}), chunk(None, "stop"), {"error": {"message": "late"}})
+    assert (read.text, read.reply.error, read.reply.stop_reason) == ("All.", None, "end_turn")
+    assert Read(chunk({"content": "x"}, "stop", error={"message": "bad"})).reply.error == {"message": "bad"}
+
+
 def test_an_error_takes_no_text() -> None:
     read = Read(chunk({"content": "So far"}), {"error": {"message": "Overloaded"}})
     assert read.text == "So far" and read.reply.error == {"message": "Overloaded"}

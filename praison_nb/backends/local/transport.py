@@ -25,6 +25,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
 from ...errors import PraisonError, TurnTimeoutError
+from ..error_reasons import find
 from ..sdk_errors import error_in_answer, no_api, translate
 from .client import TIMEOUT, client_of, load
 from .providers import Server
@@ -180,9 +181,16 @@ class Stream:
             body = self._ready[0] if self._ready else {}
             if not any(body.get(name) is not None for name in _ANSWERS):
                 self._ready.clear()
-                self._problem = error_in_answer(body, where)
+                nothing = no_api("JSON without anything in it", where, status)
+                self._problem = error_in_answer(body, where) if body else nothing
         elif parser.is_damaged or (parser.excerpt and not self._has_events and not self._ready):
             self._problem = no_api(parser.excerpt, where, status)
+
+    @property
+    def last_words(self) -> str:
+        """What came that is no event, as a sentence for the user; "" where there was none."""
+        said = self._server.where.excerpt(find(self._parser.excerpt).text)
+        return f" It said: {said}" if said else ""
 
     async def _drain(self) -> None:
         """Take the end of the response, which lets the next request use the same connection."""

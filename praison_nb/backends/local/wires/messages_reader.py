@@ -101,7 +101,8 @@ class MessagesReader:
 
     def _read(self, event: Mapping[str, Any]) -> Iterator[Event]:
         kind = event.get("type")
-        if kind == "error" or event.get("error"):
+        # What goes wrong behind the end of an answer takes nothing from it.
+        if (kind == "error" or event.get("error")) and not self.reply.stop_reason:
             self.reply.error = event.get("error") or dict(event)
         if isinstance(delta := event.get("delta"), dict):
             self._stop(delta)
