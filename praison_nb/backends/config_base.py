@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from .. import redaction
 from ..errors import ConfigError
@@ -101,15 +102,30 @@ class Config(Fields):
         return made
 
 
+_BLANK = re.compile(r"[\s\x00-\x20]")
 # What stands for itself in the user's part of an address, and codes.
 _USER_PART = re.compile(r"(?:[^\s\x00-\x20/?#@:\[\]\\\"<>^`{|}%]|%[0-9A-Fa-f]{2})*")
 
 
 def check_address(address: object, name: str) -> None:
-    """Raise ConfigError where the address has a user's name or password with characters that are to be
-    encoded, such as `/` and `@`: a password that ends the host's name too early goes to another host."""
-    if not isinstance(address, str) or "@" not in address:
+    """Raise ConfigError where the address has no host or none that can be, and where it has a user's name or
+    password with characters that are to be encoded, such as `/` and `@`: a password that ends the host's name
+    too early goes to another host."""
+    if not isinstance(address, str) or not address.strip():
         return
+    if "@" in address:
+        _check_user(address, name)
+    try:
+        url = urlsplit(address.strip())
+        # The port is read, and refused, when it is asked for.
+        is_one = bool(url.hostname) and (url.port is None or url.port > 0) and not _BLANK.search(url.netloc)
+    except ValueError:
+        is_one = False
+    if "://" in address and not is_one:
+        raise ConfigError(f"{name} is no address: its host or its port cannot be one.")
+
+
+def _check_user(address: str, name: str) -> None:
     rest = address.partition("://")[2] or address
     authority = re.split(r"[/?#\\]", rest, maxsplit=1)[0]
     user, at, _ = authority.rpartition("@")

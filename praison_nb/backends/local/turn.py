@@ -26,6 +26,7 @@ from .wires import Effort, ModelRequest, wire
 from .wires.reply import Reply
 
 ONLY_THOUGHTS = "The model thought and gave no answer: ask again."
+UNREADABLE = "The server no longer takes what the model thought before: the conversation goes on without it."
 
 
 class LocalTurn:
@@ -69,7 +70,8 @@ class LocalTurn:
             if reply.stop_reason == "refusal":
                 reply.drop_calls()
             self.calls.rename(reply.calls)
-            is_paused = reply.stop_reason == "pause_turn"
+            # A pause without anything to go on from would be the same request again.
+            is_paused = reply.stop_reason == "pause_turn" and bool(reply.parts)
             if reply.text or reply.calls or is_paused:
                 self.new += reply.items
             if calls := [call.call for call in reply.calls]:
@@ -116,6 +118,10 @@ class LocalTurn:
                     yield Notice(text=line)
                 break
             if smaller := self.fitting.refit(whole, asked, attempt.problem):
+                asked = smaller
+                continue
+            if smaller := self.fitting.without_opaque(whole, asked, attempt.problem):
+                yield Notice(text=UNREADABLE)
                 asked = smaller
                 continue
             attempt.problem = await self._explained(attempt.problem)
