@@ -7,7 +7,8 @@ import contextvars
 import logging
 import sys
 import threading
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ..errors import PraisonError
@@ -35,26 +36,33 @@ class AnswerStream:
         self._lock = threading.Lock()
         self._claimed, self._printed = threading.Event(), threading.Event()
         """Whether somebody reads the pieces, and whether whoever prints them has all."""
-        self._iterator: Iterator[str] | None = None
+        self._is_printing = False
+        self._reader: Callable[[], Iterator[str] | None] = lambda: None
         self._pieces: list[str] = []
         context = contextvars.copy_context()
         threading.Thread(target=context.run, args=(self._print_later,), daemon=True).start()
         _at_end(self)
 
     def __iter__(self) -> Iterator[str]:
-        return self
+        reader = self._reader()
+        if reader is None:
+            # Whoever iterates holds it, so that leaving a loop ends it.
+            reader = self._iterate()
+            self._reader = weakref.ref(reader)
+        return reader
 
     def __next__(self) -> str:
-        if self._iterator is None:
-            self._iterator = self._iterate()
-        return next(self._iterator)
+        self._kept = iter(self)
+        return next(self._kept)
 
     def _iterate(self) -> Iterator[str]:
         if self._claim():
             _waiting.pop(id(self), None)
             yield from self._run.text()
-        else:
+        elif self._is_printing:
             yield from self._printed_pieces()
+        else:
+            self._run.wait()
         answer_of(self._run.turn)
 
     def __str__(self) -> str:
@@ -82,22 +90,21 @@ class AnswerStream:
         # Its pieces are in the output already.
         self._finish()
 
-    def _claim(self) -> bool:
+    def _claim(self, *, prints: bool = False) -> bool:
         """Whether the caller is the one who reads the pieces."""
         with self._lock:
-            is_first = not self._claimed.is_set()
+            if self._claimed.is_set():
+                return False
+            self._is_printing = prints
             self._claimed.set()
-            return is_first
+            return True
 
     def _finish(self) -> None:
         """Have the whole answer come. An interrupt stops the turn and is raised again."""
-        if self._iterator is not None:
-            for _ in self._iterator:
-                pass
-        elif self._claim():
+        if self._claim(prints=True):
             self._print()
         else:
-            for _ in self._printed_pieces():
+            for _ in self._printed_pieces() if self._is_printing else iter(self):
                 pass
 
     def _print_later(self) -> None:
@@ -129,10 +136,10 @@ class AnswerStream:
     def wait_at_end(self) -> None:
         """Have the answer come where nobody reads it: what goes wrong is logged."""
         try:
-            if self._claim():
+            if self._claim(prints=True):
                 self._print()
                 answer_of(self._run.turn)
-            elif self._iterator is None:
+            elif self._is_printing:
                 for _ in self._printed_pieces():
                     pass
         except (PraisonError, KeyboardInterrupt) as error:

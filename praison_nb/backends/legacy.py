@@ -64,8 +64,8 @@ class NetworkingType(StrEnum):
     """What `NetworkingConfig.type` may be.
 
     >>> from praison_nb import NetworkingConfig
-    >>> NetworkingConfig(type=NetworkingType.UNRESTRICTED).to_dict()
-    {'type': 'unrestricted'}
+    >>> NetworkingConfig(type=NetworkingType.UNRESTRICTED) == NetworkingConfig(type="unrestricted")
+    True
     """
 
     UNRESTRICTED = "unrestricted"
