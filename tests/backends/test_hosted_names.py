@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -14,18 +10,9 @@ from anthropic import AsyncAnthropic
 from praison_nb import errors as e
 from praison_nb.backends.hosted.records import Workspace
 from servers.hosted import HostedServer
-from servers.hosted_agent import KEY, calls, created, hosted
+from servers.hosted_agent import KEY, calls, created, hosted, names, other_computer
 
 PACKAGES = {"pip": ["pandas", "numpy"]}
-
-
-def names(server: HostedServer) -> list[str]:
-    return [each["name"] for each in server.environments.values()]
-
-
-def other_computer(monkeypatch: pytest.MonkeyPatch, tmp_path: Any, name: str = "other") -> None:
-    """From now on the records of what was made are another computer's."""
-    monkeypatch.setenv("PRAISON_NB_LEDGER", str(tmp_path / name / "ledger.sqlite"))
 
 
 # Environments
@@ -37,7 +24,7 @@ def test_one_configuration_is_one_environment(
     for packages in (PACKAGES, {"pip": ["numpy", "pandas"], "npm": []}):
         assert hosted(server, packages=packages).begin("Hi").wait().text == "Hi"
     assert names(server) == ["praison_nb"] and created(server) == [1, 1, 2]
-    other_computer(monkeypatch, tmp_path)
+    other_computer(monkeypatch, tmp_path / "other")
     assert hosted(server, packages=PACKAGES).begin("Hi").wait().text == "Hi"
     assert names(server) == ["praison_nb"] and created(server) == [2, 1, 3]
 
@@ -48,7 +35,7 @@ def test_another_configuration_has_a_name_of_its_own(
 ) -> None:
     server.name_conflict = status
     for computer in ("a", "b"):
-        other_computer(monkeypatch, tmp_path, computer)
+        other_computer(monkeypatch, tmp_path / computer)
         for fields in ({}, {"packages": PACKAGES}, {"networking": "limited"}):
             agent = hosted(server, env_name="lab", **fields)
             assert agent.begin("Hi").wait().error is None
@@ -112,7 +99,7 @@ def test_many_pages_of_environments(
     hosted(server).begin("Hi").wait()
     hosted(server, env_name="lab").begin("Hi").wait()
     server.page_size = 1
-    other_computer(monkeypatch, tmp_path)
+    other_computer(monkeypatch, tmp_path / "other")
     for name in ("praison_nb", "lab"):
         assert hosted(server, env_name=name).begin("Hi").wait().text == "Hi"
     assert names(server) == ["praison_nb", "lab"]
@@ -281,42 +268,3 @@ def test_the_next_prompt_finds_the_session_whose_answer_never_came(
     gate.open()
     server.wait_for(lambda: len(server.sessions) == 2)
     assert agent.begin("two").wait().text == "two" and len(server.sessions) == 2
-
-
-# Many at once
-
-PROCESS = """
-import json, sys
-from praison_nb import HostedAgent, HostedAgentConfig
-url, key, count = sys.argv[1:]
-config = HostedAgentConfig(api_key=key, base_url=url, packages={"pip": ["pandas"]})
-runs = [HostedAgent(config).begin(str(n)) for n in range(int(count))]
-turns = [run.wait() for run in runs]
-print(json.dumps([turn.text or str(turn.error) for turn in turns]))
-"""
-
-
-def at_once(server: HostedServer, processes: int, agents: int) -> list[list[str]]:
-    """What agents in several processes that share their records answer."""
-    command = [sys.executable, "-c", PROCESS, server.url, KEY, str(agents)]
-    running = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
-        for _ in range(processes)
-    ]
-    return [json.loads(each.communicate(timeout=120)[0]) for each in running]
-
-
-def test_several_processes_at_once(server: HostedServer) -> None:
-    answers = at_once(server, 2, 5)
-    assert answers == [[str(n) for n in range(5)]] * 2
-    assert (len(server.agents), len(server.environments), len(server.sessions)) == (1, 1, 10)
-
-
-def test_without_records_a_race_still_ends_with_one_environment(
-    server: HostedServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
-) -> None:
-    runs = []
-    for n in range(5):
-        other_computer(monkeypatch, tmp_path, str(n))
-        runs.append(hosted(server).begin("Hi"))
-    assert [run.wait().text for run in runs] == ["Hi"] * 5 and names(server) == ["praison_nb"]

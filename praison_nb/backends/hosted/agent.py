@@ -21,12 +21,13 @@ from .config import HostedAgentConfig, names_of
 from .context import HostedContext
 from .ensure import ensure
 from .environments import EnvironmentMethods
+from .inventory import InventoryMethods
 from .session import HostedSession
 from .sessions import SessionMethods
 from .turn import HostedTurn
 
 
-class HostedAgent(AgentMethods, EnvironmentMethods, SessionMethods):
+class HostedAgent(AgentMethods, EnvironmentMethods, InventoryMethods, SessionMethods):
     """A backend whose agent loop runs on the provider's runtime. Agent, environment and session are created
     there when the first prompt is sent, and used again from then on. `config` is a HostedAgentConfig, or
     None for the defaults. `provider` can be "anthropic" only.

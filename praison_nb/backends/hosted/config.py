@@ -83,9 +83,10 @@ class HostedAgentConfig(Config):
     `environment_id` uses an environment that there is, by its id or name.
 
     The key comes from `api_key` or ANTHROPIC_API_KEY; `base_url` or ANTHROPIC_BASE_URL lead to another
-    server with the same API. `timeout` is of one request, in seconds; None leaves it to the SDK (ten
-    minutes). A turn whose connection is lost is taken up again for `reconnect_seconds`, counted from the last
-    time that the server answered.
+    server with the same API. `console_url` is where that one shows a session, with `{session_id}` in it; the
+    panel leads there. `timeout` is of one request, in seconds; None leaves it to the SDK (ten minutes). A
+    turn whose connection is lost is taken up again for `reconnect_seconds`, counted from the last time that
+    the server answered.
 
     Raises ConfigError, naming the field and what it takes, for what the API would reject and for a field that
     there is not.
@@ -122,6 +123,7 @@ class HostedAgentConfig(Config):
     budget: float | Decimal | Mapping[str, Any] | None = None
     api_key: str | None = field(default=None, repr=False)
     base_url: str | None = field(default=None, repr=False)
+    console_url: str = ""
     timeout: float | None = None
     reconnect_seconds: float = 300.0
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
 
 MANAGERS = ("apt", "cargo", "gem", "go", "npm", "pip")
-MOST_NAMES = 20
+MOST_NAMES = 200
 """So many names are tried that others have taken."""
 
 

@@ -43,6 +43,10 @@ TOOLSET = "agent_toolset_20260401"
 Manager = Literal["apt", "cargo", "gem", "go", "npm", "pip"]
 
 
+Page = Annotated[
+    Text,
+    written_as(r"(https?://[^\s/]+/\S*\{session_id\}\S*)?", "be an http(s) address with {session_id} in it"),
+]
 Name = Annotated[Text, written_as(r"(?:\S(?:.*\S)?)?", "be an id or a name, without blanks around it")]
 
 
@@ -168,6 +172,7 @@ class HostedSettings(BaseModel):
     vault_ids: Items[Filled]
     api_key: Text | None
     base_url: Address | None
+    console_url: Page
     timeout: Seconds | None
     reconnect_seconds: Annotated[float, Field(strict=True, ge=0)]
 
