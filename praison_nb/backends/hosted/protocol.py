@@ -6,14 +6,19 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...errors import ConfigError
 from ...runtime import loop
 from ..config_base import Secret
+from . import agent_versions, environments
 from .base import HostedBase
 from .client import KEY_VARIABLE, all_pages, ask, client_of, explain, load
 from .config import HostedAgentConfig
+from .ensure import create_session
+from .records import Workspace
+from .session import HostedSession
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -21,6 +26,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _WORKING = ("agent.", "span.", "session.status_running", "session.status_rescheduled")
 """How the types of events begin that show that the session works on a message."""
+
+
+@dataclass
+class _Ids:
+    agent_id: str | None
+    agent_version: int | None
+    environment_id: str | None
 
 
 class RuntimeProtocol(HostedBase):
@@ -35,34 +47,36 @@ class RuntimeProtocol(HostedBase):
         return Secret.of(self.config.api_key or os.environ.get(KEY_VARIABLE))
 
     async def create_agent(self, config: HostedAgentConfig | Mapping[str, Any] | None = None) -> str:
-        """Create an agent and return its id. `config` is a HostedAgentConfig or a dict of its fields, by
-        default the agent's own. It is this object's agent from now on."""
-        params = self._config(config).agent_params()
-        agent = await self._await(lambda client: client.beta.agents.create(**params))
-        self.agent_id, self.agent_version = agent.id, agent.version
-        return agent.id
+        """Find the agent of this configuration or create it, and return its id. `config` is a
+        HostedAgentConfig or a dict of its fields, by default the agent's own. It is this object's agent from
+        now on."""
+        made = self._config(config)
+        self.agent_id, self.agent_version = await self._await(
+            lambda client: agent_versions.obtain(client, Workspace.of(client), made)
+        )
+        return self.agent_id
 
     async def create_environment(self, config: HostedAgentConfig | Mapping[str, Any] | None = None) -> str:
-        """Create an environment and return its id; `config` as for `create_agent`. It is this object's from
-        now on."""
+        """Find an environment of this configuration or create it, and return its id; `config` as for
+        `create_agent`. It is this object's from now on."""
         params = self._config(config).environment_params()
-        environment = await self._await(lambda client: client.beta.environments.create(**params))
-        self.environment_id = environment.id
-        return environment.id
+        made = await self._await(lambda client: environments.obtain(client, Workspace.of(client), params))
+        self.environment_id = made
+        return made
 
     async def create_session(self, agent_id: str, environment_id: str, **options: Any) -> str:
         """Create a session of the agent in the environment and return its id, for `resume_session` too.
-        `options` (title, resources, vault_ids, …) go before the config's. Of this object's agent it has
-        `agent_version`."""
-        agent: Any = {"type": "agent", "id": agent_id}
-        if agent_id == self.agent_id and self.agent_version is not None:
-            agent["version"] = self.agent_version
-        params = {**self.config.session_params(), **options}
-
-        async def create(client: AsyncAnthropic) -> Any:
-            return await client.beta.sessions.create(agent=agent, environment_id=environment_id, **params)
-
-        return str((await self._await(create, "this agent or environment")).id)
+        `options` are fields of the config for this session: `title`, `resources`, `vault_ids`, `budget`. Of
+        this object's agent it has `agent_version`."""
+        if "title" in options:
+            options["session_title"] = options.pop("title")
+        config = replace(self.config, **options)
+        version = self.agent_version if agent_id == self.agent_id else None
+        ids = _Ids(agent_id, version, environment_id)
+        details = await self._await(
+            lambda client: create_session(client, config, ids, HostedSession()), "this agent or environment"
+        )
+        return str(details.id)
 
     async def send_event(self, session_id: str, event: Mapping[str, Any]) -> None:
         """Send the session an event, such as `{"type": "user.message", "content": [{"type": "text", "text":
