@@ -51,10 +51,11 @@ class RuntimeProtocol(HostedBase):
         HostedAgentConfig or a dict of its fields, by default the agent's own. It is this object's agent from
         now on."""
         made = self._config(config)
-        self.agent_id, self.agent_version = await self._await(
+        agent_id, version = await self._await(
             lambda client: agent_versions.obtain(client, Workspace.of(client), made)
         )
-        return self.agent_id
+        self.agent_id, self.agent_version = agent_id, version
+        return agent_id
 
     async def create_environment(self, config: HostedAgentConfig | Mapping[str, Any] | None = None) -> str:
         """Find an environment of this configuration or create it, and return its id; `config` as for
