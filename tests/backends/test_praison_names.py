@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Callable
-from types import SimpleNamespace
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -23,8 +20,7 @@ from praison_nb import (
     store,
     usage,
 )
-from praison_nb.backends.hosted import protocol
-from praison_nb.errors import ConfigError, PraisonError
+from praison_nb.errors import ConfigError
 from praison_nb.events import TextDelta
 from praison_nb.history import Text, User, to_json
 from servers.hosted import HostedServer
@@ -245,128 +241,3 @@ def test_a_local_session_goes_on(openai_server: OpenAIServer) -> None:
         with pytest.raises(ConfigError, match="`%agent sessions` lists"):
             agent.resume_session(unknown)  # type: ignore[arg-type]
     assert agent.session_id == first
-
-
-# Streams
-
-
-async def _ends(run: Any) -> None:
-    raise PraisonError("The server is gone.")
-
-
-def test_a_stream_begins_at_once_and_is_printed_where_nobody_iterates(
-    openai_server: OpenAIServer, capsys: pytest.CaptureFixture[str]
-) -> None:
-    gate = openai_server.gate()
-    openai_server.script(reply("Hello \x1b[31mthere", size=100, before_end=[gate]))
-    stream = Agent(backend=LocalAgent(local(openai_server))).start("Hi", stream=True)
-    openai_server.wait_for(lambda: gate.reached)
-    gate.open()
-    whole = str(stream)
-    assert whole == "Hello \x1b[31mthere" and capsys.readouterr().out == "Hello [31mthere\n"
-    assert "there" in stream and stream.upper() == whole.upper() and "> " + stream == "> " + whole
-    assert "".join(stream) == whole
-
-
-def test_who_iterates_gets_the_pieces_and_nothing_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    pieces = [TextDelta(text="Hel", message_id="a"), TextDelta(text="lo", message_id="a")]
-    stream = Agent(backend=ScriptedBackend(pieces)).start("Hi", stream=True)
-    assert next(stream) == "Hel" and list(stream) == ["lo"] and str(stream) == "Hello"
-    assert capsys.readouterr().out == ""
-
-
-def test_a_stream_raises_where_it_is_read() -> None:
-    agent = Agent(backend=ScriptedBackend([TextDelta(text="Hel"), _ends]))
-    with pytest.raises(PraisonError, match="gone"):
-        str(agent.start("Hi", stream=True))
-    with pytest.raises(PraisonError, match="gone"):
-        list(agent.start("Hi", stream=True))
-
-
-def test_a_script_ends_with_its_answer() -> None:
-    """Nobody reads the streams: the end of the script waits for them, and says what went wrong."""
-    code = """
-from praison_nb import Agent, ScriptedBackend
-from praison_nb.errors import PraisonError
-from praison_nb.events import TextDelta
-agent = Agent(backend=ScriptedBackend([TextDelta(text="Hel"), TextDelta(text="lo")]))
-agent.start("Hi", stream=True)
-failing = Agent(backend=ScriptedBackend([PraisonError("The server is gone.")]))
-result = failing.start("Hi", stream=True)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0 and done.stdout.split() == ["Hello"]
-    assert done.stderr.split("\n") == ["The server is gone.", ""]
-
-
-def test_praisonais_agent_finds_its_way_to_stream(
-    openai_server: OpenAIServer, capsys: pytest.CaptureFixture[str]
-) -> None:
-    agent = LocalAgent(local(openai_server))
-    assert agent._execute_sync("Hello!", stream_live=True) == "Hello!"
-    assert capsys.readouterr().out == "Hello!\n"
-    assert agent._execute_sync("Hello!") == "Hello!" and capsys.readouterr().out == ""
-
-
-# The runtime protocol
-
-
-def hosted(server: HostedServer) -> HostedAgent:
-    return HostedAgent(HostedAgentConfig(base_url=server.url, api_key=server.api_key))
-
-
-async def say(agent: HostedAgent, session: str, prompt: str) -> None:
-    content = [{"type": "text", "text": prompt}]
-    await agent.send_event(session, {"type": "user.message", "content": content})
-
-
-async def test_a_session_by_hand(server: HostedServer) -> None:
-    agent = hosted(server)
-    agent_id = await agent.create_agent()
-    environment_id = await agent.create_environment({"packages": {"pip": ["pandas"]}})
-    assert (agent.agent_id, agent.agent_version, agent.environment_id) == (agent_id, 1, environment_id)
-    assert server.environments[environment_id]["config"]["packages"]["pip"] == ["pandas"]
-    session = await agent.create_session(agent_id, environment_id, title="By hand")
-    for prompt in ("one", "two"):
-        await say(agent, session, prompt)
-        events = [event async for event in agent.stream_events(session)]
-        assert json.loads(json.dumps(events)) == events
-        texts = [each["content"][0]["text"] for each in events if each["type"] == "agent.message"]
-        # Only of its own turn, of which nothing was missed, though it began before the stream.
-        assert texts == [prompt] and events[0]["type"] == "user.message"
-        assert events[-1]["type"] == "session.status_idle"
-    agent.resume_session(session)
-    assert await agent.execute("three") == "three" and agent.retrieve_session()["title"] == "By hand"
-
-
-async def test_an_old_idle_ends_no_stream() -> None:
-    """It came before the session took the message, which was in the history already."""
-
-    def event(key: str, kind: str, reason: str = "end_turn") -> Any:
-        return SimpleNamespace(id=key, type=kind, stop_reason=SimpleNamespace(type=reason))
-
-    async def later() -> AsyncIterator[Any]:
-        yield event("e2", "session.status_idle")
-        yield event("e3", "session.status_running")
-        yield event("e4", "session.status_idle", "requires_action")
-        yield event("e5", "agent.message")
-        yield event("e6", "session.status_idle")
-        yield event("e7", "agent.message")
-
-    known = [event("e1", "user.message"), event("e2", "session.status_idle")]
-    turn = [each.id async for each in protocol._turn(known, {"e1", "e2"}, later())]
-    assert turn == ["e1", "e2", "e3", "e4", "e5", "e6"]
-
-
-async def test_what_the_protocol_asks_in_vain(server: HostedServer) -> None:
-    agent = hosted(server)
-    environment = await agent.create_environment()
-    with pytest.raises(PraisonError, match="404"):
-        await agent.create_session("agent_none", environment)
-    with pytest.raises(PraisonError, match="does not know the session sesn_none"):
-        _ = [event async for event in agent.stream_events("sesn_none")]
-    session = await agent.create_session(await agent.create_agent(), environment)
-    with pytest.raises(ConfigError, match=r"send_event\(\) first"):
-        _ = [event async for event in agent.stream_events(session)]
-    with pytest.raises(ConfigError, match="did you mean 'model'"):
-        await agent.create_agent({"modle": "x"})
