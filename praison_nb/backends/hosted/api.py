@@ -6,13 +6,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ...errors import RequestRejectedError, SessionError
 from ...history import Call, Item, Result, Text, User
 from ...session import SessionInfo
-from .client import all_pages, ask, is_stale
-from .config import HostedAgentConfig
+from .client import all_pages, is_stale
 from .fields import ANSWERS, TOOL_USES, plain_text, tool_started
 from .session import HostedSession
 
@@ -25,51 +24,6 @@ LOOKS = 3
 """So many more for a session that should be idle."""
 STOP_SECONDS = 30.0
 """A session gets so long to stop before it is archived or deleted."""
-
-# What sessions are made of
-
-
-class ServerIds(Protocol):
-    """Whoever keeps the ids of what was created; each is None before it was."""
-
-    agent_id: str | None
-    agent_version: int | None
-    environment_id: str | None
-
-
-async def ensure(config: HostedAgentConfig, ids: ServerIds, session: HostedSession) -> None:
-    """Create what the session needs and `ids` lack, each once; or learn what a resumed one is. Raises
-    PraisonError."""
-    if session.model:
-        return
-    if session.id:
-        details = await ask(config, lambda client: client.beta.sessions.retrieve(session.id), session.label)
-    else:
-
-        async def create_agent(client: AsyncAnthropic) -> None:
-            if ids.agent_id is None:
-                agent = await client.beta.agents.create(**config.agent_params())
-                ids.agent_id, ids.agent_version = agent.id, agent.version
-            if ids.environment_id is None:
-                ids.environment_id = (await client.beta.environments.create(**config.environment_params())).id
-
-        async def create_session(client: AsyncAnthropic) -> Any:
-            version = {} if ids.agent_version is None else {"version": ids.agent_version}
-            agent: Any = {"type": "agent", "id": ids.agent_id, **version}
-            environment: Any = ids.environment_id
-            return await client.beta.sessions.create(
-                agent=agent, environment_id=environment, **config.session_params()
-            )
-
-        await ask(config, create_agent)
-        gone = "this agent or environment any more; reset_all() lets both be created anew"
-        details = await ask(config, create_session, gone)
-    session.id = details.id
-    session.update_from(details)
-    ids.agent_id = ids.agent_id or details.agent.id
-    ids.agent_version = ids.agent_version or details.agent.version
-    ids.environment_id = ids.environment_id or details.environment_id
-
 
 # Agents
 
@@ -84,6 +38,12 @@ async def list_agents(
 ) -> list[dict[str, Any]]:
     """The agents on the server, `limit` at most."""
     pages = client.beta.agents.list(**options)
+    return [agent.to_dict(mode="json") async for agent in all_pages(pages, limit)]
+
+
+async def list_versions(client: AsyncAnthropic, agent_id: str, limit: int | None) -> list[dict[str, Any]]:
+    """The agent's versions, the newest first."""
+    pages = client.beta.agents.versions.list(agent_id)
     return [agent.to_dict(mode="json") async for agent in all_pages(pages, limit)]
 
 

@@ -27,6 +27,10 @@ class HostedSession(Session):
         self.over = ""
         """Why the session takes no more prompts; "" while it does."""
         self.is_resumed = bool(session_id)
+        self.mark = ""
+        """By which the session is found whose creation was not answered."""
+        self.has_other_tools = False
+        """Whether the config has other tools, or MCP servers, than the session has yet."""
 
     @property
     def is_idle_after_turn(self) -> bool:

@@ -24,7 +24,7 @@ from ...events import (
 )
 from ...runtime.run import DRAIN_SECONDS, Run
 from ..sdk_errors import unchained
-from .client import explain, load
+from .client import explain, load, session_url
 from .connection import Connection
 from .context import HostedContext
 from .session import HostedSession
@@ -132,7 +132,8 @@ class HostedTurn:
         self._tool_calls = ToolCalls(
             self._context, reader, self._run, put=self._put, spawn=self._spawn, send=connection.send
         )
-        self._put(SessionAttached(session_id=session.id, model=session.model, title=session.title))
+        url = session_url(self._context.config, session.id)
+        self._put(SessionAttached(session_id=session.id, model=session.model, title=session.title, url=url))
         try:
             await self._read_to_the_end()
         finally:

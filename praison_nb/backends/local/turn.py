@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import cast
+from typing import Any, cast
 
 from ...errors import EmbeddedModelError, PraisonError, UnreachableError
 from ...events import Event, Notice, RequestStarted, TurnFinished
@@ -19,6 +19,7 @@ from ..sdk_errors import unchained
 from ..session import Session
 from .attempts import Attempt
 from .config import LocalAgentConfig
+from .declared import declared
 from .fitting import fitting
 from .providers import Server
 from .tool_calls import ToolCalls
@@ -41,6 +42,7 @@ class LocalTurn:
         prompt: str,
         run: Run,
         policy_notices: Callable[[], Iterable[str]],
+        on_custom_tool: Callable[..., Any] | None = None,
     ) -> None:
         self.session, self.config, self.server, self.run = session, config, server, run
         self.wire = wire(server.wire)
@@ -49,8 +51,9 @@ class LocalTurn:
         self.fitting = fitting(session, server)
         self.reply = Reply()
         """The last answer of the model."""
+        tools = declared(config.tools, on_custom_tool)
         dispatcher = ToolDispatcher(
-            run, config.tools, config.policies, config.working_dir, policy_notices=policy_notices
+            run, tools, config.policies, config.working_dir, policy_notices=policy_notices
         )
         self.tools, self.calls = dispatcher.tools, ToolCalls(dispatcher)
 
