@@ -50,6 +50,19 @@ def test_a_session_gets_other_tools_and_goes_on(server: HostedServer, lag: int) 
     assert agent.begin("four").wait().model == "claude-haiku-4-5" and len(server.sessions) == 2
 
 
+def test_a_session_that_takes_no_other_tools(server: HostedServer) -> None:
+    agent = hosted(server)
+    agent.begin("one").wait()
+    agent.update_agent(tools=[])
+    server.refuse(1, status=400, method="POST", path=f"/{agent.session_id}", message="unknown field: agent")
+    turn = agent.begin("two").wait()
+    assert isinstance(turn.error, e.SessionError) and "unknown field" in str(turn.error)
+    assert "reset_session()" in str(turn.error)
+    agent.reset_session()
+    assert agent.begin("two").wait().text == "two"
+    assert list(server.sessions.values())[-1].fields["agent"]["tools"] == []
+
+
 def test_tools_given_during_a_turn_are_the_next_ones(server: HostedServer) -> None:
     def double(x: int) -> int:
         """Twice as much."""
