@@ -197,7 +197,11 @@ def at_once(server: HostedServer, processes: int, agents: int) -> list[list[str]
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
         for _ in range(processes)
     ]
-    return [json.loads(each.communicate(timeout=120)[0]) for each in running]
+    try:
+        return [json.loads(each.communicate(timeout=500)[0]) for each in running]
+    finally:
+        for each in running:
+            each.kill()
 
 
 def test_several_processes_at_once(server: HostedServer) -> None:
@@ -207,9 +211,10 @@ def test_several_processes_at_once(server: HostedServer) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_many_agents_in_many_processes_leave_nothing(server: HostedServer) -> None:
-    assert at_once(server, 8, 50) == [[str(n) for n in range(50)]] * 8
-    assert (len(server.agents), len(server.environments), len(server.sessions)) == (1, 1, 400)
+    assert at_once(server, 8, 7) == [[str(n) for n in range(7)]] * 8
+    assert (len(server.agents), len(server.environments), len(server.sessions)) == (1, 1, 56)
     agent = hosted(server)
     assert agent.end_made(agent.list_made()) == [] and left(server) == []
 
