@@ -9,7 +9,7 @@ import logging
 import uuid
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ...errors import ModelNotFoundError
+from ...errors import ModelNotFoundError, RequestRejectedError, SessionError
 from ...metering.origin import current_origin
 from . import agent_versions, environments
 from .client import all_pages, ask
@@ -52,7 +52,11 @@ async def ensure(config: HostedAgentConfig, ids: ServerIds, session: HostedSessi
         ids.agent_version = ids.agent_version or details.agent.version
         ids.environment_id = ids.environment_id or details.environment_id
     if session.has_other_tools and not session.over:
-        await ask(config, lambda client: _give_tools(client, config, session), session.label)
+        try:
+            await ask(config, lambda client: _give_tools(client, config, session), session.label)
+        except RequestRejectedError as error:
+            hint = "reset_session() begins a new one with them, in a notebook --new."
+            raise SessionError(f"The session does not take the other tools. {error} {hint}") from None
         session.has_other_tools = False
 
 

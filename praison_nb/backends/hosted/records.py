@@ -7,6 +7,7 @@ Where the file cannot be used, all is made anew by each kernel, and the log says
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import json
 import logging
@@ -162,8 +163,14 @@ async def _acquired(path: Path) -> Any:
         except Timeout:
             await asyncio.sleep(PAUSE_SECONDS)
         except (OSError, NotImplementedError) as error:
-            log.warning("no lock for %s: %s", path, error)
+            _warn(f"no lock for {path}: {error}")
             return None
+
+
+@functools.cache
+def _warn(problem: str) -> None:
+    """Log it, once."""
+    log.warning("%s", problem)
 
 
 async def _execute(statement: str, values: Sequence[Any]) -> list[Any]:
@@ -173,7 +180,7 @@ async def _execute(statement: str, values: Sequence[Any]) -> list[Any]:
             with closing(storage.connect(path, SPEC, MIGRATIONS, PATIENCE_SECONDS)) as connection:
                 return connection.execute(statement, replace_surrogates(values)).fetchall()
         except (StoreError, sqlite3.Error, ValueError) as error:
-            log.warning("%s", SPEC.explain(error, path))
+            _warn(str(SPEC.explain(error, path)))
             return []
 
     return await asyncio.to_thread(run)

@@ -20,6 +20,10 @@ from .sessions import running_turns, session_names
 
 CHANGED = "The call has changed since it was shown:\n{}\nSay it again to allow it."
 UNSEEN = "{}\nNot allowed yet: this is all of it. Say `%agent allow` once more."
+IN_CONTAINERS = (
+    "For what runs in a hosted agent's container (bash, write, …), and for its MCP tools, the "
+    "permission_policy of the toolset decides, as the session on the server has it."
+)
 USUAL = "as the agent is set; else functions of yours run, and run_python, write_file, execute_command ask"
 
 
@@ -88,7 +92,10 @@ def policy(extension: Extension, rest: str) -> None:
     words = rest.split()
     if not words:
         rows = [[name, policies.get(name, "—")] for name in dict.fromkeys([*NAMES, *policies])]
-        table(extension.shell, ["tool", "policy"], rows, [f"—: {USUAL}."])
+        notes = [f"—: {USUAL}."]
+        if any(each.backend.keeps_sessions_on_server for each in extension.conversations):
+            notes.append(IN_CONTAINERS)
+        table(extension.shell, ["tool", "policy"], rows, notes)
         return
     if len(words) != 2:
         raise ConfigError("Say `%agent policy TOOL allow`, `ask` or `deny`.")
@@ -96,7 +103,7 @@ def policy(extension: Extension, rest: str) -> None:
     if not _runs_here(extension, name):
         raise ConfigError(
             f"No tool {name!r:.60} runs here: built in are {', '.join(NAMES)}; others are your "
-            "functions. For what runs in a hosted agent's container its permission_policy decides."
+            f"functions. {IN_CONTAINERS}"
         )
     # What a model's code says is not the user's word.
     set_policy(name, chosen, by_code=main_thread_is_busy() or bool(callers()))

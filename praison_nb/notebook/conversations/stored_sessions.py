@@ -10,7 +10,7 @@ from typing import Any
 
 from ... import backends, store
 from ...backends.catalog import backend_for_session
-from ...errors import ConfigError
+from ...errors import ConfigError, PraisonError
 from ...metering.origin import current_origin
 from ...store import StoredSession, StoreError
 from .conversation import Conversation
@@ -127,14 +127,20 @@ def _find(
         return next((each for each in known if each.id == ids[0] and each.notebook == notebook), matches[0])
     if live is not None:
         raise ConfigError(f"Nothing is stored of session {key!r} yet.")
-    if or_on_server and (backend := backend_for_session(key)):
-        return StoredSession(id=key, name=key, notebook=notebook, backend=backend, asked_for=backend)
+    problem = ""
+    if or_on_server and not named:
+        try:
+            backend = backend_for_session(key)
+        except PraisonError as error:
+            backend, problem = None, f" Its server could not be asked: {error}"
+        if backend:
+            return StoredSession(id=key, name=key, notebook=notebook, backend=backend, asked_for=backend)
     if named:
         raise ConfigError(
             f"This notebook has no session {key!r}. One of another notebook is taken by its id, which "
             "`%agent sessions` shows."
         )
-    raise ConfigError(f"No session {key!r}. `%agent sessions` lists them.")
+    raise ConfigError(f"No session {key!r}. `%agent sessions` lists them.{problem}")
 
 
 def _failed(key: str, conversations: Conversations) -> StoredSession | None:

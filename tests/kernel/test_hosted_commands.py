@@ -1,0 +1,83 @@
+"""What notebooks do with agents on a server: other tools, ids of all kinds, and the clean-up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from servers.hosted import HostedServer, custom_tool, text
+from servers.hosted_agent import created, left, messages
+from servers.kernel import Kernel
+
+
+@pytest.fixture
+def server() -> Iterator[HostedServer]:
+    with HostedServer() as running:
+        yield running
+
+
+@pytest.fixture
+def kernel(server: HostedServer) -> Iterator[Kernel]:
+    key = {"ANTHROPIC_API_KEY": server.api_key, "ANTHROPIC_BASE_URL": server.url}
+    with Kernel(env={**key, "JPY_SESSION_NAME": "/home/somebody/a.ipynb"}) as running:
+        yield running
+
+
+def test_other_tools_keep_the_conversation(kernel: Kernel, server: HostedServer) -> None:
+    kernel.run(
+        "def add(a: int, b: int) -> int:\n    return a + b\n\ndef twice(x: int) -> int:\n    return 2 * x"
+    )
+    assert kernel.run("%%agent -t add\none").answers == ["one"]
+    server.script([custom_tool("twice", {"x": 21}), text("Done.")])
+    cell = kernel.run("%%agent -t add,twice\ntwo")
+    assert cell.answers == ["Done."] and "new session" not in cell.text
+    assert kernel.run("_.tools[0].result").text.strip() == "'42'"
+    kernel.restart()
+    kernel.run("def third(x: int) -> int:\n    return x")
+    assert kernel.run("%%agent -t third\nthree").answers == ["three"]
+    (session,) = server.sessions.values()
+    assert "third" in [tool.get("name") for tool in session.fields["agent"]["tools"]]
+    assert messages(server) == ["one", "two", "three"] and created(server) == [1, 1, 1]
+
+
+def test_the_clean_up_asks(kernel: Kernel, server: HostedServer) -> None:
+    assert "Nothing that was made" in kernel.run("%agent hosted").text
+    assert "`%agent hosted clean all`" in kernel.run("%agent hosted tidy").error
+    for name in ("kept", "gone"):
+        kernel.run(f"%%agent -s {name}\nHi")
+    kernel.run("%agent forget gone")
+    kept, gone = server.sessions
+    listed = kernel.run("%agent hosted").text.splitlines()
+    assert [line.split()[0] for line in listed[1:-1]] == ["session", "session", "agent", "environment"]
+    assert [line.rsplit(maxsplit=1)[-1] for line in listed if gone in line] == ["unused"]
+    kernel.client.allow_stdin = False
+    assert "`%agent hosted clean yes`" in kernel.run("%agent hosted clean").error
+    for answer, done in (("n", "Nothing was archived."), ("y", "1 archived.")):
+        kernel.client.allow_stdin = True
+        cell = kernel.begin("%agent hosted clean")
+        assert kernel.question() == "Archive these 1 for good? [y/N] "
+        kernel.client.input(answer)
+        kernel.finish(cell)
+        assert "Archiving is for good" in cell.text and done in cell.text and kept not in cell.text
+    assert gone not in left(server) and kept in left(server) and len(left(server)) == 3
+    assert "Nothing is unused." in kernel.run("%agent hosted clean").text
+    assert "3 archived." in kernel.run("%agent hosted clean all yes").text and left(server) == []
+    # What was ended is made again.
+    assert kernel.run("%%agent -s anew\nHi").answers == ["Hi"] and len(left(server)) == 3
+
+
+def test_ids_of_any_server_are_resumed(kernel: Kernel, server: HostedServer) -> None:
+    kernel.run("%%agent\none")
+    kernel.run("%agent forget main")
+    (session,) = server.sessions.values()
+    session.id = "3f2a-of another kind".replace(" ", "_")
+    server.sessions = {session.id: session}
+    server.streams.clear()
+    assert "goes on" in kernel.run(f"%agent resume {session.id}").text
+    assert kernel.run(f"%%agent -s {session.id}\ntwo").answers == ["two"]
+    assert messages(server) == ["one", "two"]
+    assert "No session 'nosuch'. `%agent sessions` lists them." in kernel.run("%agent resume nosuch").error
+    server.refuse(9, status=529, path="/nosuch")
+    error = kernel.run("%agent resume nosuch").error
+    assert "No session 'nosuch'" in error and "529" in error and len(error.splitlines()) == 1
