@@ -155,7 +155,7 @@ def test_no_event_of_the_sdk_is_without_a_meaning() -> None:
     tree = ast.parse(textwrap.dedent(inspect.getsource(Reader._translate)))
     values = [node.value for node in ast.walk(tree) if isinstance(node, ast.MatchValue)]
     ours = [ast.literal_eval(value) for value in values]
-    assert set(ours) == types and len(ours) == len(types)
+    assert len(types) >= 44 and set(ours) >= types and len(ours) == len(set(ours))
     assert not any(isinstance(node, ast.MatchAs) for node in ast.walk(tree))
 
 

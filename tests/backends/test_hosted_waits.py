@@ -44,6 +44,16 @@ def test_a_tool_without_a_permission_is_asked_about(server: HostedServer, tool: 
     assert [each["result"] for each in sent(server, "user.tool_confirmation")] == [answer]
 
 
+def test_the_reason_of_an_automatic_permission_is_shown(server: HostedServer) -> None:
+    judged = {"type": "auto", "evaluated_permission": {"type": "ask", "reason_code": "indeterminate"}}
+    server.script([ask(builtin_tool("rm", {"path": "x"}, result="gone", evaluation=judged)), text("done")])
+    run = hosted(server).begin("Hi")
+    (call,) = until(run, lambda turn: turn.waiting).waiting
+    run.approve(call.id)
+    assert run.wait().text == "done" and "rm asks" in run.turn.notices[0]
+    assert "indeterminate" in run.turn.notices[0]
+
+
 @pytest.mark.parametrize("place", ["history", "thread"])
 def test_a_call_that_was_never_on_the_stream_is_looked_up(server: HostedServer, place: str) -> None:
     async def unseen(session: Session) -> None:

@@ -91,6 +91,12 @@ def needs_approval(event: Any) -> bool:
     return event.type != "agent.custom_tool_use" and permission != "allow"
 
 
+def auto_reason(event: Any) -> str:
+    """Why the server's own judgement did not let a tool use run; "" where it made none, or let it."""
+    judgement = getattr(getattr(event, "evaluation", None), "evaluated_permission", None)
+    return shorten(str(getattr(judgement, "reason_code", "") or ""), 60)
+
+
 def error_sentence(error: Any) -> str:
     """A session's error as one sentence."""
     message, kind = str(getattr(error, "message", "") or ""), str(getattr(error, "type", "") or "")

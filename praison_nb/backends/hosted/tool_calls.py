@@ -20,7 +20,7 @@ from ...tools.dispatch import STOPPED, ToolDispatcher
 from ...turn import ToolCall
 from ...values import redact_and_truncate
 from .context import HostedContext
-from .fields import digest_of, needs_approval, tool_started
+from .fields import auto_reason, digest_of, needs_approval, tool_started
 from .translate import Reader
 
 log = logging.getLogger(__name__)
@@ -122,6 +122,8 @@ class ToolCalls:
         digest, call = digest_of(use), tool_started(use)
         # A long text takes a while to look at, and is remembered then.
         await asyncio.to_thread(review.can_be_shown, call.name, call.arguments)
+        if reason := auto_reason(use):
+            self._put(Notice(text=f"{shorten(call.name, 60)} asks: the server did not judge it ({reason})."))
         self._put(ApprovalAsked(call_id=use.id, digest=digest))
         message = await self._decision(use.id, digest)
         self._mark_answered(use.id)
