@@ -6,10 +6,12 @@ Runs without pytest, by the Python of any environment that has praison_nb and `R
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import get_args
 
 # In the place of this folder, so that `servers` can be imported and the source tree cannot.
 sys.path[0] = str(Path(__file__).parents[1])
@@ -63,6 +65,18 @@ def hosted_turn() -> None:
         assert agent.retrieve_session()["status"] == "idle"
 
 
+def events_of_the_sdk() -> None:
+    """Whichever SDK this is: none of its events is passed over in silence."""
+    from anthropic.types.beta.sessions import BetaManagedAgentsStreamSessionEvents
+
+    from praison_nb.backends.hosted.translate import Reader
+
+    union = get_args(get_args(BetaManagedAgentsStreamSessionEvents)[0])
+    kinds = {get_args(each.model_fields["type"].annotation)[0] for each in union}
+    source = inspect.getsource(Reader._translate)
+    assert len(kinds) >= 44 and not (unread := [kind for kind in kinds if f'"{kind}"' not in source]), unread
+
+
 def in_a_kernel(server: OpenAIServer) -> None:
     env = {"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": "sk-test-1234567890"}
     with Kernel(env=env) as kernel:
@@ -93,6 +107,7 @@ def main() -> None:
         public_names()
         local_turn(server)
         hosted_turn()
+        events_of_the_sdk()
         in_a_kernel(server)
     money()
     print(f"Python {sys.version.split()[0]}: praison_nb works, from {Path(praison_nb.__file__).parent}")
