@@ -1,11 +1,7 @@
 # Everything happens in .venv; each target sets up what it needs.
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip
-INSTALL := $(PIP) install --progress-bar off
-# In a sixth of pip's time, from the index that pip is configured with; where uv cannot, pip does it itself.
-CONFIGURED = $$($(PIP) config list | sed -n "s/.*\.index-url='\(.*\)'/\1/p" | head -n 1)
-UV_INSTALL := UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX-$(CONFIGURED)}" $(BIN)/uv pip install -q --python $(BIN)/python
+INSTALL := $(BIN)/python -m pip install --progress-bar off
 # tests/conftest.py says what a worker runs, and in which order.
 PYTEST := $(BIN)/python -m pytest -q
 export JUPYTER_PREFER_ENV_PATH = 1
@@ -85,15 +81,14 @@ constraints: .venv/ready-test
 	$(PYTHON) -m venv .venv
 	touch $@
 
-# To try it out, whatever fits; for tests, the versions in constraints.txt, of which the tests compile what they use.
+# To try it out, whatever fits, by pip alone; for tests, the versions in constraints.txt, compiled once, since workers
+# and kernels that import at the same time would each do it.
 .venv/ready: .venv/python pyproject.toml
 	$(INSTALL) -e '.[local,lab]'
 	touch $@
 
 .venv/ready-test: .venv/python pyproject.toml constraints.txt
-	$(INSTALL) -q --no-compile -c constraints.txt uv
-	$(UV_INSTALL) -c constraints.txt -e '.[local,lab,analysis,test]' || \
-		$(INSTALL) --no-compile -c constraints.txt -e '.[local,lab,analysis,test]'
+	UV_COMPILE_BYTECODE=1 .ci/install $(BIN)/python -c constraints.txt -e '.[local,lab,analysis,test]'
 	touch .venv/ready $@
 
 .venv/ready-docs: .venv/ready-test

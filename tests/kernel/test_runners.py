@@ -77,7 +77,11 @@ EXECUTE = ("execute", "--inplace")
 
 @pytest.mark.parametrize(
     ("command", "last"),
-    [(INPLACE, LOOP), (HTML, BACKGROUND), (EXECUTE, BACKGROUND)],
+    [
+        (INPLACE, LOOP),
+        pytest.param(HTML, BACKGROUND, marks=pytest.mark.slow(reason="INPLACE by another exporter")),
+        (EXECUTE, BACKGROUND),
+    ],
     ids=["inplace", "html", "execute"],
 )
 def test_the_file_has_every_answer(files_server: OpenAIServer, command: tuple[str, ...], last: str) -> None:
