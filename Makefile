@@ -8,7 +8,7 @@ export JUPYTER_PREFER_ENV_PATH = 1
 # Each of hundreds of kernels would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: lab demo format check unit test test-all docs bench security-table screenshots hosted-demo constraints clean
+.PHONY: lab demo format check lint types unit test test-all docs bench security-table screenshots hosted-demo constraints clean
 
 # Open JupyterLab on the quickstart. In a container, where one is root, Jupyter wants to be told that this is meant.
 LAB_OPTIONS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
@@ -24,9 +24,13 @@ format: .venv/ready-test
 	$(BIN)/ruff check --select I --fix .
 	$(BIN)/ruff format .
 
-check: .venv/ready-test
+check: lint types
+
+lint: .venv/ready-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: .venv/ready-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
@@ -34,10 +38,14 @@ check: .venv/ready-test
 unit: check
 	$(PYTEST) -n 2 tests/unit
 
-# Every check and every test. Kernels, servers and pages often wait: three at a time keep two cores busy.
-test: .venv/ready-test check
-	$(PYTEST) -n 3
-	node --test tests/js/
+# Every check and every test. Kernels, servers and pages often wait: three at a time keep two cores busy. What
+# takes a minute of the checks runs beside them, and is shown behind.
+test: lint
+	@log=$$(mktemp); $(MAKE) --no-print-directory types >$$log 2>&1 & types=$$!; failed=0; \
+	$(PYTEST) -n 3 || failed=1; \
+	node --test tests/js/ || failed=1; \
+	wait $$types || failed=1; \
+	cat $$log; rm $$log; exit $$failed
 
 # And what takes too long for every run: with the oldest and the newest of what we depend on, say.
 test-all: test docs
@@ -73,13 +81,14 @@ constraints: .venv/ready-test
 	$(PYTHON) -m venv .venv
 	touch $@
 
-# To try it out, whatever fits; for tests, the versions in constraints.txt, of which the tests compile what they use.
+# To try it out, whatever fits, by pip alone; for tests, the versions in constraints.txt, compiled once, since workers
+# and kernels that import at the same time would each do it.
 .venv/ready: .venv/python pyproject.toml
 	$(INSTALL) -e '.[local,lab]'
 	touch $@
 
 .venv/ready-test: .venv/python pyproject.toml constraints.txt
-	$(INSTALL) --no-compile -c constraints.txt -e '.[local,lab,analysis,test]'
+	UV_COMPILE_BYTECODE=1 .ci/install $(BIN)/python -c constraints.txt -e '.[local,lab,analysis,test]'
 	touch .venv/ready $@
 
 .venv/ready-docs: .venv/ready-test

@@ -49,7 +49,7 @@ def test_a_forced_tool_choice_is_the_models_own() -> None:
 
 
 def test_when_its_process_dies_the_turn_fails_and_the_next_works() -> None:
-    backend = agent(options={"temperature": 0, "max_tokens": 1500})
+    backend = agent(options={"temperature": 0, "max_tokens": 300})
     run = backend.begin("Tell a very long story about a lighthouse.")
     until(run, lambda turn: turn.text)
     for child in psutil.Process().children():

@@ -187,10 +187,10 @@ def test_other_addresses_are_none_of_them(address: str) -> None:
 
 def test_what_a_server_says_is_cut_before_it_is_looked_at(openai_server: OpenAIServer) -> None:
     openai_server.refuse(9, status=400, message=f"{KEY} " + "token='a1 key=" * 300_000)
-    begun = time.monotonic()
+    begun = time.process_time()
     error = local(openai_server).begin("Hi").wait().error
     assert "[key]" in str(error) and is_clean(str(error)) and len(str(error)) < 1000
-    assert time.monotonic() - begun < 5
+    assert time.process_time() - begun < 5
 
 
 def test_a_history_is_redacted_where_it_is_written(tmp_path: Path) -> None:

@@ -20,7 +20,9 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(Path(tmp_path_factory.mktemp("lab"))) as server:
+    """It serves Notebook 7 too."""
+    options = ("--JupyterNotebookApp.expose_app_in_browser=True",)
+    with Server(Path(tmp_path_factory.mktemp("lab")), options=options) as server:
         yield server
 
 

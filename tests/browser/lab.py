@@ -204,10 +204,14 @@ class Notebook:
         )
 
     def _wait_until_ready(self) -> None:
-        self.page.wait_for_function(
+        self._wait_for(
             "() => { const s = window.jupyterapp?.shell.currentWidget?.sessionContext; "
             "return s && s.isReady && ['idle', 'busy'].includes(s.session?.kernel?.status); }"
         )
+
+    def _wait_for(self, condition: str, arg: Any = None) -> None:
+        """Until it is true. By default it would be asked at every frame, and each frame be drawn for it."""
+        self.page.wait_for_function(condition, arg=arg, polling=50)
 
     def run(self, index: int) -> None:
         """Execute a cell and return at once."""
@@ -219,10 +223,10 @@ class Notebook:
 
     def wait_idle(self, index: int) -> None:
         """Until the cell has run."""
-        self.page.wait_for_function(
+        self._wait_for(
             "i => jupyterapp.shell.currentWidget.content.widgets[i].model.executionCount !== null && "
             "jupyterapp.shell.currentWidget.content.widgets[i].model.executionState !== 'running'",
-            arg=index,
+            index,
         )
 
     def do(self, command: str) -> None:
@@ -232,9 +236,7 @@ class Notebook:
     def restart(self) -> None:
         """Begin a new kernel in place of the old one; the outputs stay."""
         self.page.evaluate("jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
-        self.page.wait_for_function(
-            "jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'"
-        )
+        self._wait_for("jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'")
 
     def ended(self, index: int) -> bool:
         return bool(
@@ -246,7 +248,7 @@ class Notebook:
     def save(self) -> Any:
         """Save as a user does, and return the notebook that is on the disk then."""
         self.page.evaluate("jupyterapp.commands.execute('docmanager:save')")
-        self.page.wait_for_function("!jupyterapp.shell.currentWidget.context.model.dirty")
+        self._wait_for("!jupyterapp.shell.currentWidget.context.model.dirty")
         return self.server.read(self.name)
 
     def outputs(self, index: int) -> Any:

@@ -14,6 +14,7 @@ import json
 import threading
 import uuid
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -43,7 +44,8 @@ IN_APPS = tuple(f"{app} {state}" for app in APPS for state in ("live", "still", 
 PLACES = (*IN_APPS, *TEMPLATES)
 DRAWN = (Path(__file__).parent / "drawn.js").read_text()
 FROZEN_SECONDS = 60.0
-"""A page that has not shown all its texts at a place after so long is frozen by one of them."""
+"""Of the processor's time. A page that has not shown all its texts at a place after so many is frozen by one
+of them; on a busy machine that takes longer."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Broken(Exception):
 
 
 class Deadline:
-    """Ends the pages' processes when a place takes too long: a frozen page answers nobody, not even to
+    """Ends the pages' processes when a place takes them too long: a frozen page answers nobody, not even to
     time-outs."""
 
     def __init__(self, browser: Browser) -> None:
@@ -70,26 +72,41 @@ class Deadline:
         processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
         session.detach()
         self._browser = psutil.Process(next(each["id"] for each in processes if each["type"] == "browser"))
-        self._timer: threading.Timer | None = None
+        self._over = threading.Event()
         self.passed = False
 
     def set(self) -> None:
         """Begin to count."""
         self.cancel()
         self.passed = False
-        self._timer = threading.Timer(FROZEN_SECONDS, self._end)
-        self._timer.daemon = True
-        self._timer.start()
+        self._over = threading.Event()
+        threading.Thread(target=self._look, args=(self._over, self._seconds()), daemon=True).start()
 
     def cancel(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._over.set()
 
-    def _end(self) -> None:
-        self.passed = True
-        for process in self._browser.children(recursive=True):
-            if "--type=renderer" in process.cmdline():
-                process.kill()
+    def _look(self, over: threading.Event, begun: float) -> None:
+        while not over.wait(2):
+            if self._seconds() - begun > FROZEN_SECONDS:
+                self.passed = True
+                for process in self._renderers():
+                    process.kill()
+                return
+
+    def _renderers(self) -> list[psutil.Process]:
+        with suppress(psutil.NoSuchProcess):
+            children = self._browser.children(recursive=True)
+            return [each for each in children if "--type=renderer" in each.cmdline()]
+        return []
+
+    def _seconds(self) -> float:
+        """The processor's time of all pages."""
+        seconds = 0.0
+        for process in self._renderers():
+            with suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                seconds += times.user + times.system
+        return seconds
 
 
 class Watch:

@@ -82,15 +82,28 @@ def of_seed(seed: int, count: int) -> dict[str, str]:
     return {f"{seed}/{n}: {text!r}": text for n, text in enumerate(random_texts(seed, count))}
 
 
+LIGHT = {name: text for name, text in NAMED.items() if name not in HEAVY}
+IN_NOTEBOOK = [place for place in PLACES if place.startswith("notebook")]
+"""They show texts by the same packages of Jupyter as JupyterLab does."""
+ELSEWHERE = [place for place in PLACES if place not in IN_NOTEBOOK]
+
+
+@pytest.mark.timeout(600)
 def test_no_text_runs_loads_or_draws_what_it_must_not(watch: Watch, listener: Listener) -> None:
     """All the named ones that are not heavy, and some at random."""
-    light = {name: text for name, text in NAMED.items() if name not in HEAVY}
-    assert not report(watch, listener, {**light, **of_seed(SEED, RANDOM)})
+    assert not report(watch, listener, {**LIGHT, **of_seed(SEED, RANDOM)}, ELSEWHERE)
 
 
-def test_no_heavy_text_ends_or_freezes_a_page_of_jupyter(watch: Watch, listener: Listener) -> None:
+@pytest.mark.slow
+def test_no_text_runs_loads_or_draws_in_notebook_7(watch: Watch, listener: Listener) -> None:
+    assert not report(watch, listener, {**LIGHT, **of_seed(SEED, RANDOM)}, IN_NOTEBOOK)
+
+
+@pytest.mark.timeout(600)
+def test_no_heavy_text_ends_or_freezes_a_page_of_jupyterlab(watch: Watch, listener: Listener) -> None:
     """One of each kind: formulas, marks of Markdown, what is deep, what is long, what is many."""
-    assert not report(watch, listener, {name: HEAVY[name] for name in HEAVIEST}, IN_APPS)
+    in_lab = [place for place in IN_APPS if place not in IN_NOTEBOOK]
+    assert not report(watch, listener, {name: HEAVY[name] for name in HEAVIEST}, in_lab)
 
 
 @pytest.mark.slow

@@ -74,7 +74,7 @@ def ipykernel_7_1() -> str:
     return str(cache)
 
 
-@pytest.fixture(scope="module", params=["installed", "7.1.0"])
+@pytest.fixture(scope="module", params=["installed", pytest.param("7.1.0", marks=pytest.mark.slow)])
 def any_lab(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, lab: Server
 ) -> Iterator[Server]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import nbformat
 import pytest
 from playwright.sync_api import Page, expect
@@ -15,15 +12,12 @@ pytestmark = pytest.mark.browser
 expect.set_options(timeout=PATIENCE_MS)
 
 
-@pytest.fixture(scope="module")
-def notebook7(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Server(Path(tmp_path_factory.mktemp("notebook7")), app="notebook") as server:
-        yield server
+APP = "notebook"
 
 
-def test_runs_streams_asks_and_stops(notebook7: Server, page: Page) -> None:
+def test_runs_streams_asks_and_stops(lab: Server, page: Page) -> None:
     cells = ["a, b = asking(), research()", "%%agent -b a -s ask\nGo", "%%agent -b b -s stop\nGo"]
-    notebook = Notebook(page, notebook7, cells)
+    notebook = Notebook(page, lab, cells, app=APP)
     notebook.run(2)
     notebook.run(3)
     notebook.view(3).get_by_role("button", name="Allow once").click()
@@ -46,9 +40,9 @@ def test_runs_streams_asks_and_stops(notebook7: Server, page: Page) -> None:
         ]
 
 
-def test_a_chat_streams_stops_and_stays_as_a_transcript(notebook7: Server, page: Page) -> None:
+def test_a_chat_streams_stops_and_stays_as_a_transcript(lab: Server, page: Page) -> None:
     cells = ["import praison_nb\nb = counting('chat', words=5)", "praison_nb.chat(b)", "'the last cell'"]
-    notebook = Notebook(page, notebook7, cells)
+    notebook = Notebook(page, lab, cells, app=APP)
     notebook.run(2)
     notebook.run(3)
     view = notebook.view(3)
@@ -72,7 +66,7 @@ def test_a_chat_streams_stops_and_stays_as_a_transcript(notebook7: Server, page:
     view.get_by_role("button", name="Stop").click()
     expect(view).to_contain_text("stopped by you after")
     expect(view.locator(".pnb-status")).to_have_text("idle")
-    notebook7.open_gate("chat")
+    lab.open_gate("chat")
     field.fill("To the end.")
     field.press("Enter")
     expect(view.locator(".pnb-text").nth(1)).to_have_text("0 1 2 3 4 end")
@@ -86,17 +80,18 @@ def test_a_chat_streams_stops_and_stays_as_a_transcript(notebook7: Server, page:
     transcript = saved.cells[3].outputs[-1]["data"]
     assert set(transcript) == {"text/html", "text/plain"}
     assert "You: Count, please.\nSlowly <b>!\n\n0 1 2 3 4" in transcript["text/plain"]
-    notebook7.end_kernels()
+    lab.end_kernels()
     page.goto("about:blank")
-    page.goto(notebook7.address(notebook.name))
+    page.goto(lab.address(notebook.name, APP))
     expect(still).to_be_visible()
     for words in ("Slowly <b>!", "stopped by you after", "To the end.", "0 1 2 3 4 end"):
         expect(still).to_contain_text(words)
     expect(notebook.cell(3).locator(".jp-OutputArea").get_by_text("widget", exact=False)).to_be_hidden()
 
 
-def test_an_untrusted_notebook_shows_the_same_words(notebook7: Server, page: Page) -> None:
-    notebook = Notebook(page, notebook7, ["b = asking()", "%%agent -b b -s ask\nGo"])
+def test_an_untrusted_notebook_shows_the_same_words(lab: Server, page: Page) -> None:
+    setup = "b = asking('ls <img src=x onerror=window.ran=1>')"
+    notebook = Notebook(page, lab, [setup, "%%agent -b b -s ask\nGo"], app=APP)
     notebook.run(2)
     notebook.run(3)
     notebook.view(3).get_by_role("button", name="Deny").click()
@@ -109,8 +104,9 @@ def test_an_untrusted_notebook_shows_the_same_words(notebook7: Server, page: Pag
     saved = notebook.save()
     # Signed by nobody: as a file from somebody else.
     saved.cells[0].source += "\n# from elsewhere"
-    nbformat.write(saved, notebook7.notebooks / "foreign.ipynb")
-    page.goto(notebook7.address("foreign.ipynb"))
+    nbformat.write(saved, lab.notebooks / "foreign.ipynb")
+    page.goto(lab.address("foreign.ipynb", APP))
     foreign = page.locator(".jp-Notebook .jp-Cell").nth(3).locator(".jp-OutputArea")
     expect(foreign).to_contain_text("● idle")
     assert foreign.inner_text().split() == words.split()
+    assert "onerror" in words and page.evaluate("window.ran") is None

@@ -105,7 +105,8 @@ def test_a_plot_lands_in_the_cell(kernel: Kernel, server: OpenAIServer) -> None:
     ],
 )
 def test_the_kernel_goes_on(kernel: Kernel, server: OpenAIServer, code: str, told: str) -> None:
-    call_python(server, code, timeout=1, goes_on="interrupted" not in told)
+    limit = {"timeout": 1} if "its limit" in told else {}
+    call_python(server, code, goes_on="interrupted" not in told, **limit)
     cell = kernel.run("%%agent -t run_python -s rough\nRun it.")
     if "interrupted" in told:
         # What looks like the user's interrupt is treated as one: the turn ends.
