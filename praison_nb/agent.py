@@ -16,7 +16,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal, overload
 
 from .backends import as_backend, choose
@@ -50,31 +50,40 @@ class Agent:
         return self._run.turn if self._run else None
 
     @overload
-    def start(self, prompt: str, *, stream: Literal[False] = False) -> str: ...
+    def start(
+        self, prompt: str, *, stream: Literal[False] = False, attachments: Iterable[Any] = ()
+    ) -> str: ...
     @overload
-    def start(self, prompt: str, *, stream: Literal[True]) -> Iterator[str]: ...
-    def start(self, prompt: str, *, stream: bool = False) -> str | Iterator[str]:
-        """Send `prompt` and return the answer, or with `stream` an iterator over its pieces.
+    def start(
+        self, prompt: str, *, stream: Literal[True], attachments: Iterable[Any] = ()
+    ) -> Iterator[str]: ...
+    def start(
+        self, prompt: str, *, stream: bool = False, attachments: Iterable[Any] = ()
+    ) -> str | Iterator[str]:
+        """Send `prompt` and return the answer, or with `stream` an iterator over its pieces. `attachments`
+        are pictures and documents, as `Backend.begin` has them.
 
         Works in scripts, notebooks and threads. Ctrl-C stops the turn and is raised again; `turn` keeps
         what there was. A tool that asks is asked about by `input()`, and not run where nobody can answer.
         Raises the errors of `praison_nb.errors`, each with `.turn`.
         """
         if stream:
-            return self._stream(prompt)
-        return answer_of(self._begin(prompt, blocks=True).wait())
+            return self._stream(prompt, attachments)
+        return answer_of(self._begin(prompt, attachments, blocks=True).wait())
 
-    def _stream(self, prompt: str) -> Iterator[str]:
-        run = self._begin(prompt, blocks=True, stream=True)
+    def _stream(self, prompt: str, attachments: Iterable[Any]) -> Iterator[str]:
+        run = self._begin(prompt, attachments, blocks=True, stream=True)
         yield from run.text()
         answer_of(run.turn)
 
-    async def astart(self, prompt: str) -> str:
+    async def astart(self, prompt: str, *, attachments: Iterable[Any] = ()) -> str:
         """`start` for code that awaits: the whole answer. Raises as `start` does."""
-        return answer_of(await self._begin(prompt, blocks=False))
+        return answer_of(await self._begin(prompt, attachments, blocks=False))
 
-    def _begin(self, prompt: str, *, blocks: bool, stream: bool = False) -> Run:
-        run = self.backend.begin(prompt, session=self.name, stream=stream, asker=ask_by_input)
+    def _begin(self, prompt: str, attachments: Iterable[Any], *, blocks: bool, stream: bool = False) -> Run:
+        run = self.backend.begin(
+            prompt, session=self.name, stream=stream, asker=ask_by_input, attachments=attachments
+        )
         # One that is refused never was the last turn.
         refuse_deadlock(run, blocks=blocks)
         self._run = run

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from ..content import Attachment
 from ..events import Event
 from ..money import parse_usd
 from ..turn import Turn
@@ -19,7 +20,7 @@ Subscriber = Callable[[Event, Turn], object]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnOptions:
     """How one turn is run, as `Backend.begin` explains it. A turn that `is_sent` was begun by a process that
-    ended. Raises ConfigError for a budget that is none.
+    ended. `attachments` go with its prompt. Raises ConfigError for a budget that is none.
 
     >>> TurnOptions(budget="$0.50").budget
     Decimal('0.50')
@@ -32,6 +33,7 @@ class TurnOptions:
     asker: Asker | None = None
     view: Callable[[Any], Subscriber] | None = None
     is_sent: bool = False
+    attachments: tuple[Attachment, ...] = ()
 
     def __post_init__(self) -> None:
         if self.budget is not None:

@@ -72,7 +72,7 @@ class Run:
         self.turn = turn
         self.stopping = False
         self.lock = lock
-        self._source, self._options = source, options
+        self._source, self._options, self.attachments = source, options, options.attachments
         self._meter = Meter(options.budget, before)
         self._subscribers: Observers[Event, Turn] = Observers(*options.subscribers)
         self._calls: list[FunctionCall] = []

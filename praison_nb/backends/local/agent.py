@@ -40,6 +40,8 @@ class LocalAgent(Backend):
     ('idle', True)
     """
 
+    takes_attachments = True
+
     def __init__(self, config: LocalAgentConfig | None = None) -> None:
         super().__init__()
         self.config = LocalAgentConfig.of(config)
