@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -44,6 +45,10 @@ _MAGIC = (
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".pdf", ".txt")
 
 
+LABEL = re.compile(r"\[(?:figure|picture|document|text)\b[^]\n]*\]")
+"""What stands for an attachment in a prompt's text."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
     """A picture or a document of a prompt. `label` stands for it in the prompt's text, `name` is that of its
@@ -66,6 +71,28 @@ class Attachment:
     def data_url(self) -> str:
         """It as a URL."""
         return f"data:{self.media_type};base64,{self.data}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputFile:
+    """A file that a hosted agent wrote: `name` and `id` are its server's, `size` is in bytes. Of one that is
+    shown `media_type` and `content` are set: a picture (PNG, JPEG or GIF) in base64, or the beginning of a
+    table (text/csv).
+
+    >>> OutputFile(id="file_1", name="plot.png", size=12_400).line
+    'plot.png (12.4 kB)'
+    """
+
+    id: str
+    name: str
+    size: int = 0
+    media_type: str = ""
+    content: str = field(default="", repr=False)
+
+    @property
+    def line(self) -> str:
+        """Name and size, for people."""
+        return f"{one_line_name(self.name)} ({size_text(self.size)})"
 
 
 def attach(value: Any, name: str = "") -> Attachment | None:
@@ -114,11 +141,13 @@ def sniff(data: bytes) -> str:
 
 def picture_bytes(value: Any) -> bytes | None:
     """A figure, or another picture that `attach` takes, as the bytes of its file; None for anything else."""
-    for module, kind, of in _PICTURES:
-        known = getattr(sys.modules.get(module), kind, None)
-        if isinstance(known, type) and issubclass(type(value), known):
-            return of(value)
-    return None
+    of = _renderer(value)
+    return None if of is None else of(value)
+
+
+def is_picture(value: Any) -> bool:
+    """Whether `picture_bytes` takes it."""
+    return _renderer(value) is not None
 
 
 def size_text(count: int) -> str:
@@ -130,6 +159,14 @@ def size_text(count: int) -> str:
     if count < 1000:
         return f"{count} B"
     return f"{count / 1000:.3g} kB" if count < 999_500 else f"{count / 1e6:.3g} MB"
+
+
+def _renderer(value: Any) -> Callable[[Any], bytes | None] | None:
+    for module, kind, of in _PICTURES:
+        known = getattr(sys.modules.get(module), kind, None)
+        if isinstance(known, type) and issubclass(type(value), known):
+            return of
+    return None
 
 
 def _of_file(path: Path) -> Attachment | None:

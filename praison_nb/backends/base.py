@@ -18,9 +18,10 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
-from ..content import attach_all
+from ..content import OutputFile, attach_all
 from ..errors import ConfigError, TurnStopped
 from ..events import Event
 from ..history import Item
@@ -236,6 +237,14 @@ class Backend(Observable, ABC):
         first; texts and calls have the `id` that a Turn knows them by. On the background loop. Raises
         PraisonError. Here there are none."""
         return []
+
+    def files(self) -> list[OutputFile]:
+        """What the agent wrote in its container. Raises ConfigError: a backend that has one, does its own."""
+        raise ConfigError(f"Only hosted agents write files on a server: this one is on {self.name}.")
+
+    def download(self, file: OutputFile | str, to: str | Path = ".") -> Path:
+        """Save such a file here. Raises ConfigError."""
+        raise ConfigError(f"Only hosted agents write files on a server: this one is on {self.name}.")
 
     def retrieve_session(self) -> dict[str, Any]:
         """The session as it is: `{"id": str, "status": str, "title": str, "usage": {"input_tokens": int,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -20,7 +21,8 @@ Subscriber = Callable[[Event, Turn], object]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnOptions:
     """How one turn is run, as `Backend.begin` explains it. A turn that `is_sent` was begun by a process that
-    ended. `attachments` go with its prompt. Raises ConfigError for a budget that is none.
+    ended. `attachments` go with its prompt. `settled` is done when the backend has told all that it learns
+    after the turn's end. Raises ConfigError for a budget that is none.
 
     >>> TurnOptions(budget="$0.50").budget
     Decimal('0.50')
@@ -34,6 +36,7 @@ class TurnOptions:
     view: Callable[[Any], Subscriber] | None = None
     is_sent: bool = False
     attachments: tuple[Attachment, ...] = ()
+    settled: Future[None] = field(default_factory=Future, init=False)
 
     def __post_init__(self) -> None:
         if self.budget is not None:

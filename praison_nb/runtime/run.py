@@ -50,8 +50,6 @@ DRAIN_SECONDS = 30.0
 
 UNFINISHED = "Unfinished: its process ended before the turn did. The text so far is kept."
 
-Source = Callable[["Run"], AsyncIterator[Event]]
-
 
 class Run:
     """One turn under way. `source(run)` yields its events; `lock` keeps the turns of a session in order;
@@ -61,7 +59,7 @@ class Run:
     def __init__(
         self,
         turn: Turn,
-        source: Source,
+        source: Callable[[Run], AsyncIterator[Event]],
         options: TurnOptions,
         *,
         lock: asyncio.Lock,
@@ -72,7 +70,8 @@ class Run:
         self.turn = turn
         self.stopping = False
         self.lock = lock
-        self._source, self._options, self.attachments = source, options, options.attachments
+        self._source, self._options = source, options
+        self.attachments, self.settled = options.attachments, options.settled
         self._meter = Meter(options.budget, before)
         self._subscribers: Observers[Event, Turn] = Observers(*options.subscribers)
         self._calls: list[FunctionCall] = []
@@ -295,6 +294,7 @@ class Run:
             self._take(TurnFinished(stop_reason="interrupted"))
         if not task.cancelled() and (error := task.exception()):
             log.error("a turn's task failed", exc_info=error)
+        self.settled.set_result(None)
 
 
 loop.at_exit(writer.flush)

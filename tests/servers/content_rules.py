@@ -19,7 +19,7 @@ MOST = 5 * 1024 * 1024
 def block_refusal(block: dict[str, Any]) -> str | None:
     """Why Anthropic's servers do not take an image or document block; None where they do."""
     source = block.get("source") or {}
-    if block["type"] not in ("image", "document") or source.get("type") == "text":
+    if block["type"] not in ("image", "document") or source.get("type") != "base64":
         return None
     data, problem = _decoded(source["data"])
     if problem:

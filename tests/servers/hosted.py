@@ -23,7 +23,7 @@ from typing import Any
 from aiohttp import web
 from anthropic.types.shared import ErrorResponse
 
-from . import hosted_resources as resources, hosted_sessions as sessions
+from . import hosted_files as files, hosted_resources as resources, hosted_sessions as sessions
 from .base import Gate, LoopbackServer
 from .hosted_script import (
     Answer,
@@ -86,6 +86,9 @@ class HostedServer(LoopbackServer):
         """Every agent's versions, by id."""
         self.environments: dict[str, dict[str, Any]] = {}
         self.sessions: dict[str, Session] = {}
+        self.files: dict[str, files.File] = {}
+        self.files_late = 0
+        """How many requests do not list a file yet that an agent has written."""
         self.default: Callable[[str], Sequence[Step | Content]] = lambda prompt: [text(prompt, deltas=2)]
         """The script of a turn that has none, from the user's text: an echo."""
         self.answer: Answer | None = None
@@ -165,7 +168,9 @@ class HostedServer(LoopbackServer):
             hints["retry-after-ms"] = "1"  # or the SDK's own retries make tests slow
         return web.json_response(body, status=status, headers=hints | headers)
 
-    def route(self, method: str, path: str, handler: Callable[[web.Request], Awaitable[Any]]) -> None:
+    def route(
+        self, method: str, path: str, handler: Callable[[web.Request], Awaitable[Any]], beta: str = BETA
+    ) -> None:
         """Add an endpoint for requests with a key and the beta's header. What it returns is sent as JSON."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
@@ -174,8 +179,8 @@ class HostedServer(LoopbackServer):
                 raise web.HTTPUnauthorized(text="invalid API key")
             if "anthropic-version" not in request.headers:
                 raise web.HTTPBadRequest(text="anthropic-version: header is required")
-            if BETA not in request.headers.get("anthropic-beta", "").split(","):
-                raise web.HTTPBadRequest(text=f"anthropic-beta: this endpoint needs {BETA}")
+            if beta not in request.headers.get("anthropic-beta", "").split(","):
+                raise web.HTTPBadRequest(text=f"anthropic-beta: this endpoint needs {beta}")
             result = await handler(request)
             return result if isinstance(result, web.StreamResponse) else web.json_response(result)
 
@@ -185,3 +190,4 @@ class HostedServer(LoopbackServer):
         self._router = router
         resources.add_routes(self)
         sessions.add_routes(self)
+        files.add_routes(self)

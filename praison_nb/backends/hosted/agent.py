@@ -21,12 +21,13 @@ from .agents import AgentMethods
 from .config import HostedAgentConfig, names_of
 from .context import HostedContext
 from .environments import EnvironmentMethods
+from .files import FileMethods
 from .session import HostedSession
 from .sessions import SessionMethods
 from .turn import HostedTurn
 
 
-class HostedAgent(AgentMethods, EnvironmentMethods, SessionMethods):
+class HostedAgent(AgentMethods, EnvironmentMethods, SessionMethods, FileMethods):
     """A backend whose agent loop runs on the provider's runtime. Agent, environment and session are created
     there when the first prompt is sent, and used again from then on. `config` is a HostedAgentConfig, or
     None for the defaults. `provider` can be "anthropic" only.
@@ -51,6 +52,7 @@ class HostedAgent(AgentMethods, EnvironmentMethods, SessionMethods):
     name = "hosted"
     status_without_session = Status.UNKNOWN
     keeps_sessions_on_server = True
+    takes_attachments = True
     backoff_seconds: tuple[float, float] = (0.5, 10.0)
     """The first pause before a lost connection is made anew, and the longest."""
 

@@ -4,21 +4,25 @@ raises what the SDK raises."""
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ...errors import RequestRejectedError, SessionError
+from ...errors import PraisonError, RequestRejectedError, SessionError
 from ...history import Call, Item, Result, Text, User
 from ...session import SessionInfo
+from . import uploads
 from .client import all_pages, ask, is_stale
 from .config import HostedAgentConfig
-from .fields import ANSWERS, TOOL_USES, plain_text, tool_started
+from .fields import ANSWERS, TOOL_USES, plain_text, prompt_text, tool_started
+from .files import list_files
 from .session import HostedSession
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
 
+log = logging.getLogger(__name__)
 PAUSE_SECONDS = 0.2
 """Between two looks at a session that is about to stop."""
 LOOKS = 3
@@ -44,7 +48,9 @@ async def ensure(config: HostedAgentConfig, ids: ServerIds, session: HostedSessi
         return
     if session.id:
         details = await ask(config, lambda client: client.beta.sessions.retrieve(session.id), session.label)
+        session.known_files |= await _earlier_files(config, session)
     else:
+        resources = await asyncio.to_thread(uploads.prepare_all, config.resources)
 
         async def create_agent(client: AsyncAnthropic) -> None:
             if ids.agent_id is None:
@@ -57,9 +63,12 @@ async def ensure(config: HostedAgentConfig, ids: ServerIds, session: HostedSessi
             version = {} if ids.agent_version is None else {"version": ids.agent_version}
             agent: Any = {"type": "agent", "id": ids.agent_id, **version}
             environment: Any = ids.environment_id
-            return await client.beta.sessions.create(
-                agent=agent, environment_id=environment, **config.session_params()
-            )
+            async with uploads.uploaded(client, resources) as files:
+                params = {**config.session_params(), **({"resources": files.params} if resources else {})}
+                made = await client.beta.sessions.create(agent=agent, environment_id=environment, **params)
+                files.keep(made.resources)
+            session.notices += [f"mounted {line}" for line in files.lines]
+            return made
 
         await ask(config, create_agent)
         gone = "this agent or environment any more; reset_all() lets both be created anew"
@@ -69,6 +78,15 @@ async def ensure(config: HostedAgentConfig, ids: ServerIds, session: HostedSessi
     ids.agent_id = ids.agent_id or details.agent.id
     ids.agent_version = ids.agent_version or details.agent.version
     ids.environment_id = ids.environment_id or details.environment_id
+
+
+async def _earlier_files(config: HostedAgentConfig, session: HostedSession) -> set[str]:
+    """The ids of the files that turns wrote before. A server without files has none."""
+    try:
+        return {each.id for each in await ask(config, lambda client: list_files(client, session))}
+    except PraisonError as error:
+        log.debug("the files of %s could not be listed: %s", session.id, error)
+        return set()
 
 
 # Agents
@@ -192,7 +210,8 @@ def _item(event: Any) -> Item | None:
     if event.type in TOOL_USES:
         use = tool_started(event)
         return Call(id=use.call_id, name=use.name, arguments=use.arguments)
-    text = plain_text(getattr(event, "content", None))
+    content = getattr(event, "content", None)
+    text = prompt_text(content) if event.type == "user.message" else plain_text(content)
     if event.type in _RESULTS:
         is_error = getattr(event, "is_error", None) is True
         return Result(call_id=getattr(event, _RESULTS[event.type]), text=text, is_error=is_error)

@@ -34,6 +34,7 @@ from .fields import (
     end_of_turn,
     error_sentence,
     plain_text,
+    said_text,
     session_ended,
     stop_reason,
     tool_started,
@@ -47,8 +48,9 @@ class Reader:
     """One turn's reading of `session`, whose `seen` and `title` it keeps. `end` is the turn's end once it has
     come."""
 
-    def __init__(self, prompt: str, session: HostedSession) -> None:
+    def __init__(self, prompt: str, session: HostedSession, attached_tokens: int = 0) -> None:
         self.prompt, self.session = prompt, session
+        self.prompt_tokens = estimate_tokens(len(prompt)) + attached_tokens
         self.message_id = ""
         """The id of the turn's own message, once it is known."""
         self.sent = False
@@ -143,7 +145,7 @@ class Reader:
         match event.type:
             case "user.message":
                 known = self.message_id
-                is_own = event.id == known if known else plain_text(event.content) == self.prompt
+                is_own = event.id == known if known else said_text(event.content) == self.prompt
                 if self.sent and is_own:
                     self.queued = True
                     if getattr(event, "processed_at", None) is not None:
@@ -191,7 +193,7 @@ class Reader:
                 elif name := getattr(event, "from_agent_name", None):
                     yield Activity(text=f"the sub-agent {name} answers")
             case "span.model_request_start":
-                yield RequestStarted(id=event.id, input_tokens=estimate_tokens(len(self.prompt)))
+                yield RequestStarted(id=event.id, input_tokens=self.prompt_tokens)
             case "span.model_request_end":
                 # A message that it began and did not end comes anew in a later request, or is all there is.
                 self._abandoned |= self._previews.keys()

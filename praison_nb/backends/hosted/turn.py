@@ -17,16 +17,20 @@ from ...events import (
     Activity,
     ApprovalAnswered,
     Event,
+    FilesWritten,
+    Notice,
     RequestFinished,
     SessionAttached,
     SessionUsage,
     ToolFinished,
 )
 from ...runtime.run import DRAIN_SECONDS, Run
+from ..blocks import content_block
 from ..sdk_errors import unchained
-from .client import explain, load
+from .client import client_of, explain, load
 from .connection import Connection
 from .context import HostedContext
+from .files import may_have_written, new_files
 from .session import HostedSession
 from .tool_calls import ToolCalls
 from .translate import Reader
@@ -47,7 +51,7 @@ class HostedTurn:
     ) -> None:
         self._context, self._session, self._run = context, session, run
         self._is_attached = is_attached
-        self._reader = Reader(prompt, session)
+        self._reader = Reader(prompt, session, sum(each.tokens for each in run.attachments))
         self._connection: Connection
         self._tool_calls: ToolCalls
         self._out: asyncio.Queue[Event | None] = asyncio.Queue()
@@ -133,6 +137,8 @@ class HostedTurn:
             self._context, reader, self._run, put=self._put, spawn=self._spawn, send=connection.send
         )
         self._put(SessionAttached(session_id=session.id, model=session.model, title=session.title))
+        while session.notices:
+            self._put(Notice(text=session.notices.pop(0)))
         try:
             await self._read_to_the_end()
         finally:
@@ -141,6 +147,7 @@ class HostedTurn:
         await self._finish_session()
         if reader.end is not None:
             self._put(reader.end)
+            await self._find_files()
 
     async def _read_to_the_end(self) -> None:
         reader, connection = self._reader, self._connection
@@ -205,7 +212,8 @@ class HostedTurn:
         if reader.sent or reader.busy or reader.end is not None or reader.stopping:
             return
         reader.sent, session.synced = True, False
-        message = {"type": "user.message", "content": [{"type": "text", "text": reader.prompt}]}
+        text = {"type": "text", "text": reader.prompt}
+        message = {"type": "user.message", "content": [*map(content_block, self._run.attachments), text]}
         reader.message_id = await self._connection.send([message], lambda: not reader.stopping)
         session.synced = True
         self._accepted.set()
@@ -236,6 +244,13 @@ class HostedTurn:
             return
         session.title = details.title or ""
         self._put(session_usage(details.usage))
+
+    async def _find_files(self) -> None:
+        """Show what the agent wrote. The server lists it a little later: nobody waits for that."""
+        if self._reader.stopping or not may_have_written(self._run.turn.tools):
+            return
+        if files := await new_files(client_of(self._context.config), self._session):
+            self._put(FilesWritten(files=files))
 
 
 def _report(task: asyncio.Task[None]) -> None:
