@@ -37,8 +37,8 @@ def said_text(content: Any) -> str:
 
 
 def prompt_text(content: Any) -> str:
-    """The text of a message of the user. Pictures and documents have labels in ours, and are named in brackets
-    in those of others."""
+    """The text of a message of the user. Pictures and documents have labels in ours, and are named in
+    brackets in those of others."""
     text, others = said_text(content), sum(getattr(each, "type", "") != "text" for each in content or ())
     return text if len(LABEL.findall(text)) >= others else plain_text(content)
 

@@ -118,7 +118,7 @@ class FileMethods(HostedBase):
 
     def _find(self, name: str) -> OutputFile:
         files = self.files()
-        found = [each for each in files if name in (each.id, each.name)]
+        found = [each for each in files if name in (each.id, each.name, safe_name(each.name))]
         if not found:
             known = ", ".join(one_line_name(each.name) for each in files[-20:]) or "none yet"
             raise ConfigError(f"The agent wrote no file {shorten(name, 60)!r}. There are: {known}.")
