@@ -40,11 +40,12 @@ class _Base:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionAttached(_Base):
     """The turn has its session: `session_id` is the backend's id of it, `model` the provider's own name for
-    the model, `title` the session's."""
+    the model, `title` the session's. `url` is where its provider shows it, "" where nobody does."""
 
     session_id: str
     model: str = ""
     title: str = ""
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

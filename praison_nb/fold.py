@@ -67,7 +67,8 @@ def fold(turn: Turn, event: Event) -> Turn:
         case Activity():
             return replace(turn, activity=event.text)
         case SessionAttached():
-            return replace(turn, session_id=event.session_id, model=event.model or turn.model)
+            model = event.model or turn.model
+            return replace(turn, session_id=event.session_id, session_url=event.url, model=model)
         case SessionUsage():
             return replace(turn, session_usage=event)
         case Spent():

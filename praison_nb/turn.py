@@ -83,7 +83,7 @@ class Turn:
     Times are seconds since 1970, None until it is so far; money is in USD.
 
     - `id`, `prompt`; `session` is the conversation's name here, `session_id` the backend's ("" until there is
-      one); `backend` and `model` are names.
+      one), `session_url` where its provider shows it; `backend` and `model` are names.
     - `started`, `first_text` and `ended` are times.
     - `items`: the answer's messages and the tool calls, in their order. `notices`: lines that the user should
       read. `activity`: what the agent does now, in a few words. `files`: what a hosted agent wrote.
@@ -106,6 +106,7 @@ class Turn:
     prompt: str = ""
     session: str = "main"
     session_id: str = ""
+    session_url: str = ""
     backend: str = ""
     model: str = ""
     started: float = field(default_factory=time.time)

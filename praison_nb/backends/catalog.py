@@ -57,8 +57,15 @@ def runs(backend: str, model: str) -> bool:
 
 
 def backend_for_session(session_id: str) -> str | None:
-    """The backend on whose server a session with such an id is, None where the id says nothing."""
-    return "hosted" if session_id.startswith("sesn_") else None
+    """The backend on whose server the session is, None where nobody knows it. An id of Anthropic's says so;
+    for others the server is asked, if there is a key. Raises PraisonError."""
+    if session_id.startswith("sesn_"):
+        return "hosted"
+    if not PROVIDERS["anthropic"].key:
+        return None
+    from .hosted.agent import HostedAgent
+
+    return "hosted" if HostedAgent().has_session(session_id) else None
 
 
 def live_models(provider: str) -> list[str]:

@@ -118,6 +118,7 @@ class AgentMagics(Magics):
         %agent archive SESSION    keep it and end it, on its server too
         %agent delete SESSION     delete it, on its server too
         %agent forget [SESSION]   delete what is stored of it here
+        %agent hosted             what was made on the server; `hosted clean` archives what is unused
         %agent use BACKEND|MODEL  the default from now on, such as embedded, ollama/llama3.2, or a variable
         %agent models             what this machine offers
         %agent chat [-s SESSION]  a conversation to type into, in this cell

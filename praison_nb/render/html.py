@@ -82,9 +82,13 @@ def panel_html(turn: Turn) -> str:
     return f'<div style="{style}">{" &nbsp;".join([badge_html(Badge.of(turn.status, turn)), *facts])}</div>'
 
 
-def _fact_html(before: str, strong: str, after: str, title: str) -> str:
+def _fact_html(before: str, strong: str, after: str, title: str, link: str) -> str:
     titled = f' title="{html.escape(title)}"' if title else ""
     middle = f'<b style="color: {TEXT}; font-weight: 600">{escape(strong)}</b>' if strong else ""
+    if link:
+        middle = (
+            f'<a href="{html.escape(link)}" target="_blank" rel="noopener noreferrer">{escape(strong)}</a>'
+        )
     style = "white-space: nowrap; margin-left: 8px"
     return f'<span style="{style}"{titled}>{escape(before)}{middle}{escape(after)}</span>'
 

@@ -34,12 +34,14 @@ class Badge(NamedTuple):
 
 
 class Fact(NamedTuple):
-    """One thing that the panel says: "in ", "12,480", " (74% cached)". The middle is shown strong."""
+    """One thing that the panel says: "in ", "12,480", " (74% cached)". The middle is shown strong, and leads
+    to the address `link` where there is one."""
 
     before: str
     strong: str = ""
     after: str = ""
     title: str = ""
+    link: str = ""
 
 
 def turn_panel(turn: Turn, hint: str = "") -> dict[str, Any]:
@@ -86,7 +88,7 @@ def _panel(status: Status, turn: Turn | None, facts: Sequence[Fact]) -> dict[str
         "status": status.value,
         "waiting": badge.waiting,
         "label": str(badge),
-        "facts": [[strip_control_chars(part) for part in fact] for fact in (*facts, *_session_cost(turn))],
+        "facts": [[strip_control_chars(part) for part in fact] for fact in (*facts, *_of_session(turn))],
         "clock": -1,
         "elapsed": 0,
         "tools": "",
@@ -124,13 +126,17 @@ def token_facts(usage: Usage) -> list[Fact]:
     ]
 
 
-def _session_cost(turn: Turn | None) -> list[Fact]:
-    """What the whole session cost, once it has more turns than this one; nothing where no price is known."""
+def _of_session(turn: Turn | None) -> list[Fact]:
+    """What the whole session cost, once it has more turns than this one; nothing where no price is known.
+    And its id, where that leads somewhere."""
     facts = []
     for spent in turn.spent if turn else ():
         if spent.per == "session" and spent.turns > 1 and (spent.usd or not spent.unpriced):
             at_least, title = ("≥ ", "a part of it has no list price") if spent.unpriced else ("", "")
             facts.append(Fact("session ", at_least + format_usd(spent.usd), "", title))
+    if turn and turn.session_url.startswith(("https://", "http://")):
+        title = "where its provider shows the session"
+        facts.append(Fact("", one_line(turn.session_id), "", title, turn.session_url))
     return facts
 
 

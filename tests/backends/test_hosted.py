@@ -67,8 +67,9 @@ def test_a_first_turn_creates_each_thing_once_and_opens_the_stream_before_it_sen
     ids = {each.message_id for each in of(TextDelta, told) + of(TextFinal, told)}
     assert len(ids) == 1 and "" not in ids
     asked = [(each.method, each.path.split("/")[-1]) for each in server.requests]
-    assert asked[:3] == [("POST", "agents"), ("POST", "environments"), ("POST", "sessions")]
-    assert asked[3:5] == [("GET", "stream"), ("POST", "events")]
+    assert asked[:2] == [("GET", "environments"), ("POST", "environments")]
+    assert asked[2:4] == [("POST", "agents"), ("POST", "sessions")]
+    assert asked[4:6] == [("GET", "stream"), ("POST", "events")]
     stream = server.seen("GET", "/stream")[0]
     assert stream.query.getall("event_deltas[]") == ["agent.message", "agent.thinking"]
     created = server.seen("POST", "/v1/sessions")[0].json

@@ -57,8 +57,10 @@ def test_a_function_with_other_parameters_is_a_change(server: HostedServer) -> N
     sum_of(server, agent)
     session = agent.session_id
     agent.update_agent(tools=[add])
-    assert agent.session_id is None and agent.agent_version == 2
-    assert sum_of(server, agent) == "3" and agent.session_id != session
+    assert agent.agent_version == 2
+    assert sum_of(server, agent) == "3" and agent.session_id == session
+    (update,) = server.seen("POST", f"/v1/sessions/{session}")
+    assert list(update.json["agent"]["tools"][0]["input_schema"]["properties"]) == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize("before", [[made()], ["read_file", made()]], ids=["alone", "beside ours"])
@@ -82,9 +84,11 @@ def test_another_tool_is_a_change(server: HostedServer) -> None:
     sum_of(server, first)
     agent = again(server, first)
     agent.update_agent(tools=[made(), other])
-    assert agent.session_id is None and agent.agent_version == 2
+    assert agent.session_id == first.session_id and agent.agent_version == 2
     assert sum_of(server, agent) == "3"
     assert {tool["name"] for tool in agent.retrieve_agent()["tools"]} == {"add", "other"}
+    (session,) = server.sessions.values()
+    assert {tool["name"] for tool in session.fields["agent"]["tools"]} == {"add", "other"}
 
 
 def test_the_same_packages_are_no_change(server: HostedServer) -> None:

@@ -85,7 +85,7 @@ def test_without_a_server_it_is_unknown(server: HostedServer) -> None:
 
 def test_lists_have_all_pages_or_as_many_as_asked(server: HostedServer) -> None:
     server.page_size = 2
-    agent, other = hosted(server), hosted(server)
+    agent, other = hosted(server), hosted(server, name="other")
     ids = []
     for _ in range(5):
         agent.reset_session()

@@ -146,7 +146,7 @@ def test_a_stop_before_anything_is_sent_sends_nothing_and_forgets_nothing(at: st
         server.slow.open()
         assert agent.begin("next").wait().text == "next"
         created = [each.path for each in server.requests if each.method == "POST"]
-        assert created == ["/v1/agents", "/v1/environments", "/v1/sessions", created[3]]
+        assert created == ["/v1/environments", "/v1/agents", "/v1/sessions", created[3]]
         assert [each["content"][0]["text"] for each in sent(server, "user.message")] == ["next"]
 
 

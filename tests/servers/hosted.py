@@ -14,6 +14,7 @@ cut the next run at any offset in it with `server.cut(offset)`.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -99,6 +100,12 @@ class HostedServer(LoopbackServer):
         """How many of the last events of its history a new stream is sent first."""
         self.lag = 0
         """How many requests about a session, after each idle, still find it running, as the API's do."""
+        self.name_conflict: int | None = 409
+        """The status for the name of an environment that there is, archived ones too; None allows two."""
+        self.slow_requests: dict[str, Gate] = {}
+        """Where a POST to a path waits before anything is done."""
+        self.slow_answers: dict[str, Gate] = {}
+        """Where it waits when all is done, and its answer is not sent yet."""
         self.page_size = 1000
         """At most so many items a page, whatever a request asks for."""
         self._scripts: deque[Sequence[Step | Content]] = deque()
@@ -181,10 +188,23 @@ class HostedServer(LoopbackServer):
                 raise web.HTTPBadRequest(text="anthropic-version: header is required")
             if beta not in request.headers.get("anthropic-beta", "").split(","):
                 raise web.HTTPBadRequest(text=f"anthropic-beta: this endpoint needs {beta}")
-            result = await handler(request)
+            if request.method == "POST":
+                # What was asked for is done, though the client has gone.
+                result = await asyncio.shield(self._post(request, handler))
+            else:
+                result = await handler(request)
             return result if isinstance(result, web.StreamResponse) else web.json_response(result)
 
         self._router.add_route(method, path, handle)
+
+    async def _post(self, request: web.Request, handler: Callable[[web.Request], Awaitable[Any]]) -> Any:
+        await request.read()
+        if request.path in self.slow_requests:
+            await self.slow_requests[request.path].passed()
+        result = await handler(request)
+        if request.path in self.slow_answers:
+            await self.slow_answers[request.path].passed()
+        return result
 
     def routes(self, router: web.UrlDispatcher) -> None:
         self._router = router

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from praison_nb import HostedAgent, HostedAgentConfig, Turn
 from praison_nb.events import Event
@@ -57,3 +60,21 @@ def sent(server: HostedServer, kind: str) -> list[dict[str, Any]]:
 def messages(server: HostedServer) -> list[str]:
     """The texts of all user messages that reached the sessions."""
     return [event["content"][0]["text"] for event in sent(server, "user.message")]
+
+
+def names(server: HostedServer) -> list[str]:
+    """The names of all environments, archived ones too."""
+    return [each["name"] for each in server.environments.values()]
+
+
+def left(server: HostedServer) -> list[str]:
+    """The ids of what is neither archived nor deleted."""
+    versions = [each[-1] for each in server.agents.values()]
+    made = [*versions, *server.environments.values()]
+    sessions = [key for key, each in server.sessions.items() if not each.archived_at]
+    return sorted([*(each["id"] for each in made if not each["archived_at"]), *sessions])
+
+
+def other_computer(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """From now on the records of what was made are another computer's."""
+    monkeypatch.setenv("PRAISON_NB_LEDGER", str(folder / "ledger.sqlite"))

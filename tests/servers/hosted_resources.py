@@ -86,6 +86,8 @@ def add_routes(server: HostedServer) -> None:
 
     async def create_environment(request: web.Request) -> Any:
         body = check_request(environment_create_params.EnvironmentCreateParams, await server.body(request))
+        if server.name_conflict and any(each["name"] == body["name"] for each in environments.values()):
+            return server.error(server.name_conflict, "an environment of this name exists already", {})
         now = server.now()
         environment = {
             "type": "environment",
@@ -126,6 +128,9 @@ def add_routes(server: HostedServer) -> None:
         return check_response(BetaEnvironment, environment)
 
     async def delete_environment(request: web.Request) -> Any:
+        used = {session.fields["environment_id"] for session in server.sessions.values()}
+        if environment_of(request)["id"] in used:
+            raise web.HTTPConflict(text="sessions use the environment; archive it")
         gone = environments.pop(environment_of(request)["id"])
         return check_response(
             BetaEnvironmentDeleteResponse, {"id": gone["id"], "type": "environment_deleted"}

@@ -58,7 +58,8 @@ async def client(server: HostedServer) -> AsyncIterator[AsyncAnthropic]:
 
 async def new_session(client: AsyncAnthropic, **fields: Any) -> str:
     agent = await client.beta.agents.create(name="helper", model="claude-opus-5-5", system="Be brief.")
-    environment = await client.beta.environments.create(name="cloud", config={"type": "cloud"})
+    name = f"cloud of {agent.id}"  # it is unique
+    environment = await client.beta.environments.create(name=name, config={"type": "cloud"})
     session = await client.beta.sessions.create(agent=agent.id, environment_id=environment.id, **fields)
     return session.id
 
@@ -234,6 +235,22 @@ async def test_lists_come_in_pages(server: HostedServer, client: AsyncAnthropic)
     assert len(server.seen("GET", "/events")) == (len(events) + 1) // 2
     first = await client.beta.sessions.events.list(sessions[0], types=["agent.message"])
     assert types(first.data) == ["agent.message"] and first.next_page is None
+
+
+async def test_a_name_of_an_environment_is_taken_for_good(
+    server: HostedServer, client: AsyncAnthropic
+) -> None:
+    first = await client.beta.environments.create(name="cloud")
+    await client.beta.environments.archive(first.id)
+    with pytest.raises(anthropic.ConflictError, match="exists already"):
+        await client.beta.environments.create(name="cloud")
+    assert [each.id async for each in client.beta.environments.list()] == []
+    assert [each.id async for each in client.beta.environments.list(include_archived=True)] == [first.id]
+    server.name_conflict = 500
+    with pytest.raises(anthropic.InternalServerError):
+        await client.beta.environments.create(name="cloud")
+    await client.beta.environments.delete(first.id)
+    await client.beta.environments.create(name="cloud")
 
 
 async def test_what_the_api_refuses(server: HostedServer, client: AsyncAnthropic) -> None:

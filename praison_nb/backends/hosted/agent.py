@@ -16,18 +16,19 @@ from ...runtime.run import Run
 from ...session import Status
 from ...turn import Turn
 from ..session import Session
-from . import api
 from .agents import AgentMethods
 from .config import HostedAgentConfig, names_of
 from .context import HostedContext
+from .ensure import ensure
 from .environments import EnvironmentMethods
 from .files import FileMethods
+from .inventory import InventoryMethods
 from .session import HostedSession
 from .sessions import SessionMethods
 from .turn import HostedTurn
 
 
-class HostedAgent(AgentMethods, EnvironmentMethods, SessionMethods, FileMethods):
+class HostedAgent(AgentMethods, EnvironmentMethods, FileMethods, InventoryMethods, SessionMethods):
     """A backend whose agent loop runs on the provider's runtime. Agent, environment and session are created
     there when the first prompt is sent, and used again from then on. `config` is a HostedAgentConfig, or
     None for the defaults. `provider` can be "anthropic" only.
@@ -120,14 +121,14 @@ class HostedAgent(AgentMethods, EnvironmentMethods, SessionMethods, FileMethods)
         return HostedTurn(context, session, prompt, run, is_attached=is_attached).events()
 
     async def ensure(self, session: HostedSession) -> None:
-        """Create what the session needs and has not yet, each once; or learn what a resumed one is.
+        """Find or create what the session needs and has not yet; or learn what a resumed one is.
         Who stops waiting does not stop it, so that nothing created is ever forgotten."""
 
-        async def ensure() -> None:
+        async def ensured() -> None:
             async with self._creating:
-                await api.ensure(self.config, self, session)
+                await ensure(self.config, self, session)
 
-        task = asyncio.ensure_future(ensure())
+        task = asyncio.ensure_future(ensured())
         task.add_done_callback(lambda done: None if done.cancelled() else done.exception())
         await asyncio.shield(task)
 
@@ -137,7 +138,8 @@ class HostedAgent(AgentMethods, EnvironmentMethods, SessionMethods, FileMethods)
         self._put_session(HostedSession())
 
     def reset_all(self) -> None:
-        """Forget the session, the agent and the environment; all stay on the server."""
+        """Forget the session, the agent and the environment; all stay on the server, where the next prompt
+        finds agent and environment again."""
         self.restore_ids({})
         self._sessions.clear()
 

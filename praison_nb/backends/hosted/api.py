@@ -4,90 +4,26 @@ raises what the SDK raises."""
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from ...errors import PraisonError, RequestRejectedError, SessionError
+from ...errors import RequestRejectedError, SessionError
 from ...history import Call, Item, Result, Text, User
 from ...session import SessionInfo
-from . import uploads
-from .client import all_pages, ask, is_stale
-from .config import HostedAgentConfig
+from .client import all_pages, is_stale
 from .fields import ANSWERS, TOOL_USES, plain_text, prompt_text, tool_started
-from .files import list_files
 from .session import HostedSession
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
 
-log = logging.getLogger(__name__)
 PAUSE_SECONDS = 0.2
 """Between two looks at a session that is about to stop."""
 LOOKS = 3
 """So many more for a session that should be idle."""
 STOP_SECONDS = 30.0
 """A session gets so long to stop before it is archived or deleted."""
-
-# What sessions are made of
-
-
-class ServerIds(Protocol):
-    """Whoever keeps the ids of what was created; each is None before it was."""
-
-    agent_id: str | None
-    agent_version: int | None
-    environment_id: str | None
-
-
-async def ensure(config: HostedAgentConfig, ids: ServerIds, session: HostedSession) -> None:
-    """Create what the session needs and `ids` lack, each once; or learn what a resumed one is. Raises
-    PraisonError."""
-    if session.model:
-        return
-    if session.id:
-        details = await ask(config, lambda client: client.beta.sessions.retrieve(session.id), session.label)
-        session.known_files |= await _earlier_files(config, session)
-    else:
-        resources = await asyncio.to_thread(uploads.prepare_all, config.resources)
-
-        async def create_agent(client: AsyncAnthropic) -> None:
-            if ids.agent_id is None:
-                agent = await client.beta.agents.create(**config.agent_params())
-                ids.agent_id, ids.agent_version = agent.id, agent.version
-            if ids.environment_id is None:
-                ids.environment_id = (await client.beta.environments.create(**config.environment_params())).id
-
-        async def create_session(client: AsyncAnthropic) -> Any:
-            version = {} if ids.agent_version is None else {"version": ids.agent_version}
-            agent: Any = {"type": "agent", "id": ids.agent_id, **version}
-            environment: Any = ids.environment_id
-            async with uploads.uploaded(client, resources) as files:
-                params = {**config.session_params(), **({"resources": files.params} if resources else {})}
-                made = await client.beta.sessions.create(agent=agent, environment_id=environment, **params)
-                files.keep(made.resources)
-            session.notices += [f"mounted {line}" for line in files.lines]
-            return made
-
-        await ask(config, create_agent)
-        gone = "this agent or environment any more; reset_all() lets both be created anew"
-        details = await ask(config, create_session, gone)
-    session.id = details.id
-    session.update_from(details)
-    ids.agent_id = ids.agent_id or details.agent.id
-    ids.agent_version = ids.agent_version or details.agent.version
-    ids.environment_id = ids.environment_id or details.environment_id
-
-
-async def _earlier_files(config: HostedAgentConfig, session: HostedSession) -> set[str]:
-    """The ids of the files that turns wrote before. A server without files has none."""
-    try:
-        return {each.id for each in await ask(config, lambda client: list_files(client, session))}
-    except PraisonError as error:
-        log.debug("the files of %s could not be listed: %s", session.id, error)
-        return set()
-
 
 # Agents
 
@@ -102,6 +38,12 @@ async def list_agents(
 ) -> list[dict[str, Any]]:
     """The agents on the server, `limit` at most."""
     pages = client.beta.agents.list(**options)
+    return [agent.to_dict(mode="json") async for agent in all_pages(pages, limit)]
+
+
+async def list_versions(client: AsyncAnthropic, agent_id: str, limit: int | None) -> list[dict[str, Any]]:
+    """The agent's versions, the newest first."""
+    pages = client.beta.agents.versions.list(agent_id)
     return [agent.to_dict(mode="json") async for agent in all_pages(pages, limit)]
 
 

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote, urlsplit
 
 from ... import redaction
 from ...errors import (
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 KEY_VARIABLE = "ANTHROPIC_API_KEY"
+ANTHROPICS_CONSOLE = "https://platform.claude.com/workspaces/default/sessions/{session_id}"
 _NEVER_BETTER = ("authentication_error", "permission_error", "not_found_error", "invalid_request_error")
 
 
@@ -72,6 +74,14 @@ async def ask(
 def load() -> None:
     """Import the SDK. That takes a second the first time: too long for the loop, where all turns run."""
     import anthropic  # noqa: F401
+
+
+def session_url(config: HostedAgentConfig, session_id: str) -> str:
+    """Where a session is shown: at `console_url`, for Anthropic's own server in its console, "" elsewhere."""
+    address = config.base_url or os.environ.get("ANTHROPIC_BASE_URL", "")
+    is_anthropics = not address or urlsplit(address).hostname == "api.anthropic.com"
+    url = config.console_url or (ANTHROPICS_CONSOLE if is_anthropics else "")
+    return url.replace("{session_id}", quote(session_id, safe=""))
 
 
 def where_of(config: HostedAgentConfig) -> Where:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from typing import Any, Literal, TypeGuard
 
@@ -79,10 +79,16 @@ class HostedAgentConfig(Config):
     dict, or the word "unrestricted" or "limited". `budget` is the most that one session may cost at list
     price, in USD (or the API's object); a session at its budget stops.
 
+    The agent is made once: a notebook's, by its `name`, and a version of it for each configuration.
+    `agent_id` uses one that there is, by its id or name, at `agent_version` or its latest one, and as it is:
+    model, system, tools, mcp_servers and skills that are given here count for these sessions alone.
+    `environment_id` uses an environment that there is, by its id or name.
+
     The key comes from `api_key` or ANTHROPIC_API_KEY; `base_url` or ANTHROPIC_BASE_URL lead to another
-    server with the same API. `timeout` is of one request, in seconds; None leaves it to the SDK (ten
-    minutes). A turn whose connection is lost is taken up again for `reconnect_seconds`, counted from the last
-    time that the server answered.
+    server with the same API. `console_url` is where that one shows a session, with `{session_id}` in it; the
+    panel leads there. `timeout` is of one request, in seconds; None leaves it to the SDK (ten minutes). A
+    turn whose connection is lost is taken up again for `reconnect_seconds`, counted from the last time that
+    the server answered.
 
     Raises ConfigError, naming the field and what it takes, for what the API would reject and for a field that
     there is not.
@@ -107,7 +113,10 @@ class HostedAgentConfig(Config):
     skills: Sequence[Mapping[str, Any]] = ()
     multiagent: Mapping[str, Any] | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    agent_id: str = ""
+    agent_version: int | None = None
     env_name: str = "praison_nb"
+    environment_id: str = ""
     packages: PackagesConfig | Mapping[str, Sequence[str]] | None = None
     networking: NetworkingConfig | Mapping[str, Any] | str = "unrestricted"
     session_title: str = "praison_nb session"
@@ -116,6 +125,7 @@ class HostedAgentConfig(Config):
     budget: float | Decimal | Mapping[str, Any] | None = None
     api_key: str | None = field(default=None, repr=False)
     base_url: str | None = field(default=None, repr=False)
+    console_url: str = ""
     timeout: float | None = None
     reconnect_seconds: float = 300.0
 
@@ -186,6 +196,17 @@ class HostedAgentConfig(Config):
         }
         return {key: value for key, value in params.items() if value}
 
+    def overrides(self) -> dict[str, Any]:
+        """What is given here of the agent that `agent_id` names, as a session takes it; {} without one."""
+        if not self.agent_id:
+            return {}
+        params = self.agent_params()
+        return {
+            name: params.get(name, None if name == "system" else [])
+            for name, default in ((each.name, each.default) for each in fields(self))
+            if name in OVERRIDABLE and _plain(getattr(self, name)) != _plain(default)
+        }
+
     def environment_params(self) -> dict[str, Any]:
         """The parameters that create the environment."""
         config = {"type": "cloud", "networking": self.networking_dict}
@@ -203,6 +224,8 @@ class HostedAgentConfig(Config):
         return {key: value for key, value in params.items() if value}
 
 
+OVERRIDABLE = ("model", "system", "tools", "mcp_servers", "skills")
+"""What a session may have otherwise than its agent."""
 AGENT_FIELDS = frozenset(
     ("name", "model", "system", "description", "tools", "mcp_servers", "skills", "multiagent", "metadata")
 )

@@ -31,6 +31,10 @@ class HostedSession(Session):
         """Lines that the next turn shows."""
         self.known_files: set[str] = set()
         """The ids of the agent's files that a turn has shown."""
+        self.mark = ""
+        """By which the session is found whose creation was not answered."""
+        self.has_other_tools = False
+        """Whether the config has other tools, or MCP servers, than the session has yet."""
 
     @property
     def is_idle_after_turn(self) -> bool:

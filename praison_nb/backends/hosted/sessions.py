@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...errors import ConfigError, PraisonError
 from ...history import Item
@@ -19,6 +19,9 @@ from .budget import BudgetLimit, budget_dict
 from .client import ask
 from .config import HostedAgentConfig
 from .session import HostedSession
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +49,20 @@ class SessionMethods(HostedBase):
         """The messages of `session` on the server. Asks nobody while it has no id."""
         messages = functools.partial(api.read_messages, session_id=session.id)
         return await ask(self.config, messages, f"the session {session.id}") if session.id else []
+
+    def has_session(self, session_id: str) -> bool:
+        """Whether the server has a session of this id, whatever its ids look like."""
+
+        async def retrieve(client: AsyncAnthropic) -> bool:
+            try:
+                await client.beta.sessions.retrieve(session_id)
+            except Exception as error:
+                if getattr(error, "status_code", None) not in (400, 403, 404, 422):
+                    raise
+                return False
+            return True
+
+        return self._ask(retrieve)
 
     def list_sessions(self, limit: int | None = None, **options: Any) -> list[dict[str, Any]]:
         """The agent's sessions on the server, newest first, each as `retrieve_session()` has it; all of

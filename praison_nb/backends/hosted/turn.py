@@ -27,7 +27,7 @@ from ...events import (
 from ...runtime.run import DRAIN_SECONDS, Run
 from ..blocks import content_block
 from ..sdk_errors import unchained
-from .client import client_of, explain, load
+from .client import client_of, explain, load, session_url
 from .connection import Connection
 from .context import HostedContext
 from .files import may_have_written, new_files
@@ -136,7 +136,8 @@ class HostedTurn:
         self._tool_calls = ToolCalls(
             self._context, reader, self._run, put=self._put, spawn=self._spawn, send=connection.send
         )
-        self._put(SessionAttached(session_id=session.id, model=session.model, title=session.title))
+        url = session_url(self._context.config, session.id)
+        self._put(SessionAttached(session_id=session.id, model=session.model, title=session.title, url=url))
         while session.notices:
             self._put(Notice(text=session.notices.pop(0)))
         try:

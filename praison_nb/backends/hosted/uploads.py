@@ -117,13 +117,21 @@ async def uploaded(client: AsyncAnthropic, resources: Iterable[Any]) -> AsyncIte
             else:
                 made.params.append(dict(each))
         yield made
-    finally:
-        for file_id in made.ids:
-            if file_id not in made.in_use:
-                try:
-                    await client.beta.files.delete(file_id, betas=BETAS)
-                except Exception as error:
-                    log.debug("an uploaded file stays on the server: %r", error)
+    except Exception as error:
+        # Without an answer the server may be mounting them.
+        if 400 <= getattr(error, "status_code", 0) < 500:
+            await _take_away(client, made)
+        raise
+    await _take_away(client, made)
+
+
+async def _take_away(client: AsyncAnthropic, made: Uploaded) -> None:
+    for file_id in made.ids:
+        if file_id not in made.in_use:
+            try:
+                await client.beta.files.delete(file_id, betas=BETAS)
+            except Exception as error:
+                log.debug("an uploaded file stays on the server: %r", error)
 
 
 class Uploaded:

@@ -43,6 +43,13 @@ TOOLSET = "agent_toolset_20260401"
 Manager = Literal["apt", "cargo", "gem", "go", "npm", "pip"]
 
 
+Page = Annotated[
+    Text,
+    written_as(r"(https?://[^\s/]+/\S*\{session_id\}\S*)?", "be an http(s) address with {session_id} in it"),
+]
+Name = Annotated[Text, written_as(r"(?:\S(?:.*\S)?)?", "be an id or a name, without blanks around it")]
+
+
 class ModelOptions(Part):
     id: Filled
     effort: Annotated[Effort | None, BeforeValidator(_type_of)] = None
@@ -142,6 +149,9 @@ class MemoryStore(Resource):
 
 
 class HostedSettings(BaseModel):
+    agent_id: Name
+    agent_version: Annotated[int, Field(strict=True, ge=1)] | None
+    environment_id: Name
     name: Annotated[Filled, Field(max_length=256)]
     model: Annotated[ModelOptions, BeforeValidator(_model_of)]
     system: Annotated[Text, Field(max_length=100_000)]
@@ -162,6 +172,7 @@ class HostedSettings(BaseModel):
     vault_ids: Items[Filled]
     api_key: Text | None
     base_url: Address | None
+    console_url: Page
     timeout: Seconds | None
     reconnect_seconds: Annotated[float, Field(strict=True, ge=0)]
 
@@ -175,6 +186,13 @@ class HostedSettings(BaseModel):
             raise ValueError(f"mcp_servers: no tool uses {min(unused)}: add {toolset} to tools")
         if unknown := used - servers:
             raise ValueError(f"tools: an mcp_toolset names {min(unknown)}, which is not in mcp_servers")
+        if self.agent_version is not None and not self.agent_id:
+            raise ValueError("agent_version is of the agent that agent_id names: give both")
+        own = [name for name in ("description", "metadata", "multiagent") if getattr(self, name)]
+        if self.agent_id and own:
+            raise ValueError(f"{own[0]} is the agent's own: leave it out with agent_id")
+        if self.environment_id and (self.networking.type == "limited" or any(self.packages.values())):
+            raise ValueError("environment_id uses an environment as it is: leave out packages and networking")
         is_closed = self.networking.type == "limited" and not self.networking.allow_package_managers
         if is_closed and any(self.packages.values()):
             raise ValueError("packages need networking with allow_package_managers=True when it is limited")

@@ -10,6 +10,7 @@ from ...errors import ConfigError
 from ..extension import Extension
 from ..views.tables import show, table
 from . import budgets, files, sessions, tools
+from .hosted import hosted
 from .show import show_turn
 
 
@@ -65,6 +66,7 @@ COMMANDS: dict[str, Callable[[Extension, str], None]] = {
     "archive": sessions.archive,
     "delete": sessions.delete,
     "forget": sessions.forget,
+    "hosted": hosted,
     "use": _use,
     "models": _models,
     "chat": sessions.chat,

@@ -268,13 +268,15 @@ class PanelView {
     setText(this.badge, panel.label);
     this.badge.className = `pnb-badge pnb-${panel.waiting ? "waiting" : panel.status}`;
     const spans = [...this.facts.children];
-    panel.facts.forEach(([before, strong, after, title], i) => {
+    panel.facts.forEach(([before, strong, after, title, link], i) => {
       const span = spans[i] ?? this.facts.appendChild(make("span"));
       span.title = title;
-      const key = [before, strong, after].join("\u0000");
+      const key = [before, strong, after, link].join("\u0000");
       if (span.dataset.key === key) return;
       span.dataset.key = key;
-      span.replaceChildren(before, ...(strong ? [make("b", "", strong)] : []), after);
+      const middle = make(link ? "a" : "b", "", strong);
+      if (link) Object.assign(middle, { href: link, target: "_blank", rel: "noopener noreferrer" });
+      span.replaceChildren(before, ...(strong ? [middle] : []), after);
     });
     spans.slice(panel.facts.length).forEach((span) => span.remove());
     this.right.hidden = !panel.running || !panel.stoppable;
