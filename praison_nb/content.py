@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .errors import ConfigError
-from .text import replace_surrogates, shorten, strip_control_chars
+from .text import describe_exception, replace_surrogates, shorten, strip_control_chars
 
 Kind = Literal["picture", "document", "text"]
 PICTURE_BYTES = 3_900_000
@@ -140,9 +140,15 @@ def sniff(data: bytes) -> str:
 
 
 def picture_bytes(value: Any) -> bytes | None:
-    """A figure, or another picture that `attach` takes, as the bytes of its file; None for anything else."""
-    of = _renderer(value)
-    return None if of is None else of(value)
+    """A figure, or another picture that `attach` takes, as the bytes of its file; None for anything else.
+    Raises ConfigError for one that cannot be drawn."""
+    if (of := _renderer(value)) is None:
+        return None
+    try:
+        return of(value)
+    except Exception as error:
+        reason = shorten(describe_exception(error), 200)
+        raise ConfigError(f"The {type(value).__name__} cannot be drawn: {reason}") from None
 
 
 def is_picture(value: Any) -> bool:
@@ -266,7 +272,7 @@ def _figure(value: Any) -> bytes:
 
 def _pil(value: Any) -> bytes:
     file = io.BytesIO()
-    is_plain = value.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I", "I;16")
+    is_plain = value.mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
     (value if is_plain else value.convert("RGB")).save(file, format="PNG")
     return file.getvalue()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -136,6 +137,15 @@ def test_a_document(server: Any, tmp_path: Path) -> None:
         }
 
 
+@pytest.mark.parametrize(
+    "mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "F", "I", "YCbCr", "HSV", "I;16"]
+)
+def test_a_picture_of_any_mode(mode: str) -> None:
+    picture = attach(Image.new(mode, (4, 3)), "x")
+    assert picture is not None and picture.label == "[picture x, 4×3]"
+    assert Image.open(io.BytesIO(base64.b64decode(picture.data))).size == (4, 3)
+
+
 def test_a_server_that_only_reads_gets_no_picture(tmp_path: Path) -> None:
     with OpenAIServer(rules="deepseek") as server:
         fields = {"model": "deepseek-chat", "provider": "deepseek", "base_url": server.base_url}
@@ -200,6 +210,10 @@ def test_what_cannot_be_sent_is_one_line(tmp_path: Path) -> None:
         with pytest.raises(ConfigError) as caught:
             backend.begin("Hi", attachments=[value])
         assert line in str(caught.value) and "\n" not in str(caught.value)
+    bad = Figure()
+    bad.suptitle("$\\frac{$")
+    with pytest.raises(ConfigError, match=r"^The Figure cannot be drawn: ValueError: .*frac"):
+        backend.begin("Hi", attachments=[bad])
     with pytest.raises(ConfigError, match="must be a list"):
         backend.begin("Hi", attachments="plot.png")
     with pytest.raises(ConfigError, match="scripted backends"):

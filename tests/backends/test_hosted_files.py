@@ -69,7 +69,7 @@ def test_values_are_uploaded_and_mounted(server: HostedServer, tmp_path: Path) -
     (tmp_path / "data.csv").write_bytes(CSV)
     values = [
         table(), table(2), ("cities", table(1)), tmp_path / "data.csv", str(tmp_path / "data.csv"),
-        Figure(), ("in/raw.csv", table(1)), ("/data/x.bin", b"\0\1"),
+        Figure(), ("in/raw.csv", table(1)), ("/data/x.bin", b"\0\1"), ("../up.bin", b"1"),
     ]  # fmt: skip
     agent = hosted(server, resources=values)
     turn = play(agent)
@@ -78,7 +78,7 @@ def test_values_are_uploaded_and_mounted(server: HostedServer, tmp_path: Path) -
     assert list(there) == [
         "/workspace/data.parquet", "/workspace/data-2.parquet", "/workspace/cities.parquet",
         "/workspace/data.csv", "/workspace/data-2.csv", "/workspace/picture.png", "/workspace/in/raw.csv",
-        "/data/x.bin",
+        "/data/x.bin", "/workspace/up.bin",
     ]  # fmt: skip
     pd.testing.assert_frame_equal(pd.read_parquet(io.BytesIO(there["/workspace/data.parquet"])), table())
     assert there["/workspace/data.csv"] == CSV and there["/workspace/in/raw.csv"] == b"city,people\nOslo,0\n"

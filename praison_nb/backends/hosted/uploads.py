@@ -213,8 +213,8 @@ def _too_large(name: str, size: int) -> ConfigError:
 
 def _mount_path(name: str) -> str:
     """An absolute path in the container, for a file's name one in FOLDER."""
-    path = posixpath.normpath(posixpath.join(FOLDER, one_line_name(name.replace("\0", ""))))
-    return f"/{path.lstrip('/')}"
+    path = posixpath.normpath(f"/{one_line_name(name)}").replace("//", "/")
+    return path if name.startswith("/") else f"{FOLDER}{path}"
 
 
 def _free(path: str, taken: set[str]) -> str:
