@@ -1,7 +1,6 @@
 """A Run is one turn under way: it takes the backend's events, folds them into the Turn, and calls the
-subscribers. It lives on the background loop; its methods may be called from any thread. Whoever waits for it
-does meanwhile what the turn asks of that thread: there the user's functions run, so that their output lands
-in the waiting cell and the user's objects are touched by one thread only."""
+subscribers. It lives on the background loop; its methods may be called from any thread. On the thread that
+waits for it the user's functions run: their output lands in its cell, and no other thread calls them."""
 
 from __future__ import annotations
 
@@ -10,7 +9,7 @@ import functools
 import inspect
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 from ..errors import BackendError, PraisonError, TurnStopped
@@ -184,7 +183,8 @@ class Run:
         set_callers(self._chain)
         if self.lock.locked():
             self._take(Activity(text="waiting for the turn before it"))
-        async with self.lock:
+        async with AsyncExitStack() as self._place:
+            await self._place.enter_async_context(self.lock)
             self._meter.preload()
             # Before anything is sent: a provider that runs the loop reports a request when it is under way.
             if not self._options.is_sent and (over := await self._check_budget()):
@@ -216,10 +216,16 @@ class Run:
                 if over:
                     await self._end_early(events, over)
                     return
-            self._take(event)
+            await self._take_in_turn(event)
             if isinstance(event, RequestFinished):
                 await self._check_budget(after_writes=True)
         self._take(TurnFinished())
+
+    async def _take_in_turn(self, event: Event) -> None:
+        self._take(event)
+        if isinstance(event, TurnFinished | TurnFailed):
+            # What the backend still learns, such as the session's usage, keeps no other turn waiting.
+            await self._place.aclose()
 
     async def _check_budget(self, *, after_writes: bool = False) -> str:
         """Take the events of what was spent so far, and return why no further request may be made, "" where
@@ -250,7 +256,7 @@ class Run:
         with suppress(StopAsyncIteration, asyncio.CancelledError):
             event = await events.athrow(asyncio.CancelledError())
             while True:
-                self._take(event)
+                await self._take_in_turn(event)
                 event = await anext(events)
 
     def _take(self, event: Event) -> None:

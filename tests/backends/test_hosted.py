@@ -47,6 +47,7 @@ from servers.hosted import (
     usage_snapshot,
 )
 from servers.hosted_agent import calls, hosted, of, play
+from servers.waiting import until
 
 FRESH = {"id": "", "status": "unknown", "title": "", "usage": {"input_tokens": 0, "output_tokens": 0}}
 
@@ -108,7 +109,9 @@ def test_usage_is_disjoint_and_the_sessions_own_count_is_never_added(server: Hos
             request(text("b"), usage=Tokens(5, 2, 0, 0, 40), cents=4, seconds=2),
         ]
     )
-    turn, told = play(hosted(server))
+    told: list[Event] = []
+    run = hosted(server).begin("Hi", subscribers=(lambda event, turn: told.append(event),))
+    turn = until(run, lambda turn: turn.ended and len(of(SessionUsage, told)) == 3)
     first, second = of(RequestFinished, told)
     assert first.usage == Usage(
         uncached_input_tokens=10,

@@ -24,8 +24,14 @@ from typing import Any
 from aiohttp import web
 from anthropic.types.shared import ErrorResponse
 
-from . import hosted_files as files, hosted_resources as resources, hosted_sessions as sessions
+from . import (
+    hosted_files as files,
+    hosted_resources as resources,
+    hosted_sessions as sessions,
+    hosted_threads as threads,
+)
 from .base import Gate, LoopbackServer
+from .hosted_manners import Manners
 from .hosted_script import (
     Answer,
     Content,
@@ -57,9 +63,9 @@ from .hosted_session import Event, Session
 from .hosted_types import check_response
 
 __all__ = [
-    "HostedServer", "Session", "Tokens", "ask", "builtin_tool", "custom_tool", "delta", "error", "event",
-    "hang_up", "hold", "idle", "mcp_tool", "preview", "raw", "request", "rescheduled", "running", "sse",
-    "terminated", "text", "thinking", "usage_snapshot",
+    "HostedServer", "Manners", "Session", "Tokens", "ask", "builtin_tool", "custom_tool", "delta", "error",
+    "event", "hang_up", "hold", "idle", "mcp_tool", "preview", "raw", "request", "rescheduled", "running",
+    "sse", "terminated", "text", "thinking", "usage_snapshot",
 ]  # fmt: skip
 
 BETA = "managed-agents-2026-04-01"
@@ -98,8 +104,12 @@ class HostedServer(LoopbackServer):
         """Where an interrupt waits until it is applied."""
         self.replay: int = 0
         """How many of the last events of its history a new stream is sent first."""
-        self.lag = 0
-        """How many requests about a session, after each idle, still find it running, as the API's do."""
+        self.lag = self.lag_running = 0
+        """How many requests about a session, after each idle, still find it running, as the API's do; and
+        how many still find it idle when it runs."""
+        self.manners = Manners()
+        self.echoed_threads: list[str] = []
+        """The threads that answers named."""
         self.name_conflict: int | None = 409
         """The status for the name of an environment that there is, archived ones too; None allows two."""
         self.slow_requests: dict[str, Gate] = {}
@@ -211,3 +221,4 @@ class HostedServer(LoopbackServer):
         resources.add_routes(self)
         sessions.add_routes(self)
         files.add_routes(self)
+        threads.add_routes(self)

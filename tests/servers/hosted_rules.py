@@ -35,6 +35,9 @@ def check_events(session: Session, events: list[Event]) -> None:
         raise web.HTTPBadRequest(text=f"session {session.id} is terminated; it takes no more events")
     if not events:
         raise web.HTTPBadRequest(text="events: at least one")
+    kinds = {event["type"] for event in events}
+    if "user.interrupt" in kinds and len(kinds) > 1 and not session.server.manners.takes_mixed:
+        raise web.HTTPBadRequest(text="events: an interrupt must be sent alone")
     pending = dict(session.pending)
     for place, event in enumerate(events):
         text = _refusal(session, event, pending, follows=events[place - 1]["type"] if place else "")

@@ -13,6 +13,7 @@ from anthropic.types.beta import BetaManagedAgentsSession
 from anthropic.types.beta.sessions import BetaManagedAgentsStreamSessionEvents
 
 from .hosted_rules import check_events
+from .hosted_threads import Thread
 from .hosted_types import check_response
 from .hosted_usage import Spending, Tokens
 
@@ -44,17 +45,22 @@ class Session:
         self.archived_at: str | None = None
         self.status: Literal["idle", "running", "rescheduling", "terminated"] = "idle"
         self.stop_reason: Event | None = None
-        self.lag = 0
+        self.lag = self.lag_running = 0
         self.events: list[Event] = []
         """The history, as `events.list` gives it."""
         self.pending: dict[str, Event] = {}
         """The tool uses that wait for an answer, by id."""
         self.answers: dict[str, Event] = {}
         self.spent = Spending()
+        self.threads: list[Thread] = []
         self.subscribers: list[Subscriber] = []
         self._inbox: deque[Event] = deque()
         self._turn: asyncio.Task[None] | None = None
         self._interrupted = False
+        self._is_taking = False
+        if server.manners.starts_idle:
+            self.emit({"type": "session.status_running"})
+            self.emit({"type": "session.status_idle", "stop_reason": {"type": "end_turn"}})
 
     def __repr__(self) -> str:
         return f"<Session {self.id} {self.status} {[event['type'] for event in self.events]}>"
@@ -82,6 +88,9 @@ class Session:
         if self.lag and self.status == "idle":
             self.lag -= 1
             return "running"
+        if self.lag_running and self.status == "running":
+            self.lag_running -= 1
+            return "idle"
         return self.status
 
     def messages(self) -> list[dict[str, str]]:
@@ -99,13 +108,22 @@ class Session:
 
     def emit(self, event: Event, *, checked: bool = True) -> Event:
         """Put an event into the history and on every stream; `checked` against the SDK's types."""
+        manners = self.server.manners
         event = {"type": event["type"], "id": event.get("id") or self.server.new_id("sevt"), **event}
         event.setdefault("processed_at", self.server.now())
+        if event["type"] == "user.message" and not manners.dates_messages:
+            event["processed_at"] = None
+        if event["type"] == "user.interrupt" and not manners.names_interrupts:
+            event["id"] = ""
+        if not manners.tells_permission:
+            event.pop("evaluated_permission", None)
         if checked:
             check_response(BetaManagedAgentsStreamSessionEvents, event)
         match event["type"]:
             case "session.status_running":
-                self.status = "running"
+                self.status, self.lag_running = "running", self.server.lag_running
+                if not manners.tells_running:
+                    return event
             case "session.status_rescheduled":
                 self.status = "rescheduling"
             case "session.status_terminated":
@@ -113,9 +131,10 @@ class Session:
             case "session.status_idle":
                 self.status, self.stop_reason = "idle", event["stop_reason"]
                 self.lag = self.server.lag
-        if event["type"].startswith("user."):  # a queued event is there already
-            self.events = [each for each in self.events if each["id"] != event["id"]]
-        self.events.append(event)
+        places = [n for n, each in enumerate(self.events) if each["id"] == event["id"]]
+        if event["type"].startswith("user.") and event["id"] and places:  # a queued event is there already
+            del self.events[places[0]]
+        self.events.insert(places[0] if places and manners.lists_by_arrival else len(self.events), event)
         self.updated_at = self.server.now()
         self.send(frame(event))
         return event
@@ -140,7 +159,9 @@ class Session:
 
     def idle(self, stop_reason: Event, **details: Any) -> None:
         """Go idle, the usage so far first, as the API has it."""
-        self.emit({"type": "session.usage", "usage": self.spent.to_dict(), "budget": self.fields["budget"]})
+        if self.server.manners.usage_event:
+            budget = self.fields["budget"]
+            self.emit({"type": "session.usage", "usage": self.spent.to_dict(), "budget": budget})
         self.emit({"type": "session.status_idle", "stop_reason": stop_reason, **details})
 
     def end_request(
@@ -224,22 +245,35 @@ class Session:
 
     def _wake(self) -> None:
         if self._inbox and (self._turn is None or self._turn.done()) and self.status != "terminated":
-            self.emit({"type": "session.status_running"})
+            manners = self.server.manners
+            if not (manners.take_seconds or manners.takes_first):
+                self.emit({"type": "session.status_running"})
             self._turn = self.server.spawn(self._play())
+
+    async def _take(self, message: Event) -> Event:
+        """Begin with a message that waits: the session runs, and the message comes again."""
+        manners = self.server.manners
+        if manners.take_seconds:
+            self._is_taking = True
+            await asyncio.sleep(manners.take_seconds)
+            self._is_taking = False
+        if manners.takes_first and not message["processed_at"]:
+            message = self._processed(message)
+        if self.status == "idle":
+            self.emit({"type": "session.status_running"})
+        return message if message["processed_at"] else self._processed(message)
 
     async def _play(self) -> None:
         """One turn: every message that waits, each with its script, and idle after the last."""
         try:
             while self._inbox and self.status != "terminated":
-                message = self._inbox.popleft()
-                if self.status == "idle":
-                    self.emit({"type": "session.status_running"})
-                if not message["processed_at"]:
-                    message = self._processed(message)
+                message = await self._take(self._inbox.popleft())
                 for step in self.server.next_script(message):
                     await step(self)
                     if self.status == "terminated":
                         return
+                if self._inbox and self.status == "running" and self.server.manners.idles_between:
+                    self._end_turn()
             if self.status != "idle":
                 self._end_turn()
         except asyncio.CancelledError:
@@ -260,7 +294,7 @@ class Session:
         """Apply an interrupt. Until then, at the server's `interrupt_gate`, the session works on."""
         if self.server.interrupt_gate is not None:
             await self.server.interrupt_gate.passed()
-        if self._turn is not None and not self._turn.done():
+        if self._turn is not None and not self._turn.done() and not self._is_taking:
             self._interrupted = True
             self._turn.cancel()
             await asyncio.wait([self._turn])

@@ -129,7 +129,12 @@ def add_routes(server: HostedServer) -> None:
 
     async def send_events(request: web.Request) -> Any:
         session = session_of(request)
-        body = check_request(event_send_params.EventSendParams, await server.body(request))
+        data = await server.body(request)
+        threads = [
+            each.pop("session_thread_id", None) for each in data["events"] if server.manners.takes_threads
+        ]
+        server.echoed_threads += filter(None, threads)
+        body = check_request(event_send_params.EventSendParams, data)
         received = session.receive(body["events"])
         return check_response(BetaManagedAgentsSendSessionEvents, {"data": received})
 

@@ -94,8 +94,13 @@ async def list_sessions(
     return [session.update_from(details) for session, details in zip(sessions, listed, strict=True)]
 
 
-async def interrupt(client: AsyncAnthropic, session_id: str) -> None:
-    """Tell the session to stop."""
+async def interrupt(client: AsyncAnthropic, session: HostedSession) -> None:
+    """Tell the session to stop, unless it is known to do nothing."""
+    if not session.is_idle_after_turn:
+        await _interrupt(client, session.id)
+
+
+async def _interrupt(client: AsyncAnthropic, session_id: str) -> None:
     await client.beta.sessions.events.send(session_id, events=[{"type": "user.interrupt"}])
 
 
@@ -123,7 +128,7 @@ async def _stopped(client: AsyncAnthropic, session: HostedSession) -> AsyncItera
             if clock() > deadline:
                 raise SessionError(f"The session {session.id} does not stop. Try again later.")
             if not is_interrupted:
-                await interrupt(client, session.id)
+                await _interrupt(client, session.id)
                 is_interrupted = True
             await asyncio.sleep(PAUSE_SECONDS)
         yield

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, cast
 
 from ...errors import PraisonError, UnreachableError
@@ -25,6 +25,7 @@ from .client import (
 )
 from .context import HostedContext
 from .fields import ANSWERS, said_text
+from .own_message import in_order
 from .session import HostedSession
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,29 @@ class Connection:
     async def history(self) -> list[Any]:
         """Every event of the session so far, oldest first."""
         pages = self._client_without_retries.beta.sessions.events.list(self._session.id, order="asc")
-        return [event async for event in all_pages(pages)]
+        return in_order([event async for event in all_pages(pages)])
+
+    async def find(self, ids: Collection[str]) -> list[Any]:
+        """The events with these ids and the answers to them, in the session's history and, where it lacks
+        any, in those of its sub-agents' threads."""
+
+        def matching(events: Iterable[Any]) -> list[Any]:
+            named = [(event, getattr(event, ANSWERS.get(event.type, "id"), None)) for event in events]
+            return [event for event, call_id in named if call_id in ids]
+
+        found = matching(await self.history())
+        if {event.id for event in found}.issuperset(ids):
+            return found
+        threads = self._client_without_retries.beta.sessions.threads
+        try:
+            async for thread in all_pages(threads.list(self._session.id)):
+                events = threads.events.list(thread.id, session_id=self._session.id)
+                for event in matching([each async for each in all_pages(events)]):
+                    event.session_thread_id = thread.id
+                    found.append(event)
+        except self.transient as error:
+            log.debug("the threads of %s could not be read: %r", self._session.id, error)
+        return found
 
     async def details(self) -> Any:
         """The session as the server has it."""
@@ -106,6 +129,10 @@ class Connection:
                 try:
                     sent = await client.beta.sessions.events.send(self._session.id, events=content)
                 except self.transient as error:
+                    if (plain := _without_threads(content)) != content and is_final(error):
+                        # Old notes want the thread of a sub-agent's call named; the SDK's types have no room.
+                        content = plain
+                        continue
                     may_have_arrived = not never_arrived(error)
                     raise
             except self.transient as error:
@@ -149,3 +176,7 @@ class Connection:
         await asyncio.sleep(max(self._seconds_to_wait, self._delay * random.uniform(0.5, 1.0)))
         first, cap = self._context.backoff_seconds
         self._delay = min(cap, max(first, self._delay * 2))
+
+
+def _without_threads(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in event.items() if key != "session_thread_id"} for event in events]

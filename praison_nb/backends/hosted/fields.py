@@ -9,6 +9,7 @@ from ...content import LABEL
 from ...errors import PraisonError, RateLimitError, ServerError, SessionError
 from ...events import ToolStarted, TurnFailed, TurnFinished
 from ...render import review
+from ...text import shorten
 from .client import BUDGET_HINT
 
 TOOL_USES: dict[str, Literal["function", "builtin", "mcp"]] = {
@@ -24,6 +25,15 @@ ANSWERS = {
     "agent.mcp_tool_result": "mcp_tool_use_id",
 }
 """Where an answer names the tool use that it belongs to."""
+
+
+def key_of(event: Any) -> str:
+    """What tells an event from all others: its id, or type and time where it has none, as some interrupts; ""
+    for previews, which come once."""
+    if event_id := getattr(event, "id", None):
+        return str(event_id)
+    time = getattr(event, "processed_at", None)
+    return f"{event.type} {time}" if time else ""
 
 
 def plain_text(content: Any) -> str:
@@ -76,15 +86,22 @@ def digest_of(event: Any) -> str:
 
 
 def awaited_calls(idle: Any) -> list[str]:
-    """The tool uses that an idle session waits for."""
+    """The events that an idle session waits for an answer to; [] where it does not say."""
     return list(getattr(idle.stop_reason, "event_ids", None) or ())
 
 
+def waits_for(what: str, event_id: str = "") -> str:
+    """The line for what nobody can answer here."""
+    named = f"{shorten(what, 60)} ({shorten(event_id, 60)})" if event_id else what
+    return f"The session waits for {named}, which cannot be answered here. Answer elsewhere, or stop it."
+
+
 def needs_approval(event: Any) -> bool:
-    """Whether a tool use that the session waits for is for the user to allow. A word that is not known is
-    asked about too: it must never mean yes. An allowed one waits for whoever runs it."""
+    """Whether a tool use that the session waits for is for the user to allow. One without a permission, or
+    with a word that is not known, is asked about too: neither may mean yes. An allowed one waits for whoever
+    runs it."""
     permission = getattr(event, "evaluated_permission", None)
-    return event.type != "agent.custom_tool_use" and permission not in (None, "allow", "deny")
+    return event.type != "agent.custom_tool_use" and permission != "allow"
 
 
 def error_sentence(error: Any) -> str:

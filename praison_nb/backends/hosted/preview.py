@@ -50,3 +50,42 @@ class Preview:
             self._parts.append(new)
             self._length += len(new)
         return new
+
+
+class Previews:
+    """The previews of a turn, by the id of the message that they are of."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, Preview] = {}
+        self._abandoned: set[str] = set()
+        """Those whose request ended before the message did."""
+
+    def begin(self, message_id: str) -> None:
+        """This connection begins the message, perhaps anew."""
+        self._open.setdefault(message_id, Preview()).begin()
+
+    def add(self, message_id: str, index: int | None, text: str) -> str:
+        """What is new in a piece, as `Preview.add` has it; "" where the message has not begun."""
+        preview = self._open.get(message_id)
+        return preview.add(index or 0, text) if preview else ""
+
+    def end(self, message_id: str) -> bool:
+        """The whole message is here; whether it had a preview."""
+        return self._open.pop(message_id, None) is not None
+
+    def mark_lost(self) -> None:
+        """The connection is gone."""
+        for preview in self._open.values():
+            preview.mark_lost()
+
+    def abandon(self) -> None:
+        """The request is over: what was begun comes anew in a later one, or is all there is."""
+        self._abandoned |= self._open.keys()
+
+    def pop_abandoned(self, but: str) -> set[str]:
+        """The messages that a later one replaces, which is not one of them where it is `but`."""
+        dropped = self._abandoned - {but}
+        for message_id in dropped:
+            self._open.pop(message_id, None)
+        self._abandoned.clear()
+        return dropped

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from ...session import SessionInfo, Status
@@ -24,6 +25,10 @@ class HostedSession(Session):
         """Why the last turn ended, in the server's word."""
         self.message_id = ""
         """The id of the last message whose turn has ended."""
+        self.dates_messages = False
+        """Whether its server is known to say when it has taken a message."""
+        self.settling: asyncio.Task[Any] | None = None
+        """Asks what the session used until the end of its last turn."""
         self.over = ""
         """Why the session takes no more prompts; "" while it does."""
         self.is_resumed = bool(session_id)

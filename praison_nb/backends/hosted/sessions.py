@@ -79,7 +79,7 @@ class SessionMethods(HostedBase):
         """Stop the turn under way, or what a resumed session does on its server; else nothing happens."""
         session = self.session
         if not session.stop() and session.id and not session.over:
-            self._ask(lambda client: api.interrupt(client, session.id), session.label)
+            self._ask(lambda client: api.interrupt(client, session), session.label)
 
     def archive_session(self, session_id: str | None = None) -> None:
         """Archive the session, or another one by its id: it takes no more prompts, and stays on the server

@@ -59,17 +59,17 @@ class ToolCalls:
     def process_pending(self) -> None:
         """See to every tool use that is open and new, and leave those that somebody else answered."""
         reader = self._reader
-        for key in [key for key in self._pending if key in reader.answered]:
+        for key in [key for key in self._pending if key in reader.calls.answered]:
             self._pending.pop(key)[1].cancel()
         # A function runs as soon as it is called; everything else when the session says that it waits.
-        calls = [use for use in reader.uses.values() if use.type == "agent.custom_tool_use"]
-        for use in {use.id: use for use in [*calls, *reader.open_uses()]}.values():
-            if use.id in reader.answered or not self._is_new(use):
+        calls = [use for use in reader.calls.uses.values() if use.type == "agent.custom_tool_use"]
+        for use in {use.id: use for use in [*calls, *reader.calls.open()]}.values():
+            if use.id in reader.calls.answered or not self._is_new(use):
                 continue
             if not self._is_answerable(use):
                 self._notify_once(use)
             elif reader.stopping:
-                reader.answered.add(use.id)
+                reader.calls.answered.add(use.id)
                 self._spawn(self._answer(self._refusal(use)))
             else:
                 answer = self._approve(use) if needs_approval(use) else self._run_function(use)
@@ -95,7 +95,7 @@ class ToolCalls:
         return use.name in self._functions.tools or self._context.on_custom_tool is not None
 
     def _notify_once(self, use: Any) -> None:
-        if use.id in self._reader.blocked and use.id not in self._notified:
+        if use.id in self._reader.calls.blocking and use.id not in self._notified:
             self._notified.add(use.id)
             line = f"The agent waits for the tool {shorten(str(use.name), 60)}, which does not run here."
             hint = "Answer from where it runs; or stop the turn, and name it with -t."
@@ -106,7 +106,7 @@ class ToolCalls:
         refusals = []
         for use, task in self._pending.values():
             task.cancel()
-            self._reader.answered.add(use.id)
+            self._reader.calls.answered.add(use.id)
             refusals.append(self._refusal(use))
         self._pending.clear()
         return refusals
@@ -114,9 +114,9 @@ class ToolCalls:
     def _refusal(self, use: Any) -> dict[str, Any]:
         if needs_approval(use):
             self._put(ApprovalAnswered(call_id=use.id, allowed=False))
-            return _confirmation(use.id, STOPPED)
+            return _confirmation(use, STOPPED)
         self._put(ToolFinished(call_id=use.id, result=STOPPED, is_error=True))
-        return _result(use.id, STOPPED, True)
+        return _result(use, STOPPED, True)
 
     async def _approve(self, use: Any) -> None:
         digest, call = digest_of(use), tool_started(use)
@@ -126,14 +126,14 @@ class ToolCalls:
         message = await self._decision(use.id, digest)
         self._mark_answered(use.id)
         self._put(ApprovalAnswered(call_id=use.id, allowed=message is None))
-        await self._answer(_confirmation(use.id, message))
+        await self._answer(_confirmation(use, message))
 
     async def _decision(self, call_id: str, digest: str) -> str | None:
         """None for yes, else why not. Only a plain True of the callback is a yes."""
         callback = self._context.on_tool_confirmation
         if callback is None:
             return await self._run.approvals.decision(call_id, digest)
-        event = tool_started(self._reader.uses[call_id])
+        event = tool_started(self._reader.calls.uses[call_id])
         call = ToolCall(event.call_id, event.name, event.arguments, event.runs, event.time, approval="asked")
         try:
             answer = await self._call(callback, call)
@@ -148,7 +148,7 @@ class ToolCalls:
         result, is_error = await self._result_of(use)
         self._mark_answered(use.id)
         self._put(ToolFinished(call_id=use.id, result=result, is_error=is_error))
-        await self._answer(_result(use.id, result, is_error))
+        await self._answer(_result(use, result, is_error))
 
     async def _result_of(self, use: Any) -> tuple[str, bool]:
         """The result for the model, and whether it is an error. What a tool raises never ends the turn."""
@@ -173,7 +173,7 @@ class ToolCalls:
 
     def _mark_answered(self, call_id: str) -> None:
         self._pending.pop(call_id, None)
-        self._reader.answered.add(call_id)
+        self._reader.calls.answered.add(call_id)
 
     async def _answer(self, answer: dict[str, Any]) -> None:
         try:
@@ -184,15 +184,21 @@ class ToolCalls:
             self._put(Notice(text=f"An answer to a tool call was not accepted: {error}"))
 
 
-def _confirmation(call_id: str, message: str | None) -> dict[str, Any]:
-    answer = {"type": "user.tool_confirmation", "tool_use_id": call_id}
+def _confirmation(use: Any, message: str | None) -> dict[str, Any]:
+    answer = {"type": "user.tool_confirmation", "tool_use_id": use.id, **_thread(use)}
     if message is None:
         return {**answer, "result": "allow"}
     return {**answer, "result": "deny", "deny_message": message}
 
 
-def _result(call_id: str, text: str, is_error: bool) -> dict[str, Any]:
+def _result(use: Any, text: str, is_error: bool) -> dict[str, Any]:
     # A block of text may not be empty.
     content = [{"type": "text", "text": text or "(nothing)"}]
-    answer = {"type": "user.custom_tool_result", "custom_tool_use_id": call_id, "content": content}
-    return {**answer, "is_error": is_error}
+    answer = {"type": "user.custom_tool_result", "custom_tool_use_id": use.id, "content": content}
+    return {**answer, **_thread(use), "is_error": is_error}
+
+
+def _thread(use: Any) -> dict[str, str]:
+    """The thread of a sub-agent's call, which its answer repeats."""
+    thread = getattr(use, "session_thread_id", None)
+    return {"session_thread_id": thread} if thread else {}

@@ -26,20 +26,22 @@ from ...events import (
     TurnFinished,
 )
 from ...turn import estimate_tokens
+from .awaited import AwaitedCalls
 from .fields import (
     ANSWERS,
     TOOL_USES,
     awaited_calls,
-    digest_of,
     end_of_turn,
     error_sentence,
+    key_of,
     plain_text,
-    said_text,
     session_ended,
     stop_reason,
     tool_started,
+    waits_for,
 )
-from .preview import Preview
+from .own_message import OwnMessage
+from .preview import Previews
 from .session import HostedSession
 from .usage import request_usage, session_usage
 
@@ -51,71 +53,81 @@ class Reader:
     def __init__(self, prompt: str, session: HostedSession, attached_tokens: int = 0) -> None:
         self.prompt, self.session = prompt, session
         self.prompt_tokens = estimate_tokens(len(prompt)) + attached_tokens
-        self.message_id = ""
-        """The id of the turn's own message, once it is known."""
-        self.sent = False
-        self.began = False
-        """The session works on our own message."""
+        self.own = OwnMessage(prompt, session)
         self.busy = False
         """The session still works on something from before our message."""
-        self.queued = False
-        """Our message is in the session, which may still work on something else."""
         self.ambiguous_idle: Any = None
         """An idle that may be of our message or older: the history decides."""
         self.stopping = False
         self.end: TurnFinished | TurnFailed | None = None
         self.stop_reason = ""
-        self.uses: dict[str, Any] = {}
-        """The tool uses by id."""
-        self.answered: set[str] = set()
-        """The tool uses that somebody has answered, we or another client."""
-        self.blocked: list[str] = []
-        """The tool uses that the session waits for."""
+        self.calls = AwaitedCalls()
         self._interrupted = False
-        self._previews: dict[str, Preview] = {}
-        self._abandoned: set[str] = set()
-        """The previews whose request ended before the message did."""
+        self._previews = Previews()
+        self._early_messages: dict[str, Any] = {}
+        """Those that came before the session took our message: of another turn, or of a server that is late
+        to say so."""
         self._threads: set[str] = set()
         self._thinking: set[str] = set()
         self._error: Any = None
 
     def read(self, event: Any, *, from_history: bool = False) -> list[Event]:
         """The turn's events for one of the session's; none where it was read before."""
-        kind, event_id = str(event.type), getattr(event, "id", None)
-        seen = self.session.seen
-        if event_id is not None and event_id in seen and not self._is_changed(event):
+        kind, key, seen = str(event.type), key_of(event), self.session.seen
+        self._note(event)
+        if key in seen and not self.calls.is_changed(event):
             return []
         if kind == "session.status_idle" and not self._is_own_idle(event, from_history):
             return []
         # A queued event comes a second time, when it is dealt with.
         queued = kind.startswith("user.") and getattr(event, "processed_at", None) is None
-        if event_id is not None and not queued:
-            seen.add(event_id)
-        return list(self._translate(event))
+        if key and not queued:
+            seen.add(key)
+        events = list(self._translate(event))
+        if self.own.is_taken:
+            events += self._drop_early_messages()
+        if (idle := self.own.pop_early_idle()) is not None:
+            events += self._translate(idle)
+        return events
 
-    def accept_idle(self, idle: Any) -> None:
-        """An ambiguous idle is about our message after all, and is to be read again."""
-        self._begin()
-        self.session.seen.discard(idle.id)
+    def resolve_idle(self, history: list[Any]) -> list[Event]:
+        """The turn's events for an ambiguous idle, now that the whole history is known."""
+        idle, self.ambiguous_idle = self.ambiguous_idle, None
+        is_own = self.own.owns_by_history(idle, history)
+        self.session.seen.add(key_of(idle))
+        if not is_own:
+            return []
+        # On this stream our message was never seen: what came is of it, but where times say otherwise.
+        events = list(self._drop_early_messages()) if self.own.is_dated else []
+        return [*events, *self._translate(idle)]
 
     def read_earlier(self, history: list[Any]) -> list[Event]:
         """Take the history from before the turn as read; what it left open is shown."""
         for event in history:
-            self.session.seen.add(event.id)
+            self.own.note(event)
+            self.session.seen.add(key_of(event))
             match event.type:
                 case "session.status_running" | "session.status_rescheduled":
-                    self.busy, self.blocked = True, []
+                    self.busy = True
+                    self.calls.note_status(event)
+                case "user.message" if event.processed_at is None:
+                    # Sent by somebody and not taken yet; where no server says so, an idle follows.
+                    self.busy = True
                 case "session.status_idle":
-                    self.busy, self.blocked = False, awaited_calls(event)
+                    self.busy = False
+                    self.calls.note_status(event)
+                case "session.thread_status_idle" | "session.thread_status_running":
+                    self.calls.note_status(event, event.session_thread_id)
                 case "session.status_terminated" | "session.deleted":
                     self._end_session("terminated")
                 case kind if kind in TOOL_USES:
-                    self.uses[event.id] = event
+                    self.calls.uses[event.id] = event
                 case kind if kind in ANSWERS:
-                    self.answered.add(getattr(event, ANSWERS[kind]))
-        self.uses = {use.id: use for use in self.open_uses()}
-        self.busy = self.busy or bool(self.uses)
-        return [tool_started(event) for event in self.open_uses()]
+                    self.calls.answered.add(getattr(event, ANSWERS[kind]))
+        calls = self.calls
+        calls.uses = {use.id: use for use in calls.open()}
+        self.busy = self.busy or bool(calls.uses)
+        return [tool_started(event) for event in calls.open()]
 
     def reattach(self, history: list[Any]) -> list[Any]:
         """Take the session's last message for the turn's own, and return what is to be read of the history.
@@ -126,63 +138,53 @@ class Reader:
             self.end = TurnFinished(stop_reason="not_sent", detail=detail)
             return []
         before, turn = history[: messages[-1]], history[messages[-1] :]
-        self.session.seen.update(event.id for event in before)
-        self.message_id, self.sent = turn[0].id, True
+        self.session.seen.update(map(key_of, before))
+        self.own.id, self.own.is_sent = turn[0].id, True
         return turn
 
     def mark_lost(self) -> None:
         """The stream is gone; what a new one sends of a message in the making is looked at anew."""
-        for preview in self._previews.values():
-            preview.mark_lost()
-
-    def open_uses(self) -> list[Any]:
-        """The tool uses that the session waits for and nobody has answered."""
-        known = [self.uses[key] for key in self.blocked if key in self.uses]
-        return [event for event in known if event.id not in self.answered]
+        self._previews.mark_lost()
 
     def _translate(self, event: Any) -> Iterator[Event]:
         """What an event means. These are all types that the SDK has; others mean nothing."""
         match event.type:
-            case "user.message":
-                known = self.message_id
-                is_own = event.id == known if known else said_text(event.content) == self.prompt
-                if self.sent and is_own:
-                    self.queued = True
-                    if getattr(event, "processed_at", None) is not None:
-                        self._begin()
+            case "user.message" | "user.define_outcome" | "system.message":
+                pass  # read by OwnMessage, or of other clients
             case "user.interrupt":
-                self._interrupted = self.began
+                is_applied = getattr(event, "processed_at", None) is not None
+                self._interrupted |= is_applied and self.own.owns(event)
             case "user.tool_confirmation":
-                if event.tool_use_id not in self.answered:
-                    self.answered.add(event.tool_use_id)
+                if event.tool_use_id not in self.calls.answered:
+                    self.calls.answered.add(event.tool_use_id)
                     yield ApprovalAnswered(call_id=event.tool_use_id, allowed=event.result == "allow")
-            case "user.define_outcome" | "system.message":
-                pass  # of other clients
             case "event_start":
                 yield from self._begin_preview(event.event)
             case "event_delta":
                 piece = event.delta.content
-                preview = self._previews.get(event.event_id) if getattr(piece, "type", "") == "text" else None
-                if preview and (text := preview.add(event.delta.index or 0, piece.text)):
+                is_text = getattr(piece, "type", "") == "text"
+                if is_text and (text := self._previews.add(event.event_id, event.delta.index, piece.text)):
                     yield TextDelta(text=text, message_id=event.event_id)
             case "agent.message":
                 yield from self._drop_abandoned(but=event.id)
                 text = plain_text(event.content)
-                if self._previews.pop(event.id, None) or text:
+                if self.own.is_sent and not self.own.is_taken:
+                    self._early_messages[event.id] = event
+                if self._previews.end(event.id) or text:
                     yield TextFinal(text=text, message_id=event.id)
             case "agent.thinking":
                 if event.id not in self._thinking:
                     yield Thinking()
             case "agent.tool_use" | "agent.mcp_tool_use" | "agent.custom_tool_use":
-                self.uses[event.id] = event
+                self.calls.uses[event.id] = event
                 yield tool_started(event)
             case (
                 "agent.tool_result" | "agent.mcp_tool_result" | "user.tool_result" | "user.custom_tool_result"
             ):
                 call_id = getattr(event, ANSWERS[event.type])
                 # The session repeats our own answer.
-                if call_id not in self.answered or not event.type.startswith("user."):
-                    self.answered.add(call_id)
+                if call_id not in self.calls.answered or not event.type.startswith("user."):
+                    self.calls.answered.add(call_id)
                     is_error = bool(getattr(event, "is_error", None))
                     yield ToolFinished(call_id=call_id, result=plain_text(event.content), is_error=is_error)
             case "agent.thread_context_compacted":
@@ -195,8 +197,7 @@ class Reader:
             case "span.model_request_start":
                 yield RequestStarted(id=event.id, input_tokens=self.prompt_tokens)
             case "span.model_request_end":
-                # A message that it began and did not end comes anew in a later request, or is all there is.
-                self._abandoned |= self._previews.keys()
+                self._previews.abandon()
                 usage = request_usage(getattr(event, "model_usage", None))
                 model = self.session.model
                 yield RequestFinished(id=event.id, model=model, provider="anthropic", usage=usage)
@@ -220,6 +221,7 @@ class Reader:
                 | "session.thread_status_terminated"
             ):
                 # The session's own thread has a status too, and the session's status says the same.
+                self.calls.note_status(event, event.session_thread_id)
                 if event.session_thread_id in self._threads:
                     yield Activity(text=f"sub-agent {event.agent_name}: {event.type.split('_')[-1]}")
             case "session.error":
@@ -233,16 +235,15 @@ class Reader:
             case "session.status_rescheduled":
                 yield Activity(text="retrying")
             case "session.status_running":
-                self.blocked = []
-                if self.queued:
-                    self._begin()
+                self.calls.note_status(event)
                 yield Activity(text="")
             case "session.status_idle":
                 self.stop_reason = stop_reason(event)
-                if self.stop_reason == "requires_action":
-                    self.blocked = awaited_calls(event)
-                else:
+                self.calls.note_status(event)
+                if self.stop_reason != "requires_action":
                     self.end = end_of_turn(event, self._error, self._interrupted and not self.stopping)
+                elif not awaited_calls(event):
+                    yield Notice(text=waits_for("something that it does not name"))
             case "session.status_terminated" | "session.deleted":
                 self._end_session(event.type.removeprefix("session.").removeprefix("status_"))
             case "workflow_run.created":
@@ -255,42 +256,44 @@ class Reader:
             case "workflow_run.error":
                 yield Notice(text=f"A workflow failed: {error_sentence(event.error)}")
 
-    def _is_changed(self, event: Any) -> bool:
-        """Whether a tool use that was read before, and is not answered, comes with other arguments."""
-        known = None if event.type not in TOOL_USES else self.uses.get(event.id)
-        return known is not None and event.id not in self.answered and digest_of(known) != digest_of(event)
+    def _note(self, event: Any) -> None:
+        """Learn whether the session works on our message; an error from before is not its own."""
+        was_taken = self.own.is_taken
+        self.own.note(event)
+        if self.own.is_taken and not was_taken:
+            self._error = None
 
     def _is_own_idle(self, event: Any, from_history: bool) -> bool:
         """Whether an idle is about our turn; one that is not may be looked up in the history."""
-        if self.began or awaited_calls(event):
+        if self.own.owns(event) or stop_reason(event) == "requires_action":
             return True
-        if self.sent and not from_history:
+        if self.own.is_sent and not self.own.is_taken and not from_history:
             self.ambiguous_idle = event
         else:
             self.busy = False
-            self.session.seen.add(event.id)
+            self.session.seen.add(key_of(event))
         return False
-
-    def _begin(self) -> None:
-        """From here on the session works on our message; an error from before is not its own."""
-        if not self.began:
-            self.began, self._error = True, None
 
     def _begin_preview(self, previewed: Any) -> Iterator[Event]:
         if previewed.id in self.session.seen:
             return
         if previewed.type == "agent.message":
             yield from self._drop_abandoned(but=previewed.id)
-            self._previews.setdefault(previewed.id, Preview()).begin()
+            self._previews.begin(previewed.id)
         elif previewed.type == "agent.thinking" and previewed.id not in self._thinking:
             self._thinking.add(previewed.id)
             yield Thinking()
 
     def _drop_abandoned(self, but: str) -> Iterator[Event]:
-        for message_id in self._abandoned - {but}:
-            self._previews.pop(message_id, None)
+        for message_id in self._previews.pop_abandoned(but):
             yield TextFinal(text="", message_id=message_id)
-        self._abandoned.clear()
+
+    def _drop_early_messages(self) -> Iterator[Event]:
+        """Take back what turned out to be an answer to others."""
+        for message in self._early_messages.values():
+            if not (self.own.is_dated and self.own.owns(message)):
+                yield TextFinal(text="", message_id=message.id)
+        self._early_messages.clear()
 
     def _end_session(self, how: str) -> None:
         self.stop_reason = how

@@ -23,7 +23,10 @@ from ...events import (
     SessionAttached,
     SessionUsage,
     ToolFinished,
+    TurnFailed,
+    TurnFinished,
 )
+from ...runtime import loop
 from ...runtime.run import DRAIN_SECONDS, Run
 from ..blocks import content_block
 from ..sdk_errors import unchained
@@ -38,8 +41,12 @@ from .usage import session_usage
 
 log = logging.getLogger(__name__)
 
-SHOWN_AFTER_STOP = (RequestFinished, SessionUsage, ApprovalAnswered, ToolFinished)
+SHOWN_AFTER_STOP = (
+    RequestFinished, SessionUsage, ApprovalAnswered, ToolFinished, TurnFinished, TurnFailed,
+)  # fmt: skip
 """What a stopped turn still shows."""
+LAST_SECONDS = 1.0
+"""When the process ends, the usage of a turn that has just ended is waited for so long."""
 
 
 class HostedTurn:
@@ -57,6 +64,8 @@ class HostedTurn:
         self._out: asyncio.Queue[Event | None] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
         self._accepted = asyncio.Event()
+        self._taken = asyncio.Event()
+        self._last_usage: SessionUsage | None = None
 
     async def events(self) -> AsyncIterator[Event]:
         """What happens. Stopped once, it interrupts the session and reads its last usage; stopped twice, it
@@ -83,6 +92,8 @@ class HostedTurn:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _put(self, event: Event) -> None:
+        if isinstance(event, SessionUsage):
+            self._last_usage = event
         self._out.put_nowait(event)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -97,22 +108,34 @@ class HostedTurn:
     def _stop(self, driver: asyncio.Task[None]) -> None:
         reader = self._reader
         reader.stopping = True
-        if not (reader.sent or reader.busy):
+        if reader.end is not None:
+            return  # nothing that could be stopped: the usage is still asked for
+        if not (reader.own.is_sent or reader.busy):
             driver.cancel()  # nothing that the session would have to stop
             return
         asyncio.get_running_loop().call_later(DRAIN_SECONDS, driver.cancel)
         self._spawn(self._interrupt(self._tool_calls.cancel_pending()))
 
     async def _interrupt(self, refusals: list[dict[str, Any]]) -> None:
-        if self._reader.sent:
+        events, is_taken = [*refusals, {"type": "user.interrupt"}], self._taken
+        if self._reader.own.is_sent:
             await self._accepted.wait()
-        stop = {"type": "user.interrupt"}
         try:
-            await self._connection.send([*refusals, stop])
+            await self._connection.send(events)
         except PraisonError as error:
-            log.warning("the interrupt was not accepted: %s", error)
-            if refusals:
-                await self._connection.send([stop])
+            log.debug("refusals and the interrupt are sent one by one: %s", error)
+            for event in events if refusals else ():
+                await self._try_to_send(event)
+        if self._reader.own.is_sent and not is_taken.is_set():
+            # It overtook the message, which would run to its end.
+            await is_taken.wait()
+            await self._try_to_send(events[-1])
+
+    async def _try_to_send(self, event: dict[str, Any]) -> None:
+        try:
+            await self._connection.send([event])
+        except PraisonError as error:
+            log.warning("a %s was not accepted: %s", event["type"], error)
 
     # The driver
 
@@ -131,6 +154,9 @@ class HostedTurn:
         await asyncio.to_thread(load)
         self._connection = connection = Connection(self._context, session, self._put)
         await self._context.ensure(session)
+        if session.settling is not None:
+            # Its answer would have this turn's usage in it: what it lacks is found when this one is settled.
+            session.settling.cancel()
         if session.over:
             raise SessionError(f"{session.over} reset_session() begins a new one.")
         self._tool_calls = ToolCalls(
@@ -143,11 +169,12 @@ class HostedTurn:
         try:
             await self._read_to_the_end()
         finally:
-            if reader.sent and reader.end is None:
+            if reader.own.is_sent and reader.end is None:
                 session.synced = False
-        await self._finish_session()
         if reader.end is not None:
+            self._note_end()
             self._put(reader.end)
+            await self._settle()
             await self._find_files()
 
     async def _read_to_the_end(self) -> None:
@@ -162,7 +189,8 @@ class HostedTurn:
                     async for event in stream:
                         self._read([event])
                         if reader.ambiguous_idle is not None:
-                            await self._resolve_idle()
+                            self._show(reader.resolve_idle(await connection.history()))
+                        await self._find_calls()
                         await self._send_when_free()
                         if self._is_over():
                             return
@@ -174,19 +202,19 @@ class HostedTurn:
 
     def _is_over(self) -> bool:
         reader = self._reader
-        return reader.end is not None or (reader.stopping and not reader.sent and not reader.busy)
+        return reader.end is not None or (reader.stopping and not reader.own.is_sent and not reader.busy)
 
     async def _synchronize(self) -> None:
         """On a stream that is open: take in what happened without us, and send the message where it was
         not sent yet. A session that still works on something else is waited for."""
         reader, session = self._reader, self._session
-        if self._is_attached and not reader.sent:
+        if self._is_attached and not reader.own.is_sent:
             turn = reader.reattach(await self._connection.history())
-            if reader.sent:
+            if reader.own.is_sent:
                 session.synced = True
                 self._accepted.set()
                 self._read(turn, from_history=True)
-        elif not session.synced and not reader.sent:
+        elif not session.synced and not reader.own.is_sent:
             for event in reader.read_earlier(await self._connection.history()):
                 self._put(event)
             session.synced = True
@@ -196,26 +224,23 @@ class HostedTurn:
         elif self._connection.is_lost:
             self._read(await self._connection.history(), from_history=True)
         self._connection.mark_recovered()
+        await self._find_calls()
         await self._send_when_free()
 
-    async def _resolve_idle(self) -> None:
-        """An idle came before the session was seen to begin with our message: was it about that?"""
-        reader = self._reader
-        idle, reader.ambiguous_idle = reader.ambiguous_idle, None
-        self._read(await self._connection.history(), from_history=True)
-        # Some servers do not report when they begin: it has nothing left to do, or more will come.
-        if reader.queued and not reader.began and (await self._connection.details()).status == "idle":
-            reader.accept_idle(idle)
-            self._read([idle])
+    async def _find_calls(self) -> None:
+        """See to it that what the session waits for is known: it may never have been on our streams."""
+        if missing := self._reader.calls.missing():
+            self._show(self._reader.calls.add_found(missing, await self._connection.find(missing)))
+            self._tool_calls.process_pending()
 
     async def _send_when_free(self) -> None:
         reader, session = self._reader, self._session
-        if reader.sent or reader.busy or reader.end is not None or reader.stopping:
+        if reader.own.is_sent or reader.busy or reader.end is not None or reader.stopping:
             return
-        reader.sent, session.synced = True, False
+        reader.own.is_sent, session.synced = True, False
         text = {"type": "text", "text": reader.prompt}
         message = {"type": "user.message", "content": [*map(content_block, self._run.attachments), text]}
-        reader.message_id = await self._connection.send([message], lambda: not reader.stopping)
+        reader.own.id = await self._connection.send([message], lambda: not reader.stopping)
         session.synced = True
         self._accepted.set()
 
@@ -223,28 +248,50 @@ class HostedTurn:
         """Show what the session's events mean, and see to the tool calls in them."""
         known = len(self._session.seen)
         for event in events:
-            for translated in self._reader.read(event, from_history=from_history):
-                self._put(translated)
+            self._show(self._reader.read(event, from_history=from_history))
+            if self._reader.end is not None:
+                break  # what follows is of others
         if len(self._session.seen) > known:
             self._connection.reset_delay()
         self._tool_calls.process_pending()
 
-    async def _finish_session(self) -> None:
-        """Note the end, and ask what the session used in all."""
+    def _show(self, events: list[Event]) -> None:
+        for event in events:
+            self._put(event)
+        if self._reader.own.is_taken:
+            self._taken.set()
+
+    def _note_end(self) -> None:
         session, reader = self._session, self._reader
         session.stop_reason = reader.stop_reason
-        session.message_id = reader.message_id or session.message_id
+        session.message_id = reader.own.id or session.message_id
         if reader.stop_reason in ("terminated", "deleted"):
             session.over = f"The session {session.id} was {reader.stop_reason}."
-        if reader.stop_reason == "deleted":
+
+    async def _settle(self) -> None:
+        """Ask what the session used in all. Nobody waits for it: the next turn gives it up, and the end of
+        the process leaves it a moment."""
+        session, connection = self._session, self._connection
+        if self._reader.stop_reason == "deleted":
             return
+        session.settling = asyncio.current_task()
         try:
-            details = await self._connection.details()
-        except self._connection.transient as error:
-            log.warning("the session's usage could not be had: %s", self._connection.explain(error))
+            try:
+                details = await connection.details()
+            except asyncio.CancelledError:
+                if not loop.is_ending():
+                    raise
+                details = await asyncio.wait_for(connection.details(), LAST_SECONDS)
+        except connection.transient as error:
+            log.warning("the session's usage could not be had: %s", connection.explain(error))
             return
+        finally:
+            session.settling = None
         session.title = details.title or ""
-        self._put(session_usage(details.usage))
+        usage, known = session_usage(details.usage), self._last_usage
+        # What `retrieve` knows may be older than what the stream said.
+        if known is None or usage.usage.output_tokens >= known.usage.output_tokens:
+            self._put(usage)
 
     async def _find_files(self) -> None:
         """Show what the agent wrote. The server lists it a little later: nobody waits for that."""

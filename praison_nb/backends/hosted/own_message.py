@@ -1,0 +1,97 @@
+"""The turn's own message in its session: when the session has taken it, and whether an idle comes after that.
+
+A message waits in the session until it is taken. Only then its second copy has a `processed_at`, and an idle
+from before is of something else, whatever the session's status says. Some servers never send that time: there
+a message is taken once the session works behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from .fields import said_text
+from .session import HostedSession
+
+
+class OwnMessage:
+    """The message with the text `prompt` in `session`. `note` gets every event in order, even again."""
+
+    def __init__(self, prompt: str, session: HostedSession) -> None:
+        self.prompt, self.session = prompt, session
+        self.id = ""
+        """Known once it is sent, or found."""
+        self.is_sent = False
+        self.is_taken = False
+        """The session works on it."""
+        self._is_queued = False
+        self._taken_at: datetime | None = None
+        self._early_idle: Any = None
+
+    def note(self, event: Any) -> None:
+        """Learn what an event says about the message."""
+        if event.type != "user.message":
+            is_work = event.type == "session.status_running" or event.type.startswith(("span.", "agent."))
+            if self._is_queued and is_work and not self.session.dates_messages:
+                self.is_taken = True
+            return
+        time = processed_at(event)
+        self.session.dates_messages |= time is not None
+        is_own = event.id == self.id if self.id else said_text(event.content) == self.prompt
+        if self.is_sent and is_own:
+            self._is_queued = True
+            if time is not None:
+                self.is_taken, self._taken_at = True, time
+
+    @property
+    def is_dated(self) -> bool:
+        """Whether it is known when the session took the message."""
+        return self._taken_at is not None
+
+    def owns(self, event: Any) -> bool:
+        """Whether an event that comes now is from after the session took the message."""
+        at = processed_at(event)
+        return self.is_taken and (at is None or self._taken_at is None or at >= self._taken_at)
+
+    def owns_by_history(self, idle: Any, history: list[Any]) -> bool:
+        """Whether an idle that came before anything of this message is of it, by the whole history. One that
+        is not may turn out to be when the message gets its time: see `pop_early_idle`."""
+        self.session.dates_messages |= any(
+            event.type == "user.message" and processed_at(event) is not None for event in history
+        )
+        end = next((n for n, event in enumerate(history) if event.id == idle.id), len(history))
+        self._is_queued = False
+        self._note_all(history[:end])
+        if not (is_own := self.owns(idle)):
+            self._early_idle = idle
+        self._note_all(history[end:])
+        return is_own
+
+    def _note_all(self, events: Iterable[Any]) -> None:
+        for event in events:
+            self.note(event)
+
+    def pop_early_idle(self) -> Any:
+        """The idle that came before this message and is its own by the times of both, or None. Once."""
+        idle, at = self._early_idle, processed_at(self._early_idle)
+        if at is None or self._taken_at is None or at <= self._taken_at:
+            return None
+        self._early_idle = None
+        return idle
+
+
+def processed_at(event: Any) -> datetime | None:
+    """When the session dealt with an event; None for what waits, and where the server does not say."""
+    time = getattr(event, "processed_at", None)
+    if not isinstance(time, datetime):
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def in_order(events: Iterable[Any]) -> list[Any]:
+    """A history in the order in which the session dealt with it: some servers list a message where it was
+    sent. What has no time stays behind what it follows."""
+    latest = datetime.min.replace(tzinfo=UTC)
+    keyed = [(latest := processed_at(event) or latest, event) for event in events]
+    return [event for _, event in sorted(keyed, key=lambda pair: pair[0])]

@@ -1,0 +1,140 @@
+"""When a hosted turn begins and ends: by its own message, whatever a server lists, replays, or tells late."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from praison_nb import HostedAgent
+from praison_nb.session import Usage
+from servers.hosted import HostedServer, Manners, hang_up, hold, idle, text
+from servers.hosted_agent import hosted, messages, play, sent
+from servers.waiting import until
+
+LATE = 0.003
+
+
+def resumed(server: HostedServer, agent: HostedAgent) -> HostedAgent:
+    """Another client of the agent's session."""
+    other = hosted(server)
+    assert agent.session_id is not None
+    other.resume_session(agent.session_id)
+    return other
+
+
+def test_200_first_turns_have_their_own_answers(server: HostedServer) -> None:
+    """The session has gone idle before, says so to every stream, and is in no hurry to take a message."""
+    server.replay = 1000
+    agent = hosted(server)
+    orders = itertools.cycle([(False, False), (True, False), (False, True), (True, True)])
+    for n, (takes_first, by_arrival) in zip(range(200), orders, strict=False):
+        server.manners = Manners(
+            take_seconds=LATE * (n % 3),
+            takes_first=takes_first,
+            lists_by_arrival=by_arrival,
+            starts_idle=True,
+        )
+        agent.reset_session()
+        turn, _ = play(agent, f"prompt {n}")
+        assert (turn.text, turn.stop_reason) == (f"prompt {n}", "end_turn")
+    assert len(server.sessions) == 200
+
+
+@pytest.mark.parametrize("starts_idle", [False, True])
+@pytest.mark.parametrize("replay", [0, 1000])
+@pytest.mark.parametrize(
+    "manners",
+    [
+        Manners(take_seconds=LATE),
+        Manners(take_seconds=LATE, takes_first=True, lists_by_arrival=True),
+        Manners(take_seconds=LATE, tells_running=False),
+        Manners(take_seconds=LATE, dates_messages=False),
+        Manners(take_seconds=LATE, dates_messages=False, tells_running=False, lists_by_arrival=True),
+    ],
+    ids=["late", "taken first", "never running", "undated", "says nothing"],
+)
+def test_turns_one_after_the_other(
+    server: HostedServer, manners: Manners, replay: int, starts_idle: bool
+) -> None:
+    server.manners, server.replay, server.lag, server.lag_running = manners, replay, 1, 2
+    manners.starts_idle = starts_idle
+    agent = hosted(server)
+    for prompt in ("one", "two", "one"):
+        turn, _ = play(agent, prompt)
+        assert (turn.text, turn.stop_reason) == (prompt, "end_turn")
+        assert turn.usage == Usage(uncached_input_tokens=10, output_tokens=5)
+    other = resumed(server, agent)
+    assert [play(client, "again")[0].text for client in (other, agent, other)] == ["again"] * 3
+
+
+@pytest.mark.parametrize("by_arrival", [False, True])
+@pytest.mark.parametrize("cut", [False, True])
+def test_an_idle_between_another_message_and_ours(server: HostedServer, by_arrival: bool, cut: bool) -> None:
+    """The session works for another client when ours comes, and goes idle before it takes that."""
+    server.manners = Manners(idles_between=True, lists_by_arrival=by_arrival, take_seconds=LATE)
+    ours = hosted(server)
+    play(ours, "first")
+    gate = server.gate()
+    end = [hang_up("reset")] if cut else []
+    server.script([hold(gate), *end, text("theirs")], [text("ours")])
+    theirs = resumed(server, ours).begin("theirs")
+    server.wait_for(lambda: gate.reached)
+    run = ours.begin("ours")
+    server.wait_for(lambda: messages(server)[-1] == "ours")
+    gate.open()
+    assert theirs.wait().text == "theirs" and run.wait().text == "ours"
+    assert run.turn.stop_reason == "end_turn" and play(ours, "after")[0].text == "after"
+
+
+def test_a_message_that_waits_is_waited_for(server: HostedServer) -> None:
+    """A client comes to a session that has not taken another one's message yet: its status is idle."""
+    first = hosted(server)
+    play(first, "zero")
+    server.manners = Manners(take_seconds=0.2)
+    old = first.begin("one")
+    server.wait_for(lambda: messages(server) == ["zero", "one"])
+    run = resumed(server, first).begin("two")
+    assert run.wait().text == "one\n\ntwo" and old.wait().text == "one"
+
+
+def test_an_empty_turn_ends_too(server: HostedServer) -> None:
+    server.manners = Manners(take_seconds=LATE, starts_idle=True)
+    server.replay = 1000
+    server.script([idle("end_turn")])
+    agent = hosted(server)
+    turn, _ = play(agent)
+    assert (turn.text, turn.stop_reason) == ("", "end_turn") and play(agent, "two")[0].text == "two"
+
+
+def test_a_stop_before_the_message_is_taken_stops_it_all_the_same(server: HostedServer) -> None:
+    """An interrupt overtakes a message that waits."""
+    agent = hosted(server)
+    play(agent, "first")
+    server.manners = Manners(take_seconds=0.5)
+    gate = server.gate()
+    server.script([text("Dear"), hold(gate), text("too much")])
+    run = agent.begin("Hi")
+    server.wait_for(lambda: messages(server)[-1] == "Hi")
+    run.stop()
+    assert run.wait().stop_reason == "interrupted"
+    server.manners = Manners()
+    assert agent.begin("next").wait().text == "next"
+    assert len(sent(server, "user.interrupt")) == 2 and not gate.is_open
+
+
+def test_an_interrupt_without_an_id_is_read_once(server: HostedServer) -> None:
+    server.manners = Manners(names_interrupts=False)
+    gate, agent = server.gate(), hosted(server)
+    server.script([text("half"), hold(gate)], [hang_up("reset"), text("whole")])
+    run = agent.begin("Hi")
+    until(run, lambda turn: turn.text == "half")
+    run.stop()
+    run.wait()
+    turn, _ = play(agent, "next")
+    assert (turn.text, turn.stop_reason) == ("whole", "end_turn")
+    server.script([text("half"), hold(gate)])
+    run = agent.begin("Hi")
+    until(run, lambda turn: turn.text == "half")
+    server.call(lambda: server.sessions[run.turn.session_id].receive([{"type": "user.interrupt"}]))
+    assert run.wait().stop_reason == "interrupted"
