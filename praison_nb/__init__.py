@@ -24,13 +24,19 @@ if TYPE_CHECKING:
     from .agent import Agent as Agent
     from .backends import register as register
     from .backends.hosted.agent import HostedAgent as HostedAgent
-    from .backends.hosted.config import HostedAgentConfig as HostedAgentConfig
+    from .backends.hosted.config import (
+        HostedAgentConfig as HostedAgentConfig,
+        NetworkingConfig as NetworkingConfig,
+        PackagesConfig as PackagesConfig,
+    )
     from .backends.legacy import (
         AnthropicManagedAgent as AnthropicManagedAgent,
         LocalManagedAgent as LocalManagedAgent,
         LocalManagedConfig as LocalManagedConfig,
         ManagedAgent as ManagedAgent,
+        ManagedBackendConfig as ManagedBackendConfig,
         ManagedConfig as ManagedConfig,
+        NetworkingType as NetworkingType,
     )
     from .backends.local.agent import LocalAgent as LocalAgent
     from .backends.local.config import LocalAgentConfig as LocalAgentConfig
@@ -52,9 +58,10 @@ _MODULES = {
     "agent": ["Agent"],
     "backends": ["register"],
     "backends.hosted.agent": ["HostedAgent"],
-    "backends.hosted.config": ["HostedAgentConfig"],
+    "backends.hosted.config": ["HostedAgentConfig", "NetworkingConfig", "PackagesConfig"],
     "backends.legacy": [
-        *("AnthropicManagedAgent", "LocalManagedAgent", "LocalManagedConfig", "ManagedAgent", "ManagedConfig")
+        *("AnthropicManagedAgent", "LocalManagedAgent", "LocalManagedConfig", "ManagedAgent"),
+        *("ManagedBackendConfig", "ManagedConfig", "NetworkingType"),
     ],
     "backends.local.agent": ["LocalAgent"],
     "backends.local.config": ["LocalAgentConfig"],

@@ -16,11 +16,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any, Literal, overload
 
 from .backends import as_backend, choose
+from .backends.answer_stream import AnswerStream
+from .backends.arguments import checked_arguments
 from .backends.base import Backend, answer_of
+from .history import Item, Text, User, from_json
 from .runtime.approvals import ask_by_input
 from .runtime.deadlock import refuse_deadlock
 from .runtime.run import Run
@@ -30,7 +33,8 @@ from .turn import Turn
 class Agent:
     """An agent. `name` is the conversation's in panels and in the ledger. `backend` is a HostedAgent, a
     LocalAgent, or any object with the five methods of ManagedBackendProtocol; without one, what this
-    machine's keys and servers offer is chosen. Raises ConfigError for what is no backend.
+    machine's keys and servers offer is chosen. `instructions` are its system prompt from now on, in place of
+    the config's. Raises ConfigError for what is no backend.
 
     >>> from praison_nb import Agent, ScriptedBackend
     >>> from praison_nb.events import TextDelta
@@ -39,15 +43,36 @@ class Agent:
     ('Hello', 'end_turn')
     """
 
-    def __init__(self, name: str = "agent", backend: Any = None) -> None:
+    @checked_arguments()
+    def __init__(self, name: str = "agent", backend: Any = None, instructions: str | None = None) -> None:
         self.name = name
-        self.backend: Backend = as_backend(backend) if backend is not None else choose()
-        self._run: Run | None = None
+        if backend is None:
+            self.backend: Backend = choose(system=instructions)
+        else:
+            self.backend = as_backend(backend)
+            if instructions is not None:
+                self.backend.update_agent(system=instructions)
+        self._runs: list[Run] = []
 
     @property
     def turn(self) -> Turn | None:
         """The last turn as it is now, with text, usage, cost and tool calls; None before the first."""
-        return self._run.turn if self._run else None
+        return self._runs[-1].turn if self._runs else None
+
+    @property
+    def chat_history(self) -> list[dict[str, str]]:
+        """What was said in the backend's session, oldest first: `{"role": "user" or "assistant", "content":
+        text}`. Of a session whose messages are kept elsewhere it has what this Agent asked."""
+        session = self.backend.session
+        items: list[Item] = [item for message in session.messages for item in from_json(message)]
+        if not items:
+            turns = [run.turn for run in self._runs if run.turn.session_id == session.id]
+            items = [item for turn in turns for item in (User(text=turn.prompt), Text(text=turn.text))]
+        return [
+            {"role": "user" if isinstance(item, User) else "assistant", "content": item.text}
+            for item in items
+            if isinstance(item, User | Text) and item.text
+        ]
 
     @overload
     def start(
@@ -56,25 +81,22 @@ class Agent:
     @overload
     def start(
         self, prompt: str, *, stream: Literal[True], attachments: Iterable[Any] = ()
-    ) -> Iterator[str]: ...
+    ) -> AnswerStream: ...
+    @checked_arguments()
     def start(
         self, prompt: str, *, stream: bool = False, attachments: Iterable[Any] = ()
-    ) -> str | Iterator[str]:
-        """Send `prompt` and return the answer, or with `stream` an iterator over its pieces. `attachments`
-        are pictures and documents, as `Backend.begin` has them.
+    ) -> str | AnswerStream:
+        """Send `prompt` and return the answer, or with `stream` at once one that is under way: iterate it for
+        the pieces. Where nobody does, they are printed as they come; `str()` of it is the whole answer.
+        `attachments` are pictures and documents, as `Backend.begin` has them.
 
         Works in scripts, notebooks and threads. Ctrl-C stops the turn and is raised again; `turn` keeps
         what there was. A tool that asks is asked about by `input()`, and not run where nobody can answer.
         Raises the errors of `praison_nb.errors`, each with `.turn`.
         """
         if stream:
-            return self._stream(prompt, attachments)
+            return AnswerStream(self._begin(prompt, attachments, blocks=True, stream=True))
         return answer_of(self._begin(prompt, attachments, blocks=True).wait())
-
-    def _stream(self, prompt: str, attachments: Iterable[Any]) -> Iterator[str]:
-        run = self._begin(prompt, attachments, blocks=True, stream=True)
-        yield from run.text()
-        answer_of(run.turn)
 
     async def astart(self, prompt: str, *, attachments: Iterable[Any] = ()) -> str:
         """`start` for code that awaits: the whole answer. Raises as `start` does."""
@@ -86,13 +108,13 @@ class Agent:
         )
         # One that is refused never was the last turn.
         refuse_deadlock(run, blocks=blocks)
-        self._run = run
+        self._runs.append(run)
         return run
 
     def stop(self) -> None:
         """Stop the turn under way, from any thread."""
-        if self._run:
-            self._run.stop()
+        if self._runs:
+            self._runs[-1].stop()
 
     def retrieve_session(self) -> dict[str, Any]:
         """The backend's session: id, status, title, usage."""

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
@@ -85,19 +86,45 @@ class Usage:
 class SessionInfo:
     """What `retrieve_session()` returns, as a dict: exactly these four, none of them ever None or missing.
 
-    `id` and `title` are the backend's, "" without one. `usage` is `Usage.to_dict()` of the whole session: at
-    least the ints `input_tokens` (cached or not) and `output_tokens`.
+    `id` and `title` are the backend's, "" without one. `status` may be given as its word; one that is none
+    is "unknown". `usage` is `Usage.to_dict()` of the whole session: at least the ints `input_tokens` (cached
+    or not) and `output_tokens`, which are 0 where they are not given.
 
-    >>> from praison_nb.session import SessionInfo, Status
-    >>> SessionInfo(id="s-1", status=Status.IDLE).to_dict()["status"]
-    'idle'
+    >>> from praison_nb.session import SessionInfo
+    >>> SessionInfo(id="s-1", status="idle", usage={"input_tokens": 5}).to_dict()
+    {'id': 's-1', 'status': 'idle', 'title': '', 'usage': {'input_tokens': 5, 'output_tokens': 0}}
     """
 
     id: str = ""
-    status: Status = Status.UNKNOWN
+    status: Status | str = Status.UNKNOWN
     title: str = ""
     usage: Mapping[str, Any] = field(default_factory=lambda: Usage().to_dict())
 
+    def __post_init__(self) -> None:
+        for name in ("id", "title"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, "" if value is None else str(value))
+        object.__setattr__(self, "status", _status(self.status))
+        object.__setattr__(self, "usage", _usage(self.usage))
+
     def to_dict(self) -> dict[str, Any]:
         """A plain dict of the four, `status` as a plain str."""
-        return {"id": self.id, "status": self.status.value, "title": self.title, "usage": dict(self.usage)}
+        return {"id": self.id, "status": str(self.status), "title": self.title, "usage": dict(self.usage)}
+
+
+def _status(word: Any) -> Status:
+    try:
+        return Status(word)
+    except ValueError:
+        return Status.UNKNOWN
+
+
+def _usage(usage: Any) -> dict[str, Any]:
+    given = usage.to_dict() if isinstance(usage, Usage) else usage if isinstance(usage, Mapping) else {}
+    counts = {key: _count(given.get(key)) for key in ("input_tokens", "output_tokens")}
+    return {**counts, **{key: value for key, value in given.items() if value is not None}, **counts}
+
+
+def _count(value: Any) -> int:
+    is_number = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+    return max(0, int(value)) if is_number else 0

@@ -27,13 +27,15 @@ from ..events import Event
 from ..history import Item
 from ..runtime.approvals import Asker, ask_by_input
 from ..runtime.observable import Observable
-from ..runtime.options import Subscriber, TurnOptions
+from ..runtime.options import Subscriber, TurnOptions, notices_of, subscribers_of
+from ..runtime.output import write_output
 from ..runtime.run import Run
 from ..session import SessionInfo, Status
 from ..text import replace_surrogates
 from ..tools.builtin.registry import POLICIES
 from ..tools.policy import policy_notices
 from ..turn import Turn
+from .arguments import checked_arguments
 from .session import Session
 
 log = logging.getLogger(__name__)
@@ -83,6 +85,7 @@ class Backend(Observable, ABC):
         """Run one turn in `session`, which it was begun in, on the background loop. When the turn is stopped,
         the generator gets CancelledError and may still yield its last usage."""
 
+    @checked_arguments()
     def begin(
         self,
         prompt: str,
@@ -114,8 +117,8 @@ class Backend(Observable, ABC):
         `attachments` are pictures and documents that go with the prompt: matplotlib figures, PIL pictures,
         Paths to png, jpg, gif, webp, pdf and txt files. What stands for each in `Turn.prompt` is a label.
 
-        Raises ConfigError for an empty prompt, a session that is no text, a budget that is none, and
-        attachments that cannot be sent.
+        Raises ConfigError for an empty prompt, a session that is no text, a budget that is none, and for
+        attachments, subscribers, notices, an asker or a view that cannot be.
 
         >>> from praison_nb import ScriptedBackend
         >>> from praison_nb.events import TextDelta
@@ -135,7 +138,7 @@ class Backend(Observable, ABC):
             session_id=self.session.id,
             backend=self.name,
             model=self.model,
-            notices=(*notices, *self.policy_notices()),
+            notices=(*notices_of(notices), *self.policy_notices()),
         )
         source = functools.partial(self.events, turn.prompt)
         how = {"caller_waits": caller_waits, "stream": stream, "budget": budget, "asker": asker, "view": view}
@@ -161,7 +164,7 @@ class Backend(Observable, ABC):
         run = Run(
             turn,
             functools.partial(source, session),
-            chosen := TurnOptions(subscribers=(session.observe, *subscribers), **options),
+            chosen := TurnOptions(subscribers=(session.observe, *subscribers_of(subscribers)), **options),
             lock=session.lock,
             before=session.before,
             allowed=session.allowed_tools,
@@ -189,6 +192,26 @@ class Backend(Observable, ABC):
             async for text in pieces:
                 yield text
         answer_of(run.turn)
+
+    def _execute_sync(self, prompt: str, stream_live: bool = False) -> str:
+        """`execute` for a caller that waits; with `stream_live` the answer is printed as it comes.
+        PraisonAI's own Agent looks for this name where it streams."""
+        run = self.begin(prompt, stream=stream_live, asker=ask_by_input)
+        for text in run.text():
+            write_output(text)
+        if stream_live:
+            write_output("\n")
+        return answer_of(run.turn)
+
+    @property
+    def total_input_tokens(self) -> int:
+        """Input, cached or not, of all turns of all sessions that this object had since `reset_all()`."""
+        return sum(each.usage.input_tokens for each in (*self._sessions, self.session))
+
+    @property
+    def total_output_tokens(self) -> int:
+        """Output, counted as `total_input_tokens` is."""
+        return sum(each.usage.output_tokens for each in (*self._sessions, self.session))
 
     def update_agent(self, **changes: Any) -> None:
         """Change the agent from the next turn on. Raises ConfigError: a backend that can, does its own."""

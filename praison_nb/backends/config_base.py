@@ -6,14 +6,27 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from .. import redaction
 from ..errors import ConfigError
-from ..text import did_you_mean, shorten
 from ..tools.builtin.registry import NAMES, resolve
 from ..tools.policy import check_policies
+from .arguments import refuse
+
+
+class Secret(str):
+    """A key, whose repr does not show it."""
+
+    @classmethod
+    def of(cls, key: str | None) -> Self | None:
+        """`key`, None where there is none."""
+        return cls(key) if key else None
+
+    def __repr__(self) -> str:
+        return repr(redaction.HIDDEN)
 
 
 class Fields:
@@ -25,8 +38,7 @@ class Fields:
         known = [each.name for each in fields(cls)]  # type: ignore[arg-type]
         for name in given:
             if name not in known:
-                hint = did_you_mean(name, known) or f". There are {', '.join(known)}."
-                raise ConfigError(f"No such field: {shorten(name, 60)}{hint}")
+                raise refuse("No such field: ", name, known)
         return super().__new__(cls)
 
     @classmethod
@@ -46,11 +58,22 @@ class Config(Fields):
     It is checked when it is made: by the pydantic model that `_checked` names, and its tools and policies by
     those who know them."""
 
+    system: str
     tools: Sequence[Any]
     policies: Mapping[str, str]
     working_dir: str
     _of_others = ""
     """What an error says of policies for tools that run elsewhere."""
+
+    @classmethod
+    def with_arguments(cls, config: Self | None, *, instructions: str | None = None, **given: Any) -> Self:
+        """`config` as `of` has it, with the fields that are `given` beside it, but for those that are None.
+        `instructions` are the system prompt where the config names none. Raises ConfigError."""
+        made = cls.of(config)
+        changes = {name: value for name, value in given.items() if value is not None}
+        if instructions is not None and made.system == type(made).system:
+            changes["system"] = instructions
+        return replace(made, **changes) if changes else made  # type: ignore[type-var]
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -101,15 +124,30 @@ class Config(Fields):
         return made
 
 
+_BLANK = re.compile(r"[\s\x00-\x20]")
 # What stands for itself in the user's part of an address, and codes.
 _USER_PART = re.compile(r"(?:[^\s\x00-\x20/?#@:\[\]\\\"<>^`{|}%]|%[0-9A-Fa-f]{2})*")
 
 
 def check_address(address: object, name: str) -> None:
-    """Raise ConfigError where the address has a user's name or password with characters that are to be
-    encoded, such as `/` and `@`: a password that ends the host's name too early goes to another host."""
-    if not isinstance(address, str) or "@" not in address:
+    """Raise ConfigError where the address has no host or none that can be, and where it has a user's name or
+    password with characters that are to be encoded, such as `/` and `@`: a password that ends the host's name
+    too early goes to another host."""
+    if not isinstance(address, str) or not address.strip():
         return
+    if "@" in address:
+        _check_user(address, name)
+    try:
+        url = urlsplit(address.strip())
+        # The port is read, and refused, when it is asked for.
+        is_one = bool(url.hostname) and (url.port is None or url.port > 0) and not _BLANK.search(url.netloc)
+    except ValueError:
+        is_one = False
+    if "://" in address and not is_one:
+        raise ConfigError(f"{name} is no address: its host or its port cannot be one.")
+
+
+def _check_user(address: str, name: str) -> None:
     rest = address.partition("://")[2] or address
     authority = re.split(r"[/?#\\]", rest, maxsplit=1)[0]
     user, at, _ = authority.rpartition("@")

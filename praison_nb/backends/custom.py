@@ -125,7 +125,7 @@ class CustomBackend(Backend):
 
     def _info(self, session: Session) -> SessionInfo:
         known = self._known if session is self.session else SessionInfo(status=Status.NONE)
-        own = session.status(known.status)
+        own = session.status(Status(known.status))
         status = own if own in (Status.RUNNING, Status.ERROR) else known.status
         if status in (Status.NONE, Status.UNKNOWN) and session.id:
             status = own
@@ -162,26 +162,8 @@ def _normal(info: Any) -> SessionInfo:
     """Whatever a user's `retrieve_session` returned as a SessionInfo with nothing missing."""
     info = info.to_dict() if hasattr(info, "to_dict") else info
     info = info if isinstance(info, dict) else {}
-    usage = info.get("usage")
-    usage = usage if isinstance(usage, dict) else {}
-    usage = {key: value for key, value in usage.items() if value is not None}
-    return SessionInfo(
-        id=str(info.get("id") or ""),
-        status=_status(info.get("status")),
-        title=str(info.get("title") or ""),
-        usage={**usage, **{key: _count(usage.get(key)) for key in ("input_tokens", "output_tokens")}},
-    )
-
-
-def _status(word: Any) -> Status:
-    try:
-        return Status(str(word or "none"))
-    except ValueError:
-        return Status.UNKNOWN
-
-
-def _count(value: Any) -> int:
-    return max(0, int(value)) if isinstance(value, int | float) else 0
+    known = {key: info[key] for key in ("id", "title", "usage") if info.get(key)}
+    return SessionInfo(status=info.get("status") or Status.NONE, **known)
 
 
 def _difference(before: SessionInfo, after: SessionInfo) -> Usage | None:

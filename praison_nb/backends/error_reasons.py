@@ -28,6 +28,7 @@ _MOST_ITEMS = 3
 _TEXTS = (
     *("error_description", "error_message", "errormessage", "error", "errors", "message", "msg", "detail"),
     *("details", "description", "reason", "fault", "faultstring", "title", "cause"),
+    *("status_msg", "error_msg", "errmsg", "base_resp"),
 )
 _CODES = ("code", "type", "status", "reason", "error_code", "errorcode", "__type", "error")
 _MORE = ("metadata", "details", "innererror", "inner_error", "upstream")

@@ -8,7 +8,7 @@ import os
 from collections import deque
 from pathlib import Path
 
-from ..errors import LedgerError
+from ..errors import ConfigError, LedgerError
 from ..storage import CurrentQueue, WriteQueue
 from .ledger import Ledger, Row
 from .schema import LEDGER, default_path, network_of
@@ -82,7 +82,9 @@ class Writer(WriteQueue[Row]):
 
 def readable_ledger(ledger: str | os.PathLike[str] | None) -> Path:
     """The file `ledger`, or with None the one that counts now, with all that waits written into it. Raises
-    LedgerError where there is none."""
+    ConfigError for what is no path, LedgerError where there is none."""
+    if ledger is not None and not isinstance(ledger, str | os.PathLike):
+        raise ConfigError(f"ledger must be a file's path, not {ledger!r:.40}.")
     path = default_path() if ledger is None else Path(ledger).expanduser()
     if path == default_path():
         writer = current()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from ..content import Attachment
+from ..errors import ConfigError
 from ..events import Event
 from ..money import parse_usd
 from ..turn import Turn
@@ -22,7 +23,7 @@ Subscriber = Callable[[Event, Turn], object]
 class TurnOptions:
     """How one turn is run, as `Backend.begin` explains it. A turn that `is_sent` was begun by a process that
     ended. `attachments` go with its prompt. `settled` is done when the backend has told all that it learns
-    after the turn's end. Raises ConfigError for a budget that is none.
+    after the turn's end. Raises ConfigError for what is no such option.
 
     >>> TurnOptions(budget="$0.50").budget
     Decimal('0.50')
@@ -39,5 +40,28 @@ class TurnOptions:
     settled: Future[None] = field(default_factory=Future, init=False)
 
     def __post_init__(self) -> None:
+        for name in ("asker", "view"):
+            value = getattr(self, name)
+            if value is not None and not callable(value):
+                raise ConfigError(f"{name} must be a function, not {value!r:.40}.")
         if self.budget is not None:
             object.__setattr__(self, "budget", parse_usd(self.budget, "budget"))
+
+
+def subscribers_of(given: Any) -> tuple[Subscriber, ...]:
+    """The subscribers that were given. Raises ConfigError where that is no list of functions."""
+    return _items("subscribers", given, "functions", callable)
+
+
+def notices_of(given: Any) -> tuple[str, ...]:
+    """The notices that were given. Raises ConfigError where that is no list of texts."""
+    return _items("notices", given, "texts", lambda each: isinstance(each, str))
+
+
+def _items(name: str, given: Any, what: str, is_one: Callable[[Any], bool]) -> tuple[Any, ...]:
+    if is_one(given):
+        raise ConfigError(f"{name} must be a list of {what}: {name}=[{given!r:.40}].")
+    items = tuple(given) if isinstance(given, Iterable) else (given,)
+    if not isinstance(given, Iterable) or not all(map(is_one, items)):
+        raise ConfigError(f"{name} must be a list of {what}, not {given!r:.40}.")
+    return items

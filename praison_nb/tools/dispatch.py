@@ -43,7 +43,7 @@ class ToolDispatcher:
     def __init__(
         self,
         run: Run,
-        tools: Collection[Callable[..., object] | str],
+        tools: Collection[Callable[..., object] | str | Tool],
         policies: Mapping[str, str],
         working_dir: str,
         decision: Callable[[str, str], Awaitable[str | None]] | None = None,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from praison_nb import HostedAgent, LocalAgent
+from praison_nb import HostedAgent, HostedAgentConfig, LocalAgent, NetworkingConfig
 from praison_nb.backends.legacy import (
     AnthropicManagedAgent,
     LocalManagedAgent,
@@ -20,6 +20,7 @@ from praison_nb.backends.legacy import (
 )
 from praison_nb.errors import ConfigError
 from servers.hosted import HostedServer, ask, builtin_tool, custom_tool, text
+from servers.openai import OpenAIServer
 
 FRESH = {"id": "", "status": "unknown", "title": "", "usage": {"input_tokens": 0, "output_tokens": 0}}
 
@@ -65,10 +66,9 @@ def test_a_managed_config_means_hosted_with_or_without_a_key(
     assert agent.model == "claude-haiku-4-5"
 
 
-def test_the_config_decides_before_the_provider() -> None:
-    assert type(ManagedAgent(provider="openai", config=ManagedConfig())) is HostedAgent
-    local = ManagedAgent(provider="anthropic", config=LocalManagedConfig())
-    assert type(local) is LocalAgent and local.model == "gpt-4o"
+def test_the_config_decides_where_no_provider_is_named() -> None:
+    assert type(ManagedAgent(config=ManagedConfig())) is HostedAgent
+    assert type(ManagedAgent(config=LocalManagedConfig())) is LocalAgent
 
 
 @pytest.mark.parametrize(
@@ -82,12 +82,95 @@ def test_the_config_decides_before_the_provider() -> None:
         ("ollama", {"model": "ollama/qwen3"}, "ollama/qwen3"),
         ("gemini", {"model": "gemini-2.5-pro"}, "gemini/gemini-2.5-pro"),
         ("ollama", {"model": "embedded"}, "embedded"),
-        ("openai", {"model": "groq/llama"}, "groq/llama"),
+        ("groq", {"model": "openai/gpt-oss-20b"}, "groq/openai/gpt-oss-20b"),
+        ("local", lambda: ManagedConfig(model="gpt-4o-mini"), "gpt-4o-mini"),
+        ("openai", lambda: ManagedConfig(model="gpt-4o"), "gpt-4o"),
+        ("ollama", lambda: ManagedConfig(model="llama3"), "ollama/llama3"),
+        (
+            "gemini",
+            lambda: ManagedConfig(model={"id": "gemini-2.5-pro", "effort": "high"}),
+            "gemini/gemini-2.5-pro",
+        ),
+        # Who named a provider and no model meant none of another provider.
+        ("local", lambda: ManagedConfig(), "gpt-4o-mini"),
+        ("openai", lambda: ManagedConfig(), "gpt-4o-mini"),
+        ("ollama", lambda: LocalManagedConfig(), "ollama/llama3.2"),
     ],
 )
 def test_a_provider_chooses_the_model(provider: str, config: Any, model: str) -> None:
-    agent = ManagedAgent(provider=provider, config=config)
+    agent = ManagedAgent(provider=provider, config=config() if callable(config) else config)
     assert type(agent) is LocalAgent and agent.model == model
+
+
+@pytest.mark.parametrize(
+    ("provider", "config", "line"),
+    [
+        (
+            "openai",
+            lambda: ManagedConfig(model="claude-haiku-4-5"),
+            "Anthropic's, and provider='openai'",
+        ),
+        ("openai", HostedAgentConfig(), "is Anthropic's"),
+        ("openai", {"model": "groq/llama"}, "is Groq's"),
+        ("gemini", lambda: LocalManagedConfig(model="gpt-4o"), "is OpenAI's"),
+        ("anthropic", {"model": "gpt-4o"}, "is no model of Anthropic's"),
+        ("anthropic", lambda: LocalManagedConfig(model="ollama/llama3"), "is no model of Anthropic's"),
+        ("groq", lambda: LocalManagedConfig(), "name its model"),
+        ("ollama", lambda: ManagedConfig(packages={"pip": ["x"]}), "packages: with HostedAgent"),
+        ("ollama", lambda: ManagedConfig(networking="limited"), "networking: with HostedAgent"),
+        ("ollama", lambda: ManagedConfig(budget=2), "budget: only the other kind"),
+        (
+            "ollama",
+            lambda: ManagedConfig(model={"id": "x", "speed": "fast"}),
+            "speed is for HostedAgent",
+        ),
+        ("anthropic", lambda: LocalManagedConfig(max_turns=3), "max_turns: only the other kind"),
+        # Neither a key nor an address goes to a server that it was not meant for.
+        ("openai", lambda: ManagedConfig(api_key="sk-ant-0123456789"), r"ManagedAgent\(api_key=…\)"),
+        (
+            "anthropic",
+            lambda: LocalManagedConfig(base_url="http://127.0.0.1:9/v1"),
+            r"ManagedAgent\(api_base=…\)",
+        ),
+        ("openai", 3, "config must be a LocalAgentConfig, not int"),
+    ],
+)
+def test_what_does_not_convert_is_a_line(provider: str, config: Any, line: str) -> None:
+    config = config() if callable(config) else config
+    with pytest.raises(ConfigError, match=line) as caught:
+        ManagedAgent(provider=provider, config=config)
+    assert "\n" not in str(caught.value) and "0123456789" not in str(caught.value)
+
+
+def test_a_config_becomes_one_of_the_other_kind() -> None:
+    config = ManagedConfig(
+        model="gpt-4o", system="Mine.", networking=NetworkingConfig(), metadata={"a": "b"}, timeout=5.0
+    )
+    local = ManagedAgent(provider="openai", config=config, api_key="sk-0123456789")
+    assert isinstance(local, LocalAgent)
+    assert (local.config.system, local.config.metadata, local.config.timeout) == ("Mine.", {"a": "b"}, 5.0)
+    assert local.config.api_key == "sk-0123456789"
+    assert local.config.local_tools == ["execute_command", "read_file", "write_file", "list_files"]
+    given = LocalManagedConfig(model="anthropic/claude-opus-4-5", tools=["bash"], working_dir="/tmp")
+    hosted = ManagedAgent("anthropic", config=given)
+    assert isinstance(hosted, HostedAgent)
+    assert hosted.config.tools == ["execute_command"] and hosted.config.working_dir == "/tmp"
+    assert hosted.model == "claude-opus-4-5"
+    assert ManagedAgent("anthropic", config=LocalManagedConfig()).model.startswith("claude")
+
+
+@pytest.mark.parametrize("provider", ["openai", "local", "ollama"])
+def test_the_prompt_goes_to_the_named_provider(
+    provider: str, openai_server: OpenAIServer, server: HostedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", server.api_key)
+    monkeypatch.setenv("OPENAI_BASE_URL", openai_server.base_url)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
+    monkeypatch.setenv("OLLAMA_HOST", openai_server.base_url.removesuffix("/v1"))
+    agent = ManagedAgent(provider=provider, config=ManagedConfig(model="m"))
+    assert agent.begin("Hi").wait().text == "Hi"
+    assert len(openai_server.bodies) == 1 and not server.sessions
 
 
 def test_the_environment_decides_last(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,9 +184,9 @@ def test_the_environment_decides_last(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(ManagedAgent(), HostedAgent)
 
 
-@pytest.mark.parametrize("provider", ["e2b", "docker", "nobody"])
-def test_a_provider_that_is_gone(provider: str) -> None:
-    with pytest.raises(ConfigError, match=provider):
+@pytest.mark.parametrize("provider", ["e2b", "docker", "nobody", 3])
+def test_a_provider_that_is_gone(provider: Any) -> None:
+    with pytest.raises(ConfigError, match=f"provider={provider!r}"):
         ManagedAgent(provider=provider)
 
 
@@ -122,6 +205,10 @@ def test_old_arguments_are_fields_now() -> None:
     assert LocalManagedAgent(api_base="http://127.0.0.1:9/v1").config.address == "http://127.0.0.1:9/v1"
     with pytest.raises(ConfigError, match="compute"):
         LocalManagedAgent(compute="docker")
+    with pytest.raises(ConfigError, match="did you mean 'provider'"):
+        ManagedAgent(proveder="local")
+    with pytest.raises(ConfigError, match="did you mean 'instructions'"):
+        AnthropicManagedAgent("anthropic", "legacy-123456", instruction="x")
 
 
 def test_callable_agents_are_a_coordinator_now() -> None:

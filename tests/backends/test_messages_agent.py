@@ -152,6 +152,9 @@ def test_a_turn_that_pauses_and_one_that_refuses(server: MessagesServer) -> None
     turn = ask(mine)
     assert turn.error is None and turn.text == "It is so." and len(turn.requests) == 2
     assert sum(isinstance(item, Opaque) for item in mine.session.messages) == 2
+    server.script(reply("", stop="pause_turn"))
+    turn = ask(mine)
+    assert turn.stop_reason == "pause_turn" and len(turn.requests) == 1
     details = {"type": "refusal", "category": "cyber", "explanation": "It could do harm."}
     server.script(reply("I", stop="refusal", stop_details=details))
     turn = ask(mine)

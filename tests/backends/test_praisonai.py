@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 ENVIRONMENT = ROOT / "build" / "praisonai-environment"
 PYTHON = ENVIRONMENT / "bin" / "python"
 SCRIPT = """
-import json, os, sys
+import contextlib, io, json, os, sys
 from praisonaiagents import Agent
 from praisonaiagents.managed import ManagedBackendProtocol
 from praison_nb import HostedAgent, HostedAgentConfig, LocalAgent, LocalAgentConfig
@@ -29,11 +29,14 @@ else:
     backend = LocalAgent(config=LocalAgentConfig(model="m", base_url=url, api_key=key))
 agent = Agent(name="tester", backend=backend)
 answer = agent.start("Hello!")
-streamed = "".join(agent.start("Hello again!", stream=True))
+with contextlib.redirect_stdout(io.StringIO()) as printed:
+    streamed = str(agent.start("Hello again!", stream=True))
 print("RESULT" + json.dumps({
     "is_backend": isinstance(backend, ManagedBackendProtocol),
     "answer": answer,
     "streamed": streamed,
+    "printed": printed.getvalue(),
+    "history": len(agent.chat_history),
     "session": backend.retrieve_session(),
 }))
 """
@@ -69,5 +72,6 @@ def test_their_agent_runs_on_our_backends(python: Path, tmp_path: Path, kind: st
     result = json.loads(done.stdout.split("RESULT")[1])
     assert result["is_backend"] is True
     assert "Hello!" in result["answer"] and "Hello again!" in result["streamed"]
+    assert "Hello again!" in result["printed"] and result["history"] == 4
     assert result["session"]["status"] == "idle" and result["session"]["usage"]["input_tokens"] > 0
     assert "Traceback" not in done.stderr

@@ -9,15 +9,18 @@ import ssl
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 
-from praison_nb import errors as e
+from praison_nb import LocalAgent, LocalAgentConfig, errors as e
+from praison_nb.backends.local import transport
 from praison_nb.backends.local.client import checked_key
 from praison_nb.backends.local.providers import Server
+from praison_nb.backends.local.rules import WireName
 from praison_nb.backends.local.transport import Deadline, Stream, open_stream
 from praison_nb.backends.sdk_errors import is_retryable, unchained
 from praison_nb.runtime import loop
@@ -120,6 +123,71 @@ async def test_what_the_user_adds_to_each_request() -> None:
     (request,) = there.requests
     assert request.json == {"model": "m", "top_k": 3, "stream": True} and request.query["api-version"] == "1"
     assert request.headers["x-title"] == "notebook" and request.headers["authorization"] == "Token other"
+
+
+@pytest.mark.parametrize("wire", ["chat", "responses", "messages"])
+@pytest.mark.parametrize(
+    ("base_url", "path", "query"),
+    [
+        ("/v1?api-version=1", "/v1/{}", {"api-version": "1", "x": "y"}),
+        ("/v1/?api-version=1#top", "/v1/{}", {"api-version": "1", "x": "y"}),
+        ("/v1/{}", "/v1/{}", {"x": "y"}),
+        ("/v1/{}/", "/v1/{}", {"x": "y"}),
+    ],
+)
+async def test_addresses_with_more_than_a_path(
+    wire: WireName, base_url: str, path: str, query: dict[str, str]
+) -> None:
+    of_wire = {"chat": "chat/completions"}.get(wire, wire)
+    with AnyServer(DONE) as there:
+        server = there.server(wire=wire, base_url=there.url + base_url.format(of_wire))
+        stream = open_stream(server, of_wire, {"model": "m", "extra_query": {"x": "y"}}, Deadline(30))
+
+        async def ask() -> None:
+            async with stream:
+                pass
+
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(ask(), loop.get()))
+    (request,) = there.requests
+    assert request.path == path.format(of_wire) and dict(request.query) == query
+
+
+SAID: dict[str, bytes] = {
+    "chat": event(choices=[{"delta": {"content": "Hi"}, "finish_reason": "stop"}]),
+    "responses": event(type="response.output_text.delta", delta="Hi"),
+    "messages": event(type="content_block_delta", index=0, delta={"type": "text_delta", "text": "Hi"}),
+}
+
+
+def agent_at(server: AnyServer, wire: str) -> LocalAgent:
+    return LocalAgent(LocalAgentConfig(model="m", base_url=f"{server.url}/v1", api_key=KEY, wire=wire))
+
+
+@pytest.mark.parametrize(("wire", "other"), list(permutations(SAID, 2)))
+def test_an_answer_in_the_form_of_another_wire(wire: str, other: str) -> None:
+    with AnyServer(SAID[other] + DONE) as there:
+        turn = agent_at(there, wire).begin("Hi").wait()
+    assert isinstance(turn.error, e.MalformedStreamError) and f"set wire={other!r}" in str(turn.error)
+    assert len(there.requests) == 1
+
+
+@pytest.mark.parametrize("wire", ["responses", "messages"])
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [(b"upstream timed out\n", "upstream timed out"), (b"<html><title>504 Late</title></html>", "504 Late")],
+)
+def test_what_is_said_at_the_end_of_half_an_answer(wire: str, words: bytes, told: str) -> None:
+    with AnyServer(SAID[wire] + words) as there:
+        turn = agent_at(there, wire).begin("Hi").wait()
+    assert isinstance(turn.error, e.UnreachableError) and str(turn.error).endswith(f"It said: {told}")
+    assert turn.text == "Hi"
+
+
+@pytest.mark.parametrize("body", [b"null", b"42", b'"text"', b"[]"])
+async def test_json_that_is_no_answer(body: bytes) -> None:
+    with AnyServer((200, JSON, body)) as there:
+        _, _, problem = await read(there.server())
+    assert isinstance(problem, e.MalformedStreamError) and "JSON without anything" in str(problem)
 
 
 REFUSALS: list[Any] = [
@@ -299,6 +367,19 @@ async def test_a_server_that_does_not_answer_at_all() -> None:
     with AnyServer(never) as there:
         _, _, problem = await read(there.server(), deadline=Deadline(0.1))
     assert isinstance(problem, e.TurnTimeoutError) and "0.1 s" in str(problem)
+
+
+async def test_loading_the_sdk_is_not_the_servers_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    deadline = Deadline(30)
+
+    async def load(server: Server) -> None:
+        running.append(deadline._timer is not None)
+
+    running: list[bool] = []
+    monkeypatch.setattr(transport, "load", load)
+    with AnyServer(event(n=1) + DONE) as there:
+        await read(there.server(), deadline=deadline)
+    assert running == [False]
 
 
 async def test_the_reader_may_take_its_time() -> None:

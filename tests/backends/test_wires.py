@@ -247,6 +247,28 @@ def test_an_answer_that_is_only_reasoning(peer: Peer, way: str, caplog: pytest.L
     assert well(ask(backend, "Again?"), "Again?")
 
 
+NO_LONGER = [
+    "messages.1.content.0: Invalid `signature` in `thinking` block",
+    "The encrypted content for item rs_1 could not be verified.",
+]
+
+
+@pytest.mark.parametrize("words", NO_LONGER)
+@pytest.mark.parametrize("wire", ["responses", "messages"])
+def test_thoughts_that_the_server_no_longer_takes(wire: str, words: str, stack: ExitStack) -> None:
+    peer = peer_of(wire, stack)
+    more: dict[str, Any] = {"model": "claude-opus-4-8"} if wire == "messages" else {}
+    agent = peer.agent(tools=[add], **more)
+    peer.server.script(peer.reply("I add.", thinking="Hm.", calls=[("add", '{"a": 1}')]), peer.reply("Two."))
+    assert well(ask(agent), "I add.\n\nTwo.") and "Hm." in json.dumps(peer.server.bodies[-1])
+    peer.server.refuse(status=400, message=words)
+    turn = ask(agent, "And?")
+    assert well(turn, "And?") and len(turn.requests) == 2 and "without it" in str(turn)
+    assert well(ask(agent, "Still?"), "Still?") and len(peer.server.bodies) == 5
+    assert "Hm." not in json.dumps(peer.server.bodies[3:])
+    assert any(isinstance(item, Opaque) for item in agent.session.messages)
+
+
 # Attempts
 
 

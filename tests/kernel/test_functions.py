@@ -133,3 +133,20 @@ def test_a_policy_answers_the_question_that_stands(
         assert "Then." in kernel.run("(await run).text").text
         assert (tmp_path / "a.txt").exists() == (policy == "allow")
         kernel.run("%agent policy write_file ask")
+
+
+def test_a_cell_ends_with_the_stream_that_nobody_reads(kernel: Kernel, server: OpenAIServer) -> None:
+    kernel.run(
+        "from praison_nb import Agent, LocalAgent, LocalAgentConfig\n"
+        f"config = LocalAgentConfig(model='m', base_url={server.base_url!r}, api_key='k', tools=[{{'type': "
+        "'custom', 'name': 'look', 'input_schema': {'type': 'object'}}])\n"
+        "import threading\n"
+        "def answer(name, arguments): return threading.current_thread().name\n"
+        "agent = Agent(backend=LocalAgent(config, on_custom_tool=answer))"
+    )
+    server.script(reply(calls=[("look", "{}")]), reply("Whole."))
+    cell = kernel.run("result = agent.start('Go', stream=True)")
+    assert cell.ok and cell.text.count("Whole.") == 1
+    # The cell's own thread runs the user's functions.
+    assert server.bodies[-1]["messages"][-1]["content"] == "MainThread"
+    assert kernel.run("print(result)").text.strip() == "Whole."

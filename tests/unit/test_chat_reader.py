@@ -190,6 +190,14 @@ def test_several_answers_stay_apart() -> None:
             [("add", '{"a":1}')],
         ),
         ([piece(None, '{"a":1}', index=0, id="c"), piece("add", index=0)], [("add", '{"a":1}')]),
+        ([piece("add", json.dumps('{"a":1}'), id="c")], [("add", '{"a":1}')]),
+        ([piece("add", '"{\\"a', id="c"), piece(None, '\\":1}"')], [("add", '{"a":1}')]),
+        ([piece("add", '"no object"', id="c")], [("add", '"no object"')]),
+        ([chunk({"tool_calls": [{"name": "add", "input": {"a": 1}}]})], [("add", '{"a": 1}')]),
+        (
+            [chunk({"tool_calls": [{"function": {"name": "add", "parameters": '{"a":1}'}}]})],
+            [("add", '{"a":1}')],
+        ),
         ([piece("add", '{"a":1}', id=10**5000), chunk({"content": 10**5000})], [("add", '{"a":1}')]),
         (
             [
@@ -409,6 +417,12 @@ def test_nothing_is_complete_before_the_stream_ends() -> None:
 def test_an_error_in_the_stream(event: Any, message: str) -> None:
     reply = Read(event).reply
     assert message in str(reply.error) and not reply.stop_reason
+
+
+def test_an_error_behind_the_end_takes_nothing() -> None:
+    read = Read(chunk({"content": "All."}), chunk(None, "stop"), {"error": {"message": "late"}})
+    assert (read.text, read.reply.error, read.reply.stop_reason) == ("All.", None, "end_turn")
+    assert Read(chunk({"content": "x"}, "stop", error={"message": "bad"})).reply.error == {"message": "bad"}
 
 
 def test_an_error_takes_no_text() -> None:

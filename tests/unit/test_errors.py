@@ -133,6 +133,11 @@ RAW = {"message": "Provider returned error", "code": 400, "metadata": {"raw": "n
         (400, {"error": ["one", "two"]}, "one; two"),
         (400, {"errors": [{"message": "from a worker"}], "success": False}, "from a worker"),
         (400, {"Message": "no such thing", "__type": "ValidationException"}, "no such thing"),
+        (
+            200,
+            {"choices": None, "base_resp": {"status_code": 1004, "status_msg": "login fail"}},
+            "login fail",
+        ),
         (400, {"title": "Bad", "detail": "The reason", "status": 400}, "The reason"),
         (400, {"fault": {"faultstring": "over the line"}}, "over the line"),
         (

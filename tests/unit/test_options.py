@@ -87,5 +87,5 @@ def test_a_session_is_called_by_text() -> None:
 
 
 def test_an_option_that_there_is_not() -> None:
-    with pytest.raises(TypeError, match="colour"):
+    with pytest.raises(ConfigError, match="no argument colour"):
         ScriptedBackend([]).begin("x", colour="red")  # type: ignore[call-arg]

@@ -65,7 +65,7 @@ def test_another_address_is_nobodys(model: str, monkeypatch: pytest.MonkeyPatch)
     server = resolve(model, base_url="http://user:pass@127.0.0.1:8/v1")
     assert (server.model, server.provider, server.prices, server.api_key) == (model, "", "", "")
     assert server.name == "127.0.0.1:8" and server.wire == "chat" and server.rules is STRICTEST["chat"]
-    assert server.origin == f"/{model}" and "k-of-others" not in repr(server)
+    assert server.origin == f"127.0.0.1:8/{model}" and "k-of-others" not in repr(server)
     assert resolve(model, base_url=ELSEWHERE, api_key="k-given").api_key == "k-given"
     assert resolve(model, base_url=ELSEWHERE, wire="responses").rules is STRICTEST["responses"]
 
@@ -200,6 +200,7 @@ def test_a_key_comes_without_what_is_around_it(key: str, monkeypatch: pytest.Mon
         ("https://ollama.example/under/", "https://ollama.example:443/under/v1"),
         ("gpu-box/under", "http://gpu-box:11434/under/v1"),
         ("gpu-box:99999", "http://gpu-box:11434/v1"),
+        ("http://[fe80::1%25eth0]:3", "http://[fe80::1%25eth0]:3/v1"),
     ],
 )
 def test_ollama_is_where_its_variable_says(host: str, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,6 +208,30 @@ def test_ollama_is_where_its_variable_says(host: str, address: str, monkeypatch:
     server = resolve("ollama/llama3.2")
     assert (server.base_url, server.provider) == (address, "ollama")
     assert f"{ollama_address(host)}/v1" == address
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://",
+        "http://:80/v1",
+        "http://h:99999/v1",
+        "http://h:0/v1",
+        "http://h:port",
+        "http://a b/",
+        "http://[::1",
+    ],
+)
+def test_an_address_that_cannot_be_one_is_named(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match="base_url is no address"):
+        LocalAgentConfig(base_url=address)
+    monkeypatch.setenv("OPENAI_BASE_URL", address)
+    with pytest.raises(ConfigError, match="base_url is no address"):
+        resolve("m")
+
+
+def test_blanks_around_an_address_are_no_part_of_it() -> None:
+    assert resolve("m", base_url=f" {ELSEWHERE}\n").base_url == ELSEWHERE
 
 
 def test_variables_of_a_provider_move_it(monkeypatch: pytest.MonkeyPatch) -> None:

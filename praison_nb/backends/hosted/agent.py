@@ -15,6 +15,7 @@ from ...runtime.options import Subscriber
 from ...runtime.run import Run
 from ...session import Status
 from ...turn import Turn
+from ..arguments import checked_arguments
 from ..session import Session
 from .agents import AgentMethods
 from .config import HostedAgentConfig, names_of
@@ -23,15 +24,19 @@ from .ensure import ensure
 from .environments import EnvironmentMethods
 from .files import FileMethods
 from .inventory import InventoryMethods
+from .protocol import RuntimeProtocol
 from .session import HostedSession
 from .sessions import SessionMethods
 from .turn import HostedTurn
 
 
-class HostedAgent(AgentMethods, EnvironmentMethods, FileMethods, InventoryMethods, SessionMethods):
+class HostedAgent(
+    AgentMethods, EnvironmentMethods, FileMethods, InventoryMethods, SessionMethods, RuntimeProtocol
+):
     """A backend whose agent loop runs on the provider's runtime. Agent, environment and session are created
     there when the first prompt is sent, and used again from then on. `config` is a HostedAgentConfig, or
-    None for the defaults. `provider` can be "anthropic" only.
+    None for the defaults; `api_key` and `timeout` are fields of it, and `instructions` its `system`, where
+    it has none. `provider` can be "anthropic" only.
 
     `on_tool_confirmation(call)` decides about tools that ask: `call` has `name` and `arguments` (JSON text);
     True allows, False or a text (the reason, for the model) denies. Without it the run's `approve` and
@@ -57,11 +62,15 @@ class HostedAgent(AgentMethods, EnvironmentMethods, FileMethods, InventoryMethod
     backoff_seconds: tuple[float, float] = (0.5, 10.0)
     """The first pause before a lost connection is made anew, and the longest."""
 
+    @checked_arguments(HostedAgentConfig)
     def __init__(
         self,
         config: HostedAgentConfig | None = None,
         *,
         provider: str = "anthropic",
+        api_key: str | None = None,
+        timeout: float | None = None,
+        instructions: str | None = None,
         on_tool_confirmation: Callable[..., Any] | None = None,
         on_custom_tool: Callable[..., Any] | None = None,
     ) -> None:
@@ -70,7 +79,8 @@ class HostedAgent(AgentMethods, EnvironmentMethods, FileMethods, InventoryMethod
                 f"provider={provider!r}: only 'anthropic' hosts agents. For a loop that runs here use "
                 "LocalAgent(config=LocalAgentConfig(model=…))."
             )
-        super().__init__(config)
+        given = {"api_key": api_key, "timeout": timeout}
+        super().__init__(HostedAgentConfig.with_arguments(config, instructions=instructions, **given))
         self.on_tool_confirmation = on_tool_confirmation
         self.on_custom_tool = on_custom_tool
         self._creating = asyncio.Lock()

@@ -84,7 +84,7 @@ async def _begun(config: HostedAgentConfig, ids: ServerIds, session: HostedSessi
 
     async def create(client: AsyncAnthropic) -> Any:
         try:
-            return await _created(client, config, ids, session, resources)
+            return await create_session(client, config, ids, session, resources)
         except Exception as error:
             is_refused = getattr(error, "status_code", None) in (400, 404, 409)
             if not (is_refused and await _forget_ended(client, config, ids)):
@@ -95,17 +95,21 @@ async def _begun(config: HostedAgentConfig, ids: ServerIds, session: HostedSessi
     await ask(config, obtain)
     if (details := await ask(config, create, gone)) is None:
         await ask(config, obtain)
-        details = await ask(config, lambda client: _created(client, config, ids, session, resources), gone)
+        details = await ask(
+            config, lambda client: create_session(client, config, ids, session, resources), gone
+        )
     return details
 
 
-async def _created(
+async def create_session(
     client: AsyncAnthropic,
     config: HostedAgentConfig,
     ids: ServerIds,
     session: HostedSession,
-    resources: list[Any],
+    resources: list[Any] | None = None,
 ) -> Any:
+    """A new session of the agent and in the environment that `ids` has; one whose answer did not come is
+    found again."""
     agent_id, environment_id = ids.agent_id or "", ids.environment_id or ""
     reference = {"type": "agent", "id": agent_id}
     if ids.agent_version is not None:
@@ -121,6 +125,8 @@ async def _created(
     details: Any = await find() if session.mark else None
     if details is None:
         session.mark = session.mark or uuid.uuid4().hex
+        if resources is None:
+            resources = await asyncio.to_thread(uploads.prepare_all, config.resources)
         params: Any = {
             **config.session_params(),
             "agent": reference,

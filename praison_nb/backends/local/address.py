@@ -30,6 +30,9 @@ def ollama_address(value: str) -> str:
 
 
 def _is_ipv6(host: str) -> bool:
+    if host.startswith("[") != host.endswith("]"):
+        # With a port behind it, which would pass for a part of a zone.
+        return False
     try:
         return ipaddress.ip_address(host.strip("[]")).version == 6
     except ValueError:

@@ -8,28 +8,34 @@ agent.start("What is a confusion matrix?")
 from __future__ import annotations
 
 import functools
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
 from ...errors import ConfigError
 from ...events import Event, SessionAttached, TurnFinished, new_id
-from ...history import from_json
+from ...history import from_json, from_row
 from ...runtime.options import Subscriber
 from ...runtime.run import Run
 from ...turn import Turn
+from ..arguments import checked_arguments
 from ..base import Backend
+from ..config_base import Secret
 from ..session import Session
 from .compact import NOTHING_TO_SUMMARISE, PROMPT, CompactTurn, has_more
 from .config import LocalAgentConfig
-from .providers import embedded_server, resolve
+from .providers import PROVIDERS, embedded_server, maker, resolve
 from .turn import LocalTurn
 
 
 class LocalAgent(Backend):
     """A backend whose loop runs here. Conversation goes on from turn to turn until `reset_session()`.
-    `config` is a LocalAgentConfig, or None for the defaults. Raises ConfigError.
+    `config` is a LocalAgentConfig, or None for the defaults; `api_key`, `api_base` and `timeout` are fields
+    of it, and `instructions` its `system`, where it has none. Raises ConfigError.
+
+    `on_tool_confirmation(call)` decides about tools that ask: True allows. `on_custom_tool(name, arguments)`
+    answers custom tools that were declared as dicts. Both may be async.
 
     >>> from praison_nb import Agent, LocalAgent, LocalAgentConfig
     >>> config = LocalAgentConfig(model="llama3.2", base_url=openai_url, system="Be brief.")
@@ -41,10 +47,47 @@ class LocalAgent(Backend):
     """
 
     takes_attachments = True
+    agent_id = agent_version = environment_id = None
+    """A local agent is nothing on a server."""
 
-    def __init__(self, config: LocalAgentConfig | None = None) -> None:
+    @checked_arguments(LocalAgentConfig)
+    def __init__(
+        self,
+        config: LocalAgentConfig | None = None,
+        *,
+        api_key: str | None = None,
+        api_base: str | None = None,
+        timeout: float | None = None,
+        instructions: str | None = None,
+        on_tool_confirmation: Callable[..., Any] | None = None,
+        on_custom_tool: Callable[..., Any] | None = None,
+    ) -> None:
         super().__init__()
-        self.config = LocalAgentConfig.of(config)
+        given = {"api_key": api_key, "api_base": api_base, "timeout": timeout}
+        self.config = LocalAgentConfig.with_arguments(config, instructions=instructions, **given)
+        self.on_tool_confirmation = on_tool_confirmation
+        self.on_custom_tool = on_custom_tool
+
+    @property
+    def provider(self) -> str:
+        """Whose server is asked, by its name in a model's prefix; "embedded"; "local" for another address."""
+        config, (prefix, slash, _) = self.config, self.model.partition("/")
+        if config.runs_embedded or config.address:
+            return config.provider or ("embedded" if config.runs_embedded else "local")
+        return config.provider or (prefix if slash and prefix in PROVIDERS else maker(self.model) or "openai")
+
+    @property
+    def api_key(self) -> str | None:
+        """The key of the config, which no repr shows."""
+        return Secret.of(self.config.api_key)
+
+    @property
+    def session_id(self) -> str | None:
+        """The session's id, None before there is one."""
+        return self.session.id or None
+
+    managed_session_id = session_id
+    """`session_id`, by another name."""
 
     @property
     def model(self) -> str:
@@ -64,6 +107,28 @@ class LocalAgent(Backend):
         """Go on with a session under its id. Its messages belong into `session.messages`."""
         self.reset_session()
         self.session.id = ids.get("session_id") or ""
+
+    def resume_session(self, session_id: str) -> None:
+        """Go on with an earlier session of this object, or with one that a notebook kept. Raises ConfigError
+        where nothing of it is there, and StoreError."""
+        from ...store.sessions import current
+
+        if earlier := next((each for each in self._sessions if each.id == session_id), None):
+            self._sessions.remove(earlier)
+            self._put_session(earlier)
+            return
+        if session_id == self.session.id and session_id:
+            return
+        kept = current()
+        kept.flush()
+        messages = kept.history(session_id) if isinstance(session_id, str) else []
+        if not messages:
+            raise ConfigError(
+                f"No local session {session_id!r:.80} is kept here: `%agent sessions` lists those of "
+                "notebooks, and one of a script ends with its process."
+            )
+        self.restore_ids({"session_id": session_id})
+        self.session.messages[:] = [from_row(message) for message in messages]
 
     def compact(
         self,
@@ -89,6 +154,11 @@ class LocalAgent(Backend):
             notices=(*notices, *self.policy_notices()),
         )
         return self._run(turn, functools.partial(self._events, CompactTurn, PROMPT), subscribers, **options)
+
+    def _run(self, turn: Turn, source: Any, subscribers: Iterable[Subscriber], **options: Any) -> Run:
+        if self.on_tool_confirmation is not None:
+            options["asker"] = self.on_tool_confirmation
+        return super()._run(turn, source, subscribers, **options)
 
     async def events(self, prompt: str, session: Session, run: Run) -> AsyncIterator[Event]:
         """One turn: ask the model, run the tools that it calls, and ask again until it has no more."""
@@ -125,7 +195,7 @@ class LocalAgent(Backend):
             )
         session.id = session.id or f"local-{new_id()[:12]}"
         yield SessionAttached(session_id=session.id, model=server.model)
-        turn = kind(session, config, server, prompt, run, self.policy_notices)
+        turn = kind(session, config, server, prompt, run, self.policy_notices, self.on_custom_tool)
         try:
             async for event in turn.events():
                 if isinstance(event, TurnFinished):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...errors import (
+    MalformedStreamError,
     PraisonError,
     ProviderError,
     RateLimitError,
@@ -58,12 +59,13 @@ class Attempt:
         """The answer as it comes."""
         reader, reply = self.reader, self.reader.reply
         deadline = Deadline(self.timeout or TIMEOUT)
-        progress = reply.progress
+        progress, form = reply.progress, ""
         try:
             with reported_silence(reply, self.report):
                 async with open_stream(self.server, self.wire.path, self.body, deadline) as stream:
                     self._is_open = True
                     async for message in stream:
+                        form = "" if reply.progress else form or _other_form(message, self.wire.name)
                         for event in reader.read(message):
                             yield event
                         if reply.progress != progress:
@@ -80,10 +82,15 @@ class Attempt:
             yield event
         if self.problem is None and reply.error is not None:
             self.problem = error_in_answer(reply.error, self.server.where)
+        elif self.problem is None and form and not reply.progress:
+            self.problem = MalformedStreamError(
+                f"{self.server.name} was asked on the wire {self.wire.name!r} and answers in the form of "
+                f"{form!r}: set wire={form!r}."
+            )
         elif self.problem is None and not (reply.stop_reason and (is_told or reply.is_whole)):
             self.problem = UnreachableError(
                 f"{self.server.name} ended the stream before the answer was complete; the text so far is "
-                "kept. Ask again.",
+                f"kept. Ask again.{stream.last_words}",
                 is_retryable=True,
             )
 
@@ -130,6 +137,18 @@ class Attempt:
                 reason = "failed"
         code = f" ({status})" if status else ""
         return Activity(text=f"{self.server.name} {reason}, trying again in {seconds:.0f} s{code}")
+
+
+def _other_form(event: Mapping[str, Any], wire: str) -> str:
+    """The wire of which the event is, "" where it may be of `wire`."""
+    kind = str(event.get("type"))
+    if "choices" in event:
+        form = "chat"
+    elif kind.startswith("response."):
+        form = "responses"
+    else:
+        form = "messages" if kind.startswith(("message_", "content_block_")) else wire
+    return "" if form == wire else form
 
 
 def _was_sent(problem: PraisonError) -> bool:

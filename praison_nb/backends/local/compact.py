@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from ...events import Event, Notice, TurnFinished
 from ...history import Item, Summary, Text
-from .context import left_out
-from .fitting import Fitting
+from .context import Cut, left_out
 from .turn import LocalTurn, end_of
 from .wires import ModelRequest
 
@@ -36,7 +35,7 @@ class CompactTurn(LocalTurn):
         """What happens, until the summary is there."""
         # How much is left out here says nothing of other requests.
         usual = self.fitting
-        self.fitting = Fitting(self.server, rate=usual.rate, limit=usual.limit, all_turns=True)
+        self.fitting = replace(usual, cut=Cut(), all_turns=True)
         async for event in self._answer(first=False):
             if not isinstance(event, Notice):
                 yield event

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..config_base import Config
+from .declared import asking, declared
 from .providers import is_embedded
 
 SMALL_MODELS_TOKENS = 1000
@@ -28,7 +29,9 @@ class LocalAgentConfig(Config):
     never shown, and neither is what is secret in `options["extra_headers"]`.
 
     `tools` are Python functions, and names of built-in tools: "run_python", "inspect", "read_file",
-    "write_file", "list_files", "execute_command". `policies` says of a tool, by its name, whether it is to
+    "write_file", "list_files", "execute_command". A dict as hosted agents have it will do too: a `custom`
+    tool, which the agent's `on_custom_tool` answers, or a toolset, of which bash, read, write and glob are
+    those built-in ones. `policies` says of a tool, by its name, whether it is to
     "allow", "ask" or "deny"; without a word functions are allowed, and of ours those ask that change
     something. `tool_choice` is "auto", "required" or a tool's name, for the first request of each turn.
     `max_turns` bounds the requests of one turn. `timeout` is for how many seconds nothing new of an answer
@@ -52,7 +55,7 @@ class LocalAgentConfig(Config):
     name: str = "agent"
     model: str = "gpt-4o-mini"
     system: str = ""
-    tools: Sequence[Callable[..., Any] | str] = ()
+    tools: Sequence[Callable[..., Any] | str | Mapping[str, Any]] = ()
     policies: Mapping[str, str] = field(default_factory=dict)
     tool_choice: str = "auto"
     max_turns: int = 25
@@ -67,6 +70,22 @@ class LocalAgentConfig(Config):
     effort: str = ""
     timeout: float | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.policies, Mapping) and (asked := asking(self._listed)):
+            object.__setattr__(self, "policies", {**asked, **self.policies})
+        super().__post_init__()
+
+    @property
+    def local_tools(self) -> Any:
+        """`tools` as they run here."""
+        return declared(self.tools) if self._listed else self.tools
+
+    @property
+    def _listed(self) -> Collection[Any]:
+        """`tools` where that is a list; what is none is refused when they are resolved."""
+        is_list = isinstance(self.tools, Collection) and not isinstance(self.tools, str)
+        return self.tools if is_list else ()
 
     @property
     def address(self) -> str | None:

@@ -8,7 +8,8 @@ import functools
 import re
 from dataclasses import dataclass, field, replace
 
-from ...errors import ContextTooLongError, PraisonError
+from ...errors import ContextTooLongError, PraisonError, RequestRejectedError
+from ...history import Opaque
 from ...session import Usage
 from ..session import Session
 from .context import Cut, characters, left_out, next_cut, sent, still_valid
@@ -43,12 +44,17 @@ class Fitting:
     limit: float | None = None
     all_turns: bool = False
     """Whether every turn is to be there, be it shortened."""
+    unreadable: int = 0
+    """Opaque items before this place in the history are not sent: the server refused some of them."""
     _next: Cut = field(default_factory=Cut)
     _refits: int = 0
 
     async def fit(self, whole: ModelRequest) -> ModelRequest:
         """The request as it fits."""
         self._refits = 0
+        if self.unreadable > len(whole.history):
+            # Another conversation.
+            self.unreadable = 0
         self._next = still_valid(whole.history, self.cut)
         asked = self._with_cut(whole)
         if self._tokens(asked) <= _FITS_ALL:
@@ -74,6 +80,18 @@ class Fitting:
         is_certain = limit is not None and count is not None
         made = self._shrunk(whole, asked, self.limit, is_certain=is_certain)
         return made if request_characters(made) < size else None
+
+    def without_opaque(
+        self, whole: ModelRequest, asked: ModelRequest, problem: PraisonError | None
+    ) -> ModelRequest | None:
+        """`asked` without what only the server can read, where it refused to: what it encrypted or signed for
+        another organisation, or before its keys or its model changed. None where that is not the `problem`.
+        Once refused, a conversation would be so for ever."""
+        is_refused = isinstance(problem, RequestRejectedError) and _UNREADABLE.search(str(problem))
+        if not is_refused or not any(isinstance(item, Opaque) for item in asked.history):
+            return None
+        self.unreadable = len(whole.history)
+        return self._with_cut(whole)
 
     def accepted(self, whole: ModelRequest, asked: ModelRequest, usage: Usage | None) -> str:
         """The server took it; a line for the user where the cut is a new one."""
@@ -120,10 +138,15 @@ class Fitting:
         return made
 
     def _with_cut(self, whole: ModelRequest) -> ModelRequest:
-        return replace(whole, history=sent(whole.history, self._next))
+        items = enumerate(sent(whole.history, self._next), self._next.start)
+        readable = [item for at, item in items if at >= self.unreadable or not isinstance(item, Opaque)]
+        return replace(whole, history=readable)
 
     def _tokens(self, asked: ModelRequest) -> float:
         return request_characters(asked) * self.rate
+
+
+_UNREADABLE = re.compile(r"encrypt|decrypt|signature|thinking.{0,20}block|'reasoning'", re.I)
 
 
 def fitting(session: Session, server: Server) -> Fitting:

@@ -175,12 +175,13 @@ class Server:
 
     @property
     def origin(self) -> str:
-        """Whose opaque items may be sent to it: "PROVIDER/MODEL".
+        """Whose opaque items may be sent to it: "PROVIDER/MODEL", at an address that is nobody's we know
+        "HOST/MODEL".
 
         >>> resolve("mistral/mistral-small-latest", api_key="k").origin
         'mistral/mistral-small-latest'
         """
-        return f"{self.provider}/{self.model}"
+        return f"{self.provider or host_of(self.base_url)}/{self.model}"
 
 
 def embedded_server(
@@ -233,8 +234,9 @@ def resolve(
     ('', 'openai/gpt-oss-20b', 'chat')
     """
     asked, shared = cast("WireName | None", wire or None), os.environ.get(SHARED_URL, "").strip()
+    base_url = (base_url or "").strip()
     if provider:
-        return _of(provider, model, base_url or (provider == "openai" and shared) or "", api_key, asked)
+        return _of(provider, model, base_url or (shared if provider == "openai" else ""), api_key, asked)
     if base_url:
         return _at(base_url, model, clean_key(api_key), "", asked)
     prefix, slash, rest = model.partition("/")

@@ -25,6 +25,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
 from ...errors import PraisonError, TurnTimeoutError
+from ..error_reasons import find
 from ..sdk_errors import error_in_answer, no_api, translate
 from .client import TIMEOUT, client_of, load
 from .providers import Server
@@ -120,6 +121,8 @@ class Stream:
     async def __aenter__(self) -> Self:
         """Ask. Raises a PraisonError where the server refuses or cannot be reached."""
         try:
+            # What loading takes on a slow machine is not the server's time.
+            await load(self._server)
             self._response = await self._deadline.wait(self._open())
         except BaseException as error:
             self._deadline.stop()
@@ -178,9 +181,16 @@ class Stream:
             body = self._ready[0] if self._ready else {}
             if not any(body.get(name) is not None for name in _ANSWERS):
                 self._ready.clear()
-                self._problem = error_in_answer(body, where)
+                nothing = no_api("JSON without anything in it", where, status)
+                self._problem = error_in_answer(body, where) if body else nothing
         elif parser.is_damaged or (parser.excerpt and not self._has_events and not self._ready):
             self._problem = no_api(parser.excerpt, where, status)
+
+    @property
+    def last_words(self) -> str:
+        """What came that is no event, as a sentence for the user; "" where there was none."""
+        said = self._server.where.excerpt(find(self._parser.excerpt).text)
+        return f" It said: {said}" if said else ""
 
     async def _drain(self) -> None:
         """Take the end of the response, which lets the next request use the same connection."""
@@ -201,7 +211,6 @@ class Stream:
         }
         body.pop("timeout", None)
         body |= body.pop("extra_body", None) or {}
-        await load(self._server)
         client: Any = client_of(self._server, frozenset(name.lower() for name in headers))
         while True:
             try:
@@ -238,15 +247,17 @@ def _unknown_field(error: Exception, body: Mapping[str, Any]) -> str:
 
 
 def address_of(server: Server, path: str) -> str:
-    """Where a wire's path is. The Messages API is behind /v1, which other base_urls have at their end, and
-    those of Anthropic's SDK have not.
+    """Where a wire's path is: before a query that base_url has, and once where that has it too. The Messages
+    API is behind /v1, which other base_urls have at their end, and those of Anthropic's SDK have not.
 
-    >>> address_of(Server("S", "https://example.org/v1/", "m"), "/chat/completions")
-    'https://example.org/v1/chat/completions'
+    >>> address_of(Server("S", "https://example.org/v1/?api-version=1", "m"), "/chat/completions")
+    'https://example.org/v1/chat/completions?api-version=1'
     >>> address_of(Server("S", "https://example.org/anthropic", "m", wire="messages"), "/messages")
     'https://example.org/anthropic/v1/messages'
     """
-    base = server.base_url.rstrip("/")
+    path = path.strip("/")
+    base, mark, query = server.base_url.partition("#")[0].partition("?")
+    base = base.rstrip("/").removesuffix(f"/{path}").rstrip("/")
     if server.wire == "messages" and not re.search(r"/v\d+$", base):
         base += "/v1"
-    return f"{base}/{path.lstrip('/')}"
+    return f"{base}/{path}{mark}{query}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
-from typing import cast
+from typing import Any, cast
 
 from ...errors import ConfigError, EmbeddedModelError, PraisonError, UnreachableError
 from ...events import Event, Notice, RequestStarted, TurnFinished
@@ -17,6 +17,7 @@ from ..sdk_errors import unchained
 from ..session import Session
 from .attempts import Attempt
 from .config import LocalAgentConfig
+from .declared import declared
 from .fitting import fitting
 from .providers import Server
 from .tool_calls import ToolCalls
@@ -24,6 +25,7 @@ from .wires import Effort, ModelRequest, wire
 from .wires.reply import Reply
 
 ONLY_THOUGHTS = "The model thought and gave no answer: ask again."
+UNREADABLE = "The server no longer takes what the model thought before: the conversation goes on without it."
 
 
 class LocalTurn:
@@ -38,6 +40,7 @@ class LocalTurn:
         prompt: str,
         run: Run,
         policy_notices: Callable[[], Iterable[str]],
+        on_custom_tool: Callable[..., Any] | None = None,
     ) -> None:
         self.session, self.config, self.server, self.run = session, config, server, run
         self.wire = wire(server.wire)
@@ -47,8 +50,9 @@ class LocalTurn:
         self.fitting = fitting(session, server)
         self.reply = Reply()
         """The last answer of the model."""
+        tools = declared(config.tools, on_custom_tool)
         dispatcher = ToolDispatcher(
-            run, config.tools, config.policies, config.working_dir, policy_notices=policy_notices
+            run, tools, config.policies, config.working_dir, policy_notices=policy_notices
         )
         self.tools, self.calls = dispatcher.tools, ToolCalls(dispatcher)
 
@@ -74,7 +78,8 @@ class LocalTurn:
             if reply.stop_reason == "refusal":
                 reply.drop_calls()
             self.calls.rename(reply.calls)
-            is_paused = reply.stop_reason == "pause_turn"
+            # A pause without anything to go on from would be the same request again.
+            is_paused = reply.stop_reason == "pause_turn" and bool(reply.parts)
             if reply.text or reply.calls or is_paused:
                 self.new += reply.items
             if calls := [call.call for call in reply.calls]:
@@ -121,6 +126,10 @@ class LocalTurn:
                     yield Notice(text=line)
                 break
             if smaller := self.fitting.refit(whole, asked, attempt.problem):
+                asked = smaller
+                continue
+            if smaller := self.fitting.without_opaque(whole, asked, attempt.problem):
+                yield Notice(text=UNREADABLE)
                 asked = smaller
                 continue
             attempt.problem = await self._explained(attempt.problem)

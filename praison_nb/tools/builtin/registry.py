@@ -66,7 +66,7 @@ def _folder(working_dir: str) -> str:
 
 
 def resolve(
-    tools: Iterable[Callable[..., Any] | str], working_dir: str = "", call: Call = run_in_pool
+    tools: Iterable[Callable[..., Any] | str | Tool], working_dir: str = "", call: Call = run_in_pool
 ) -> dict[str, Tool]:
     """The tools by name: the user's functions, and built-in ones that strings name. Raises ConfigError."""
     if isinstance(tools, str):

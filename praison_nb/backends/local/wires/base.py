@@ -64,9 +64,9 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRequest:
-    """All that one request to a model asks. `origin` ("PROVIDER/MODEL") is whose opaque items may be sent.
-    `tool_choice` is "auto", "required", "none" or a tool's name. `options` goes into the body as it is and
-    wins over all else."""
+    """All that one request to a model asks. `origin` ("PROVIDER/MODEL" or "HOST/MODEL") is whose opaque items
+    may be sent. `tool_choice` is "auto", "required", "none" or a tool's name. `options` goes into the body as
+    it is and wins over all else."""
 
     model: str
     origin: str

@@ -13,6 +13,8 @@ from typing import Any
 
 from .reply import CallParts, Reply
 
+_ARGUMENTS = ("arguments", "parameters", "input")
+
 
 @dataclass(eq=False)
 class _Open:
@@ -67,7 +69,7 @@ class CallPieces:
         function = piece.get("function")
         function = function if isinstance(function, dict) else piece
         name, call_id = _text(function.get("name")), _text(piece.get("id"))
-        value = function.get("arguments")
+        value = next((function[name] for name in _ARGUMENTS if function.get(name) is not None), None)
         arguments = _arguments(value)
         if not (name or call_id or arguments):
             return

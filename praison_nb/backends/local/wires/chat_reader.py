@@ -104,7 +104,8 @@ class ChatReader:
             self.reply.model = model
         if isinstance(tier := event.get("service_tier"), str) and tier:
             self.reply.service_tier = tier
-        if self.reply.error is None:
+        # What goes wrong behind the end of an answer takes nothing from it.
+        if self.reply.error is None and not self.reply.stop_reason:
             self.reply.error = _error_in(event)
         if "choices" not in event and (isinstance(event.get("message"), str) or event.get("detail")):
             self._unknown = event

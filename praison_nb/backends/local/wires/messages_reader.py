@@ -19,6 +19,7 @@ from ....session import Usage
 from ....text import replace_surrogates
 from ....turn import estimate_tokens
 from .reply import CallParts, Reply
+from .think_tags import ThinkTags
 
 PASSED_OVER = frozenset({"citations_delta", "ping"})
 """Deltas and events that have nothing for the reader: citations repeat what the text says."""
@@ -77,6 +78,7 @@ class MessagesReader:
         self.reply: Reply = (reply := _Counted())
         reply.count = self._usage
         self._origin, self._digest = origin, digest
+        self._tags = ThinkTags()
         self._blocks: dict[int, _Block] = {}
         self._last = 0
         self._counts: dict[str, int] = {}
@@ -91,15 +93,16 @@ class MessagesReader:
 
     def end(self) -> Iterator[Event]:
         """The server said that this was all."""
+        yield from self._say(self._tags.rest())
         with suppress(RecursionError):
             self._finish_blocks()
         if not self.reply.stop_reason and self.reply.error is None:
             self.reply.stop_reason = "tool_use" if self.reply.calls else "end_turn"
-        yield from ()
 
     def _read(self, event: Mapping[str, Any]) -> Iterator[Event]:
         kind = event.get("type")
-        if kind == "error" or event.get("error"):
+        # What goes wrong behind the end of an answer takes nothing from it.
+        if (kind == "error" or event.get("error")) and not self.reply.stop_reason:
             self.reply.error = event.get("error") or dict(event)
         if isinstance(delta := event.get("delta"), dict):
             self._stop(delta)
@@ -167,6 +170,7 @@ class MessagesReader:
         if index in self._blocks:
             self._finish(self._blocks.pop(index))
         self._last = index
+        yield from self._say(self._tags.rest())
         kind = _text(values.get("type"))
         if not kind or "text" in values or "thinking" in values:
             kind = next((kind for name, kind in _KINDS.items() if name in values), kind)
@@ -187,7 +191,7 @@ class MessagesReader:
         block = self._blocks.get(index)
         if text := _text(delta.get("text")):
             self._characters += len(text)
-            yield from self.reply.add_text(text)
+            yield from self._say(self._tags.split(text))
         if "thinking" in delta:
             text = _text(delta["thinking"])
             self._characters += len(text)
@@ -203,6 +207,10 @@ class MessagesReader:
             block.add("input", text)
             if block.call is not None:
                 self.reply.add_arguments(block.call, text)
+
+    def _say(self, parts: Iterator[tuple[bool, str]]) -> Iterator[Event]:
+        for is_thinking, text in parts:
+            yield from self.reply.add_thinking(text) if is_thinking else self.reply.add_text(text)
 
     def _finish_blocks(self) -> None:
         while self._blocks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -24,7 +25,7 @@ class CallParts:
     @property
     def call(self) -> Call:
         """The call as it is now."""
-        return Call(id=self.id, name=self.name, arguments="".join(self.arguments))
+        return Call(id=self.id, name=self.name, arguments=_once("".join(self.arguments)))
 
 
 @dataclass(eq=False)
@@ -79,8 +80,9 @@ class Reply:
 
     def add_thinking(self, text: str) -> Iterator[Event]:
         """The model thinks; `text` is what it lets out of it."""
+        # Nothing, again and again, is nothing new.
+        self.progress += bool(text) or not self.thought
         self.thought = True
-        self.progress += 1
         yield Thinking(text=text)
 
     def add_call(self, call_id: str = "", name: str = "") -> CallParts:
@@ -118,6 +120,21 @@ class Reply:
     def drop_calls(self) -> None:
         """Forget the calls, and what led to them."""
         self.parts = [part for part in self.parts if isinstance(part, TextParts)]
+
+
+def _once(arguments: str) -> str:
+    """Arguments that a server encoded twice, as a text that holds JSON, encoded once.
+
+    >>> _once('"{\\\\"a\\\\": 1}"'), _once('{"a": "{}"}')
+    ('{"a": 1}', '{"a": "{}"}')
+    """
+    if not arguments.lstrip().startswith('"'):
+        return arguments
+    try:
+        inner = json.loads(arguments)
+    except ValueError:
+        return arguments
+    return inner if inner.lstrip().startswith("{") else arguments
 
 
 def _item(part: TextParts | CallParts | Opaque) -> Item | None:

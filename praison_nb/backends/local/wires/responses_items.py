@@ -10,24 +10,29 @@ from typing import Any
 from ....history import Opaque
 from .reply import CallParts, Reply, TextParts
 from .responses_json import arguments_of, as_text, contents, kind_of
+from .think_tags import ThinkTags
 
 
 @dataclass(eq=False)
 class Part:
-    """A part of a message's content, which is a message of the reply."""
+    """A part of a message's content, which is a message of the reply. `pieces` are as they came, tags and
+    all; `half` is half a character whose other half may follow."""
 
     message: TextParts = field(default_factory=TextParts)
+    pieces: list[str] = field(default_factory=list)
+    half: str = ""
+    tags: ThinkTags = field(default_factory=ThinkTags)
     is_done: bool = False
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing came of it yet."""
-        return not self.message.pieces and not self.message.half
+        return not self.pieces and not self.half
 
     @property
     def text(self) -> str:
         """All that came of it."""
-        return "".join(self.message.pieces) + self.message.half
+        return "".join(self.pieces) + self.half
 
 
 @dataclass(eq=False)

@@ -11,6 +11,7 @@ from ....text import split_surrogate
 from .reply import CallParts, Reply
 from .responses_items import OutputItem, OutputItems, Part
 from .responses_json import arguments_of, as_index, as_list, as_text, contents, kind_of, part_text
+from .think_tags import ThinkTags
 
 WIRE = "responses"
 OWN_FIELDS = "own_fields"
@@ -120,6 +121,12 @@ class Output:
                 item = self._items.begin(kind_of(raw), place, as_text(raw.get("id")))
             yield from self._settle_item(item, raw)
 
+    def say_rest(self) -> Iterator[Event]:
+        """What waited for more, when there is no more."""
+        for item in self._items:
+            for part in item.parts.values():
+                yield from self._say(part, part.tags.rest())
+
     def drop_halves(self) -> None:
         """Forget calls that did not come to their end."""
         halves = {id(item.call) for item in self._items if item.call is not None and item.is_half}
@@ -184,11 +191,13 @@ class Output:
         came = part.text
         if text.startswith(came):
             yield from self._add(item, part, text[len(came) :])
-        elif text and all(piece in text for piece in set(part.message.pieces)):
-            whole, part.message.half = split_surrogate(text)
-            part.message.pieces[:] = [whole]
+        elif text and all(piece in text for piece in set(part.pieces)):
+            whole, part.half = split_surrogate(text)
+            part.pieces, part.tags = [whole], ThinkTags()
+            answer = "".join(each for is_thinking, each in part.tags.split(whole) if not is_thinking)
+            part.message.pieces[:] = [answer]
             self._reply.progress += 1
-            yield TextFinal(text=whole, message_id=part.message.id)
+            yield TextFinal(text=answer, message_id=part.message.id)
         elif text not in came:
             yield from self._add(item, part, text)
 
@@ -196,7 +205,19 @@ class Output:
         if text:
             if part.is_empty:
                 self._items.put(item, part.message)
-            yield from self._reply.add_text(text, part.message)
+            text, part.half = split_surrogate(part.half + text)
+            if not text.isascii():
+                # Halves that came apart are one character in the whole.
+                text = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+            part.pieces += [text] if text else []
+            yield from self._say(part, part.tags.split(text))
+
+    def _say(self, part: Part, parts: Iterator[tuple[bool, str]]) -> Iterator[Event]:
+        for is_thinking, text in parts:
+            if is_thinking:
+                yield from self._reply.add_thinking(text)
+            else:
+                yield from self._reply.add_text(text, part.message)
 
     def _name(self, call: CallParts, raw: Mapping[str, Any]) -> None:
         call.id, call.name = as_text(raw.get("call_id")) or call.id, as_text(raw.get("name")) or call.name

@@ -59,10 +59,10 @@ class ResponsesReader:
     def end(self) -> Iterator[Event]:
         """The stream ended. Without a last word it was complete if all that was begun came to its end."""
         reply = self.reply
+        yield from self._output.say_rest()
         if not reply.stop_reason and reply.error is None and self._output.is_whole:
             reply.is_whole = self._output.is_done and bool(reply.text or reply.calls)
             self._complete()
-        yield from ()
 
     # What comes piece by piece
 
@@ -125,6 +125,7 @@ class ResponsesReader:
         self._note(response)
         output = [each for each in as_list(response.get("output")) if isinstance(each, dict)]
         yield from self._output.settle_all(output)
+        yield from self._output.say_rest()
         if not self.reply.text and isinstance(text := response.get("output_text"), str):
             yield from self.reply.add_text(text)
         name, status, error = _name(event), as_text(response.get("status")), response.get("error")
