@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
+from .content import OutputFile
 from .errors import PraisonError
 from .session import Usage
 
@@ -180,6 +181,13 @@ class Notice(_Base):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FilesWritten(_Base):
+    """The agent wrote these files in its container."""
+
+    files: tuple[OutputFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TurnFinished(_Base):
     """The turn is over and the session can go on. `stop_reason` is "end_turn", "max_turns", "max_tokens",
     "interrupted", "refusal", "budget_reached", or a provider's own word. `detail` is one line for the
@@ -211,6 +219,7 @@ Event = (
     | Spent
     | Activity
     | Notice
+    | FilesWritten
     | TurnFinished
     | TurnFailed
 )

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from .content_rules import block_refusal
+
 if TYPE_CHECKING:
     from .hosted_session import Session
 
@@ -52,6 +54,9 @@ def _refusal(session: Session, event: Event, pending: dict[str, Event], *, follo
         return f"the session is at its budget; it takes {', '.join(TAKEN_OVER_BUDGET)} only"
     if kind in ("user.message", "system.message") and not event["content"]:
         return "content: at least one block"
+    for place, block in enumerate(event.get("content") or ()):
+        if text := block_refusal(block):
+            return f"content.{place}.source: {text}"
     if kind == "system.message" and follows not in BEFORE_SYSTEM:
         return "a system.message must follow a user.message or a tool's result"
     if kind == "user.tool_result" and session.environment_type() != "self_hosted":

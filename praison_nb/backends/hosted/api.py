@@ -12,7 +12,7 @@ from ...errors import RequestRejectedError, SessionError
 from ...history import Call, Item, Result, Text, User
 from ...session import SessionInfo
 from .client import all_pages, is_stale
-from .fields import ANSWERS, TOOL_USES, plain_text, tool_started
+from .fields import ANSWERS, TOOL_USES, plain_text, prompt_text, tool_started
 from .session import HostedSession
 
 if TYPE_CHECKING:
@@ -157,7 +157,8 @@ def _item(event: Any) -> Item | None:
     if event.type in TOOL_USES:
         use = tool_started(event)
         return Call(id=use.call_id, name=use.name, arguments=use.arguments)
-    text = plain_text(getattr(event, "content", None))
+    content = getattr(event, "content", None)
+    text = prompt_text(content) if event.type == "user.message" else plain_text(content)
     if event.type in _RESULTS:
         is_error = getattr(event, "is_error", None) is True
         return Result(call_id=getattr(event, _RESULTS[event.type]), text=text, is_error=is_error)

@@ -24,7 +24,7 @@ from .client import (
     with_hint,
 )
 from .context import HostedContext
-from .fields import ANSWERS, plain_text
+from .fields import ANSWERS, said_text
 from .own_message import in_order
 from .session import HostedSession
 
@@ -154,7 +154,7 @@ class Connection:
                 is_same = getattr(event, answered) == sent[answered]
             else:
                 is_same = event.type == "user.message" and event.id not in self._session.seen
-                is_same = is_same and plain_text(event.content) == sent["content"][0]["text"]
+                is_same = is_same and said_text(event.content) == sent["content"][-1]["text"]
             if is_same:
                 return str(event.id)
         return None

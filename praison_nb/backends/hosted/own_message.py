@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from .fields import plain_text
+from .fields import said_text
 from .session import HostedSession
 
 
@@ -38,7 +38,7 @@ class OwnMessage:
             return
         time = processed_at(event)
         self.session.dates_messages |= time is not None
-        is_own = event.id == self.id if self.id else plain_text(event.content) == self.prompt
+        is_own = event.id == self.id if self.id else said_text(event.content) == self.prompt
         if self.is_sent and is_own:
             self._is_queued = True
             if time is not None:

@@ -50,8 +50,9 @@ class Reader:
     """One turn's reading of `session`, whose `seen` and `title` it keeps. `end` is the turn's end once it has
     come."""
 
-    def __init__(self, prompt: str, session: HostedSession) -> None:
+    def __init__(self, prompt: str, session: HostedSession, attached_tokens: int = 0) -> None:
         self.prompt, self.session = prompt, session
+        self.prompt_tokens = estimate_tokens(len(prompt)) + attached_tokens
         self.own = OwnMessage(prompt, session)
         self.busy = False
         """The session still works on something from before our message."""
@@ -194,7 +195,7 @@ class Reader:
                 elif name := getattr(event, "from_agent_name", None):
                     yield Activity(text=f"the sub-agent {name} answers")
             case "span.model_request_start":
-                yield RequestStarted(id=event.id, input_tokens=estimate_tokens(len(self.prompt)))
+                yield RequestStarted(id=event.id, input_tokens=self.prompt_tokens)
             case "span.model_request_end":
                 self._previews.abandon()
                 usage = request_usage(getattr(event, "model_usage", None))

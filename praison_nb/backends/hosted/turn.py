@@ -17,6 +17,8 @@ from ...events import (
     Activity,
     ApprovalAnswered,
     Event,
+    FilesWritten,
+    Notice,
     RequestFinished,
     SessionAttached,
     SessionUsage,
@@ -26,10 +28,12 @@ from ...events import (
 )
 from ...runtime import loop
 from ...runtime.run import DRAIN_SECONDS, Run
+from ..blocks import content_block
 from ..sdk_errors import unchained
-from .client import explain, load, session_url
+from .client import client_of, explain, load, session_url
 from .connection import Connection
 from .context import HostedContext
+from .files import may_have_written, new_files
 from .session import HostedSession
 from .tool_calls import ToolCalls
 from .translate import Reader
@@ -54,7 +58,7 @@ class HostedTurn:
     ) -> None:
         self._context, self._session, self._run = context, session, run
         self._is_attached = is_attached
-        self._reader = Reader(prompt, session)
+        self._reader = Reader(prompt, session, sum(each.tokens for each in run.attachments))
         self._connection: Connection
         self._tool_calls: ToolCalls
         self._out: asyncio.Queue[Event | None] = asyncio.Queue()
@@ -160,6 +164,8 @@ class HostedTurn:
         )
         url = session_url(self._context.config, session.id)
         self._put(SessionAttached(session_id=session.id, model=session.model, title=session.title, url=url))
+        while session.notices:
+            self._put(Notice(text=session.notices.pop(0)))
         try:
             await self._read_to_the_end()
         finally:
@@ -169,6 +175,7 @@ class HostedTurn:
             self._note_end()
             self._put(reader.end)
             await self._settle()
+            await self._find_files()
 
     async def _read_to_the_end(self) -> None:
         reader, connection = self._reader, self._connection
@@ -231,7 +238,8 @@ class HostedTurn:
         if reader.own.is_sent or reader.busy or reader.end is not None or reader.stopping:
             return
         reader.own.is_sent, session.synced = True, False
-        message = {"type": "user.message", "content": [{"type": "text", "text": reader.prompt}]}
+        text = {"type": "text", "text": reader.prompt}
+        message = {"type": "user.message", "content": [*map(content_block, self._run.attachments), text]}
         reader.own.id = await self._connection.send([message], lambda: not reader.stopping)
         session.synced = True
         self._accepted.set()
@@ -284,6 +292,13 @@ class HostedTurn:
         # What `retrieve` knows may be older than what the stream said.
         if known is None or usage.usage.output_tokens >= known.usage.output_tokens:
             self._put(usage)
+
+    async def _find_files(self) -> None:
+        """Show what the agent wrote. The server lists it a little later: nobody waits for that."""
+        if self._reader.stopping or not may_have_written(self._run.turn.tools):
+            return
+        if files := await new_files(client_of(self._context.config), self._session):
+            self._put(FilesWritten(files=files))
 
 
 def _report(task: asyncio.Task[None]) -> None:
