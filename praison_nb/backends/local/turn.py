@@ -45,7 +45,7 @@ class LocalTurn:
         self.history = [item for message in session.messages for item in from_json(message)]
         self.new: list[Item] = [User(text=prompt)]
         self.fitting = fitting(session, server)
-        self.bounds = bounds(session, server)
+        self.bounds = bounds(session, server, self.wire)
         self.reply = Reply()
         """The last answer of the model."""
         dispatcher = ToolDispatcher(
@@ -97,7 +97,7 @@ class LocalTurn:
             reader = self.wire.reader(asked)
             self.reply = reader.reply
             attempt = Attempt(self.server, self.wire, reader, body, self.config.timeout, self.run.report)
-            yield self.bounds.started(self.server, self.wire, body)
+            yield self.bounds.started(body)
             # The budgets have been asked by now.
             limit = self.run.output_limit
             attempt.body = with_limit(self.server, self.wire, body, limit)
