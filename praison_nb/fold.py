@@ -145,13 +145,18 @@ def _update_call(turn: Turn, call_id: str, **changes: Any) -> Turn:
 def _count(turn: Turn, event: RequestFinished) -> Turn:
     if event.id in turn.requests:
         return turn
+    usage = turn.pending if event.usage is None else event.usage
+    cost = event.cost or 0
     return replace(
         turn,
-        counted=turn.counted + (turn.pending if event.usage is None else event.usage),
+        counted=turn.counted + usage,
         requests=(*turn.requests, event.id),
         _open_request=None,
         _open_characters=0,
-        priced=turn.priced + (event.cost or 0),
+        priced=turn.priced + cost,
         unpriced_requests=turn.unpriced_requests + (event.cost is None),
+        estimated_cost=turn.estimated_cost + (cost if usage.estimated else 0),
+        fees=turn.fees + event.fees,
+        is_lower_bound=turn.is_lower_bound or event.is_lower_bound,
         model=event.model or turn.model,
     )
