@@ -19,13 +19,15 @@ from ..events import Spent
 from ..process import this_process
 from ..storage import CurrentQueue, WriteQueue
 from .ledger import Ledger, RequestRow, Row, old_turns
-from .schema import LEDGER, TIMEOUT_SECONDS, default_path, network_of
+from .schema import LEDGER, default_path, network_of
 from .spill import Spill, left_behind
 
 log = logging.getLogger(__name__)
 
 WRITE_SECONDS = 1.0
 """A turn waits at most so long for its request to be on the disk, and not again while the disk is slow."""
+CLOSE_SECONDS = 1.0
+"""The end of the process waits no longer for another that holds the ledger."""
 
 
 class Writer(WriteQueue[Row]):
@@ -74,20 +76,21 @@ class Writer(WriteQueue[Row]):
         with self._reading:
             return self._reader.read(query, values)
 
-    def flush(self) -> None:
-        """Write what waits, here and now. What cannot be written goes on waiting, and the user reads why."""
+    def flush(self, seconds: float | None = None) -> None:
+        """Write what waits, here and now; another process may hold the ledger for `seconds`. What cannot be
+        written goes on waiting, and the user reads why."""
         with self.lock:
             if not self.waiting:
                 return
             try:
-                self.prepare()
-                self.drain(self.ledger.write)
+                self.prepare(seconds)
+                self.drain(lambda rows: self.ledger.write(rows, seconds))
             except LedgerError as error:
                 self.fail(error)
             else:
                 self.succeed()
 
-    def prepare(self, seconds: float = TIMEOUT_SECONDS, *, again: bool = False) -> None:
+    def prepare(self, seconds: float | None = None, *, again: bool = False) -> None:
         """Once for this process, or `again`: mark as unknown what killed kernels had under way, and take in
         what others could not write. Needs `lock`. Raises LedgerError."""
         if self._is_prepared and not again:
@@ -140,13 +143,19 @@ class Writer(WriteQueue[Row]):
 
     def close(self) -> None:
         """Write what waits, and close the file. What still waits is said once more."""
-        with self.lock:
-            self.flush()
-            self.ledger.close()
-            with self._reading:
-                self._reader.close()
-            if line := self.waiting_line:
-                log.warning("%s", line)
+        try:
+            busy = LedgerError(f"The ledger {self.path} is busy.")
+            self.with_lock(CLOSE_SECONDS, self._close, busy)
+        except LedgerError as error:
+            self.fail(error)
+        if line := self.waiting_line:
+            log.warning("%s", line)
+
+    def _close(self) -> None:
+        self.flush(CLOSE_SECONDS)
+        self.ledger.close()
+        with self._reading:
+            self._reader.close()
 
     def add_notice(self, line: str) -> None:
         """Have the user read the line, once."""
