@@ -154,8 +154,7 @@ def admit(
             seconds = 0.0 if writer.slow else budget.LOCK_SECONDS
             admission = writer.with_lock(seconds, lambda: _in_ledger(writer, work, rows), busy)
         except LedgerError as error:
-            if error is not busy:
-                writer.fail(error)
+            writer.fail(error)
             with writer.deciding:
                 try:
                     admission = work(writer.read, Waiting(tuple(writer.waiting)))

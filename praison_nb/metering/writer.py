@@ -44,6 +44,7 @@ class Writer(WriteQueue[Row]):
         self.last_spent: dict[tuple[str, str], tuple[float, str, list[Spent]]] = {}
         """The last sums, by user and notebook: when, of which session, and how much."""
         self._spill = Spill(path)
+        self._spilling = threading.Lock()
         self._is_prepared = False
         self._notices: deque[str] = deque()
         self._noticed: set[str] = set()
@@ -70,6 +71,8 @@ class Writer(WriteQueue[Row]):
                     await asyncio.wait({self.task})
         except TimeoutError:
             self.slow = True
+            with contextlib.suppress(RuntimeError):
+                await asyncio.to_thread(self.fail, LedgerError(f"The ledger {self.path} is busy."))
 
     def read(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """The rows of a query, by a connection that waits for no thread that writes. Raises LedgerError."""
@@ -116,17 +119,20 @@ class Writer(WriteQueue[Row]):
     def succeed(self) -> None:
         """The ledger works (again), and nothing waits."""
         self.problem, self.slow = "", False
-        if not self.waiting:
-            self._spill.remove()
+        with self._spilling:
+            if not self.waiting:
+                self._spill.remove()
         self._noticed = {line for line in self._noticed if line.endswith("local disk.")}
 
     def fail(self, error: LedgerError) -> None:
-        """The ledger does not work: put what waits into the second place."""
+        """The ledger does not work, or not in time: put what waits into the second place."""
         self.problem = str(error)
-        try:
-            self._spill.put(tuple(self.waiting), self.process)
-        except OSError:
-            log.debug("no place for what waits", exc_info=True)
+        with self._spilling:
+            try:
+                if rows := tuple(self.waiting):
+                    self._spill.put(rows, self.process)
+            except OSError:
+                log.debug("no place for what waits", exc_info=True)
 
     @property
     def waiting_line(self) -> str:
