@@ -89,7 +89,7 @@ def bounds(session: Session, server: Server, wire: Wire) -> RequestBounds:
 def request_size(body: Mapping[str, Any]) -> int:
     """Bytes of all that the model reads."""
     read = [body.get(name) for name in ("messages", "input", "instructions", "system", "tools")]
-    return len(json.dumps([each for each in read if each], ensure_ascii=False).encode("utf-8", "replace"))
+    return sum(len(json.dumps(each, ensure_ascii=False).encode("utf-8", "replace")) for each in read if each)
 
 
 def with_limit(server: Server, wire: Wire, body: Mapping[str, Any], limit: int | None) -> Mapping[str, Any]:
