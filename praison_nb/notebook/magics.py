@@ -121,7 +121,8 @@ class AgentMagics(Magics):
         %agent models             what this machine offers
         %agent chat [-s SESSION]  a conversation to type into, in this cell
         %agent budget USD/SCOPE   stop at so much a day, session or notebook; `off` ends that
-        %agent price MODEL …      --input USD --output USD per million tokens, or --free
+        %agent price MODEL …      --input USD --output USD per million tokens, or --free; --since DATE
+        %agent prices             yours, and the date of the table; `prices update` fetches a newer one
         %agent help               this page and that of %%agent
         """
         from .commands.table import run_command

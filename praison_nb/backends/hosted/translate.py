@@ -191,7 +191,7 @@ class Reader:
                 elif name := getattr(event, "from_agent_name", None):
                     yield Activity(text=f"the sub-agent {name} answers")
             case "span.model_request_start":
-                yield RequestStarted(id=event.id, input_tokens=estimate_tokens(len(self.prompt)))
+                yield RequestStarted(id=event.id, input_tokens=estimate_tokens(self.prompt))
             case "span.model_request_end":
                 # A message that it began and did not end comes anew in a later request, or is all there is.
                 self._abandoned |= self._previews.keys()

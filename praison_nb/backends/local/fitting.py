@@ -9,9 +9,11 @@ import re
 from dataclasses import dataclass, field, replace
 
 from ...errors import ContextTooLongError, PraisonError
+from ...metering import price_table
 from ...session import Usage
 from ..session import Session
 from .context import Cut, characters, left_out, next_cut, sent, still_valid
+from .estimates import InputEstimate
 from .providers import Server
 from .wires import ModelRequest
 
@@ -41,6 +43,7 @@ class Fitting:
     cut: Cut = field(default_factory=Cut)
     rate: float = _USUAL_RATE
     limit: float | None = None
+    estimate: InputEstimate = field(default_factory=InputEstimate)
     all_turns: bool = False
     """Whether every turn is to be there, be it shortened."""
     _next: Cut = field(default_factory=Cut)
@@ -150,9 +153,7 @@ def _bounded(rate: float) -> float:
 @functools.lru_cache(maxsize=200)
 def _window(model: str, provider: str) -> int | None:
     try:
-        from genai_prices.data_snapshot import get_snapshot
-
-        window = get_snapshot().find_provider_model(model, None, provider, None)[1].context_window
+        window = price_table.snapshot().find_provider_model(model, None, provider, None)[1].context_window
     except Exception:
         # A table that does not know it, or that cannot be read.
         return None

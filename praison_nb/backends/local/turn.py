@@ -4,7 +4,6 @@ same for all wires."""
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import cast
 
@@ -14,15 +13,16 @@ from ...history import Item, User, from_json
 from ...runtime.run import Run
 from ...text import replace_surrogates
 from ...tools.dispatch import ToolDispatcher
-from ...turn import estimate_tokens
 from ..sdk_errors import unchained
 from ..session import Session
 from .attempts import Attempt
 from .config import LocalAgentConfig
 from .fitting import fitting
+from .generation import stopped_cost
 from .providers import Server
 from .tool_calls import ToolCalls
 from .wires import Effort, ModelRequest, wire
+from .wires.base import request_bytes
 from .wires.reply import Reply
 
 ONLY_THOUGHTS = "The model thought and gave no answer: ask again."
@@ -94,10 +94,13 @@ class LocalTurn:
         retries = 0
         while True:
             body = self.wire.request(asked)
-            estimate = estimate_tokens(len(json.dumps(body.get("messages") or body.get("input"))))
+            size = request_bytes(body)
+            estimate = self.fitting.estimate.tokens(size)
             reader = self.wire.reader(asked)
             self.reply = reader.reply
-            attempt = Attempt(self.server, self.wire, reader, body, self.config.timeout, self.run.report)
+            attempt = Attempt(
+                self.server, self.wire, reader, body, estimate, self.config.timeout, self.run.report
+            )
             yield RequestStarted(input_tokens=estimate)
             try:
                 async for event in attempt.events():
@@ -105,12 +108,15 @@ class LocalTurn:
             except asyncio.CancelledError:
                 for event in reader.end():
                     yield event
+                if self.config.asks_stopped_cost:
+                    await stopped_cost(self.server, reader.reply)
                 # Stopped before the answer began: the prompt was on its way, and is paid.
                 yield attempt.finished(is_stopped=True)
                 self._keep_partial()
                 yield TurnFinished(stop_reason="interrupted")
                 raise
             yield attempt.finished()
+            self.fitting.estimate.count(size, reader.reply.usage)
             if attempt.problem is None:
                 if line := self.fitting.accepted(whole, asked, attempt.reader.reply.usage):
                     yield Notice(text=line)
