@@ -49,9 +49,21 @@ class SessionAttached(_Base):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestStarted(_Base):
-    """A request to the model begins. `input_tokens` is an estimate, used until the server has counted."""
+    """A request to the model begins; whoever yields it sends it after that only, where it can.
+
+    `input_tokens` is an estimate, used until the server has counted; it will not be more than
+    `max_input_tokens` (0: not known). `max_output_tokens` is the limit of output that the request sets, None
+    where it sets none. Where `takes_limit` the backend sends the lesser one that the turn's run has by then
+    (`Run.output_limit`), so that the request fits a budget. `model`, `provider` and `service_tier` are as in
+    RequestFinished, "" where they are not known yet."""
 
     input_tokens: int = 0
+    max_input_tokens: int = 0
+    max_output_tokens: int | None = None
+    takes_limit: bool = False
+    model: str = ""
+    provider: str = ""
+    service_tier: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,19 +169,23 @@ class SessionUsage(_Base):
     cache_write_1h_tokens: int = field(default=0, metadata={"json": "longer_writes"})
 
 
-Scope = Literal["turn", "session", "notebook", "day"]
+Scope = Literal["turn", "session", "notebook", "day", "week", "month", "user"]
 """What money is counted over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent(_Base):
     """What the scope `per` has spent so far, this turn included, in USD, and its budget, the `limit`, in USD,
-    where it has one. `turns` is how many turns were counted, `unpriced` how many of them have a part without
-    a price, which is not in `usd`. The meter makes these."""
+    where it has one. `reserved` is what requests that are under way, or were not counted, may cost at most;
+    it is not in `usd`. `turns` is how many turns were counted, `unpriced` how many of them have a part
+    without a price, which is not in `usd`. A limit that `is_fixed` is the administrator's. The meter makes
+    these."""
 
     per: Scope
     usd: Decimal
     limit: Decimal | None = None
+    reserved: Decimal = Decimal(0)
+    is_fixed: bool = False
     turns: int = 1
     unpriced: int = 0
 

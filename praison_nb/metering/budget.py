@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import Any, get_args
+from typing import Any
 
 from ..errors import ConfigError, LedgerError
 from ..events import Scope, Spent
@@ -21,7 +21,7 @@ from .origin import Origin
 from .schema import LABELS
 from .writer import Writer
 
-SCOPES = tuple(scope for scope in get_args(Scope) if scope != "turn")
+SCOPES: tuple[Scope, ...] = ("session", "notebook", "day")
 WARN_AT = Decimal("0.8")
 LOCK_SECONDS = 1.0
 

@@ -17,7 +17,7 @@ from typing import Any
 from ..money import PICO
 from ..session import Usage
 from ..storage import transact
-from .schema import LABELS, LEDGER, TOKENS, connect
+from .schema import DONE, LABELS, LEDGER, TOKENS, connect
 
 MAX_NUMBER = 2**53
 """The largest number of a row; in picodollars it is 9,007 USD. A server may say what it wants; a column holds
@@ -35,7 +35,9 @@ def old_turns(path: Path) -> Path:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnRow:
     """A turn as it is now. Times in seconds, money in USD, `labels` in the order of schema.LABELS.
-    `cost` is None where a part has no price; `priced` is what the rest costs."""
+    `cost` is None where a part has no price; `priced` is what the rest costs, of which `extra_cost` is beyond
+    its requests, `estimated_cost` for estimated tokens, and `fees` for what is no token. `process` runs it,
+    "" once it is over."""
 
     id: str
     labels: tuple[str, ...]
@@ -49,11 +51,18 @@ class TurnRow:
     priced: Decimal
     list_cost: Decimal | None = None
     active: float | None = None
+    fees: Decimal = Decimal(0)
+    is_lower_bound: bool = False
+    estimated_cost: Decimal = Decimal(0)
+    extra_cost: Decimal = Decimal(0)
+    process: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRow:
-    """A request that is over. `id` is its event's: the same event again changes nothing."""
+    """A request. `id` is its event's: that of RequestStarted until it is done, then that of RequestFinished,
+    and `started_id` is the earlier one. Done once, it stays as it is. Until then `cost` is that of its
+    estimated input, and `reserved` the most that it may cost."""
 
     id: str
     labels: tuple[str, ...]
@@ -63,6 +72,11 @@ class RequestRow:
     first_text: float | None
     usage: Usage
     cost: Decimal | None
+    state: int = DONE
+    reserved: Decimal = Decimal(0)
+    fees: Decimal = Decimal(0)
+    is_lower_bound: bool = False
+    started_id: str = ""
 
 
 Row = TurnRow | RequestRow
@@ -79,24 +93,50 @@ TURN_COLUMNS = (
     "priced",
     "list_cost",
     "active",
+    "reasoning_output_tokens",
+    "fees",
+    "is_lower_bound",
+    "estimated_cost",
+    "extra_cost",
 )
-REQUEST_COLUMNS = ("time", "duration", "first_text", *TOKENS, "estimated", "cost")
+REQUEST_COLUMNS = (
+    "time",
+    "duration",
+    "first_text",
+    *TOKENS,
+    "estimated",
+    "cost",
+    "reasoning_output_tokens",
+    "fees",
+    "is_lower_bound",
+    "state",
+    "reserved",
+)
+_COUNTED = (*TOKENS, "reasoning_output_tokens")
+_MONEY = ("cost", "priced", "list_cost", "fees", "estimated_cost", "extra_cost", "reserved")
 _UNITS = {
     **dict.fromkeys(("time", "duration", "first_text", "active"), MICRO),
-    **dict.fromkeys(("cost", "priced", "list_cost"), PICO),
-    **dict.fromkeys(TOKENS, 1),
+    **dict.fromkeys(_MONEY, PICO),
+    **dict.fromkeys(_COUNTED, 1),
 }
 """So many of the file's units are a second, a dollar or a token."""
-_OF_USAGE = {*TOKENS, "estimated"}
+_OF_USAGE = {*_COUNTED, "estimated"}
 _PUT_TURN = (
-    f"INSERT INTO turns (id, label, {', '.join(TURN_COLUMNS)}) VALUES (?, ?{', ?' * len(TURN_COLUMNS)}) "
-    f"ON CONFLICT (id) DO UPDATE SET label=excluded.label, "
-    f"{', '.join(f'{name}=excluded.{name}' for name in TURN_COLUMNS)}"
+    f"INSERT INTO turns (id, label, process, {', '.join(TURN_COLUMNS)}) "
+    f"VALUES (?, ?, ?{', ?' * len(TURN_COLUMNS)}) ON CONFLICT (id) DO UPDATE SET "
+    f"{', '.join(f'{name} = excluded.{name}' for name in ('label', 'process', *TURN_COLUMNS))}"
 )
 _PUT_REQUEST = (
-    f"INSERT OR IGNORE INTO requests (id, label, turn, {', '.join(REQUEST_COLUMNS)}) "
-    f"VALUES (?, ?, (SELECT n FROM turns WHERE id = ?){', ?' * len(REQUEST_COLUMNS)})"
+    f"INSERT INTO requests (id, label, turn, {', '.join(REQUEST_COLUMNS)}) "
+    f"VALUES (?, ?, (SELECT n FROM turns WHERE id = ?){', ?' * len(REQUEST_COLUMNS)}) "
+    f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in REQUEST_COLUMNS)}, "
+    f"label = excluded.label WHERE requests.state != {DONE}"
 )
+_SETTLE = (
+    f"UPDATE requests SET id = ? WHERE id = ? AND state != {DONE} "
+    "AND NOT EXISTS (SELECT 1 FROM requests WHERE id = ?)"
+)
+_DROP = f"DELETE FROM requests WHERE id = ? AND state != {DONE}"
 _ADD_LABEL = f"INSERT OR IGNORE INTO labels ({', '.join(LABELS)}) VALUES (?{', ?' * (len(LABELS) - 1)})"
 _GET_LABEL = f"SELECT n FROM labels WHERE {' AND '.join(f'{name} = ?' for name in LABELS)}"
 
@@ -106,7 +146,7 @@ def numbers(row: Row) -> list[int | None]:
     values: list[Any] = []
     for name in TURN_COLUMNS if isinstance(row, TurnRow) else REQUEST_COLUMNS:
         value = getattr(row.usage if name in _OF_USAGE else row, name)
-        if value != value and name in TOKENS:
+        if value != value and name in _COUNTED:
             # What a server gives as NaN is no count.
             value = 0
         elif value is not None and (unit := _UNITS.get(name)):
@@ -156,8 +196,12 @@ class Ledger:
     def _put(self, connection: sqlite3.Connection, row: Row) -> None:
         label = self._label(connection, row.labels)
         if isinstance(row, TurnRow):
-            connection.execute(_PUT_TURN, (row.id, label, *numbers(row)))
+            connection.execute(_PUT_TURN, (row.id, label, row.process, *numbers(row)))
         else:
+            if row.started_id:
+                # Settled in its place; where it was settled before, the same event came again.
+                connection.execute(_SETTLE, (row.id, row.started_id, row.id))
+                connection.execute(_DROP, (row.started_id,))
             connection.execute(_PUT_REQUEST, (row.id, label, row.turn, *numbers(row)))
 
     def _label(self, connection: sqlite3.Connection, labels: tuple[str, ...]) -> int:

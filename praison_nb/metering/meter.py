@@ -150,6 +150,10 @@ class Meter:
             priced=turn.known_cost,
             list_cost=session.list_cost if session else None,
             active=session.active_seconds if session else None,
+            fees=turn.fees,
+            is_lower_bound=turn.is_lower_bound,
+            estimated_cost=turn.estimated_cost,
+            extra_cost=session.extra_cost if session else Decimal(0),
         )
 
     def _request(self, event: RequestFinished, turn: Turn) -> RequestRow:
@@ -157,7 +161,12 @@ class Meter:
         return RequestRow(
             id=event.id,
             labels=self._labels(
-                turn, provider=event.provider, model=event.model, cost_source=event.cost_source
+                turn,
+                provider=event.provider,
+                model=event.model,
+                cost_source=event.cost_source,
+                service_tier=event.service_tier,
+                price_source=event.price_source,
             ),
             turn=turn.id,
             time=event.time if began is None else began,
@@ -165,6 +174,9 @@ class Meter:
             first_text=None if began is None or text is None else max(0.0, text - began),
             usage=event.usage or Usage(),
             cost=event.cost,
+            fees=event.fees,
+            is_lower_bound=event.is_lower_bound,
+            started_id=event.started_id,
         )
 
     def _labels(self, turn: Turn, **more: str) -> tuple[str, ...]:
