@@ -194,7 +194,7 @@ class Ledger:
                 old_turns(self.path).unlink(missing_ok=True)
 
     def _put(self, connection: sqlite3.Connection, row: Row) -> None:
-        label = self._label(connection, row.labels)
+        label = self.label(connection, row.labels)
         if isinstance(row, TurnRow):
             connection.execute(_PUT_TURN, (row.id, label, row.process, *numbers(row)))
         else:
@@ -204,7 +204,8 @@ class Ledger:
                 connection.execute(_DROP, (row.started_id,))
             connection.execute(_PUT_REQUEST, (row.id, label, row.turn, *numbers(row)))
 
-    def _label(self, connection: sqlite3.Connection, labels: tuple[str, ...]) -> int:
+    def label(self, connection: sqlite3.Connection, labels: tuple[str, ...]) -> int:
+        """The number of these labels, which get one here if they have none."""
         known = self._known.get(labels)
         if known is None:
             connection.execute(_ADD_LABEL, labels)

@@ -141,13 +141,14 @@ class UsageMagics(Magics):
     """`%usage`."""
 
     @magic_arguments()
-    @argument("period", nargs="?", default="", help="today, week, month (all in UTC) or all")
+    @argument("period", nargs="?", default="", help="today, week, month (all in UTC), all, or reprice")
     @argument("--by", metavar="KEY", help="model, day, session, cell, notebook, user, backend, provider, …")
     @argument("-s", "--session", metavar="SESSION", help="only this session")
     @argument("-m", "--model", metavar="MODEL", help="only this model")
     @argument("--csv", metavar="PATH", help="write the turns to a CSV file")
     @argument("--parquet", metavar="PATH", help="write the turns to a Parquet file")
     @argument("-o", "--out", metavar="NAME", help="keep the turns as a DataFrame in this variable")
+    @argument("--yes", action="store_true", help="with reprice: note the prices")
     @no_var_expand
     @line_magic
     def usage(self, line: str) -> None:
@@ -157,6 +158,7 @@ class UsageMagics(Magics):
         %usage week --by model      one row a model
         %usage month --by day       one row a day
         %usage all --csv turns.csv  the turns as a file, -o df as a DataFrame
+        %usage reprice              what requests without a price would cost by now; --yes notes it
 
         Days, weeks and months are those of UTC, as providers bill. Files have the attribute names of
         OpenTelemetry's GenAI conventions.

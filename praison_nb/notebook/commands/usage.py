@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from ...errors import ConfigError
 from ...metering import writer
 from ...metering.analysis import totals
-from ...money import format_cents, format_usd
+from ...money import format_cents, mark_usd
 from ..views.tables import show, table
+from .reprice import reprice_command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,8 +26,12 @@ BARS = "▁▂▃▄▅▆▇█"
 
 def report(shell: Any, arguments: Namespace) -> None:
     """Show or write what the arguments of `%usage` ask for."""
+    if arguments.period == "reprice":
+        reprice_command(shell, is_confirmed=arguments.yes)
+        return
     if arguments.period not in ("", *PERIODS):
-        raise ConfigError(f"%usage knows no {arguments.period!r:.40}. It knows {', '.join(PERIODS)}.")
+        known = ", ".join((*PERIODS, "reprice"))
+        raise ConfigError(f"%usage knows no {arguments.period!r:.40}. It knows {known}.")
     filters = {"session": arguments.session, "model": arguments.model}
     since = period_start(arguments.period or "all")
     if arguments.out or arguments.csv or arguments.parquet:
@@ -123,9 +128,14 @@ def _cells(row: Any) -> list[str]:
         f"{int(row['input_tokens']):,}",
         f"{float(ratio):.0%}" if _known(ratio) else "—",
         f"{int(row['output_tokens']):,}",
-        format_usd(Decimal(repr(float(row["cost"])))) if _known(row["cost"]) else "—",
+        _cost(row),
         f"{int(row['failures']):,}",
     ]
+
+
+def _cost(row: Any) -> str:
+    cost = Decimal(repr(float(row["cost"]))) if _known(row["cost"]) else None
+    return mark_usd(cost, estimated=bool(row["estimated"]))
 
 
 def _sum(rows: pd.DataFrame) -> dict[str, Any]:
@@ -134,6 +144,7 @@ def _sum(rows: pd.DataFrame) -> dict[str, Any]:
         for name in ("turns", "input_tokens", "output_tokens", "cached_tokens", "failures", "without_price")
     }
     known = rows["cost"].dropna()
+    total["estimated"] = bool((rows["estimated"] > 0).any())
     total["cost"] = known.sum() if len(known) or rows.empty else None
     total["cache_hit_ratio"] = (
         total["cached_tokens"] / total["input_tokens"] if total["input_tokens"] else None
