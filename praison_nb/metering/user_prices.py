@@ -189,10 +189,11 @@ def _price(model: str, value: Any) -> Price:
 def parse_since(text: Any) -> str:
     """A date or time in ISO 8601. Raises ConfigError where `text` is none."""
     try:
-        Price(Decimal(0), Decimal(0), since=text).began  # noqa: B018
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ConfigError(f"A price's since must be a date as 2026-11-01, not {text!r:.40}.") from error
-    return str(text)
+        if isinstance(text, str) and Price(Decimal(0), Decimal(0), since=text).began >= 0:
+            return text
+    except (ValueError, OverflowError):
+        pass
+    raise ConfigError(f"A price's since must be a date as 2026-11-01, not {text!r:.40}.")
 
 
 def _plain(price: Price) -> Any:

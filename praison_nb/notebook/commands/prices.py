@@ -66,11 +66,8 @@ def prices_command(extension: Extension, rest: str) -> None:
     elif words[0] == "update" and len(words) <= 2:
         before = price_table.source()
         after = price_table.update(*words[1:])
-        is_same = before == after
-        kept = (
-            f"The price table is {after} already." if is_same else f"The price table is {after} from now on."
-        )
-        show(shell, f"{kept} Before it was {before}." if not is_same else kept)
+        news = "already" if before == after else f"from now on. Before it was {before}"
+        show(shell, f"The price table is {after} {news}.")
     else:
         raise ConfigError("It is `%agent prices`, or `%agent prices update [URL]` for a newer table.")
 
@@ -110,7 +107,7 @@ def _show_prices(shell: Any) -> None:
         cells = ("free" if price.is_free else "" if part is None else f"${part:f}" for part in parts)
         rows.append([model, *cells, price.since])
     listed = (
-        f"Every other price is of the table {price_table.source()}; `%agent prices update` fetches a newer."
+        f"Every other price is from {price_table.source()}; `%agent prices update` fetches a newer table."
     )
     if rows:
         headers = ["model", "in", "out", "cache read", "cache write", "for 1 h", "since"]
