@@ -194,7 +194,7 @@ class Reader:
                 elif name := getattr(event, "from_agent_name", None):
                     yield Activity(text=f"the sub-agent {name} answers")
             case "span.model_request_start":
-                yield RequestStarted(id=event.id, input_tokens=estimate_tokens(len(self.prompt)))
+                yield RequestStarted(id=event.id, input_tokens=estimate_tokens(self.prompt))
             case "span.model_request_end":
                 self._previews.abandon()
                 usage = request_usage(getattr(event, "model_usage", None))

@@ -20,6 +20,7 @@ from .bounds import bounds, with_limit
 from .config import LocalAgentConfig
 from .declared import declared
 from .fitting import fitting
+from .generation import stopped_cost
 from .providers import Server
 from .tool_calls import ToolCalls
 from .wires import Effort, ModelRequest, wire
@@ -101,8 +102,17 @@ class LocalTurn:
             body = self.wire.request(asked)
             reader = self.wire.reader(asked)
             self.reply = reader.reply
-            attempt = Attempt(self.server, self.wire, reader, body, self.config.timeout, self.run.report)
-            yield self.bounds.started(body)
+            started = self.bounds.started(body)
+            attempt = Attempt(
+                self.server,
+                self.wire,
+                reader,
+                body,
+                started.input_tokens,
+                self.config.timeout,
+                self.run.report,
+            )
+            yield started
             # The budgets have been asked by now.
             limit = self.run.output_limit
             attempt.body = with_limit(self.server, self.wire, body, limit)
@@ -112,6 +122,8 @@ class LocalTurn:
             except asyncio.CancelledError:
                 for event in reader.end():
                     yield event
+                if self.config.asks_stopped_cost:
+                    await stopped_cost(self.server, reader.reply)
                 # Stopped before the answer began: the prompt was on its way, and is paid.
                 yield attempt.finished(is_stopped=True)
                 self._keep_partial()

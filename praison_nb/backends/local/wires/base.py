@@ -6,6 +6,7 @@ It knows neither HTTP nor the loop: both are the same for all.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
@@ -13,6 +14,7 @@ from typing import Any, ClassVar, Literal, Protocol
 from ....events import Event
 from ....history import Item
 from ....tools.tool import Tool
+from ....turn import byte_length
 from .reply import Reply
 
 Effort = Literal["", "none", "low", "medium", "high", "xhigh"]
@@ -44,6 +46,8 @@ class Rules:
     """The field of the usage that has the request's cost; a dot leads into an object."""
     cost_unit: str = "1"
     """USD that 1 in `cost_field` stands for, as a decimal number."""
+    asks_cost: bool = False
+    """Whether the server can be asked, a moment later, what a request cost (`GET /generation?id=…`)."""
     native_tools: bool = True
     """Whether it takes tools, calls and results. Otherwise they are told in words, and a call that is
     required is had by a schema for the answer (small models in GGUF files)."""
@@ -73,6 +77,16 @@ class ModelRequest:
     session_id: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     rules: Rules = field(default_factory=Rules)
+
+
+_READ = ("messages", "input", "system", "instructions", "tools", "functions", "response_format", "text")
+"""Fields of a request's body that the model reads."""
+
+
+def request_bytes(body: Mapping[str, Any]) -> int:
+    """About how many bytes of a request the model reads, its tools included."""
+    parts = (body[name] for name in _READ if body.get(name))
+    return sum(byte_length(json.dumps(part, ensure_ascii=False, default=str)) for part in parts)
 
 
 class Reader(Protocol):

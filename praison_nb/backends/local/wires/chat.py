@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -21,7 +20,7 @@ from typing import Any, ClassVar
 from ....errors import ConfigError
 from ....history import Call, Item
 from ....turn import estimate_tokens
-from .base import ModelRequest, Reader, Rules
+from .base import ModelRequest, Reader, Rules, request_bytes
 from .chat_messages import messages_of
 from .chat_reader import ChatReader
 from .prompted_tools import choice_schema, in_words
@@ -63,7 +62,7 @@ class ChatWire:
         """A reader for the answer."""
 
         def sent() -> int:
-            return estimate_tokens(len(json.dumps(self.request(asked)["messages"])))
+            return estimate_tokens(request_bytes(self.request(asked)))
 
         return ChatReader(asked, sent=sent, is_choosing=_is_choosing(asked))
 

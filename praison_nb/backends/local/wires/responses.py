@@ -8,7 +8,6 @@ reasoning comes encrypted and goes back as it came, before what it led to.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
@@ -18,7 +17,7 @@ from ....history import Call, Item, Opaque, Result, Text, User
 from ....text import replace_surrogates
 from ....tools.tool import Tool
 from ....turn import estimate_tokens
-from .base import ModelRequest, Reader, Rules, Wire
+from .base import ModelRequest, Reader, Rules, Wire, request_bytes
 from .prompted_tools import in_words
 from .repair import repaired
 from .responses_output import OWN_FIELDS, WIRE as NAME
@@ -64,7 +63,7 @@ class ResponsesWire:
         """A reader for the answer."""
 
         def sent() -> int:
-            return estimate_tokens(len(json.dumps(self.request(asked)["input"])))
+            return estimate_tokens(request_bytes(self.request(asked)))
 
         limit = _translated(asked.options).get("max_output_tokens")
         limit = limit if isinstance(limit, int) else None
