@@ -23,6 +23,7 @@ from typing import Any
 from ..errors import ConfigError, TurnStopped
 from ..events import Event
 from ..history import Item
+from ..metering.tags import of_turn
 from ..runtime.approvals import Asker, ask_by_input
 from ..runtime.observable import Observable
 from ..runtime.options import Subscriber, TurnOptions
@@ -90,6 +91,7 @@ class Backend(Observable, ABC):
         asker: Asker | None = None,
         view: Callable[[Run], Subscriber] | None = None,
         subscribers: Iterable[Subscriber] = (),
+        tags: Mapping[str, str] | None = None,
         notices: Iterable[str] = (),
     ) -> Run:
         """Start a turn and return it under way: `wait()` or `await` the Run for the Turn. Turns of one
@@ -104,9 +106,11 @@ class Backend(Observable, ABC):
         it the turn waits for the Run's `approve` or `deny`.
 
         `subscribers` are called as `Run.subscribe` has it, from the first event on; `view(run)` makes one
-        that shows the turn. `notices` are lines that are shown with the turn.
+        that shows the turn. `notices` are lines that are shown with the turn. `tags` say what it is for, such
+        as {"study": "churn"}: the ledger notes them beside those of the notebook and of the agent's metadata.
 
-        Raises ConfigError for an empty prompt, a session that is no text and a budget that is none.
+        Raises ConfigError for an empty prompt, a session that is no text, a budget that is none and tags that
+        cannot be.
 
         >>> from praison_nb import ScriptedBackend
         >>> from praison_nb.events import TextDelta
@@ -126,7 +130,7 @@ class Backend(Observable, ABC):
         )
         source = functools.partial(self.events, turn.prompt)
         how = {"caller_waits": caller_waits, "stream": stream, "budget": budget, "asker": asker, "view": view}
-        return self._run(turn, source, subscribers, **how)
+        return self._run(turn, source, subscribers, tags, **how)
 
     def policy_notices(self) -> tuple[str, ...]:
         """What code has changed in the policies since this was last asked: by each turn, and by each call."""
@@ -140,10 +144,12 @@ class Backend(Observable, ABC):
         turn: Turn,
         source: Callable[[Session, Run], AsyncIterator[Event]],
         subscribers: Iterable[Subscriber],
+        tags: Mapping[str, str] | None = None,
         **options: Any,
     ) -> Run:
         """Begin the turn; `options` are those of TurnOptions."""
-        session = self.session
+        session, metadata = self.session, getattr(getattr(self, "config", None), "metadata", None)
+        options["tags"] = of_turn(metadata, tags)
         session.is_resumed = session.is_resumed or (bool(session.id) and session.run is None)
         run = Run(
             turn,

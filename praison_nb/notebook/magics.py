@@ -65,6 +65,12 @@ class AgentMagics(Magics):
     @argument("-o", "--out", metavar="NAME", help="also keep the Turn in this variable")
     @argument("--max-turns", type=int, metavar="N", help="requests of this turn at most")
     @argument("--budget", metavar="USD", help="end this turn before it costs more")
+    @argument(
+        "--tag",
+        action="append",
+        metavar="NAME=VALUE",
+        help="what the turn is for, in the ledger; repeatable",
+    )
     @argument("--bg", action="store_true", help="return at once; `await _` or `_.wait()` gives the Turn")
     @argument("--raw", action="store_true", help="send the text as it is, with every {brace}")
     @no_var_expand
@@ -120,6 +126,7 @@ class AgentMagics(Magics):
         %agent use BACKEND|MODEL  the default from now on, such as embedded, ollama/llama3.2, or a variable
         %agent models             what this machine offers
         %agent chat [-s SESSION]  a conversation to type into, in this cell
+        %agent tag NAME=VALUE …   what turns are for, from now on; `NAME=` takes one away, `off` all
         %agent budget USD/SCOPE   stop at so much a day, session or notebook; `off` ends that
         %agent price MODEL …      --input USD --output USD per million tokens, or --free; --since DATE
         %agent prices             yours, and the date of the table; `prices update` fetches a newer one

@@ -73,7 +73,7 @@ class Run:
         self.stopping = False
         self.lock = lock
         self._source, self._options = source, options
-        self._meter = Meter(options.budget, before)
+        self._meter = Meter(options.budget, before, options.tags)
         self._subscribers: Observers[Event, Turn] = Observers(*options.subscribers)
         self._calls: list[FunctionCall] = []
         self._mailbox = Mailbox()
