@@ -8,17 +8,21 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..money import PICO
+from ..process import is_alive
 from ..session import Usage
 from ..storage import transact
-from .schema import DONE, LABELS, LEDGER, TOKENS, connect
+from . import statements
+from .schema import DONE, LABELS, LEDGER, TOKENS, connect, connect_to_read
+from .statements import REQUEST_COLUMNS, TURN_COLUMNS
 
+T = TypeVar("T")
 MAX_NUMBER = 2**53
 """The largest number of a row; in picodollars it is 9,007 USD. A server may say what it wants; a column holds
 64 bits, and so does the sum of a thousand rows."""
@@ -81,37 +85,6 @@ class RequestRow:
 
 Row = TurnRow | RequestRow
 
-TURN_COLUMNS = (
-    "time",
-    "duration",
-    "first_text",
-    "requests",
-    "unpriced",
-    *TOKENS,
-    "estimated",
-    "cost",
-    "priced",
-    "list_cost",
-    "active",
-    "reasoning_output_tokens",
-    "fees",
-    "is_lower_bound",
-    "estimated_cost",
-    "extra_cost",
-)
-REQUEST_COLUMNS = (
-    "time",
-    "duration",
-    "first_text",
-    *TOKENS,
-    "estimated",
-    "cost",
-    "reasoning_output_tokens",
-    "fees",
-    "is_lower_bound",
-    "state",
-    "reserved",
-)
 _COUNTED = (*TOKENS, "reasoning_output_tokens")
 _MONEY = ("cost", "priced", "list_cost", "fees", "estimated_cost", "extra_cost", "reserved")
 _UNITS = {
@@ -121,24 +94,6 @@ _UNITS = {
 }
 """So many of the file's units are a second, a dollar or a token."""
 _OF_USAGE = {*_COUNTED, "estimated"}
-_PUT_TURN = (
-    f"INSERT INTO turns (id, label, process, {', '.join(TURN_COLUMNS)}) "
-    f"VALUES (?, ?, ?{', ?' * len(TURN_COLUMNS)}) ON CONFLICT (id) DO UPDATE SET "
-    f"{', '.join(f'{name} = excluded.{name}' for name in ('label', 'process', *TURN_COLUMNS))}"
-)
-_PUT_REQUEST = (
-    f"INSERT INTO requests (id, label, turn, {', '.join(REQUEST_COLUMNS)}) "
-    f"VALUES (?, ?, (SELECT n FROM turns WHERE id = ?){', ?' * len(REQUEST_COLUMNS)}) "
-    f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in REQUEST_COLUMNS)}, "
-    f"label = excluded.label WHERE requests.state != {DONE}"
-)
-_SETTLE = (
-    f"UPDATE requests SET id = ? WHERE id = ? AND state != {DONE} "
-    "AND NOT EXISTS (SELECT 1 FROM requests WHERE id = ?)"
-)
-_DROP = f"DELETE FROM requests WHERE id = ? AND state != {DONE}"
-_ADD_LABEL = f"INSERT OR IGNORE INTO labels ({', '.join(LABELS)}) VALUES (?{', ?' * (len(LABELS) - 1)})"
-_GET_LABEL = f"SELECT n FROM labels WHERE {' AND '.join(f'{name} = ?' for name in LABELS)}"
 
 
 def numbers(row: Row) -> list[int | None]:
@@ -162,29 +117,27 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._connection: sqlite3.Connection | None = None
+        self._is_read_only = False
         self._opened_by = 0
         self._known: dict[tuple[str, ...], int] = {}
         self._inherited: list[Any] = []
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """Open it. Raises LedgerError."""
+        """Open it to write. Raises LedgerError."""
         self._leave_to_parent()
+        if self._is_read_only:
+            self.close()
         if self._connection is None:
             self._connection, self._opened_by = connect(self.path), os.getpid()
         return self._connection
 
     def write(self, rows: Iterable[Row]) -> None:
-        """Put all rows in, or none. A turn replaces its earlier row; a request that is there stays as it is.
-        Raises LedgerError, and what else is raised for a row that no ledger takes."""
+        """Put all rows in, or none; then they are on the disk. A turn replaces its earlier row; a request
+        that is done stays. Raises LedgerError, and what else is raised for a row that no ledger takes."""
         rows = tuple(rows)
-
-        def put(connection: sqlite3.Connection) -> None:
-            for row in rows:
-                self._put(connection, row)
-
         try:
-            transact(self.connection, put)
+            transact(self.connection, lambda connection: self.put(connection, rows))
         except BaseException as error:
             self.close()
             LEDGER.reraise(error, self.path)
@@ -193,40 +146,84 @@ class Ledger:
             with contextlib.suppress(OSError):
                 old_turns(self.path).unlink(missing_ok=True)
 
-    def _put(self, connection: sqlite3.Connection, row: Row) -> None:
-        label = self.label(connection, row.labels)
-        if isinstance(row, TurnRow):
-            connection.execute(_PUT_TURN, (row.id, label, row.process, *numbers(row)))
-        else:
+    def transact(
+        self, work: Callable[[sqlite3.Connection], T], seconds: float, *, is_durable: bool = False
+    ) -> T:
+        """`work(connection)` as one transaction, for which others are waited so many `seconds`. It outlives
+        this process; a power cut only where it `is_durable`, or once a `write` has followed. Raises
+        LedgerError, and what `work` does."""
+        connection = self.connection
+        try:
+            [(before,)] = connection.execute("PRAGMA busy_timeout").fetchall()
+            connection.execute(f"PRAGMA busy_timeout={round(seconds * 1000)}")
+            if not is_durable:
+                connection.execute("PRAGMA synchronous=NORMAL")
+            result = transact(connection, work)
+            connection.execute(f"PRAGMA busy_timeout={before}")
+            connection.execute(f"PRAGMA {LEDGER.pragma}")
+        except BaseException as error:
+            self.close()
+            LEDGER.reraise(error, self.path)
+        return result
+
+    def put(self, connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
+        """Put the rows in, in a transaction of the caller's."""
+        for row in rows:
+            label = self.label(connection, row.labels)
+            if isinstance(row, TurnRow):
+                connection.execute(statements.PUT_TURN, (row.id, label, row.process, *numbers(row)))
+                continue
             if row.started_id:
                 # Settled in its place; where it was settled before, the same event came again.
-                connection.execute(_SETTLE, (row.id, row.started_id, row.id))
-                connection.execute(_DROP, (row.started_id,))
-            connection.execute(_PUT_REQUEST, (row.id, label, row.turn, *numbers(row)))
+                connection.execute(statements.SETTLE, (row.id, row.started_id, row.id))
+                connection.execute(statements.DROP, (row.started_id,))
+            connection.execute(statements.PUT_REQUEST, (row.id, label, row.turn, *numbers(row)))
+
+    def mark_killed(self, connection: sqlite3.Connection) -> bool:
+        """Mark as unknown what processes had under way that are no longer there, in a transaction of the
+        caller's, and return whether there were any."""
+        known = [process for (process,) in connection.execute(statements.PROCESSES)]
+        killed = [process for process in known if not is_alive(process)]
+        for process in killed:
+            connection.execute(statements.MARK_UNKNOWN, (process,))
+            for n, *texts in connection.execute(statements.TURNS_OF_PROCESS, (process,)).fetchall():
+                named = dict(zip(LABELS, texts, strict=True)) | {"status": "unknown", "stop_reason": "killed"}
+                connection.execute(statements.END_TURN, (self.label(connection, tuple(named.values())), n))
+        return bool(killed)
 
     def label(self, connection: sqlite3.Connection, labels: tuple[str, ...]) -> int:
         """The number of these labels, which get one here if they have none."""
         known = self._known.get(labels)
         if known is None:
-            connection.execute(_ADD_LABEL, labels)
-            known = self._known[labels] = connection.execute(_GET_LABEL, labels).fetchone()[0]
+            connection.execute(statements.ADD_LABEL, labels)
+            known = self._known[labels] = connection.execute(statements.GET_LABEL, labels).fetchone()[0]
         return known
 
     def read(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """The rows of a query. Raises LedgerError."""
+        """The rows of a query, of a file too that may only be read. Raises LedgerError."""
         try:
-            return self.connection.execute(query, values).fetchall()
+            return self._to_read().execute(query, values).fetchall()
         except sqlite3.Error as error:
             raise LEDGER.explain(error, self.path) from error
 
+    def _to_read(self) -> sqlite3.Connection:
+        self._leave_to_parent()
+        if self._connection is None:
+            self._connection, self._is_read_only = connect_to_read(self.path)
+            self._opened_by = os.getpid()
+        return self._connection
+
     def change(self, statement: str, values: Sequence[Any]) -> None:
         """One statement that writes. Raises LedgerError."""
-        self.read(statement, values)
+        try:
+            self.connection.execute(statement, values)
+        except sqlite3.Error as error:
+            raise LEDGER.explain(error, self.path) from error
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
         self._leave_to_parent()
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._is_read_only = self._connection, None, False
         self._known.clear()
         if connection is not None:
             connection.close()
@@ -235,5 +232,5 @@ class Ledger:
         """After a fork, the parent's connection: it may not even be closed here."""
         if self._connection is not None and self._opened_by != os.getpid():
             self._inherited.append(self._connection)
-            self._connection = None
+            self._connection, self._is_read_only = None, False
             self._known.clear()

@@ -78,6 +78,19 @@ def connect(path: Path) -> sqlite3.Connection:
     return storage.connect(path, LEDGER, MIGRATIONS, TIMEOUT_SECONDS, "delete" if network_of(path) else "wal")
 
 
+def connect_to_read(path: Path) -> tuple[sqlite3.Connection, bool]:
+    """As `connect`, but of a file that may only be read too; and whether that is so. Raises LedgerError."""
+    try:
+        return connect(path), False
+    except LedgerError as error:
+        if not path.is_file():
+            raise
+        try:
+            return storage.connect_to_read(path, LEDGER, MIGRATIONS, TIMEOUT_SECONDS), True
+        except LedgerError:
+            raise error from None
+
+
 def network_of(path: Path, mounts: str | None = None) -> str:
     """The network file system that `path` is on ("nfs4", say), "" on a local one. `mounts` is the text of
     /proc/self/mounts. Other systems than Linux tell only a Windows network path."""

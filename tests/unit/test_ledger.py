@@ -253,9 +253,11 @@ def test_a_ledger_that_cannot_be_written_never_costs_the_answer(path: Path, spoi
     turn = play(TextDelta(text="The answer."), RequestStarted(), request(1))
     assert turn.text == "The answer." and turn.error is None and turn.cost == Decimal("0.0002475")
     (line,) = turn.notices
-    assert says in line and str(path) in line and "\n" not in line and line.endswith("kept in memory.")
-    # It is said once, and nothing is overwritten.
-    assert play(request(2)).notices == ()
+    assert says in line and str(path) in line and "\n" not in line
+    assert " Until then the usage of 1 request waits in " in line
+    # Every panel says how much it is, and nothing is overwritten.
+    (line,) = play(request(2)).notices
+    assert says in line and "of 2 requests waits in" in line
     assert before == (path.read_bytes() if path.is_file() else None)
     # Out of the way: what waited in memory is written too.
     path.rename(path.with_name("moved-away"))

@@ -13,7 +13,6 @@ from ...metering import price_table
 from ...session import Usage
 from ..session import Session
 from .context import Cut, characters, left_out, next_cut, sent, still_valid
-from .estimates import InputEstimate
 from .providers import Server
 from .wires import ModelRequest
 
@@ -43,7 +42,6 @@ class Fitting:
     cut: Cut = field(default_factory=Cut)
     rate: float = _USUAL_RATE
     limit: float | None = None
-    estimate: InputEstimate = field(default_factory=InputEstimate)
     all_turns: bool = False
     """Whether every turn is to be there, be it shortened."""
     _next: Cut = field(default_factory=Cut)

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from typing import cast
 
 from ...errors import EmbeddedModelError, PraisonError, UnreachableError
-from ...events import Event, Notice, RequestStarted, TurnFinished
+from ...events import Event, Notice, TurnFinished
 from ...history import Item, User, from_json
 from ...runtime.run import Run
 from ...text import replace_surrogates
@@ -16,13 +16,13 @@ from ...tools.dispatch import ToolDispatcher
 from ..sdk_errors import unchained
 from ..session import Session
 from .attempts import Attempt
+from .bounds import bounds, with_limit
 from .config import LocalAgentConfig
 from .fitting import fitting
 from .generation import stopped_cost
 from .providers import Server
 from .tool_calls import ToolCalls
 from .wires import Effort, ModelRequest, wire
-from .wires.base import request_bytes
 from .wires.reply import Reply
 
 ONLY_THOUGHTS = "The model thought and gave no answer: ask again."
@@ -46,6 +46,7 @@ class LocalTurn:
         self.history = [item for message in session.messages for item in from_json(message)]
         self.new: list[Item] = [User(text=prompt)]
         self.fitting = fitting(session, server)
+        self.bounds = bounds(session, server)
         self.reply = Reply()
         """The last answer of the model."""
         dispatcher = ToolDispatcher(
@@ -94,14 +95,22 @@ class LocalTurn:
         retries = 0
         while True:
             body = self.wire.request(asked)
-            size = request_bytes(body)
-            estimate = self.fitting.estimate.tokens(size)
             reader = self.wire.reader(asked)
             self.reply = reader.reply
+            started = self.bounds.started(self.server, self.wire, body)
             attempt = Attempt(
-                self.server, self.wire, reader, body, estimate, self.config.timeout, self.run.report
+                self.server,
+                self.wire,
+                reader,
+                body,
+                started.input_tokens,
+                self.config.timeout,
+                self.run.report,
             )
-            yield RequestStarted(input_tokens=estimate)
+            yield started
+            # The budgets have been asked by now.
+            limit = self.run.output_limit
+            attempt.body = with_limit(self.server, self.wire, body, limit)
             try:
                 async for event in attempt.events():
                     yield event
@@ -116,11 +125,15 @@ class LocalTurn:
                 yield TurnFinished(stop_reason="interrupted")
                 raise
             yield attempt.finished()
-            self.fitting.estimate.count(size, reader.reply.usage)
+            self.bounds.counted(body, reader.reply.usage)
             if attempt.problem is None:
+                if reader.reply.stop_reason == "max_tokens" and limit is not None:
+                    reader.reply.detail = f"cut off: a budget pays for {limit:,} tokens of answer"
                 if line := self.fitting.accepted(whole, asked, attempt.reader.reply.usage):
                     yield Notice(text=line)
                 break
+            if self.bounds.is_too_long(attempt.problem, limit):
+                continue
             if smaller := self.fitting.refit(whole, asked, attempt.problem):
                 asked = smaller
                 continue

@@ -19,7 +19,7 @@ from ....session import Usage
 from ....text import replace_surrogates
 from ....turn import byte_length, estimate_tokens
 from .base import Rules
-from .costs import billed_calls, cost_of
+from .costs import OTHER, billed_calls, cost_of
 from .reply import CallParts, Reply
 
 PASSED_OVER = frozenset({"citations_delta", "ping"})
@@ -246,6 +246,9 @@ class MessagesReader:
         cost = cost_of(usage, _RULES)
         self.reply.cost = self.reply.cost if cost is None else cost
         self.reply.billed_calls |= billed_calls(usage)
+        if usage.get("inference_geo") == "us":
+            # A tenth more, of some models.
+            self.reply.billed_calls[OTHER] = 1
         # Both have prices of their own.
         tier = "fast" if usage.get("speed") == "fast" else _text(usage.get("service_tier"))
         self.reply.service_tier = self.reply.service_tier if tier in ("", "standard") else tier
