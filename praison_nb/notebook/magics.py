@@ -120,7 +120,7 @@ class AgentMagics(Magics):
         %agent use BACKEND|MODEL  the default from now on, such as embedded, ollama/llama3.2, or a variable
         %agent models             what this machine offers
         %agent chat [-s SESSION]  a conversation to type into, in this cell
-        %agent budget USD/SCOPE   stop at so much a day, session or notebook; `off` ends that
+        %agent budget USD/SCOPE   stop at so much a day, week, month, session, notebook; `off` ends that
         %agent price MODEL …      --input USD --output USD per million tokens, or --free; --since DATE
         %agent prices             yours, and the date of the table; `prices update` fetches a newer one
         %agent help               this page and that of %%agent
@@ -141,7 +141,7 @@ class UsageMagics(Magics):
     """`%usage`."""
 
     @magic_arguments()
-    @argument("period", nargs="?", default="", help="today, week, month (all in UTC), all, or reprice")
+    @argument("period", nargs="?", default="", help="today, week, month (in UTC), all, running, or reprice")
     @argument("--by", metavar="KEY", help="model, day, session, cell, notebook, user, backend, provider, …")
     @argument("-s", "--session", metavar="SESSION", help="only this session")
     @argument("-m", "--model", metavar="MODEL", help="only this model")
@@ -157,6 +157,7 @@ class UsageMagics(Magics):
         %usage                      today, this week, this month
         %usage week --by model      one row a model
         %usage month --by day       one row a day
+        %usage running              what is under way in all kernels, and what it may cost
         %usage all --csv turns.csv  the turns as a file, -o df as a DataFrame
         %usage reprice              what requests without a price would cost by now; --yes notes it
 

@@ -202,7 +202,10 @@ def test_a_hosted_sessions_own_budget_stays(kernel: Kernel) -> None:
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("%usage yesterday", "%usage knows no 'yesterday'. It knows today, week, month, all, reprice."),
+        (
+            "%usage yesterday",
+            "%usage knows no 'yesterday'. It knows today, week, month, all, running,",
+        ),
         ("%usage --by colour", "There are no totals by 'colour'. There are by hour, day, week, month, user"),
         ("%agent price", "No prices of yours."),
         ("%agent prices", "Every other price is from genai-prices"),
@@ -218,7 +221,7 @@ def test_a_hosted_sessions_own_budget_stays(kernel: Kernel) -> None:
         ("%agent price --free", "Name the model"),
         ("%agent budget lots", "The budget must be a number of USD from 0 to 1,000,000, not 'lots'."),
         ("%agent budget 10000000/day", "The budget must be a number of USD from 0 to 1,000,000, not"),
-        ("%agent budget 5/year", "A budget is for a session, notebook, day, not 'year'"),
+        ("%agent budget 5/year", "A budget is for a session, notebook, day, week, month, user, not 'year'"),
         (
             "%%agent -b agent --budget much\nHi",
             "--budget must be a number of USD from 0 to",
