@@ -202,7 +202,16 @@ def test_a_hosted_sessions_own_budget_stays(kernel: Kernel) -> None:
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("%usage yesterday", "%usage knows no 'yesterday'. It knows today, week, month, all, reprice."),
+        ("%usage yesterday", "%usage knows no 'yesterday'. It knows today, week, month, all, 7d, 24h"),
+        ("%usage week --since 7d", "%usage takes week or --since, not both."),
+        ("%usage --by day,colour", "There are no totals by 'colour'."),
+        ("%usage --tz Mars/Olympus", "There is no time zone 'Mars/Olympus': name one such as Europe/Berlin."),
+        (
+            "%usage --tag churn",
+            "A tag is name=value, such as study=churn, and has no comma in it: not 'churn'",
+        ),
+        ("%agent tag churn", "A tag is name=value, such as study=churn, and has no comma in it: not 'churn'"),
+        ("%%agent -b agent --tag a,b=c\nHi", "A tag is name=value, such as study=churn"),
         ("%usage --by colour", "There are no totals by 'colour'. There are by hour, day, week, month, user"),
         ("%agent price", "No prices of yours."),
         ("%agent prices", "Every other price is from genai-prices"),
@@ -218,7 +227,7 @@ def test_a_hosted_sessions_own_budget_stays(kernel: Kernel) -> None:
         ("%agent price --free", "Name the model"),
         ("%agent budget lots", "The budget must be a number of USD from 0 to 1,000,000, not 'lots'."),
         ("%agent budget 10000000/day", "The budget must be a number of USD from 0 to 1,000,000, not"),
-        ("%agent budget 5/year", "A budget is for a session, notebook, day, not 'year'"),
+        ("%agent budget 5/year", "A budget is for a session, notebook, day, week, month, user, not 'year'"),
         (
             "%%agent -b agent --budget much\nHi",
             "--budget must be a number of USD from 0 to",

@@ -105,7 +105,9 @@ def test_filters(ledger: Path, by: Any) -> None:
 
 
 def test_bad_questions_get_one_line(ledger: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="since must be a date, such as '2026-01-31', or how long ago.*not 'soon'"):
+    with pytest.raises(
+        ConfigError, match=r"since must be a date, such as '2026-01-31', or how long ago.*not 'soon'"
+    ):
         usage(ledger=ledger, since="soon")
     with pytest.raises(ConfigError, match="by must be 'turn' or 'request', not 'word'"):
         usage(ledger=ledger, by="word")

@@ -29,16 +29,21 @@ class RequestBounds:
     """Of the requests of one session to one server. `count` is its last count of input tokens, of a request
     of `size` bytes; `longest` the limit of output that it takes, where it has refused more."""
 
+    server: Server
+    wire: Wire
     count: int = 0
     size: int = 0
     longest: int | None = None
 
-    def started(self, server: Server, wire: Wire, body: Mapping[str, Any]) -> RequestStarted:
+    def started(self, body: Mapping[str, Any]) -> RequestStarted:
         """The event of a request that begins."""
-        size = request_bytes(body)
-        more, asked = max(0, size - self.size), body.get(_field(server, wire))
-        # A conversation may have become shorter.
-        known = self.count if more or not self.size else -(-self.count * size // self.size)
+        server, size = self.server, request_bytes(body)
+        more, asked = max(0, size - self.size), body.get(_field(server, self.wire))
+        if not self.size:
+            known = _added.get((server.base_url, server.model), 0)
+        else:
+            # A conversation may have become shorter.
+            known = self.count if more else -(-self.count * size // self.size)
         return RequestStarted(
             input_tokens=known + estimate_tokens(more),
             max_input_tokens=known + more // BYTES_PER_TOKEN,
@@ -53,6 +58,8 @@ class RequestBounds:
         """The server has counted the request."""
         if usage is not None and not usage.estimated and usage.input_tokens > 0:
             self.count, self.size = usage.input_tokens, request_bytes(body)
+            added = max(0, self.count - self.size // BYTES_PER_TOKEN)
+            _added[self.server.base_url, self.server.model] = added
 
     def is_too_long(self, problem: PraisonError | None, limit: int | None) -> bool:
         """Whether the server refused the request since it takes no `limit` of output that is so high; it gets
@@ -67,10 +74,14 @@ class RequestBounds:
         return True
 
 
-def bounds(session: Session, server: Server) -> RequestBounds:
+_added: dict[tuple[str, str], int] = {}
+"""Tokens that a server put before what it was sent, by its address and model, when it was last asked."""
+
+
+def bounds(session: Session, server: Server, wire: Wire) -> RequestBounds:
     """Those of the session's requests to the server; kept with the session."""
     kept: RequestBounds = session.requests.setdefault(
-        ("bounds", server.base_url, server.model), RequestBounds()
+        ("bounds", server.base_url, server.model), RequestBounds(server, wire)
     )
     return kept
 

@@ -46,7 +46,7 @@ class LocalTurn:
         self.history = [item for message in session.messages for item in from_json(message)]
         self.new: list[Item] = [User(text=prompt)]
         self.fitting = fitting(session, server)
-        self.bounds = bounds(session, server)
+        self.bounds = bounds(session, server, self.wire)
         self.reply = Reply()
         """The last answer of the model."""
         dispatcher = ToolDispatcher(
@@ -97,7 +97,7 @@ class LocalTurn:
             body = self.wire.request(asked)
             reader = self.wire.reader(asked)
             self.reply = reader.reply
-            started = self.bounds.started(self.server, self.wire, body)
+            started = self.bounds.started(body)
             attempt = Attempt(
                 self.server,
                 self.wire,

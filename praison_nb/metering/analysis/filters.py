@@ -74,6 +74,11 @@ def to_zone(tz: TimeZone) -> tzinfo:
         raise ConfigError(f"There is no time zone {tz!r:.40}: name one such as Europe/Berlin.") from None
 
 
+def is_span(text: str) -> bool:
+    """Whether it says how long ago, as "7d" does."""
+    return _SPAN.fullmatch(text) is not None
+
+
 def to_microseconds(value: Time, name: str, zone: tzinfo = UTC) -> int | None:
     """A time as microseconds since 1970: a date, a datetime or ISO text, in `zone` where it names none; how
     long ago ("30min", "24h", "7d", "2w"); or "today", "yesterday", "week" or "month", when that began. Raises

@@ -24,6 +24,12 @@ class BurnRate:
     hour_end: float
     without_price: int
 
+    @classmethod
+    def of(cls, so_far: float, per_hour: float, now: datetime, without_price: int) -> BurnRate:
+        """By what was spent until `now`."""
+        left = 1 - (now.minute * 60 + now.second) / 3600
+        return cls(so_far, per_hour, so_far + per_hour * left, without_price)
+
     def __str__(self) -> str:
         missing = f" {self.without_price} without a price are not in it." if self.without_price else ""
         return (
@@ -46,10 +52,8 @@ def burn_rate(frame: pd.DataFrame, now: datetime | None) -> BurnRate:
     until_now = times <= moment
     so_far = float(cost[until_now & (times >= began)].sum())
     late = until_now & (times > moment - timedelta(hours=1))
-    per_hour = float(cost[late].sum())
-    left = 1 - (moment - began) / timedelta(hours=1)
     unpriced = int(frame["cost"][late].isna().sum())
-    return BurnRate(so_far, per_hour, so_far + per_hour * left, unpriced)
+    return BurnRate.of(so_far, float(cost[late].sum()), moment, unpriced)
 
 
 def in_cells(frame: pd.DataFrame) -> pd.DataFrame:
