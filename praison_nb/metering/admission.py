@@ -100,20 +100,16 @@ def decide(event: RequestStarted, most: Bound | None, spent: Sequence[Spent]) ->
         return Admission(
             "", None, most.cost(asked) if most and event.takes_limit else Decimal(0), estimate, spent
         )
-    tightest = min(limits, key=_left)
+    tightest = min(limits, key=budget.left)
     if most is None:
         return Admission(_unknown_price(event, tightest), spent=spent)
-    pays_for = most.output_tokens(_left(tightest))
+    pays_for = most.output_tokens(budget.left(tightest))
     if pays_for >= asked:
         return Admission("", None, most.cost(asked), estimate, spent)
     if pays_for < LEAST_OUTPUT:
         return Admission(_too_little(most, tightest), spent=spent)
     limit = min(pays_for, USUAL_OUTPUT if event.max_output_tokens is None else asked)
     return Admission("", limit, most.cost(limit), estimate, spent)
-
-
-def _left(spent: Spent) -> Decimal:
-    return (spent.limit or Decimal(0)) - spent.usd - spent.reserved
 
 
 def _unknown_price(event: RequestStarted, spent: Spent) -> str:
@@ -127,7 +123,7 @@ def _unknown_price(event: RequestStarted, spent: Spent) -> str:
 def _too_little(most: Bound, spent: Spent) -> str:
     limit, used, left, needed = (
         format_cents(usd, exact=True)
-        for usd in (spent.limit or 0, spent.usd, _left(spent), most.cost(LEAST_OUTPUT))
+        for usd in (spent.limit or 0, spent.usd, budget.left(spent), most.cost(LEAST_OUTPUT))
     )
     return (
         f"the {spent.per}'s budget of {limit} leaves {left} ({used} spent{budget.reserved(spent)}), and the "
@@ -158,8 +154,7 @@ def admit(
             seconds = 0.0 if writer.slow else budget.LOCK_SECONDS
             admission = writer.with_lock(seconds, lambda: _in_ledger(writer, work, rows), busy)
         except LedgerError as error:
-            if error is not busy:
-                writer.fail(error)
+            writer.fail(error)
             with writer.deciding:
                 try:
                     admission = work(writer.read, Waiting(tuple(writer.waiting)))

@@ -130,6 +130,22 @@ def read_spent(read: Read, waiting: Waiting, turn: Turn, origin: Origin, now: fl
     return spent
 
 
+def tightest(writer: Writer, origin: Origin, now: float) -> Spent | None:
+    """The budget of which the least is left for a session that is about to begin, None without any. Raises
+    LedgerError and ConfigError."""
+    spent = read_spent(writer.read, Waiting(tuple(writer.waiting)), Turn(), origin, now)
+    fresh = [
+        replace(each, usd=Decimal(0), reserved=Decimal(0)) if each.per == "session" else each
+        for each in spent
+    ]
+    return min((each for each in fresh if each.limit is not None), key=left, default=None)
+
+
+def left(spent: Spent) -> Decimal:
+    """USD that are left of a limit after all reservations."""
+    return (spent.limit or Decimal(0)) - spent.usd - spent.reserved
+
+
 def labels_of(scope: str, session_id: str, origin: Origin) -> dict[str, str]:
     """The labels that the requests of a scope have in common."""
     match scope:

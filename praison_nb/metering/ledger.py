@@ -132,34 +132,36 @@ class Ledger:
             self._connection, self._opened_by = connect(self.path), os.getpid()
         return self._connection
 
-    def write(self, rows: Iterable[Row]) -> None:
+    def write(self, rows: Iterable[Row], seconds: float | None = None) -> None:
         """Put all rows in, or none; then they are on the disk. A turn replaces its earlier row; a request
-        that is done stays. Raises LedgerError, and what else is raised for a row that no ledger takes."""
+        that is done stays. `seconds` as for `transact`. Raises LedgerError, and what else is raised for a row
+        that no ledger takes."""
         rows = tuple(rows)
-        try:
-            transact(self.connection, lambda connection: self.put(connection, rows))
-        except BaseException as error:
-            self.close()
-            LEDGER.reraise(error, self.path)
+        self.transact(lambda connection: self.put(connection, rows), seconds, is_durable=True)
         if any(row.time < time.time() - OLD_SECONDS for row in rows):
             # A turn may run for days, or be taken up again: what was kept of it is no longer true.
             with contextlib.suppress(OSError):
                 old_turns(self.path).unlink(missing_ok=True)
 
     def transact(
-        self, work: Callable[[sqlite3.Connection], T], seconds: float, *, is_durable: bool = False
+        self,
+        work: Callable[[sqlite3.Connection], T],
+        seconds: float | None = None,
+        *,
+        is_durable: bool = False,
     ) -> T:
-        """`work(connection)` as one transaction, for which others are waited so many `seconds`. It outlives
-        this process; a power cut only where it `is_durable`, or once a `write` has followed. Raises
-        LedgerError, and what `work` does."""
-        connection = self.connection
+        """`work(connection)` as one transaction, for which others are waited so many `seconds` (as many as
+        usual with None). It outlives this process; a power cut only where it `is_durable`, or once a `write`
+        has followed. Raises LedgerError, and what `work` does."""
         try:
-            [(before,)] = connection.execute("PRAGMA busy_timeout").fetchall()
-            connection.execute(f"PRAGMA busy_timeout={round(seconds * 1000)}")
+            connection = self.connection
+            [(usual,)] = connection.execute("PRAGMA busy_timeout").fetchall()
+            if seconds is not None:
+                connection.execute(f"PRAGMA busy_timeout={round(seconds * 1000)}")
             if not is_durable:
                 connection.execute("PRAGMA synchronous=NORMAL")
             result = transact(connection, work)
-            connection.execute(f"PRAGMA busy_timeout={before}")
+            connection.execute(f"PRAGMA busy_timeout={usual}")
             connection.execute(f"PRAGMA {LEDGER.pragma}")
         except BaseException as error:
             self.close()

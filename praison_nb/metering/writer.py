@@ -19,13 +19,15 @@ from ..events import Spent
 from ..process import this_process
 from ..storage import CurrentQueue, WriteQueue
 from .ledger import Ledger, RequestRow, Row, old_turns
-from .schema import LEDGER, TIMEOUT_SECONDS, default_path, network_of
+from .schema import LEDGER, default_path, network_of
 from .spill import Spill, left_behind
 
 log = logging.getLogger(__name__)
 
 WRITE_SECONDS = 1.0
 """A turn waits at most so long for its request to be on the disk, and not again while the disk is slow."""
+CLOSE_SECONDS = 1.0
+"""The end of the process waits no longer for another that holds the ledger."""
 
 
 class Writer(WriteQueue[Row]):
@@ -42,6 +44,7 @@ class Writer(WriteQueue[Row]):
         self.last_spent: dict[tuple[str, str], tuple[float, str, list[Spent]]] = {}
         """The last sums, by user and notebook: when, of which session, and how much."""
         self._spill = Spill(path)
+        self._spilling = threading.Lock()
         self._is_prepared = False
         self._notices: deque[str] = deque()
         self._noticed: set[str] = set()
@@ -68,26 +71,29 @@ class Writer(WriteQueue[Row]):
                     await asyncio.wait({self.task})
         except TimeoutError:
             self.slow = True
+            with contextlib.suppress(RuntimeError):
+                await asyncio.to_thread(self.fail, LedgerError(f"The ledger {self.path} is busy."))
 
     def read(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """The rows of a query, by a connection that waits for no thread that writes. Raises LedgerError."""
         with self._reading:
             return self._reader.read(query, values)
 
-    def flush(self) -> None:
-        """Write what waits, here and now. What cannot be written goes on waiting, and the user reads why."""
+    def flush(self, seconds: float | None = None) -> None:
+        """Write what waits, here and now; another process may hold the ledger for `seconds`. What cannot be
+        written goes on waiting, and the user reads why."""
         with self.lock:
             if not self.waiting:
                 return
             try:
-                self.prepare()
-                self.drain(self.ledger.write)
+                self.prepare(seconds)
+                self.drain(lambda rows: self.ledger.write(rows, seconds))
             except LedgerError as error:
                 self.fail(error)
             else:
                 self.succeed()
 
-    def prepare(self, seconds: float = TIMEOUT_SECONDS, *, again: bool = False) -> None:
+    def prepare(self, seconds: float | None = None, *, again: bool = False) -> None:
         """Once for this process, or `again`: mark as unknown what killed kernels had under way, and take in
         what others could not write. Needs `lock`. Raises LedgerError."""
         if self._is_prepared and not again:
@@ -113,17 +119,20 @@ class Writer(WriteQueue[Row]):
     def succeed(self) -> None:
         """The ledger works (again), and nothing waits."""
         self.problem, self.slow = "", False
-        if not self.waiting:
-            self._spill.remove()
+        with self._spilling:
+            if not self.waiting:
+                self._spill.remove()
         self._noticed = {line for line in self._noticed if line.endswith("local disk.")}
 
     def fail(self, error: LedgerError) -> None:
-        """The ledger does not work: put what waits into the second place."""
+        """The ledger does not work, or not in time: put what waits into the second place."""
         self.problem = str(error)
-        try:
-            self._spill.put(tuple(self.waiting), self.process)
-        except OSError:
-            log.debug("no place for what waits", exc_info=True)
+        with self._spilling:
+            try:
+                if rows := tuple(self.waiting):
+                    self._spill.put(rows, self.process)
+            except OSError:
+                log.debug("no place for what waits", exc_info=True)
 
     @property
     def waiting_line(self) -> str:
@@ -140,13 +149,19 @@ class Writer(WriteQueue[Row]):
 
     def close(self) -> None:
         """Write what waits, and close the file. What still waits is said once more."""
-        with self.lock:
-            self.flush()
-            self.ledger.close()
-            with self._reading:
-                self._reader.close()
-            if line := self.waiting_line:
-                log.warning("%s", line)
+        try:
+            busy = LedgerError(f"The ledger {self.path} is busy.")
+            self.with_lock(CLOSE_SECONDS, self._close, busy)
+        except LedgerError as error:
+            self.fail(error)
+        if line := self.waiting_line:
+            log.warning("%s", line)
+
+    def _close(self) -> None:
+        self.flush(CLOSE_SECONDS)
+        self.ledger.close()
+        with self._reading:
+            self._reader.close()
 
     def add_notice(self, line: str) -> None:
         """Have the user read the line, once."""

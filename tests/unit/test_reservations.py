@@ -287,6 +287,33 @@ def test_a_killed_kernel_leaves_every_request_that_was_sent(openai_server: OpenA
     assert told.reserved == sum(each.at_most for each in unknown)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("request_", range(8))
+@pytest.mark.parametrize("step", range(5))
+def test_no_request_of_a_tool_loop_is_unknown_to_the_ledger(
+    openai_server: OpenAIServer, request_: int, step: int
+) -> None:
+    gate = Gate(openai_server)
+    loop = [reply(calls=[("again", "{}")], usage=(1000, 100)) for _ in range(8)]
+    loop[request_].insert(min(step, len(loop[request_]) - 1), gate)
+    openai_server.script(*loop)
+    kernel = subprocess.Popen(
+        [sys.executable, "-c", LOOP, openai_server.base_url], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with kernel:
+        try:
+            assert kernel.stdin
+            kernel.stdin.write(b"\n" * 8)
+            kernel.stdin.flush()
+            openai_server.wait_for(lambda: gate.reached)
+        finally:
+            os.kill(kernel.pid, signal.SIGKILL)
+    gate.open()
+    requests, [(count, priced, _)] = known_requests()
+    assert count == len(requests) == len(openai_server.bodies) == request_ + 1
+    assert priced == sum(cost for _, cost in requests)
+
+
 def test_what_runs_can_be_asked_for(openai_server: OpenAIServer) -> None:
     gate = Gate(openai_server)
     openai_server.script([gate, *reply("Hi", usage=(10, 5))])
