@@ -401,7 +401,7 @@ def test_litellms_logs(tmp_path: Path) -> None:
         "completion_tokens": 10,
         "model": "azure/gpt-4o",
         "model_group": "fast",
-        "metadata": {},
+        "metadata": {"user_api_key": None},
     }
     daily = {
         "date": "2026-01-01",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -250,3 +251,9 @@ def test_tags_that_cannot_be(wrong: Any) -> None:
     with pytest.raises(ConfigError, match=r"tag"):
         backend.begin("Hi", tags=wrong)
     assert usage().empty
+
+
+def test_the_page_about_it_shows_what_is_so() -> None:
+    page = Path(__file__).parents[2] / "docs" / "usage.md"
+    result = doctest.testfile(str(page), module_relative=False)
+    assert result.attempted > 4 and result.failed == 0

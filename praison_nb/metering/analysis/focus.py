@@ -38,11 +38,14 @@ def charges(requests: pd.DataFrame, turns: pd.DataFrame) -> pd.DataFrame:
 
 
 def _charges(frame: pd.DataFrame, cost: pd.Series[Any], unit: str, what: str) -> pd.DataFrame:
+    import numpy as np
     import pandas as pd
 
     # FOCUS has its times in UTC.
     times = frame["time"].dt.tz_convert("UTC")
-    ends = times + pd.to_timedelta(frame["seconds"].astype("float64").fillna(0.0), unit="s")
+    # A period is in whole seconds, and not empty.
+    seconds = np.ceil(frame["seconds"].astype("float64").fillna(0.0)).clip(lower=1.0)
+    ends = times + pd.to_timedelta(seconds, unit="s")
     month = keys.begun(times, "month")
     provider = frame["provider"].astype(str).replace("", "own server")
     count: Any = frame["input_tokens"] + frame["output_tokens"] if unit == "Tokens" else 1

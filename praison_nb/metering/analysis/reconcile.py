@@ -231,7 +231,7 @@ def _reasons(model: str, row: Mapping[Any, Any], rows: pd.DataFrame | None, line
         cost = Decimal(repr(float(estimated["cost"].sum())))
         parts.append(f"{_requests(len(estimated))} estimated (~{format_usd(cost)})")
     for what, which in (
-        ("unpriced", rows["cost"].isna()),
+        ("unpriced", rows["cost"].isna() & ~rows["is_open"]),
         ("never counted to their end", rows["is_open"]),
         ("a lower bound", rows["is_lower_bound"]),
     ):

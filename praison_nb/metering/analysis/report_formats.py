@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -170,9 +171,7 @@ def _litellm_row(row: Row) -> Iterator[Entry]:
             yield Entry(day, Line(day, _models(model), cost=_number(spend)))
         yield Entry(day, None)
         return
-    about = row.get("metadata") or {}
-    about = json.loads(about) if isinstance(about, str) else about
-    details = (about.get("usage_object") or {}).get("prompt_tokens_details") or {}
+    details = (_object(row.get("metadata")).get("usage_object") or {}).get("prompt_tokens_details") or {}
     tokens = (
         _count(row["prompt_tokens"]),
         _count(details.get("cached_tokens")),
@@ -180,6 +179,14 @@ def _litellm_row(row: Row) -> Iterator[Entry]:
     )
     models = _models(row.get("model_group"), row.get("model"))
     yield Entry(day, Line(day, models, "", *tokens, cost=_number(row["spend"])))
+
+
+def _object(value: Any) -> Row:
+    """An object that may be written as text; {} for what is none."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            value = json.loads(value)
+    return value if isinstance(value, Mapping) else {}
 
 
 def _litellm_day(row: Row) -> Iterator[Entry]:
