@@ -428,3 +428,17 @@ def test_litellms_logs(tmp_path: Path) -> None:
     note(path, "openai", "gpt-4o", Usage(uncached_input_tokens=100, output_tokens=10), "0.0045")
     row = rows([{**log, "model_group": "", "model": "gpt-4o"}], path, provider="openai")["gpt-4o"]
     assert row["difference_input_tokens"] == 0
+
+
+def test_a_spreadsheet_has_rounded_the_seconds(recorded: Path, tmp_path: Path) -> None:
+    text = COSTS.replace(f"{SECONDS},{SECONDS + 86400},", "1.77E+09,1.77E+09,")
+    row = rows(written(tmp_path / "costs.csv", text), recorded)["(all models)"]
+    assert row["difference_cost"] == pytest.approx(0, abs=1e-12)
+
+
+def test_what_is_no_token_and_no_money_is_left_out(recorded: Path) -> None:
+    images = {"object": "organization.usage.images.result", "images": 3, "num_model_requests": 1}
+    nothing = {"amount": None, "line_item": None}
+    for result in (images, nothing):
+        table = rows({"data": [{"start_time": SECONDS, "results": [result]}]}, recorded)
+        assert table["gpt-4o-mini"]["report_cost"] is table["gpt-4o-mini"]["report_input_tokens"] is None

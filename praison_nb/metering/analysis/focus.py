@@ -4,6 +4,7 @@ and one for what a turn cost beyond its requests. Costs add up to those of the l
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 from ..tags import decoded
@@ -38,13 +39,12 @@ def charges(requests: pd.DataFrame, turns: pd.DataFrame) -> pd.DataFrame:
 
 
 def _charges(frame: pd.DataFrame, cost: pd.Series[Any], unit: str, what: str) -> pd.DataFrame:
-    import numpy as np
     import pandas as pd
 
     # FOCUS has its times in UTC.
     times = frame["time"].dt.tz_convert("UTC")
     # A period is in whole seconds, and not empty.
-    seconds = np.ceil(frame["seconds"].astype("float64").fillna(0.0)).clip(lower=1.0)
+    seconds = frame["seconds"].astype("float64").fillna(0.0).clip(lower=1.0).map(math.ceil)
     ends = times + pd.to_timedelta(seconds, unit="s")
     month = keys.begun(times, "month")
     provider = frame["provider"].astype(str).replace("", "own server")

@@ -69,9 +69,9 @@ def reconcile(report: Source, ledger: Ledgers = None, provider: str | None = Non
         has_models["cost"] = has_models["tokens"]
     elif not tokens:
         has_models["tokens"] = has_models["cost"]
-    ours = _ledger_sums(recorded, has_models, apart=found.provider in _APART)
-    theirs = _report_sums(tokens, costs, known)
-    table = _compared(ours, theirs)
+    ledger_sums = _ledger_sums(recorded, has_models, apart=found.provider in _APART)
+    report_sums = _report_sums(tokens, costs, known)
+    table = _compared(ledger_sums, report_sums)
     table["explanation"] = _explanations(table, recorded, costs, known)
     return table.sort_index().astype({"explanation": pd.StringDtype()})
 
@@ -167,16 +167,18 @@ def _model(line: Line, known: set[str]) -> str:
     return next((name for name in line.models if name in known), next(iter(line.models), ALL))
 
 
-def _compared(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
+def _compared(ledger_sums: pd.DataFrame, report_sums: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
-    both = ours.add_prefix("ledger_").join(theirs.add_prefix("report_"), how="outer")
+    both = ledger_sums.add_prefix("ledger_").join(report_sums.add_prefix("report_"), how="outer")
     table: dict[str, Any] = {}
     for name in SUMS:
         left, right = both[f"ledger_{name}"], both[f"report_{name}"]
         # A side without a row used nothing; a side that never speaks of it says nothing.
-        left = left.mask(~both.index.isin(ours.index), 0)
-        right = right.mask(~both.index.isin(theirs.index), 0) if theirs[name].notna().any() else right
+        left = left.mask(~both.index.isin(ledger_sums.index), 0)
+        right = (
+            right.mask(~both.index.isin(report_sums.index), 0) if report_sums[name].notna().any() else right
+        )
         table |= {f"ledger_{name}": left, f"report_{name}": right, f"difference_{name}": right - left}
     return pd.DataFrame(table)
 
@@ -188,7 +190,7 @@ def _explanations(
     of_model = dict(list(recorded.groupby(_KEY)))
     of_day = dict(list(recorded.groupby("day")))
     rows_of_table = table.astype(object).where(table.notna(), None).to_dict("records")
-    said: list[str] = []
+    explanations: list[str] = []
     for (day, model), row in zip(table.index, rows_of_table, strict=True):
         rows = of_day.get(day) if model == ALL else of_model.get((day, model))
         lines = [line for line in costs if line.day == day and _model(line, known) == model]
@@ -196,8 +198,8 @@ def _explanations(
         is_unknown = rows is not None and bool(rows["cost"].isna().any())
         if is_unknown or any(abs(row[f"difference_{name}"] or 0) > _LITTLE for name in SUMS):
             parts += _reasons(model, row, rows, lines)
-        said.append("; ".join(parts))
-    return said
+        explanations.append("; ".join(parts))
+    return explanations
 
 
 def _foreign(lines: list[Line]) -> dict[str, Decimal]:

@@ -74,11 +74,14 @@ def _openai_row(row: Row) -> Iterator[Entry]:
 
 
 def _openai(day: date, result: Row) -> Line | None:
-    if (amount := result.get("amount")) is not None:
-        cost = _number(amount["value"])
+    if "amount" in result:
+        amount = result["amount"] or {}
+        cost = _number(amount.get("value"))
         models, kind = _line_item(result.get("line_item") or "")
         return cost if cost is None else Line(day, models, kind, cost=cost, currency=_currency(amount))
-    if _count(result["input_tokens"]) is None:
+    # Images, seconds of sound and such are no tokens.
+    is_other = "input_tokens" not in result and "num_model_requests" in result
+    if is_other or _count(result["input_tokens"]) is None:
         return None
     return Line(
         day,
@@ -270,9 +273,7 @@ def _day(text: str) -> date:
 
 
 def _day_of_seconds(seconds: Any, iso: str = "") -> date:
-    try:
-        return datetime.fromtimestamp(float(seconds), UTC).date()
-    except (TypeError, ValueError):
-        if iso:
-            return _day(iso)
-        raise
+    if iso and not re.fullmatch(r"\d{9,10}(\.0+)?", str(seconds).strip()):
+        # A spreadsheet has rounded it.
+        return _day(iso)
+    return datetime.fromtimestamp(float(seconds), UTC).date()
