@@ -25,6 +25,7 @@ from ..content import OutputFile, attach_all
 from ..errors import ConfigError, TurnStopped
 from ..events import Event
 from ..history import Item
+from ..metering.tags import of_turn
 from ..runtime.approvals import Asker, ask_by_input
 from ..runtime.observable import Observable
 from ..runtime.options import Subscriber, TurnOptions, notices_of, subscribers_of
@@ -97,6 +98,7 @@ class Backend(Observable, ABC):
         asker: Asker | None = None,
         view: Callable[[Run], Subscriber] | None = None,
         subscribers: Iterable[Subscriber] = (),
+        tags: Mapping[str, str] | None = None,
         notices: Iterable[str] = (),
         attachments: Iterable[Any] = (),
     ) -> Run:
@@ -112,13 +114,14 @@ class Backend(Observable, ABC):
         it the turn waits for the Run's `approve` or `deny`.
 
         `subscribers` are called as `Run.subscribe` has it, from the first event on; `view(run)` makes one
-        that shows the turn. `notices` are lines that are shown with the turn.
+        that shows the turn. `notices` are lines that are shown with the turn. `tags` say what it is for, such
+        as {"study": "churn"}: the ledger notes them beside those of the notebook and of the agent's metadata.
 
         `attachments` are pictures and documents that go with the prompt: matplotlib figures, PIL pictures,
         Paths to png, jpg, gif, webp, pdf and txt files. What stands for each in `Turn.prompt` is a label.
 
-        Raises ConfigError for an empty prompt, a session that is no text, a budget that is none, and for
-        attachments, subscribers, notices, an asker or a view that cannot be.
+        Raises ConfigError for an empty prompt, a session that is no text, a budget that is none, tags that
+        cannot be, and for attachments, subscribers, notices, an asker or a view that cannot be.
 
         >>> from praison_nb import ScriptedBackend
         >>> from praison_nb.events import TextDelta
@@ -142,7 +145,7 @@ class Backend(Observable, ABC):
         )
         source = functools.partial(self.events, turn.prompt)
         how = {"caller_waits": caller_waits, "stream": stream, "budget": budget, "asker": asker, "view": view}
-        return self._run(turn, source, subscribers, attachments=tuple(attachments), **how)
+        return self._run(turn, source, subscribers, tags=tags, attachments=tuple(attachments), **how)
 
     def policy_notices(self) -> tuple[str, ...]:
         """What code has changed in the policies since this was last asked: by each turn, and by each call."""
@@ -159,7 +162,8 @@ class Backend(Observable, ABC):
         **options: Any,
     ) -> Run:
         """Begin the turn; `options` are those of TurnOptions."""
-        session = self.session
+        session, metadata = self.session, getattr(getattr(self, "config", None), "metadata", None)
+        options["tags"] = of_turn(metadata, options.get("tags"))
         session.is_resumed = session.is_resumed or (bool(session.id) and session.run is None)
         run = Run(
             turn,

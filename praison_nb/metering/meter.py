@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from decimal import Decimal
 
@@ -35,6 +35,7 @@ from .ledger import RequestRow, Row, TurnRow
 from .origin import current_origin
 from .schema import LABELS, RUNNING, UNKNOWN
 from .session_cost import BeforeTurn, SessionBaseline, with_extra_cost
+from .tags import encoded
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +48,13 @@ class Meter:
     on the loop's thread: `with_cost` filters each event before it is folded into the turn, `record` is
     called after that, and `spending` is what a request waits for."""
 
-    def __init__(self, limit: Decimal | None = None, before: BeforeTurn = lambda turn: None) -> None:
-        self.origin = current_origin()
+    def __init__(
+        self,
+        limit: Decimal | None = None,
+        before: BeforeTurn = lambda turn: None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        self.origin, self.tags = current_origin(), encoded(tags or {})
         self.writer = writer.current()
         self.limit = limit
         self._find_baseline = before
@@ -251,6 +257,7 @@ class Meter:
     def _labels(self, turn: Turn, **more: str) -> tuple[str, ...]:
         labels = {
             **asdict(self.origin),
+            "tags": self.tags,
             "session": turn.session,
             "session_id": turn.session_id,
             "backend": turn.backend,

@@ -9,10 +9,12 @@ from __future__ import annotations
 import functools
 from argparse import Namespace
 from concurrent.futures import Future
+from typing import Any
 
 from ..backends.base import validate_prompt
 from ..content import Attachment, attach_all
 from ..errors import ConfigError
+from ..metering.tags import parse_all
 from ..money import parse_usd
 from ..runtime import loop
 from ..runtime.run import Run
@@ -62,6 +64,7 @@ def _begin(
         notes += fill_options(arguments, ("system", "session", "model", "backend", "effort"), shell)
     prompt = validate_prompt(prompt).strip()
     attach_all(prompt, attachments)
+    tags = parse_all(_filled(str(unquoted(each)), arguments, shell) for each in arguments.tag or ())
     budget = None if arguments.budget is None else parse_usd(arguments.budget, "--budget")
     if budget == 0:
         raise ConfigError("--budget must be more than $0.")
@@ -84,5 +87,10 @@ def _begin(
         notices=tuple(notes),
         budget=budget,
         attachments=attachments,
+        tags=tags,
     )
     return start(extension, conversation, begin, background=background, blocks=blocks)
+
+
+def _filled(text: str, arguments: Namespace, shell: Any) -> str:
+    return text if arguments.raw else fill(text, shell.user_ns, shell.user_ns_hidden)[0]

@@ -65,6 +65,12 @@ class AgentMagics(Magics):
     @argument("-o", "--out", metavar="NAME", help="also keep the Turn in this variable")
     @argument("--max-turns", type=int, metavar="N", help="requests of this turn at most")
     @argument("--budget", metavar="USD", help="end this turn before it costs more")
+    @argument(
+        "--tag",
+        action="append",
+        metavar="NAME=VALUE",
+        help="what the turn is for, in the ledger; repeatable",
+    )
     @argument("--bg", action="store_true", help="return at once; `await _` or `_.wait()` gives the Turn")
     @argument("--raw", action="store_true", help="send the text as it is, with every {brace}")
     @no_var_expand
@@ -122,6 +128,7 @@ class AgentMagics(Magics):
         %agent use BACKEND|MODEL  the default from now on, such as embedded, ollama/llama3.2, or a variable
         %agent models             what this machine offers
         %agent chat [-s SESSION]  a conversation to type into, in this cell
+        %agent tag NAME=VALUE …   what turns are for, from now on; `NAME=` takes one away, `off` all
         %agent budget USD/SCOPE   stop at so much a day, week, month, session, notebook; `off` ends that
         %agent price MODEL …      --input USD --output USD per million tokens, or --free; --since DATE
         %agent prices             yours, and the date of the table; `prices update` fetches a newer one
@@ -144,16 +151,30 @@ class UsageMagics(Magics):
 
     @magic_arguments()
     @argument(
-        "period",
-        nargs="?",
-        default="",
-        help="today, week, month (all in UTC), all, running, or reprice",
+        "period", nargs="?", default="", help="today, week, month, all, 7d, 24h, 2w, …; running, or reprice"
     )
-    @argument("--by", metavar="KEY", help="model, day, session, cell, notebook, user, backend, provider, …")
+    @argument(
+        "--by",
+        metavar="KEY,…",
+        help="model, day, session, cell, notebook, user, provider, tag:NAME, …; several with commas between",
+    )
     @argument("-s", "--session", metavar="SESSION", help="only this session")
     @argument("-m", "--model", metavar="MODEL", help="only this model")
+    @argument("--provider", metavar="PROVIDER", help="only this provider")
+    @argument("--user", metavar="USER", help="only this user")
+    @argument("--tag", action="append", metavar="NAME=VALUE", help="only turns with this tag")
+    @argument("--since", metavar="TIME", help="from this date, or 7d, 24h, 2w ago, on")
+    @argument("--until", metavar="TIME", help="before this date, or 7d, 24h, 2w ago")
+    @argument("--tz", metavar="ZONE", help="the time zone of all days, such as Europe/Berlin")
+    @argument("--ledger", action="append", metavar="PATH", help="this ledger; with several, all of them")
+    @argument("--dearest", action="store_true", help="the cells that cost most")
+    @argument(
+        "--outliers", action="store_true", help="turns that cost far more than their model's usually do"
+    )
     @argument("--csv", metavar="PATH", help="write the turns to a CSV file")
     @argument("--parquet", metavar="PATH", help="write the turns to a Parquet file")
+    @argument("--json", metavar="PATH", help="write the turns to a JSON file")
+    @argument("--focus", metavar="PATH", help="write the charges to a CSV file as FOCUS 1.2 has them")
     @argument("-o", "--out", metavar="NAME", help="keep the turns as a DataFrame in this variable")
     @argument("--yes", action="store_true", help="with reprice: note the prices")
     @no_var_expand
@@ -161,19 +182,22 @@ class UsageMagics(Magics):
     def usage(self, line: str) -> None:
         """What was used and what it cost, by the ledger.
 
-        %usage                      today, this week, this month
-        %usage week --by model      one row a model
-        %usage month --by day       one row a day
-        %usage running              what is under way in all kernels, and what it may cost
-        %usage all --csv turns.csv  the turns as a file, -o df as a DataFrame
-        %usage reprice              what requests without a price would cost by now; --yes notes it
+        %usage                         today, this week, this month, the running hour
+        %usage week --by model         one row a model
+        %usage month --by day,model    one row a day and model
+        %usage 7d --by tag:study       one row a value of the tag that `%%agent --tag study=…` gives
+        %usage month --dearest         the cells that cost most; --outliers: turns out of the ordinary
+        %usage running                 what is under way in all kernels, and what it may cost
+        %usage all --csv turns.csv     the turns as a file, also --json, --parquet, --focus; -o df
+        %usage reprice                 what requests without a price would cost by now; --yes notes it
 
-        Days, weeks and months are those of UTC, as providers bill. Files have the attribute names of
-        OpenTelemetry's GenAI conventions.
+        Days, weeks and months are those of UTC, as providers bill, or of --tz. Files have the attribute names
+        of OpenTelemetry's GenAI conventions, --focus has FOCUS' columns.
         """
         from .commands.usage import report
         from .fill import fill_options
 
         arguments = parse_arguments(self.usage, line)
-        fill_options(arguments, ("session", "model", "csv", "parquet"), self.shell)
+        texts = ("session", "model", "provider", "user", "since", "until", "csv", "parquet", "json", "focus")
+        fill_options(arguments, texts, self.shell)
         report(self.shell, arguments)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -11,6 +11,7 @@ from typing import Any
 from ..content import Attachment
 from ..errors import ConfigError
 from ..events import Event
+from ..metering import tags
 from ..money import parse_usd
 from ..turn import Turn
 from .approvals import Asker
@@ -35,6 +36,7 @@ class TurnOptions:
     budget: Decimal | None = None
     asker: Asker | None = None
     view: Callable[[Any], Subscriber] | None = None
+    tags: Mapping[str, str] | None = None
     is_sent: bool = False
     attachments: tuple[Attachment, ...] = ()
     settled: Future[None] = field(default_factory=Future, init=False)
@@ -46,6 +48,7 @@ class TurnOptions:
                 raise ConfigError(f"{name} must be a function, not {value!r:.40}.")
         if self.budget is not None:
             object.__setattr__(self, "budget", parse_usd(self.budget, "budget"))
+        object.__setattr__(self, "tags", tags.checked(self.tags))
 
 
 def subscribers_of(given: Any) -> tuple[Subscriber, ...]:

@@ -74,7 +74,7 @@ class Run:
         self.lock = lock
         self._source, self._options = source, options
         self.attachments, self.settled = options.attachments, options.settled
-        self._meter = Meter(options.budget, before)
+        self._meter = Meter(options.budget, before, options.tags)
         self._subscribers: Observers[Event, Turn] = Observers(*options.subscribers)
         self._calls: list[FunctionCall] = []
         self._mailbox = Mailbox()

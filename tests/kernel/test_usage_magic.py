@@ -111,6 +111,37 @@ def test_usage_says_what_was_used(kernel: Kernel, openai_server: OpenAIServer, t
     assert kernel.run("print(df.shape[0], df.agent.by('session').shape[0])").text.strip() == "2 2"
 
 
+def test_questions_of_those_who_pay(kernel: Kernel, openai_server: OpenAIServer, tmp_path: Path) -> None:
+    for model in ("m", "scripted-1"):
+        kernel.run(f"%agent price {model} --input 1000 --output 1000")
+    openai_server.script(*(reply("x", usage=(1000, 500)) for _ in range(3)))
+    said = kernel.run("%agent tag team=a study=old").text
+    assert "All turns of this kernel are tagged study=old, team=a" in said
+    kernel.run("name = 'churn'")
+    ask(kernel, "--tag study={name} --tag 'step=first try'")
+    ask(kernel, "--tag study=pricing")
+    assert "No tags." in kernel.run("%agent tag off").text
+    ask(kernel)
+    assert [*usage()["tags"]] == ["step=first try,study=churn,team=a", "study=pricing,team=a", ""]
+    lines = kernel.run("%usage today --by tag:study,model").text.splitlines()
+    assert lines[0].split()[:3] == ["tag:study", "model", "turns"]
+    assert re.match(r"— +scripted-1 +1 +1,000 ", lines[1]) and re.match(r"churn +scripted-1 +1 ", lines[2])
+    assert re.match(r"today +3 +3,000 ", lines[4]) and lines[5] == "Days are those of UTC."
+    assert re.search(r"^scripted-1 +2 ", kernel.run("%usage 24h --tag team=a").text, re.M)
+    assert "Days are those of Europe/Berlin." in kernel.run("%usage --since 7d --tz Europe/Berlin").text
+    assert "/home/ann/churn.ipynb" in kernel.run("%usage --dearest").text
+    assert "No turn cost far more" in kernel.run("%usage --outliers").text
+    assert "in the running hour, $4.50 in the last 60 minutes" in kernel.run("%usage").text
+    other = usage.example(tmp_path / "other.sqlite", turns=30, until=datetime(2026, 3, 20, tzinfo=UTC))
+    both = kernel.run(f"%usage all --ledger {other} --ledger {os.environ['PRAISON_NB_LEDGER']}").text
+    assert re.search(r"^in all +33 |^all +33 ", both, re.M) and "scripted-1" in both
+    file, focus = tmp_path / "turns.json", tmp_path / "focus.csv"
+    said = kernel.run(f"%usage all --json {file} --focus {focus}").text
+    assert f"3 turns are in {file}." in said and f"3 charges are in {focus}." in said
+    assert pd.read_csv(focus)["BilledCost"].sum() == pytest.approx(4.5)
+    assert len(json.loads(file.read_text())) == 3
+
+
 def test_of_many_days_the_newest_are_shown(kernel: Kernel) -> None:
     path = Path(os.environ["PRAISON_NB_LEDGER"])
     usage.example(path, turns=400, days=60, until=datetime(2026, 3, 20, 12, tzinfo=UTC))
@@ -220,10 +251,16 @@ def test_a_hosted_sessions_own_budget_stays(kernel: Kernel) -> None:
 @pytest.mark.parametrize(
     ("line", "says"),
     [
+        ("%usage yesterday", "%usage knows no 'yesterday'. It knows today, week, month, all, 7d, 24h"),
+        ("%usage week --since 7d", "%usage takes week or --since, not both."),
+        ("%usage --by day,colour", "There are no totals by 'colour'."),
+        ("%usage --tz Mars/Olympus", "There is no time zone 'Mars/Olympus': name one such as Europe/Berlin."),
         (
-            "%usage yesterday",
-            "It knows today, week, month, all, running, reprice.",
+            "%usage --tag churn",
+            "A tag is name=value, such as study=churn, and has no comma in it: not 'churn'",
         ),
+        ("%agent tag churn", "A tag is name=value, such as study=churn, and has no comma in it: not 'churn'"),
+        ("%%agent -b agent --tag a,b=c\nHi", "A tag is name=value, such as study=churn"),
         ("%usage --by colour", "There are no totals by 'colour'. There are by hour, day, week, month, user"),
         ("%agent price", "No prices of yours."),
         ("%agent prices", "Every other price is from genai-prices"),

@@ -107,13 +107,14 @@ class HostedAgent(
         asker: Asker | None = None,
         view: Callable[[Run], Subscriber] | None = None,
         subscribers: Iterable[Subscriber] = (),
+        tags: Mapping[str, str] | None = None,
     ) -> Run:
         """Follow `turn`, the last one of the session, which a process that ended had begun, and return it
         under way: everything from its message on happens again, and nothing is sent. Its id being the same,
         nothing is counted twice. The options are as `begin` has them."""
         source = functools.partial(self.events, turn.prompt, is_attached=True)
         how = {"stream": stream, "budget": budget, "asker": asker, "view": view}
-        return self._run(turn, source, subscribers, caller_waits=False, is_sent=True, **how)
+        return self._run(turn, source, subscribers, tags=tags, caller_waits=False, is_sent=True, **how)
 
     def events(
         self, prompt: str, session: Session, run: Run, *, is_attached: bool = False

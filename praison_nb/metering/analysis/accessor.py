@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from html import escape
@@ -13,7 +14,9 @@ import pandas as pd
 
 from ...errors import ConfigError
 from ...money import format_cents
-from .totals import PERIODS, check_key, never_left, with_ratios
+from . import keys, spending
+from .spending import BurnRate
+from .totals import never_left, with_ratios
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,7 +26,7 @@ FORECAST_DAYS = 28
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """USD. `month_end` is what this month (UTC) will have cost, most likely between `low` and `high`.
+    """USD. `month_end` is what this month will have cost, most likely between `low` and `high`.
     `method` says how that was found; `without_price` counts the turns that are in none of the numbers."""
 
     per_day: float
@@ -57,11 +60,13 @@ class AgentAccessor:
             raise AttributeError(".agent is for the DataFrames of praison_nb.usage()")
         self._frame = frame
 
-    def by(self, name: str = "model") -> pd.DataFrame:
+    def by(self, name: str | Sequence[str] = "model") -> pd.DataFrame:
         """Totals by "model", "day", "session", "cell", "notebook", "user", "week", "month", "provider",
-        "status", and every other name of a column.
+        "status", every other name of a column, and "tag:NAME"; by several at once with `["day", "model"]`.
+        Days are those of the frame's time zone, by when each row began.
 
-        One row each: `turns`, `input_tokens`, `output_tokens`, `cached_tokens`, `cache_hit_ratio`, `cost` in
+        One row each: `turns`, `input_tokens`, `output_tokens`, `cached_tokens`, `cache_hit_ratio`,
+        `reasoning_tokens`, `cost` in
         USD (of what has a price), `cost_per_success` (all cost over the turns that ended by themselves),
         `successes`, `failures`, `without_price`, `estimated` (the share of the cost that is for estimated
         tokens), `p50_seconds`, `p95_seconds`, `p50_first_text_seconds` and
@@ -80,6 +85,7 @@ class AgentAccessor:
                 "input_tokens": frame["input_tokens"],
                 "output_tokens": frame["output_tokens"],
                 "cached_tokens": frame["cache_read_input_tokens"],
+                "reasoning_tokens": frame["reasoning_output_tokens"],
                 "cost": known.astype("float64"),
                 "successes": (frame["stop_reason"] == "end_turn").astype("int64"),
                 "failures": (frame["status"].eq("error") & ~never_left(frame)).astype("int64"),
@@ -88,10 +94,24 @@ class AgentAccessor:
             },
             index=frame.index,
         )
-        groups = self._groups(name)
+        columns = [column for column in frame.columns if column not in ("time", "cost")]
+        groups = [keys.values(frame, each).rename(each) for each in keys.names(name, columns)]
         sums = facts.groupby(groups, observed=True).sum()
-        sums.index.name = name
-        return with_ratios(sums.join(self._latency(groups)), name)
+        return with_ratios(sums.join(self._latency(groups)))
+
+    def dearest(self, count: int = 10) -> pd.DataFrame:
+        """Totals of the `count` cells that cost most, as `by(["notebook", "cell"])` has them."""
+        return spending.in_cells(self._frame).agent.by(["notebook", "cell"]).head(count)  # type: ignore[no-any-return]
+
+    def outliers(self, factor: float = 3.0) -> pd.DataFrame:
+        """The rows that cost far more than their model's usually do, the dearest first, with the median of
+        that as `usual_cost` in USD: more than twice that, and more than `factor` times the range of the
+        middle half beyond that half. Of models with fewer than eight rows nothing is usual."""
+        return spending.outliers(self._frame, factor)
+
+    def burn_rate(self, now: datetime | None = None) -> BurnRate:
+        """What the running hour costs; see `BurnRate`."""
+        return spending.burn_rate(self._frame, now)
 
     def plot(self, width: float = 11.0) -> Figure:
         """Four pictures: cost by day stacked by model, the most expensive cells, the cache's share, latency.
@@ -105,8 +125,9 @@ class AgentAccessor:
         return figure
 
     def forecast(self, now: datetime | None = None) -> Forecast:
-        """How much a day costs, and what this month will have cost at its end (UTC)."""
-        now = (now or datetime.now(UTC)).astimezone(UTC)
+        """How much a day costs, and what this month will have cost at its end, in the frame's time zone."""
+        zone = self._frame["time"].dt.tz
+        now = (now or datetime.now(UTC)).astimezone(zone)
         today = now.replace(hour=0, minute=0, second=0, microsecond=0)
         first = today.replace(day=1)
         left = calendar.monthrange(now.year, now.month)[1] - now.day + 1 - (now - today) / timedelta(days=1)
@@ -118,7 +139,7 @@ class AgentAccessor:
         so_far = float(month.sum())
         off = NormalDist().inv_cdf(0.9) * spread * left**0.5
         about = (
-            f"the mean of the last {len(days)} whole days (UTC), days without a turn included,"
+            f"the mean of the last {len(days)} whole days ({zone}), days without a turn included,"
             if len(days)
             else "today alone, since there is no whole day yet,"
         )
@@ -137,22 +158,10 @@ class AgentAccessor:
         times = self._frame["time"]
         begin = pd.Timestamp(today) - pd.Timedelta(days=FORECAST_DAYS)
         if len(times):
-            begin = max(begin, times.min().floor("D"))
+            begin = max(begin, keys.begun(times, "day").min())
         past = (times >= begin) & (times < today)
-        spent = cost[past].groupby(times[past].dt.floor("D")).sum()
+        spent = cost[past].groupby(keys.begun(times[past], "day")).sum()
         return spent.reindex(pd.date_range(begin, today, freq="D", inclusive="left"), fill_value=0.0)
-
-    def _groups(self, name: str) -> Any:
-        if name not in PERIODS:
-            if name not in self._frame.columns or name in ("time", "cost"):
-                check_key(name)
-            return self._frame[name]
-        times = self._frame["time"]
-        if name in ("hour", "day"):
-            return times.dt.floor("h" if name == "hour" else "D")
-        days = times.dt.floor("D")
-        back = times.dt.day_of_week if name == "week" else times.dt.day - 1
-        return days - pd.to_timedelta(back, unit="D")
 
     def _latency(self, groups: Any) -> pd.DataFrame:
         columns = {}

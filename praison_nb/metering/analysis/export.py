@@ -27,9 +27,9 @@ ATTRIBUTES = {
     "input_tokens": "gen_ai.usage.input_tokens",
     "output_tokens": "gen_ai.usage.output_tokens",
     "cache_read_input_tokens": "gen_ai.usage.cache_read.input_tokens",
-    "cache_creation_input_tokens": "gen_ai.usage.cache_creation.input_tokens",
-    "cache_write_5m_input_tokens": "praison_nb.usage.cache_creation_5m.input_tokens",
-    "cache_write_1h_input_tokens": "praison_nb.usage.cache_creation_1h.input_tokens",
+    "cache_write_input_tokens": "gen_ai.usage.cache_write.input_tokens",
+    "cache_write_5m_input_tokens": "praison_nb.usage.cache_write_5m.input_tokens",
+    "cache_write_1h_input_tokens": "praison_nb.usage.cache_write_1h.input_tokens",
     "reasoning_output_tokens": "gen_ai.usage.reasoning.output_tokens",
     "uncached_input_tokens": "praison_nb.usage.uncached.input_tokens",
     "estimated": "praison_nb.usage.estimated",
@@ -48,9 +48,11 @@ ATTRIBUTES = {
     "requests": "praison_nb.requests",
     "unpriced_requests": "praison_nb.unpriced_requests",
     "known_cost": "praison_nb.cost.known_usd",
+    "extra_cost": "praison_nb.cost.extra_usd",
     "list_cost": "praison_nb.session.list_cost.usd",
     "active_seconds": "praison_nb.session.active_seconds",
     "turn": "praison_nb.turn",
+    "ledger": "praison_nb.ledger",
 }
 """Our column → the attribute. All input tokens, cached or not, are in `gen_ai.usage.input_tokens`."""
 
@@ -58,8 +60,7 @@ ATTRIBUTES = {
 def renamed(frame: pd.DataFrame) -> pd.DataFrame:
     """`frame` (of `praison_nb.usage()`) with the attributes' names."""
     more = frame.assign(
-        cache_creation_input_tokens=frame["cache_write_5m_input_tokens"]
-        + frame["cache_write_1h_input_tokens"]
+        cache_write_input_tokens=frame["cache_write_5m_input_tokens"] + frame["cache_write_1h_input_tokens"]
     )
     operation = "invoke_agent" if "requests" in frame else "chat"
     named = more[[name for name in ATTRIBUTES if name in more]].rename(columns=ATTRIBUTES)
@@ -67,13 +68,17 @@ def renamed(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def write(frame: pd.DataFrame, path: str, kind: str) -> Path:
-    """Write `frame` as "csv" or "parquet" under those names and return the file. Raises ConfigError."""
+    """Write `frame` as "csv", "parquet" or "json" (one object a row, times in ISO 8601) under those names, or
+    one of `focus.charges` as it is as "focus", and return the file. Raises ConfigError."""
     file = Path(path).expanduser()
+    table = frame if kind == "focus" else renamed(frame)
     try:
-        if kind == "csv":
-            renamed(frame).to_csv(file, index=False)
+        if kind == "parquet":
+            table.to_parquet(file, index=False)
+        elif kind == "json":
+            table.to_json(file, orient="records", date_format="iso", date_unit="us", double_precision=15)
         else:
-            renamed(frame).to_parquet(file, index=False)
+            table.to_csv(file, index=False)
     except ImportError:
         raise ConfigError(
             "Parquet needs pyarrow: pip install 'praison-nb[analysis]', or write --csv."

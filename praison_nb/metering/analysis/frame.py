@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from datetime import date
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ...errors import ConfigError
 from ...money import PICO
 from ..schema import LABELS, STATES, TOKENS
-from ..writer import readable_ledger
 from . import sample, totals
-from .read import NULL, Filter, labels, rows
+from .filters import Filter, Tags, Time, TimeZone, to_zone
+from .keys import LEDGER
+from .read import NULL, labels, rows
+from .totals import Ledgers, ledger_paths
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,22 +39,30 @@ class UsageReader:
 
     def __call__(
         self,
-        since: str | date | None = None,
-        until: str | date | None = None,
+        since: Time = None,
+        until: Time = None,
         session: str | None = None,
         model: str | None = None,
         notebook: str | None = None,
-        ledger: str | os.PathLike[str] | None = None,
+        ledger: Ledgers = None,
         by: Literal["turn", "request"] = "turn",
+        *,
+        provider: str | None = None,
+        user: str | None = None,
+        tags: Tags = None,
+        tz: TimeZone = None,
     ) -> pd.DataFrame:
         """The ledger as a DataFrame, oldest first: one row per turn, or with `by="request"` one per request
         to a model.
 
-        `since` (included) and `until` (not included) are dates, datetimes or ISO text, in UTC where they name
-        no zone; `session` is a conversation's name, `notebook` a path. `ledger` is a file; without it the one
-        that this process writes.
+        `since` (included) and `until` (not included) are dates, datetimes or ISO text, how long ago ("24h",
+        "7d", "2w"), or "today", "yesterday", "week" or "month". `session` is a conversation's name,
+        `notebook` a path, `provider` and `user` a name, `tags` {"study": "churn"} or "study=churn". `tz`,
+        such as "Europe/Berlin", is the zone of all times and days; without it the one that was chosen
+        (PRAISON_NB_TIMEZONE), or UTC. `ledger` is a file, or a list of them; without it the one that this
+        process writes.
 
-        Columns: `time` (UTC, when it began); `user`, `notebook`, `cell`, `session`, `session_id`, `backend`,
+        Columns: `time` (when it began); `user`, `notebook`, `cell`, `session`, `session_id`, `backend`,
         `provider`, `model`, `cost_source`, `status`, `stop_reason`, `error`, `service_tier`, `tags`,
         `price_source` (categories); the five disjoint token counts of `praison_nb.Usage`, and as
         `input_tokens` the sum of those that are input; `reasoning_output_tokens`, a part of the output;
@@ -62,17 +71,32 @@ class UsageReader:
         not for tokens; `seconds` and `first_text_seconds` (<NA> where no text came). Turns also have
         `requests` and `unpriced_requests` (counts), `known_cost` (USD of what has a price), `estimated_cost`
         (USD for estimated tokens), and of hosted sessions what the provider says of the whole session so far:
-        `list_cost` (USD) and `active_seconds`. Requests have a `state` ("done", "running", or "unknown" where
-        the kernel was killed) and what is `reserved` (USD), the most that one costs which is not done. `turn`
-        numbers the turns; a request has its turn's number.
+        `list_cost` (USD) and `active_seconds`; and `extra_cost` (USD), what they cost beyond their requests,
+        such as a session's time. Requests have a `state` ("done", "running", or "unknown" where the kernel
+        was killed) and what is `reserved` (USD), the most that one costs which is not done. `turn` numbers
+        the turns; a request has its turn's number. Of several ledgers `ledger` says which.
 
-        The frame's `.agent.by("model")`, `.agent.plot()` and `.agent.forecast()` say more. Raises ConfigError
-        for an argument that cannot be, LedgerError where the ledger cannot be read.
+        The frame's `.agent` says more: `by("model")`, `dearest()`, `outliers()`, `burn_rate()`, `forecast()`
+        and `plot()`. Raises ConfigError for an argument that cannot be, LedgerError where the ledger cannot
+        be read.
         """
         if by not in TABLES:
             raise ConfigError(f"by must be 'turn' or 'request', not {by!r:.40}.")
-        wanted = Filter.of(since, until, session=session, model=model, notebook=notebook)
-        return _frame(readable_ledger(ledger), TABLES[by], wanted)
+        import pandas as pd
+
+        names = {"session": session, "model": model, "notebook": notebook, "provider": provider, "user": user}
+        zone = to_zone(tz)
+        wanted = Filter.of(since, until, zone, tags, **names)
+        paths = ledger_paths(ledger)
+        if len(paths) == 1:
+            frame = _frame(paths[0], TABLES[by], wanted)
+        else:
+            frames = [_frame(path, TABLES[by], wanted).assign(**{LEDGER: str(path)}) for path in paths]
+            frame = pd.concat(frames, ignore_index=True).sort_values("time", kind="stable", ignore_index=True)
+            # Those of one ledger are not those of the other.
+            named = {*LABELS, "state", LEDGER} & {*frame}
+            frame = frame.astype(dict.fromkeys(named, "category"))
+        return frame if zone is UTC else frame.assign(time=frame["time"].dt.tz_convert(zone))
 
     by = staticmethod(totals.by)
     example = staticmethod(sample.example)
@@ -106,6 +130,7 @@ def _frame(path: Path, table: str, wanted: Filter) -> pd.DataFrame:
         columns["unpriced_requests"] = numbers["unpriced"]
         columns["known_cost"] = numbers["priced"] / PICO
         columns["estimated_cost"] = numbers["estimated_cost"] / PICO
+        columns["extra_cost"] = numbers["extra_cost"] / PICO
         columns["list_cost"] = _float(numbers["list_cost"], PICO)
         columns["active_seconds"] = _float(numbers["active"], 1e6)
     else:

@@ -111,7 +111,7 @@ def _legend(axes: Axes, columns: int) -> None:
 
 
 def _days(frame: pd.DataFrame) -> Any:
-    # Matplotlib wants no zone; all days are UTC.
+    # Matplotlib wants no zone; days are those of the frame's.
     return frame["time"].dt.tz_localize(None).dt.floor("D").rename("day")
 
 

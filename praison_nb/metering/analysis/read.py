@@ -9,17 +9,15 @@ import os
 import sqlite3
 import time
 import zlib
-from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import ConfigError, LedgerError
+from ...errors import LedgerError
 from ..ledger import OLD_SECONDS, Ledger, old_turns
 from ..schema import LABELS, LEDGER, connect_to_read
 from ..statements import REQUEST_COLUMNS, TURN_COLUMNS
+from .filters import Filter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,61 +31,6 @@ COLUMNS = {
     "turns": ("n", *TURN_COLUMNS, "label"),
     "requests": ("n", *REQUEST_COLUMNS, "label", "turn"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which rows: from `since` on and before `until` (microseconds since 1970), with these labels."""
-
-    since: int | None = None
-    until: int | None = None
-    labels: Mapping[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, since: object, until: object, **names: str | None) -> Filter:
-        """By dates (see `to_microseconds`) and labels, each None where all are wanted. Raises ConfigError."""
-        chosen = {name: text for name, text in names.items() if text}
-        for name, text in chosen.items():
-            if not isinstance(text, str):
-                raise ConfigError(f"{name} must be text, not {text!r:.40}.")
-        return cls(to_microseconds(since, "since"), to_microseconds(until, "until"), chosen)
-
-    def where(self) -> tuple[str, list[Any]]:
-        """As SQL over a table `t`, with its values."""
-        clauses, values = ["1"], list[Any]()
-        if self.since is not None:
-            clauses.append("t.time >= ?")
-            values.append(self.since)
-        if self.until is not None:
-            clauses.append("t.time < ?")
-            values.append(self.until)
-        if self.labels:
-            names = " AND ".join(f"{name} = ?" for name in self.labels)
-            clauses.append(f"t.label IN (SELECT n FROM labels WHERE {names})")
-            values.extend(self.labels.values())
-        return " AND ".join(clauses), values
-
-
-def to_microseconds(value: object, name: str) -> int | None:
-    """A time as microseconds since 1970: a date, a datetime or ISO text, in UTC where it names no zone.
-    Raises ConfigError.
-
-    >>> to_microseconds("2026-01-01", "since"), to_microseconds(None, "since")
-    (1767225600000000, None)
-    """
-    if value is None:
-        return None
-    try:
-        if isinstance(value, str):
-            value = datetime.fromisoformat(value)
-        if not isinstance(value, datetime):
-            if not isinstance(value, date):
-                raise TypeError
-            value = datetime(value.year, value.month, value.day)
-        zoned = value if value.tzinfo else value.replace(tzinfo=UTC)
-        return round(zoned.timestamp() * 1_000_000)
-    except (TypeError, ValueError, OverflowError):
-        raise ConfigError(f"{name} must be a date, such as '2026-01-31', not {value!r:.60}.") from None
 
 
 def labels(path: Path) -> list[tuple[Any, ...]]:
@@ -233,12 +176,7 @@ def _matching(path: Path, kept: np.ndarray[Any, Any], wanted: Filter) -> np.ndar
         chosen &= time_ >= wanted.since
     if wanted.until is not None:
         chosen &= time_ < wanted.until
-    if wanted.labels:
-        index = {name: LABELS.index(name) + 1 for name in wanted.labels}
-        numbers = [
-            row[0]
-            for row in labels(path)
-            if all(row[index[name]] == value for name, value in wanted.labels.items())
-        ]
+    if wanted.labels or wanted.tags:
+        numbers = [n for n, *texts in labels(path) if wanted.matches(dict(zip(LABELS, texts, strict=True)))]
         chosen &= np.isin(label, numbers)
     return kept[:, chosen]

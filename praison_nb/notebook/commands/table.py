@@ -9,7 +9,7 @@ from ...backends.catalog import available_models
 from ...errors import ConfigError
 from ..extension import Extension
 from ..views.tables import show, table
-from . import budgets, files, prices, sessions, tools
+from . import budgets, files, prices, sessions, tags, tools
 from .hosted import hosted
 from .show import show_turn
 
@@ -70,6 +70,7 @@ COMMANDS: dict[str, Callable[[Extension, str], None]] = {
     "use": _use,
     "models": _models,
     "chat": sessions.chat,
+    "tag": tags.tag_command,
     "budget": budgets.budget_command,
     "price": prices.price_command,
     "prices": prices.prices_command,

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ConfigError
 from ...metering import writer
-from ...metering.analysis import totals
-from ...metering.origin import user
-from ...metering.under_way import open_requests
-from ...money import format_cents, format_usd, mark_usd
+from ...metering.analysis import filters, keys
+from ...metering.tags import parse_all
+from ...money import format_cents, mark_usd
+from ..arguments import unquoted
 from ..views.tables import show, table
 from .reprice import reprice_command
+from .running import running_command
 
 if TYPE_CHECKING:
     import pandas as pd
 
 PERIODS = ("today", "week", "month", "all")
-RUNNING = "running"
+RUNNING, REPRICE = "running", "reprice"
 ROWS = 20
 """Rows of a table at most: the most expensive, or of days the newest; the others are added up in one."""
 CHART_DAYS = 14
@@ -29,130 +31,166 @@ BARS = "▁▂▃▄▅▆▇█"
 
 def report(shell: Any, arguments: Namespace) -> None:
     """Show or write what the arguments of `%usage` ask for."""
-    if arguments.period == RUNNING:
-        _running(shell)
+    period = arguments.period
+    if period == RUNNING:
+        running_command(shell)
         return
-    if arguments.period == "reprice":
+    if period == REPRICE:
         reprice_command(shell, is_confirmed=arguments.yes)
         return
-    if arguments.period not in ("", *PERIODS):
-        known = ", ".join((*PERIODS, RUNNING, "reprice"))
-        raise ConfigError(f"%usage knows no {arguments.period!r:.40}. It knows {known}.")
-    filters = {"session": arguments.session, "model": arguments.model}
-    since = period_start(arguments.period or "all")
-    if arguments.out or arguments.csv or arguments.parquet:
-        _export(shell, arguments, {**filters, "since": since})
-        return
-    if arguments.by or arguments.period:
-        _by(shell, arguments.by or "model", arguments.period or "all", {**filters, "since": since})
+    if period not in ("", *PERIODS) and not filters.is_span(period):
+        known = ", ".join((*PERIODS, "7d, 24h, 2w and such", RUNNING, REPRICE))
+        raise ConfigError(f"%usage knows no {period!r:.40}. It knows {known}.")
+    if period and arguments.since:
+        raise ConfigError(f"%usage takes {period} or --since, not both.")
+    wanted = {
+        "session": arguments.session,
+        "model": arguments.model,
+        "provider": arguments.provider,
+        "user": arguments.user,
+        "tags": parse_all(str(unquoted(each)) for each in arguments.tag or ()),
+        "ledger": [unquoted(path) for path in arguments.ledger] if arguments.ledger else None,
+        "tz": filters.to_zone(arguments.tz),
+    }
+    since, until = unquoted(arguments.since), unquoted(arguments.until)
+    times = {"since": since or (period if period not in ("", "all") else None), "until": until}
+    if arguments.out or arguments.csv or arguments.parquet or arguments.json or arguments.focus:
+        _export(shell, arguments, {**wanted, **times})
+    elif arguments.outliers:
+        _outliers(shell, {**wanted, **times})
+    elif arguments.by or arguments.dearest or period or since or until:
+        names = ["notebook", "cell"] if arguments.dearest else keys.names(arguments.by or "model")
+        _by(shell, names, period if period in PERIODS else "in all", {**wanted, **times})
     else:
-        _overview(shell, filters)
-
-
-def _running(shell: Any) -> None:
-    """The requests that are not done, and what they may cost."""
-    found = open_requests(writer.current(), user())
-    if not found:
-        show(shell, "No request is under way, in no kernel of yours, and all are counted.")
-        return
-    cells = [
-        [
-            each.state,
-            f"{datetime.fromtimestamp(each.time, UTC):%Y-%m-%d %H:%M:%S}",
-            each.notebook or "—",
-            each.session,
-            each.model,
-            f"~{each.input_tokens:,}",
-            f"at most {format_usd(each.at_most)}" if each.at_most else "—",
-        ]
-        for each in found
-    ]
-    note = "Times are UTC. What is unknown was under way when its kernel was killed, or was never counted."
-    headers = ["request", "since", "notebook", "session", "model", "in", "cost"]
-    table(shell, headers, cells, [note], [float(each.at_most) for each in found])
+        _overview(shell, wanted)
 
 
 def _export(shell: Any, arguments: Namespace, wanted: dict[str, Any]) -> None:
-    from ...metering.analysis import export
+    from ...metering.analysis import export, focus
     from ...metering.analysis.frame import usage
 
     frame = usage(**wanted)
     lines = []
-    for kind, path in (("csv", arguments.csv), ("parquet", arguments.parquet)):
-        if path:
+    for kind in ("csv", "parquet", "json"):
+        if path := getattr(arguments, kind):
             lines.append(f"{len(frame):,} turns are in {export.write(frame, path, kind)}.")
+    if arguments.focus:
+        charges = focus.charges(usage(**wanted, by="request"), frame)
+        unpriced = int((~charges["x_CostIsKnown"].astype(bool)).sum())
+        missing = f" {unpriced:,} of them have no price: 0 there, x_CostIsKnown is False." if unpriced else ""
+        file = export.write(charges, arguments.focus, "focus")
+        lines.append(f"{len(charges):,} charges are in {file}.{missing}")
     if arguments.out:
         shell.push({arguments.out: frame})
         lines.append(f"{len(frame):,} turns are in the DataFrame {arguments.out}.")
     show(shell, "\n".join(lines))
 
 
-def _overview(shell: Any, filters: dict[str, Any]) -> None:
+def _overview(shell: Any, wanted: dict[str, Any]) -> None:
     from ...metering.analysis.frame import usage
 
+    zone: tzinfo = wanted["tz"]
     rows = []
     for period in PERIODS[:-1]:
-        table = usage.by("month", since=period_start(period), **filters)
-        rows.append((period if period == "today" else f"this {period}", _sum(table)))
-    days = usage.by("day", since=_today() - timedelta(days=CHART_DAYS - 1), **filters)
-    _show(shell, "", rows, _chart(days))
+        table = usage.by("month", since=period, **wanted)
+        rows.append(([period if period == "today" else f"this {period}"], _sum(table)))
+    days = usage.by("day", since=_today(zone) - timedelta(days=CHART_DAYS - 1), **wanted)
+    _show(shell, [""], rows, [*_chart(days, zone), *_burn_rate(wanted)], zone)
 
 
-def _by(shell: Any, key: str, period: str, wanted: dict[str, Any]) -> None:
+def _burn_rate(wanted: dict[str, Any]) -> list[str]:
+    from ...metering.analysis.frame import usage
+    from ...metering.analysis.spending import BurnRate
+
+    now = datetime.now(wanted["tz"])
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    running, late = (_sum(usage.by(since=since, **wanted)) for since in (hour, now - timedelta(hours=1)))
+    if not late["cost"]:
+        return []
+    rate = BurnRate.of(float(running["cost"] or 0), float(late["cost"]), now, int(late["without_price"]))
+    return [str(rate)]
+
+
+def _outliers(shell: Any, wanted: dict[str, Any]) -> None:
     from ...metering.analysis.frame import usage
 
-    table = usage.by(key, **wanted)
-    are_periods = key in totals.PERIODS
+    found = usage(**wanted).agent.outliers()
+    if found.empty:
+        show(shell, "No turn cost far more than its model's usually do.")
+        return
+    rows = [
+        [
+            f"{row['time']:%Y-%m-%d %H:%M}",
+            row["model"],
+            row["notebook"] or "—",
+            row["cell"] or row["session"] or "—",
+            mark_usd(Decimal(repr(float(row["cost"]))), estimated=bool(row["estimated"])),
+            mark_usd(Decimal(repr(float(row["usual_cost"])))),
+        ]
+        for _, row in found.head(ROWS).iterrows()
+    ]
+    headers = ["time", "model", "notebook", "cell", "cost", "usually"]
+    more = [f"{len(found) - ROWS:,} more cost less."] if len(found) > ROWS else []
+    table(shell, headers, rows, [*more, f"Times are {wanted['tz']}."], numbers=("cost", "usually"))
+
+
+def _by(shell: Any, names: list[str], period: str, wanted: dict[str, Any]) -> None:
+    from ...metering.analysis.frame import usage
+
+    table = usage.by(names, **wanted)
+    are_periods = names[0] in keys.PERIODS
     shown, rest = (table[-ROWS:], table[:-ROWS]) if are_periods else (table[:ROWS], table[ROWS:])
-    rows: list[tuple[str, Any]] = [(_name(name), row) for name, row in shown.iterrows()]
+    blank = [""] * (len(names) - 1)
+    rows: list[tuple[list[str], Any]] = [
+        ([_name(part) for part in (name if isinstance(name, tuple) else (name,))], row)
+        for name, row in shown.iterrows()
+    ]
     if len(rest):
         word = "earlier" if are_periods else "others"
-        rows.insert(0 if are_periods else ROWS, (f"{len(rest):,} {word}", _sum(rest)))
+        rows.insert(0 if are_periods else ROWS, ([f"{len(rest):,} {word}", *blank], _sum(rest)))
     if len(table) != 1:
-        rows.append((period if period in ("today", "all") else f"this {period}", _sum(table)))
-    _show(shell, key, rows, "")
+        rows.append(([f"this {period}" if period in ("week", "month") else period, *blank], _sum(table)))
+    _show(shell, names, rows, [], wanted["tz"])
 
 
-def _show(shell: Any, key: str, rows: list[tuple[str, Any]], chart: str) -> None:
-    headers = [key, "turns", "in", "cached", "out", "cost", "failed"]
-    cells = [[name, *_cells(row)] for name, row in rows]
+def _show(
+    shell: Any, names: list[str], rows: Sequence[tuple[list[str], Any]], notes: list[str], zone: tzinfo
+) -> None:
+    headers = ["turns", "in", "cached", "out", "cost", "failed"]
+    thinks = any(row["reasoning_tokens"] for _, row in rows)
+    if thinks:
+        headers.insert(4, "reasoning")
+    cells = [[*texts, *_cells(row, thinks=thinks)] for texts, row in rows]
     unpriced = max((int(row["without_price"]) for _, row in rows), default=0)
-    notes = [chart] if chart else []
     if unpriced:
         turns = "1 turn" if unpriced == 1 else f"{unpriced:,} turns"
         notes.append(f"{turns} without a price: not in the cost. `%agent price MODEL --input … --output …`")
     if line := writer.current().waiting_line:
         notes.append(line)
+    notes.append(f"Days are those of {zone}.")
     # A total's bar would dwarf those of its parts.
-    parts = rows[:-1] if key and len(rows) > 1 else rows
+    parts = rows[:-1] if names[0] and len(rows) > 1 else rows
     costs = [float(row["cost"]) if _known(row["cost"]) else 0.0 for _, row in parts]
     costs += [0.0] * (len(rows) - len(parts))
-    table(shell, headers, cells, notes, costs)
+    table(shell, [*names, *headers], cells, notes, costs, numbers=headers)
 
 
-def period_start(period: str) -> datetime | None:
-    """When the period began (UTC), None for all."""
-    today = _today()
-    monday = today - timedelta(days=today.weekday())
-    return {"today": today, "week": monday, "month": today.replace(day=1)}.get(period)
-
-
-def _chart(days: pd.DataFrame) -> str:
-    """Cost by day as a line of bars, the last of them today."""
-    first = _today() - timedelta(days=CHART_DAYS - 1)
+def _chart(days: pd.DataFrame, zone: tzinfo) -> list[str]:
+    """Cost by day as a line of bars, the last of them today; nothing where nothing was spent."""
+    first = _today(zone) - timedelta(days=CHART_DAYS - 1)
     dates = [day.date() for day in days.index.to_pydatetime()]  # type: ignore[attr-defined]
     by_day = {day: float(cost) for day, cost in zip(dates, days["cost"], strict=True) if _known(cost)}
-    costs = [by_day.get((first + timedelta(days=n)).date(), 0.0) for n in range(CHART_DAYS)]
+    costs = [by_day.get(first.date() + timedelta(days=n), 0.0) for n in range(CHART_DAYS)]
     most = max(costs)
     if not most:
-        return ""
+        return []
     marks = "".join(" " if not cost else BARS[round(cost / most * (len(BARS) - 1))] for cost in costs)
-    return f"{marks}  {CHART_DAYS} days, the most expensive {format_cents(most)}"
+    return [f"{marks}  {CHART_DAYS} days, the most expensive {format_cents(most)}"]
 
 
-def _cells(row: Any) -> list[str]:
+def _cells(row: Any, *, thinks: bool) -> list[str]:
     ratio = row["cache_hit_ratio"]
-    return [
+    cells = [
         f"{int(row['turns']):,}",
         f"{int(row['input_tokens']):,}",
         f"{float(ratio):.0%}" if _known(ratio) else "—",
@@ -160,6 +198,9 @@ def _cells(row: Any) -> list[str]:
         _cost(row),
         f"{int(row['failures']):,}",
     ]
+    if thinks:
+        cells.insert(4, f"{int(row['reasoning_tokens']):,}")
+    return cells
 
 
 def _cost(row: Any) -> str:
@@ -170,7 +211,15 @@ def _cost(row: Any) -> str:
 def _sum(rows: pd.DataFrame) -> dict[str, Any]:
     total: dict[str, Any] = {
         name: rows[name].sum()
-        for name in ("turns", "input_tokens", "output_tokens", "cached_tokens", "failures", "without_price")
+        for name in (
+            "turns",
+            "input_tokens",
+            "output_tokens",
+            "cached_tokens",
+            "reasoning_tokens",
+            "failures",
+            "without_price",
+        )
     }
     known = rows["cost"].dropna()
     total["estimated"] = bool((rows["estimated"] > 0).any())
@@ -191,5 +240,5 @@ def _name(value: Any) -> str:
     return str(value) or "—"
 
 
-def _today() -> datetime:
-    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+def _today(zone: tzinfo) -> datetime:
+    return datetime.now(zone).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
