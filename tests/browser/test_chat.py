@@ -232,45 +232,51 @@ def test_saved_it_is_a_still_transcript(lab: Server, page: Page) -> None:
     assert ">contract_type</td>" in html
 
 
-@pytest.mark.parametrize("show", ["w", "import ipywidgets\nipywidgets.VBox([w])"])
-def test_what_was_said_before_is_there_once_somebody_looks(lab: Server, page: Page, show: str) -> None:
+def test_what_was_said_before_is_there_once_somebody_looks(lab: Server, page: Page) -> None:
+    """In a chat, and in one that another widget holds."""
+    harm = "<img src=x onerror=window.ran=1>"
     with HostedServer() as server:
-        agent = an_agent(server)
-        harm = "<img src=x onerror=window.ran=1>"
-        server.script([builtin_tool("bash", {"command": f"ls {harm}"}, result=harm), text("one")])
-        for prompt in ("one", "**two**<img src=x onerror=window.ran=1>"):
-            play(agent, prompt)
+        agents = [an_agent(server) for _ in range(2)]
+        for agent in agents:
+            server.script([builtin_tool("bash", {"command": f"ls {harm}"}, result=harm), text("one")])
+            for prompt in ("one", f"**two**{harm}"):
+                play(agent, prompt)
         address = {"ANTHROPIC_API_KEY": server.api_key, "ANTHROPIC_BASE_URL": server.url}
+        sessions = [agent.session_id for agent in agents]
         cells = [
-            f"import os, praison_nb\nos.environ.update({address!r})",
-            f"b = praison_nb.HostedAgent()\nb.resume_session({agent.session_id!r})\nw = praison_nb.chat(b)",
-            show,
+            f"import os, ipywidgets, praison_nb\nos.environ.update({address!r})",
+            f"chats = []\nfor session in {sessions!r}:\n    b = praison_nb.HostedAgent()\n"
+            "    b.resume_session(session)\n    chats.append(praison_nb.chat(b))",
+            "chats[0]",
+            "ipywidgets.VBox([chats[1]])",
         ]
         notebook = Notebook(page, lab, cells)
         notebook.run(2)
         notebook.run(3)
         notebook.wait_idle(3)
-        before = len(server.requests)
-        notebook.run(4)
-        view = notebook.view(4)
-        expect(view.locator(".pnb-prompt")).to_have_count(2)
-        expect(view.locator(".pnb-prompt").nth(1)).to_contain_text("**two**<img src=x onerror=window.ran=1>")
-        expect(view.locator(".pnb-text strong")).to_have_text("two")
-        expect(view.locator(".pnb-tool summary")).to_have_text(f"bashls {harm}")
-        view.locator(".pnb-tool summary").click()
-        expect(view.get_by_label("result")).to_have_text(harm)
-        assert [(each.method, each.path) for each in server.requests[before:]] == [
-            ("GET", f"/v1/sessions/{agent.session_id}/events")
-        ]
-        say(view, "three")
-        expect(view.locator(".pnb-prompt")).to_have_count(3)
-        expect(view.locator(".pnb-text")).to_have_count(3)
-        expect(view.locator(".pnb-status")).to_have_text("idle")
+        for index, session in ((4, sessions[0]), (5, sessions[1])):
+            before = len(server.requests)
+            notebook.run(index)
+            view = notebook.view(index)
+            expect(view.locator(".pnb-prompt")).to_have_count(2)
+            expect(view.locator(".pnb-prompt").nth(1)).to_contain_text(f"**two**{harm}")
+            expect(view.locator(".pnb-text strong")).to_have_text("two")
+            expect(view.locator(".pnb-tool summary")).to_have_text(f"bashls {harm}")
+            view.locator(".pnb-tool summary").click()
+            expect(view.get_by_label("result")).to_have_text(harm)
+            asked = [(each.method, each.path) for each in server.requests[before:]]
+            assert asked == [("GET", f"/v1/sessions/{session}/events")]
+            say(view, "three")
+            expect(view.locator(".pnb-prompt")).to_have_count(3)
+            expect(view.locator(".pnb-text")).to_have_count(3)
+            expect(view.locator(".pnb-status")).to_have_text("idle")
         notebook.save()
         notebook.open()
-        expect(view.locator(".pnb-prompt")).to_have_count(3)
-        say(view, "four")
-        expect(view.locator(".pnb-text")).to_have_count(4)
+        for index in (4, 5):
+            view = notebook.view(index)
+            expect(view.locator(".pnb-prompt")).to_have_count(3)
+            say(view, "four")
+            expect(view.locator(".pnb-text")).to_have_count(4)
         assert page.evaluate("window.ran") is None
 
 

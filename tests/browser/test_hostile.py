@@ -88,7 +88,6 @@ IN_NOTEBOOK = [place for place in PLACES if place.startswith("notebook")]
 ELSEWHERE = [place for place in PLACES if place not in IN_NOTEBOOK]
 
 
-@pytest.mark.timeout(600)
 def test_no_text_runs_loads_or_draws_what_it_must_not(watch: Watch, listener: Listener) -> None:
     """All the named ones that are not heavy, and some at random."""
     assert not report(watch, listener, {**LIGHT, **of_seed(SEED, RANDOM)}, ELSEWHERE)
@@ -99,7 +98,6 @@ def test_no_text_runs_loads_or_draws_in_notebook_7(watch: Watch, listener: Liste
     assert not report(watch, listener, {**LIGHT, **of_seed(SEED, RANDOM)}, IN_NOTEBOOK)
 
 
-@pytest.mark.timeout(600)
 def test_no_heavy_text_ends_or_freezes_a_page_of_jupyterlab(watch: Watch, listener: Listener) -> None:
     """One of each kind: formulas, marks of Markdown, what is deep, what is long, what is many."""
     in_lab = [place for place in IN_APPS if place not in IN_NOTEBOOK]
