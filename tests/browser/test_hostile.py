@@ -133,7 +133,7 @@ def test_a_watch_sees_what_a_text_does(watch: Watch, listener: Listener) -> None
 
 def test_ten_megabytes_do_not_break_the_page(hostile_lab: Server, page: Page) -> None:
     setup = (
-        "b = scripted(*[after(0.01, TextDelta(text='word ' * 10_000, message_id='m')) for _ in range(200)], "
+        "b = scripted(*[after(0.002, TextDelta(text='word ' * 10_000, message_id='m')) for _ in range(200)], "
         "hold('big'))"
     )
     notebook = Notebook(page, hostile_lab, [setup, "%%agent -b b -s big -o big\nGo", "len(big.text)"])
