@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ from ..redaction import logs
 from ..runtime import loop
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx2
 
 C = TypeVar("C")
@@ -48,7 +51,10 @@ def client(
     """A client of the SDK's own `kind` that follows redirects to the same scheme, host and port only; any
     other 3xx is the answer. It logs no secrets. With `credentials` it sends no others."""
     logs.guard()
-    made = _same_origin(kind)(**options)  # type: ignore[arg-type]
+    trust_env: bool = options.get("trust_env", True)
+    variables = tuple(os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE"))
+    verify = _tls(_httpx(kind), trust_env, variables)
+    made = _same_origin(kind)(verify=verify, **options)  # type: ignore[arg-type]
     made.credentials = credentials  # type: ignore[attr-defined]
     return made
 
@@ -84,10 +90,23 @@ _PLAIN_HEADERS = frozenset(
 )
 
 
+def _httpx(kind: type[httpx2.AsyncClient]) -> Any:
+    """What a client is of: older SDKs are made on httpx, newer ones on httpx2."""
+    module = next(each for each in kind.__mro__ if each.__name__ == "AsyncClient").__module__
+    return sys.modules[module.partition(".")[0]]
+
+
+@functools.cache
+def _tls(httpx: Any, trust_env: bool, variables: tuple[str | None, ...]) -> ssl.SSLContext:
+    """One for all clients: to read the machine's certificates takes 40 ms. `variables` are those that say
+    where they are."""
+    context: ssl.SSLContext = httpx.create_ssl_context(trust_env=trust_env)
+    return context
+
+
 @functools.cache
 def _same_origin(kind: type[httpx2.AsyncClient]) -> type[httpx2.AsyncClient]:
-    # Older SDKs are made on httpx, newer ones on httpx2.
-    httpx: Any = sys.modules[next(each for each in kind.__mro__ if each.__name__ == "AsyncClient").__module__]
+    httpx: Any = _httpx(kind)
 
     class Beginning(httpx.AsyncByteStream):  # type: ignore[misc]
         """What comes first of a body."""

@@ -23,12 +23,13 @@ def resumed(server: HostedServer, agent: HostedAgent) -> HostedAgent:
     return other
 
 
-def test_200_first_turns_have_their_own_answers(server: HostedServer) -> None:
+@pytest.mark.parametrize("count", [24, pytest.param(200, marks=pytest.mark.slow)])
+def test_many_first_turns_have_their_own_answers(server: HostedServer, count: int) -> None:
     """The session has gone idle before, says so to every stream, and is in no hurry to take a message."""
     server.replay = 1000
     agent = hosted(server)
     orders = itertools.cycle([(False, False), (True, False), (False, True), (True, True)])
-    for n, (takes_first, by_arrival) in zip(range(200), orders, strict=False):
+    for n, (takes_first, by_arrival) in zip(range(count), orders, strict=False):
         server.manners = Manners(
             take_seconds=LATE * (n % 3),
             takes_first=takes_first,
@@ -38,7 +39,7 @@ def test_200_first_turns_have_their_own_answers(server: HostedServer) -> None:
         agent.reset_session()
         turn, _ = play(agent, f"prompt {n}")
         assert (turn.text, turn.stop_reason) == (f"prompt {n}", "end_turn")
-    assert len(server.sessions) == 200
+    assert len(server.sessions) == count
 
 
 @pytest.mark.parametrize("starts_idle", [False, True])

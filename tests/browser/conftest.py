@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from browser.lab import Server, launch
+from browser.lab import Notebook, Server, launch
 from browser.places import OPTIONS, SETTINGS
 
 
@@ -35,7 +35,8 @@ def hostile_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="package")
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    context = browser.new_context()
+    # What moves is drawn at each frame, by the processor.
+    context = browser.new_context(reduced_motion="reduce")
     yield context
     context.close()
 
@@ -48,3 +49,24 @@ def page(context: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Pa
     yield page
     if request.session.testsfailed > failed:
         page.close()
+
+
+@pytest.fixture(scope="module")
+def shared() -> list[Notebook]:
+    """The notebook that a file's tests fill one after the other, once there is one."""
+    return []
+
+
+@pytest.fixture
+def fill(lab: Server, page: Page, shared: list[Notebook]) -> Callable[[list[str]], Notebook]:
+    """A notebook with these cells, for tests that need no kernel and no file of their own, but sessions of
+    names of their own."""
+
+    def filled(cells: list[str]) -> Notebook:
+        if shared and shared[0].page is page and shared[0].is_open():
+            shared[0].refill(cells)
+        else:
+            shared[:] = [Notebook(page, lab, cells)]
+        return shared[0]
+
+    return filled

@@ -146,6 +146,10 @@ class Server:
         """Let the kernel's `hold(name)` go on."""
         (self.gates / name).touch()
 
+    def close_gates(self) -> None:
+        for gate in self.gates.iterdir():
+            gate.unlink()
+
     def write(self, name: str, cells: list[str]) -> None:
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
         notebook.metadata["kernelspec"] = KERNELSPEC
@@ -171,8 +175,7 @@ class Notebook:
         ledger = str(server.folder / "ledgers" / self.name / "ledger.sqlite")
         setup = f"import os\nos.environ['PRAISON_NB_LEDGER'] = {ledger!r}\nfrom browser.scenarios import *"
         server.write(self.name, [setup, "%load_ext praison_nb", *cells])
-        for gate in server.gates.iterdir():
-            gate.unlink()
+        server.close_gates()
         is_loaded = (app or server.app) == "jupyterlab" and page.url.startswith(f"{server.url}lab/")
         old = server.sessions()
         if is_loaded:
@@ -185,6 +188,22 @@ class Notebook:
         self.run(1)
         self.wait_idle(1)
 
+    def is_open(self) -> bool:
+        """Whether it is what the page shows."""
+        path = "window.jupyterapp?.shell.currentWidget?.context?.path"
+        return bool(self.page.evaluate(f"name => {path} === name", self.name))
+
+    def refill(self, cells: list[str]) -> None:
+        """Other cells from the third one on, once the kernel has nothing to do."""
+        self._wait_for("jupyterapp.shell.currentWidget.sessionContext.session.kernel.status === 'idle'")
+        self.server.close_gates()
+        self.page.evaluate(
+            "cells => { const model = jupyterapp.shell.currentWidget.model.sharedModel; "
+            "model.deleteCellRange(2, model.cells.length); model.insertCells(2, cells.map("
+            "source => ({ cell_type: 'code', source, metadata: { trusted: true } }))); }",
+            cells,
+        )
+
     def open(self, app: str = "") -> None:
         """Load the page anew."""
         self.page.goto(self.server.address(self.name, app))
@@ -194,6 +213,7 @@ class Notebook:
         """End its kernel, and open what was saved in a page that has forgotten its widgets."""
         self.do("kernelmenu:shutdown")
         self._show()
+        self._wait_until_ready()
 
     def _show(self) -> None:
         """Open the file in the JupyterLab that is in the page, in place of all that is open."""

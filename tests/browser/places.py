@@ -209,11 +209,7 @@ class Watch:
         for index in (2, 3):
             notebook.run(index)
             notebook.wait_idle(index)
-        page.wait_for_function(
-            "([words, n]) => document.querySelector('.jp-Notebook').textContent.split(words).length > n",
-            arg=[SHOWN, len(texts)],
-            polling=200,
-        )
+        wait_until_shown(page, len(texts))
         self._wait_until_idle(page)
         self._look(page, ".pnb")
         self._enter(f"{app} still")
@@ -226,8 +222,12 @@ class Watch:
         self._look(page, ".jp-OutputArea-output")
         document = notebook.save()
         self._enter(f"{app} reopened")
-        page.goto("about:blank")
-        notebook.open(app)
+        if app == "jupyterlab":
+            notebook.reopen()
+        else:
+            page.goto("about:blank")
+            notebook.open(app)
+        wait_until_shown(page, len(texts))
         self._wait_until_idle(page)
         self._look(page, ".jp-OutputArea-output")
         page.goto("about:blank")
@@ -271,6 +271,15 @@ class Watch:
     def _note(self, number: int | None, kind: str, detail: str = "") -> None:
         harm = Harm(self._place, number, kind, detail)
         self._found.setdefault((self._place, number, kind), harm)
+
+
+def wait_until_shown(page: Page, texts: int) -> None:
+    """Wait until the notebook shows so many texts to their ends."""
+    page.wait_for_function(
+        "([words, n]) => document.querySelector('.jp-Notebook')?.textContent.split(words).length > n",
+        arg=[SHOWN, texts],
+        polling=200,
+    )
 
 
 def is_still(page: Page) -> None:

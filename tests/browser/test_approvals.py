@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import uuid
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -10,14 +12,14 @@ from playwright.sync_api import Locator, Page, expect
 from browser.lab import Notebook, Server
 
 pytestmark = pytest.mark.browser
+Fill = Callable[[list[str]], Notebook]
 REMOVE = "import os; os.system('rm -rf ~')"
 LONG = "\n".join(f"line({number})" for number in range(300)) + f"\n{REMOVE}"
 
 
-def asked(page: Page, lab: Server, backend: str, before: list[str] | None = None) -> tuple[Notebook, Locator]:
-    """A notebook whose third cell asks, and the question."""
-    cells = [f"b = {backend}", "%%agent -b b -s asked\nGo", *(before or [])]
-    notebook = Notebook(page, lab, cells)
+def asked(fill: Fill, backend: str) -> tuple[Notebook, Locator]:
+    """A notebook whose third cell asks, which leaves the kernel free for later tests, and the question."""
+    notebook = fill([f"b = {backend}", f"%%agent -b b -s {uuid.uuid4().hex} --bg\nGo"])
     notebook.run(2)
     notebook.run(3)
     question = notebook.view(3).get_by_role("group", name="wants to run")
@@ -52,8 +54,8 @@ def is_in_view(box: Locator, text: str) -> bool:
     )
 
 
-def test_nothing_is_allowed_before_its_end_was_in_view(lab: Server, page: Page) -> None:
-    notebook, question = asked(page, lab, f"asking({LONG!r})")
+def test_nothing_is_allowed_before_its_end_was_in_view(fill: Fill) -> None:
+    notebook, question = asked(fill, f"asking({LONG!r})")
     box = question.locator("pre")
     expect(question).to_contain_text("bash wants to run · 301 lines, 2,922 characters")
     for name in ("Allow once", "Allow bash for this session"):
@@ -84,15 +86,15 @@ def test_nothing_is_allowed_before_its_end_was_in_view(lab: Server, page: Page) 
         (f"print('hello')\n{(chr(0x3164) + chr(10)) * 400}{REMOVE}", "⋯ 400 empty lines with 400 × \\u3164"),
     ],
 )
-def test_what_blanks_would_hide_is_in_view(lab: Server, page: Page, code: str, fold: str) -> None:
-    _, question = asked(page, lab, f"asking({code!r})")
+def test_what_blanks_would_hide_is_in_view(fill: Fill, code: str, fold: str) -> None:
+    _, question = asked(fill, f"asking({code!r})")
     assert is_in_view(question.locator("pre"), REMOVE)
     expect(question.locator(".pnb-fold")).to_have_text(fold)
     expect(allow(question)).to_be_enabled()
 
 
-def test_the_end_of_a_long_line_is_below_it_and_not_beside_it(lab: Server, page: Page) -> None:
-    _, question = asked(page, lab, f"asking('x' * 9000 + {REMOVE!r})")
+def test_the_end_of_a_long_line_is_below_it_and_not_beside_it(fill: Fill) -> None:
+    _, question = asked(fill, f"asking('x' * 9000 + {REMOVE!r})")
     box = question.locator("pre")
     assert box.evaluate("box => box.scrollWidth <= box.clientWidth")
     expect(allow(question)).to_be_disabled()
@@ -101,9 +103,9 @@ def test_the_end_of_a_long_line_is_below_it_and_not_beside_it(lab: Server, page:
     expect(allow(question)).to_be_enabled()
 
 
-def test_what_does_not_print_is_seen(lab: Server, page: Page) -> None:
+def test_what_does_not_print_is_seen(fill: Fill) -> None:
     code = "x = '\u200b\u2060\ufeff\u00ad\u3164'\nif user == '\u0430dmin':\n    pass  # \u202e \x1b\u0338"
-    _, question = asked(page, lab, f"asking({code!r})")
+    _, question = asked(fill, f"asking({code!r})")
     escapes = question.locator(".pnb-escape")
     expect(escapes).to_have_text(
         ["\\u200b", "\\u2060", "\\ufeff", "\\xad", "\\u3164", "\\u202e", "\\x1b", "\\u0338"]
@@ -114,8 +116,8 @@ def test_what_does_not_print_is_seen(lab: Server, page: Page) -> None:
     expect(escapes.first).to_have_attribute("title", "ZERO WIDTH SPACE")
 
 
-def test_by_keyboard_alone(lab: Server, page: Page) -> None:
-    notebook, question = asked(page, lab, f"asking({LONG!r}, {LONG!r})")
+def test_by_keyboard_alone(page: Page, fill: Fill) -> None:
+    notebook, question = asked(fill, f"asking({LONG!r}, {LONG!r})")
     for press in (["End"], ["PageDown"] * 40):
         box = question.locator("pre")
         expect(allow(question)).to_be_disabled()
@@ -135,10 +137,10 @@ def test_by_keyboard_alone(lab: Server, page: Page) -> None:
     expect(notebook.cell(3).locator(".jp-OutputArea")).to_contain_text("It is built.")
 
 
-def test_what_a_scrolled_output_hides_is_not_in_view(lab: Server, page: Page) -> None:
+def test_what_a_scrolled_output_hides_is_not_in_view(lab: Server, page: Page, fill: Fill) -> None:
     """The question fits its own box."""
     steps = "*text(' \\n\\n'.join(map(str, range(99)))), hold('far'), *asking('make').steps"
-    notebook = Notebook(page, lab, [f"b = scripted({steps})", "%%agent -b b -s far\nGo"])
+    notebook = fill([f"b = scripted({steps})", "%%agent -b b -s far --bg\nGo"])
     notebook.run(2)
     notebook.run(3)
     expect(notebook.view(3)).to_contain_text("98")
@@ -157,8 +159,8 @@ def test_what_a_scrolled_output_hides_is_not_in_view(lab: Server, page: Page) ->
     expect(allow(question)).to_be_enabled()
 
 
-def test_a_changed_call_is_asked_about_again(lab: Server, page: Page) -> None:
-    notebook, question = asked(page, lab, f"changing('make', {LONG!r})")
+def test_a_changed_call_is_asked_about_again(lab: Server, fill: Fill) -> None:
+    notebook, question = asked(fill, f"changing('make', {LONG!r})")
     expect(allow(question)).to_be_enabled()
     lab.open_gate("change")
     expect(question).to_contain_text("bash was changed, and wants to run · 301 lines")
@@ -170,11 +172,11 @@ def test_a_changed_call_is_asked_about_again(lab: Server, page: Page) -> None:
     expect(still).to_contain_text("✓")
 
 
-def test_names_and_marks_stay_in_their_box(lab: Server, page: Page) -> None:
+def test_names_and_marks_stay_in_their_box(fill: Fill) -> None:
     name = "bash\n● idle  main 3 tools \u202e" + "x" * 100
     zalgo = json.dumps({"command": "Z" + "\u0310" * 200 + "\n" + "e" + "\u0489\u0335" * 300})
     backend = f"scripted(*tool('t', {name!r}, {zalgo!r}, 'done'), *ask('a', {name!r}, {zalgo!r}))"
-    notebook, question = asked(page, lab, backend)
+    notebook, question = asked(fill, backend)
     expect(question.locator(".pnb-ask-head b")).to_have_text(
         "bash⟦\\n⟧● idle  main 3 tools ⟦\\u202e⟧" + "x" * 100
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -18,6 +18,7 @@ from servers.openai import OpenAIServer
 
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=PATIENCE_MS)
+Fill = Callable[[list[str]], Notebook]
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -28,8 +29,8 @@ def server() -> Iterator[HostedServer]:
         yield server
 
 
-def chat(page: Page, lab: Server, backend: str) -> tuple[Notebook, Locator]:
-    notebook = Notebook(page, lab, [f"import praison_nb\nb = {backend}", "praison_nb.chat(b)"])
+def chat(fill: Fill, backend: str) -> tuple[Notebook, Locator]:
+    notebook = fill([f"import praison_nb\nb = {backend}", "praison_nb.chat(b)"])
     notebook.run(2)
     notebook.run(3)
     view = notebook.view(3)
@@ -43,8 +44,8 @@ def say(view: Locator, text: str) -> None:
     field.press("Enter")
 
 
-def test_a_turn_streams_and_the_next_one_follows(lab: Server, page: Page) -> None:
-    notebook, view = chat(page, lab, "research()")
+def test_a_turn_streams_and_the_next_one_follows(lab: Server, fill: Fill) -> None:
+    notebook, view = chat(fill, "research()")
     field = view.get_by_role("textbox", name="Message")
     field.fill("Which columns?")
     field.press("Shift+Enter")
@@ -72,8 +73,8 @@ def test_a_turn_streams_and_the_next_one_follows(lab: Server, page: Page) -> Non
     expect(view.locator(".pnb-status")).to_have_text("idle")
 
 
-def test_stop_keeps_the_text_and_the_chat_goes_on(lab: Server, page: Page) -> None:
-    _, view = chat(page, lab, "counting('never', words=5)")
+def test_stop_keeps_the_text_and_the_chat_goes_on(fill: Fill) -> None:
+    _, view = chat(fill, "counting('never', words=5)")
     say(view, "Count")
     expect(view).to_contain_text("0 1 2 3 4")
     view.get_by_role("button", name="Stop").click()
@@ -88,8 +89,8 @@ def test_stop_keeps_the_text_and_the_chat_goes_on(lab: Server, page: Page) -> No
     expect(view.get_by_text("stopped by you after")).to_have_count(2)
 
 
-def test_approvals_and_a_new_session_by_keyboard(lab: Server, page: Page) -> None:
-    _, view = chat(page, lab, "asking('make all', 'make install')")
+def test_approvals_and_a_new_session_by_keyboard(page: Page, fill: Fill) -> None:
+    _, view = chat(fill, "asking('make all', 'make install')")
     field = view.get_by_role("textbox", name="Message")
     field.focus()
     page.keyboard.type("Build it.")
@@ -114,15 +115,13 @@ def test_approvals_and_a_new_session_by_keyboard(lab: Server, page: Page) -> Non
     expect(view.locator(".pnb-status")).to_have_text("none")
 
 
-def hosted_chat(page: Page, lab: Server, server: HostedServer) -> Locator:
+def hosted_chat(fill: Fill, server: HostedServer) -> Locator:
     config = f"api_key={server.api_key!r}, base_url={server.url!r}"
-    return chat(page, lab, f"praison_nb.HostedAgent(config=praison_nb.HostedAgentConfig({config}))")[1]
+    return chat(fill, f"praison_nb.HostedAgent(config=praison_nb.HostedAgentConfig({config}))")[1]
 
 
-def test_a_model_that_cannot_be_had_is_refused_in_words(
-    lab: Server, page: Page, server: HostedServer
-) -> None:
-    view = hosted_chat(page, lab, server)
+def test_a_model_that_cannot_be_had_is_refused_in_words(fill: Fill, server: HostedServer) -> None:
+    view = hosted_chat(fill, server)
     model = view.get_by_label("Model")
     expect(model).to_have_value("claude-sonnet-4-6")
     model.fill("gpt-4o-mini")
@@ -142,9 +141,9 @@ def write_then_choose(view: Locator, text: str, model: str) -> None:
 
 
 def test_a_message_goes_to_the_model_that_was_chosen_or_to_none(
-    lab: Server, page: Page, server: HostedServer
+    page: Page, fill: Fill, server: HostedServer
 ) -> None:
-    view = hosted_chat(page, lab, server)
+    view = hosted_chat(fill, server)
     field, model = view.get_by_role("textbox", name="Message"), view.get_by_label("Model")
     write_then_choose(view, "For GPT", "gpt-4o-mini")
     expect(view).to_contain_text("gpt-4o-mini needs a session of its own")
@@ -205,8 +204,8 @@ def test_a_cells_turns_are_in_the_chat_and_reloading_keeps_it(lab: Server, page:
     expect(view.locator(".pnb-text")).to_have_count(3)
 
 
-def test_saved_it_is_a_still_transcript(lab: Server, page: Page) -> None:
-    notebook, view = chat(page, lab, "formatted()")
+def test_saved_it_is_a_still_transcript(lab: Server, page: Page, fill: Fill) -> None:
+    notebook, view = chat(fill, "formatted()")
     lab.open_gate("formatted")
     say(view, "Show <b>me</b>")
     expect(view.locator(".pnb-status")).to_have_text("idle")
@@ -232,45 +231,51 @@ def test_saved_it_is_a_still_transcript(lab: Server, page: Page) -> None:
     assert ">contract_type</td>" in html
 
 
-@pytest.mark.parametrize("show", ["w", "import ipywidgets\nipywidgets.VBox([w])"])
-def test_what_was_said_before_is_there_once_somebody_looks(lab: Server, page: Page, show: str) -> None:
+def test_what_was_said_before_is_there_once_somebody_looks(lab: Server, page: Page) -> None:
+    """In a chat, and in one that another widget holds."""
+    harm = "<img src=x onerror=window.ran=1>"
     with HostedServer() as server:
-        agent = an_agent(server)
-        harm = "<img src=x onerror=window.ran=1>"
-        server.script([builtin_tool("bash", {"command": f"ls {harm}"}, result=harm), text("one")])
-        for prompt in ("one", "**two**<img src=x onerror=window.ran=1>"):
-            play(agent, prompt)
+        agents = [an_agent(server) for _ in range(2)]
+        for agent in agents:
+            server.script([builtin_tool("bash", {"command": f"ls {harm}"}, result=harm), text("one")])
+            for prompt in ("one", f"**two**{harm}"):
+                play(agent, prompt)
         address = {"ANTHROPIC_API_KEY": server.api_key, "ANTHROPIC_BASE_URL": server.url}
+        sessions = [agent.session_id for agent in agents]
         cells = [
-            f"import os, praison_nb\nos.environ.update({address!r})",
-            f"b = praison_nb.HostedAgent()\nb.resume_session({agent.session_id!r})\nw = praison_nb.chat(b)",
-            show,
+            f"import os, ipywidgets, praison_nb\nos.environ.update({address!r})",
+            f"chats = []\nfor session in {sessions!r}:\n    b = praison_nb.HostedAgent()\n"
+            "    b.resume_session(session)\n    chats.append(praison_nb.chat(b))",
+            "chats[0]",
+            "ipywidgets.VBox([chats[1]])",
         ]
         notebook = Notebook(page, lab, cells)
         notebook.run(2)
         notebook.run(3)
         notebook.wait_idle(3)
-        before = len(server.requests)
-        notebook.run(4)
-        view = notebook.view(4)
-        expect(view.locator(".pnb-prompt")).to_have_count(2)
-        expect(view.locator(".pnb-prompt").nth(1)).to_contain_text("**two**<img src=x onerror=window.ran=1>")
-        expect(view.locator(".pnb-text strong")).to_have_text("two")
-        expect(view.locator(".pnb-tool summary")).to_have_text(f"bashls {harm}")
-        view.locator(".pnb-tool summary").click()
-        expect(view.get_by_label("result")).to_have_text(harm)
-        assert [(each.method, each.path) for each in server.requests[before:]] == [
-            ("GET", f"/v1/sessions/{agent.session_id}/events")
-        ]
-        say(view, "three")
-        expect(view.locator(".pnb-prompt")).to_have_count(3)
-        expect(view.locator(".pnb-text")).to_have_count(3)
-        expect(view.locator(".pnb-status")).to_have_text("idle")
+        for index, session in ((4, sessions[0]), (5, sessions[1])):
+            before = len(server.requests)
+            notebook.run(index)
+            view = notebook.view(index)
+            expect(view.locator(".pnb-prompt")).to_have_count(2)
+            expect(view.locator(".pnb-prompt").nth(1)).to_contain_text(f"**two**{harm}")
+            expect(view.locator(".pnb-text strong")).to_have_text("two")
+            expect(view.locator(".pnb-tool summary")).to_have_text(f"bashls {harm}")
+            view.locator(".pnb-tool summary").click()
+            expect(view.get_by_label("result")).to_have_text(harm)
+            asked = [(each.method, each.path) for each in server.requests[before:]]
+            assert asked == [("GET", f"/v1/sessions/{session}/events")]
+            say(view, "three")
+            expect(view.locator(".pnb-prompt")).to_have_count(3)
+            expect(view.locator(".pnb-text")).to_have_count(3)
+            expect(view.locator(".pnb-status")).to_have_text("idle")
         notebook.save()
         notebook.open()
-        expect(view.locator(".pnb-prompt")).to_have_count(3)
-        say(view, "four")
-        expect(view.locator(".pnb-text")).to_have_count(4)
+        for index in (4, 5):
+            view = notebook.view(index)
+            expect(view.locator(".pnb-prompt")).to_have_count(3)
+            say(view, "four")
+            expect(view.locator(".pnb-text")).to_have_count(4)
         assert page.evaluate("window.ran") is None
 
 
@@ -342,13 +347,13 @@ def listener() -> Iterator[Listener]:
         yield running
 
 
-def test_hostile_text_is_shown_and_never_run(lab: Server, page: Page, listener: Listener) -> None:
+def test_hostile_text_is_shown_and_never_run(page: Page, listener: Listener, fill: Fill) -> None:
     marks = {"@run@": "window.ran=1", "@url@": f"{listener.url}/", "@path@": "x"}
     texts = [text for name, text in NAMED.items() if name not in HEAVY]
     pieces = "\n\n".join(texts)
     for mark, meant in marks.items():
         pieces = pieces.replace(mark, meant)
-    notebook, view = chat(page, lab, f"saying({pieces!r})")
+    notebook, view = chat(fill, f"saying({pieces!r})")
     say(view, "<img src=x onerror=window.ran=1><script>window.ran=1</script>")
     expect(view.locator(".pnb-status")).to_have_text("idle")
     expect(notebook.cell(3).locator(".pnb-behind")).to_contain_text("onerror")

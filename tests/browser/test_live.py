@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from browser.lab import PATIENCE_MS, Notebook, Server
 
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=PATIENCE_MS)
+Fill = Callable[[list[str]], Notebook]
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
@@ -116,8 +117,8 @@ def test_stop_while_the_cell_runs(any_lab: Server, page: Page) -> None:
     notebook.wait_idle(3)
 
 
-def test_the_kernels_interrupt_does_the_same(lab: Server, page: Page) -> None:
-    notebook = Notebook(page, lab, ["b = research()", "%%agent -b b -s interrupt\nGo"])
+def test_the_kernels_interrupt_does_the_same(fill: Fill) -> None:
+    notebook = fill(["b = research()", "%%agent -b b -s interrupt\nGo"])
     notebook.run(2)
     notebook.run(3)
     expect(notebook.view(3).locator("strong", has_text="contract_type")).to_be_visible()
@@ -127,14 +128,14 @@ def test_the_kernels_interrupt_does_the_same(lab: Server, page: Page) -> None:
     expect(still).to_contain_text("KeyboardInterrupt: the turn was stopped")
 
 
-def test_a_cost_that_becomes_known_lacks_no_price(lab: Server, page: Page) -> None:
+def test_a_cost_that_becomes_known_lacks_no_price(lab: Server, fill: Fill) -> None:
     cell = """
 from praison_nb.events import SessionUsage
 usage = Usage(uncached_input_tokens=38, output_tokens=59)
 total = SessionUsage(usage=usage, list_cost=Decimal("0.0211"))
 b = scripted(RequestFinished(model="nobody-knows", usage=usage), hold("unpriced"), total, hold("priced"))
 """
-    notebook = Notebook(page, lab, [cell, "%%agent -b b -s cost\nGo"])
+    notebook = fill([cell, "%%agent -b b -s cost\nGo"])
     notebook.run(2)
     notebook.run(3)
     cost = notebook.view(3).locator(".pnb-facts > span").nth(4)
@@ -147,8 +148,8 @@ b = scripted(RequestFinished(model="nobody-knows", usage=usage), hold("unpriced"
     notebook.wait_idle(3)
 
 
-def test_tools_are_a_line_with_more_behind_a_click(lab: Server, page: Page) -> None:
-    notebook = Notebook(page, lab, ["b = research()", "%%agent -b b -s tools\nGo"])
+def test_tools_are_a_line_with_more_behind_a_click(page: Page, fill: Fill) -> None:
+    notebook = fill(["b = research()", "%%agent -b b -s tools\nGo"])
     notebook.run(2)
     notebook.run(3)
     tool = notebook.view(3).locator("details").nth(1)
@@ -162,11 +163,9 @@ def test_tools_are_a_line_with_more_behind_a_click(lab: Server, page: Page) -> N
 
 
 @pytest.mark.parametrize("answer", ["Allow once", "Allow bash for this session", "Deny"])
-def test_approvals(lab: Server, page: Page, answer: str) -> None:
+def test_approvals(page: Page, fill: Fill, answer: str) -> None:
     name = answer.split()[-1].lower()
-    notebook = Notebook(
-        page, lab, ["b = asking('rm -rf build/ && make all', 'make test')", f"%%agent -b b -s {name}\nGo"]
-    )
+    notebook = fill(["b = asking('rm -rf build/ && make all', 'make test')", f"%%agent -b b -s {name}\nGo"])
     notebook.run(2)
     notebook.run(3)
     view = notebook.view(3)
@@ -188,7 +187,7 @@ def test_approvals(lab: Server, page: Page, answer: str) -> None:
     expect(still).to_contain_text(f"bash make test {'✗' if answer == 'Deny' else '✓'}")
 
 
-def test_background_cells_run_in_parallel_and_stop_one_by_one(lab: Server, page: Page) -> None:
+def test_background_cells_run_in_parallel_and_stop_one_by_one(lab: Server, fill: Fill) -> None:
     cells = [
         "a, b = counting('a'), counting('b')",
         "%%agent -b a -s one --bg -o one\nGo",
@@ -196,7 +195,7 @@ def test_background_cells_run_in_parallel_and_stop_one_by_one(lab: Server, page:
         "import time; time.sleep(0.5); print('the kernel is free')",
         "print('joined:', (await one).text[-3:])",
     ]
-    notebook = Notebook(page, lab, cells)
+    notebook = fill(cells)
     for index in (2, 3, 4, 5):
         notebook.run(index)
     notebook.wait_idle(5)
@@ -215,10 +214,8 @@ def test_background_cells_run_in_parallel_and_stop_one_by_one(lab: Server, page:
         assert kinds(notebook, index) == STILL
 
 
-def test_a_click_that_cannot_arrive_says_so(lab: Server, page: Page) -> None:
-    notebook = Notebook(
-        page, lab, ["a = counting('deaf')", "%%agent -b a -s deaf --bg\nGo", "import time; time.sleep(600)"]
-    )
+def test_a_click_that_cannot_arrive_says_so(fill: Fill) -> None:
+    notebook = fill(["a = counting('deaf')", "%%agent -b a -s deaf --bg\nGo", "import time; time.sleep(600)"])
     for index in (2, 3, 4):
         notebook.run(index)
     view = notebook.view(3)
@@ -229,77 +226,82 @@ def test_a_click_that_cannot_arrive_says_so(lab: Server, page: Page) -> None:
     expect(notebook.cell(3).locator(".jp-OutputArea")).to_contain_text("stopped by you")
 
 
-def test_a_page_loaded_again_shows_the_turn_as_it_is(lab: Server, page: Page) -> None:
-    notebook = Notebook(page, lab, ["a = counting('reload')", "%%agent -b a -s reload --bg\nGo"])
-    notebook.run(2)
-    notebook.run(3)
-    expect(notebook.view(3)).to_contain_text("100")
+def test_a_page_loaded_again_shows_each_turn_as_it_is(lab: Server, page: Page) -> None:
+    """One still runs, one ended without its page."""
+    cells = [
+        "a, b = counting('reload', words=100), counting('away', words=100)",
+        "%%agent -b a -s reload --bg\nGo",
+        "%%agent -b b -s away --bg -o away\nGo",
+        "away",
+    ]
+    notebook = Notebook(page, lab, cells)
+    for index in (2, 3, 4):
+        notebook.run(index)
+    for index in (3, 4):
+        expect(notebook.view(index)).to_contain_text("99")
     notebook.save()
+    page.goto("about:blank")
+    lab.open_gate("away")
     notebook.open()
-    view = notebook.view(3)
-    expect(view).to_contain_text("399")
-    assert view.locator(".pnb-text").inner_text().split() == [str(n) for n in range(400)]
+    view, away = notebook.view(3), notebook.view(4)
+    expect(view).to_contain_text("99")
+    assert view.locator(".pnb-text").inner_text().split() == [str(n) for n in range(100)]
     expect(view.locator(".pnb-status")).to_have_text("running")
+    expect(away.locator(".pnb-text")).to_contain_text("99 end")
+    expect(away.locator(".pnb-status")).to_have_text("idle")
+    notebook.run(5)
+    expect(notebook.cell(5)).to_contain_text("end")
     lab.open_gate("reload")
     expect(view.locator(".pnb-status")).to_have_text("idle")
-    expect(view.locator(".pnb-text")).to_contain_text("399 end")
+    expect(view.locator(".pnb-text")).to_contain_text("99 end")
     expect(view.get_by_role("button", name="Stop")).to_be_hidden()
 
 
-@pytest.mark.parametrize("opened", ["before the turn", "while it runs"])
-def test_a_second_tab_leaves_the_first_ones_output(lab: Server, page: Page, opened: str) -> None:
-    gate = f"tabs {opened}"
-    notebook = Notebook(page, lab, [f"a = counting({gate!r})", "%%agent -b a -s tabs\nGo", "1 + 1"])
+def test_a_second_tab_leaves_the_first_ones_output(lab: Server, page: Page) -> None:
+    """One that is opened while a turn runs, and is there before the next one."""
+    cells = [
+        "a, b = counting('first', words=20), counting('second', words=20)",
+        "%%agent -b a -s first\nGo",
+        "%%agent -b b -s second\nGo",
+        "1 + 1",
+        "1 + 1",
+    ]
+    notebook = Notebook(page, lab, cells)
     notebook.run(2)
     notebook.wait_idle(2)
     notebook.save()
     other = page.context.new_page()
     try:
-        if opened == "while it runs":
-            notebook.run(3)
-            expect(notebook.view(3)).to_contain_text("399")
-        other.goto(lab.address(notebook.name))
-        # The second tab has heard from the kernel, and so of the turn's widget where there is one.
-        other.wait_for_function(
-            "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.connectionStatus "
-            "=== 'connected'"
-        )
-        if opened == "before the turn":
-            notebook.run(3)
-            expect(notebook.view(3)).to_contain_text("399")
-        lab.open_gate(gate)
-        still = notebook.cell(3).locator(".jp-OutputArea")
-        expect(still).to_contain_text("399 end")
-        expect(still).to_contain_text("● idle")
-        # What the second tab has to say has come to the kernel before this is over.
-        notebook.run(4)
-        notebook.wait_idle(4)
-        expect(still).to_contain_text("399 end")
-        assert kinds(notebook, 3) == STILL
-        assert "399 end" in notebook.save().cells[3].outputs[0]["data"]["text/plain"]
+        for index, gate in ((3, "first"), (4, "second")):
+            notebook.run(index)
+            expect(notebook.view(index)).to_contain_text("19")
+            if index == 3:
+                other.goto(lab.address(notebook.name))
+            # The second tab has heard from the kernel, and so of the turn's widget where there is one.
+            other.wait_for_function(
+                "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
+                "?.connectionStatus === 'connected'",
+                polling=50,
+            )
+            lab.open_gate(gate)
+            still = notebook.cell(index).locator(".jp-OutputArea")
+            expect(still).to_contain_text("19 end")
+            expect(still).to_contain_text("● idle")
+            # What the second tab has to say has come to the kernel before this is over.
+            notebook.run(index + 2)
+            notebook.wait_idle(index + 2)
+            expect(still).to_contain_text("19 end")
+            assert kinds(notebook, index) == STILL
+        for cell in notebook.save().cells[3:5]:
+            assert "19 end" in cell.outputs[0]["data"]["text/plain"]
     finally:
         other.close()
 
 
-def test_a_turn_ends_without_its_page(lab: Server, page: Page) -> None:
-    notebook = Notebook(page, lab, ["a = counting('away')", "%%agent -b a -s away --bg -o away\nGo", "away"])
-    notebook.run(2)
-    notebook.run(3)
-    expect(notebook.view(3)).to_contain_text("399")
-    notebook.save()
-    page.goto("about:blank")
-    lab.open_gate("away")
-    notebook.open()
-    expect(notebook.view(3).locator(".pnb-text")).to_contain_text("399 end")
-    expect(notebook.view(3).locator(".pnb-status")).to_have_text("idle")
-    notebook.run(4)
-    expect(notebook.cell(4)).to_contain_text("end")
-
-
-def test_says_its_state_in_words_and_obeys_the_reader(lab: Server, page: Page) -> None:
-    page.emulate_media(reduced_motion="reduce", forced_colors="active")
+def test_says_its_state_in_words_and_obeys_the_reader(lab: Server, page: Page, fill: Fill) -> None:
+    page.emulate_media(forced_colors="active")
     try:
-        notebook = Notebook(page, lab, ["b = retrying()", "%%agent -b b -s words\nGo"])
+        notebook = fill(["b = retrying()", "%%agent -b b -s words\nGo"])
         notebook.run(2)
         notebook.run(3)
         view = notebook.view(3)
@@ -314,4 +316,4 @@ def test_says_its_state_in_words_and_obeys_the_reader(lab: Server, page: Page) -
         lab.open_gate("retrying")
         expect(notebook.cell(3).locator(".jp-OutputArea")).to_contain_text("● idle")
     finally:
-        page.emulate_media(reduced_motion="null", forced_colors="null")
+        page.emulate_media(forced_colors="null")

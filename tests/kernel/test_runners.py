@@ -102,7 +102,12 @@ def test_the_file_has_every_answer(files_server: OpenAIServer, command: tuple[st
 
 
 @pytest.mark.parametrize(
-    ("command", "last"), [(INPLACE, BACKGROUND), (EXECUTE, LOOP)], ids=["inplace", "execute"]
+    ("command", "last"),
+    [
+        (INPLACE, BACKGROUND),
+        pytest.param(EXECUTE, LOOP, marks=pytest.mark.slow(reason="it ends so too")),
+    ],
+    ids=["inplace", "execute"],
 )
 def test_a_turn_that_fails_fails_the_run(
     files_server: OpenAIServer, command: tuple[str, ...], last: str

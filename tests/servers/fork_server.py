@@ -1,7 +1,7 @@
 """A process that has imported what kernels import, and forks one for each line that it reads.
 
 A line is JSON of [command line, folder, environment]; the process ID of the new kernel is written back. The
-package under test is not among the imports: each kernel loads it anew.
+package under test is among the imports: those that are started import it anew.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import gc
 import importlib
 import json
 import os
+import pkgutil
 import signal
 import sys
 from contextlib import suppress
@@ -30,6 +31,7 @@ MODULES = (
     "openai.resources.responses",
     "pandas.io.formats.style",
 )
+SCRIPTS = ("__main__", "server")
 
 
 def main() -> None:
@@ -37,7 +39,9 @@ def main() -> None:
     # A fork has no threads but the one that forks.
     os.environ.update(OPENBLAS_NUM_THREADS="1", JE_ARROW_MALLOC_CONF="background_thread:false")
     del sys.path[0]
-    for name in MODULES:
+    package = importlib.import_module("praison_nb")
+    own = [each.name for each in pkgutil.walk_packages(package.__path__, "praison_nb.")]
+    for name in (*MODULES, *(name for name in own if not name.endswith(SCRIPTS))):
         with suppress(ImportError):
             importlib.import_module(name)
     assert len(os.listdir("/proc/self/task")) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import json
@@ -99,8 +100,12 @@ def refused(status: int, said: Any, **headers: str) -> errors.PraisonError:
     response = httpx2.Response(
         status, request=REQUEST, content=body, headers={"content-type": kind, **_dashed(headers)}
     )
-    client = openai.OpenAI(api_key="k", base_url="http://127.0.0.1:1/v1")
-    return translate(client._make_status_error_from_response(response), WHERE)
+    return translate(client()._make_status_error_from_response(response), WHERE)
+
+
+@functools.cache
+def client() -> openai.OpenAI:
+    return openai.OpenAI(api_key="k", base_url="http://127.0.0.1:1/v1")
 
 
 def _dashed(headers: dict[str, str]) -> dict[str, str]:
