@@ -52,8 +52,11 @@ def test_many_first_turns_have_their_own_answers(server: HostedServer, count: in
         Manners(take_seconds=LATE, tells_running=False),
         Manners(take_seconds=LATE, dates_messages=False),
         Manners(take_seconds=LATE, dates_messages=False, tells_running=False, lists_by_arrival=True),
+        Manners(take_seconds=LATE, dates_late=True),
+        Manners(take_seconds=LATE, dates_late=True, tells_messages="history"),
+        Manners(take_seconds=LATE, tells_messages=False),
     ],
-    ids=["late", "taken first", "never running", "undated", "says nothing"],
+    ids=["late", "taken first", "never running", "undated", "says nothing", "when done", "listed", "silent"],
 )
 def test_turns_one_after_the_other(
     server: HostedServer, manners: Manners, replay: int, starts_idle: bool

@@ -167,6 +167,42 @@ def test_what_was_made_is_listed_and_ended(
     assert agent.begin("Hi").wait().text == "Hi"
 
 
+def test_what_others_made_is_not_ours_to_end(
+    server: HostedServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    other_computer(monkeypatch, tmp_path / "other")
+    hosted(server).begin("Hi").wait()
+    other_computer(monkeypatch, tmp_path / "ours")
+    agent = hosted(server, name="ours")
+    agent.begin("Hi").wait()
+    assert len(server.environments) == 1
+    assert [each.kind for each in agent.list_made()] == ["session", "agent"]
+
+
+def test_what_is_in_use_is_not_unused(server: HostedServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agent of a script is in it, it is tried again, or no list has it yet."""
+    unlisted: set[str] = set()
+    page = server.page
+
+    def lagging(request: Any, item: Any, items: Any, *limits: int) -> Any:
+        return page(request, item, [each for each in items if each.get("id") not in unlisted], *limits)
+
+    monkeypatch.setattr(server, "page", lagging)
+    agent = hosted(server)
+    agent.begin("Hi").wait()
+    assert [each.is_unused for each in agent.list_made()] == [False] * 3
+    (session,) = server.sessions.values()
+    unlisted.update(left(server))
+    assert [each.is_unused for each in agent.list_made()] == [False] * 3
+    agent.reset_session()
+    session.status = "rescheduling"
+    assert [each.is_unused for each in agent.list_made()] == [False] * 3
+    session.status = "idle"
+    made = agent.list_made()
+    assert [each.is_unused for each in made] == [True] * 3 and agent.end_made(made) == []
+    assert left(server) == []
+
+
 def test_what_cannot_be_ended_is_said(server: HostedServer) -> None:
     agent = hosted(server)
     agent.begin("Hi").wait()

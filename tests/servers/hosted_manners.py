@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass
@@ -16,6 +17,10 @@ class Manners:
     tells_running: bool = True
     dates_messages: bool = True
     """A message has a second copy, with the time when it was taken."""
+    dates_late: bool = False
+    """That copy comes behind the answer, with the time when the message was done."""
+    tells_messages: bool | Literal["history"] = True
+    """Streams and history have the messages of users; with "history" that alone."""
     lists_by_arrival: bool = False
     """The history has a message where it was sent, not where it was taken."""
     idles_between: bool = False

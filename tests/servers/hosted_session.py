@@ -131,12 +131,16 @@ class Session:
             case "session.status_idle":
                 self.status, self.stop_reason = "idle", event["stop_reason"]
                 self.lag = self.server.lag
+        is_told = manners.tells_messages if event["type"] == "user.message" else True
+        if not is_told:
+            return event
         places = [n for n, each in enumerate(self.events) if each["id"] == event["id"]]
         if event["type"].startswith("user.") and event["id"] and places:  # a queued event is there already
             del self.events[places[0]]
         self.events.insert(places[0] if places and manners.lists_by_arrival else len(self.events), event)
         self.updated_at = self.server.now()
-        self.send(frame(event))
+        if is_told is True:
+            self.send(frame(event))
         return event
 
     def send(self, data: bytes | Literal["end", "close", "reset"]) -> None:
@@ -261,7 +265,7 @@ class Session:
             message = self._processed(message)
         if self.status == "idle":
             self.emit({"type": "session.status_running"})
-        return message if message["processed_at"] else self._processed(message)
+        return message if message["processed_at"] or manners.dates_late else self._processed(message)
 
     async def _play(self) -> None:
         """One turn: every message that waits, each with its script, and idle after the last."""
@@ -272,6 +276,8 @@ class Session:
                     await step(self)
                     if self.status == "terminated":
                         return
+                if self.server.manners.dates_late:
+                    self._processed(message)
                 if self._inbox and self.status == "running" and self.server.manners.idles_between:
                     self._end_turn()
             if self.status != "idle":

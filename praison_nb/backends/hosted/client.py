@@ -38,7 +38,7 @@ def client_of(config: HostedAgentConfig) -> AsyncAnthropic:
     # With what is copied along, such as a line's end, no header can have it.
     api_key = (config.api_key or os.environ.get(KEY_VARIABLE, "")).strip()
     token = "" if api_key else os.environ.get("ANTHROPIC_AUTH_TOKEN", "")
-    address = config.base_url or os.environ.get("ANTHROPIC_BASE_URL", "")
+    address = address_of(config)
 
     def make() -> AsyncAnthropic:
         from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient
@@ -56,6 +56,11 @@ def client_of(config: HostedAgentConfig) -> AsyncAnthropic:
         return client if config.timeout is None else client.with_options(timeout=config.timeout)
 
     return http_client.shared(make, "anthropic", api_key, token, address, config.timeout)
+
+
+def address_of(config: HostedAgentConfig) -> str:
+    """The server's address, "" for Anthropic's own."""
+    return config.base_url or os.environ.get("ANTHROPIC_BASE_URL", "")
 
 
 async def ask(
@@ -78,7 +83,7 @@ def load() -> None:
 
 def session_url(config: HostedAgentConfig, session_id: str) -> str:
     """Where a session is shown: at `console_url`, for Anthropic's own server in its console, "" elsewhere."""
-    address = config.base_url or os.environ.get("ANTHROPIC_BASE_URL", "")
+    address = address_of(config)
     is_anthropics = not address or urlsplit(address).hostname == "api.anthropic.com"
     url = config.console_url or (ANTHROPICS_CONSOLE if is_anthropics else "")
     return url.replace("{session_id}", quote(session_id, safe=""))
@@ -86,7 +91,7 @@ def session_url(config: HostedAgentConfig, session_id: str) -> str:
 
 def where_of(config: HostedAgentConfig) -> Where:
     """What error messages need to know."""
-    address = config.base_url or os.environ.get("ANTHROPIC_BASE_URL", "")
+    address = address_of(config)
     host = address.split("//")[-1].split("/")[0].split("@")[-1] or "Anthropic"
     return Where(host, address or "its address", config.model_name, KEY_VARIABLE)
 

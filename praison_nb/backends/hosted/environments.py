@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import functools
 import itertools
+import uuid
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ConfigError, ModelNotFoundError
 from .base import HostedBase
 from .client import all_pages, transient_errors
-from .creation import once
+from .creation import MARK, marked, once
 from .records import Made, Workspace, digest_of
 
 if TYPE_CHECKING:
@@ -30,28 +31,41 @@ async def obtain(client: AsyncAnthropic, workspace: Workspace, params: dict[str,
     async with workspace.alone():
         if known := await workspace.find("environment", name=params["name"], digest=digest):
             return known[0].id
-        environment = await _found_or_made(client, params, digest)
-        await workspace.add(Made(kind="environment", id=environment.id, name=params["name"], digest=digest))
+        environment, is_made_here = await _found_or_made(client, params, digest)
+        if is_made_here:
+            # Only then it is ours to end.
+            made = Made(kind="environment", id=environment.id, name=params["name"], digest=digest)
+            await workspace.add(made)
         return str(environment.id)
 
 
-async def _found_or_made(client: AsyncAnthropic, params: dict[str, Any], digest: str) -> Any:
+async def _found_or_made(client: AsyncAnthropic, params: dict[str, Any], digest: str) -> tuple[Any, bool]:
+    """The environment, and whether it was made here."""
     environments = client.with_options(max_retries=0).beta.environments
     taken: set[str] = set()
+    mark = uuid.uuid4().hex
+    made_ids: list[str] = []
+
+    async def make(name: str) -> Any:
+        environment: Any = await environments.create(**{**params, "name": name, "metadata": marked({}, mark)})
+        made_ids.append(environment.id)
+        return environment
+
     while True:
         listed = await _listed(client)
         held = taken | {each.name for each in listed}
         names = list(itertools.islice(_names(params["name"], digest), MOST_NAMES))
         if (usable := _usable(listed, names, params, digest)) is not None:
-            return usable
+            return usable, False
         name = next((each for each in names if each not in held), names[-1])
-        make = functools.partial(environments.create, **{**params, "name": name})
 
         async def find(name: str = name) -> Any:
             return _usable(await _listed(client), [name], params, digest)
 
         try:
-            return await once(make, find)
+            found = await once(functools.partial(make, name), find)
+            is_marked = (getattr(found, "metadata", None) or {}).get(MARK) == mark
+            return found, is_marked or found.id in made_ids
         except transient_errors() as error:
             # Some servers answer a name that is taken with 500.
             is_taken = getattr(error, "status_code", None) == 409

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import PraisonError
 from . import api
-from .base import HostedBase
+from .agent_versions import GONE
+from .base import HostedBase, sessions_here
 from .client import all_pages
 from .records import Made, Workspace
 from .session import HostedSession
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
+
+WORKING = ("running", "rescheduling")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +39,9 @@ class InventoryMethods(HostedBase):
 
     def list_made(self, in_use: Collection[str] = ()) -> list[Remaining]:
         """The sessions, agents and environments of this key that were made from this computer and are neither
-        archived nor deleted. Unused are sessions whose ids are not `in_use` and that do not run, and what no
-        other session uses."""
-        return self._ask(lambda client: _made(client, set(in_use)))
+        archived nor deleted. Unused are sessions whose ids are not `in_use`, that no HostedAgent of this
+        process is in and that do not run, and what no other session uses."""
+        return self._ask(lambda client: _made(client, {*in_use, *sessions_here(self.config)}))
 
     def end_made(self, made: Iterable[Remaining]) -> list[str]:
         """Archive them for good, sessions first, environments last, and return a line for each that could not
@@ -49,10 +52,10 @@ class InventoryMethods(HostedBase):
 
 
 async def _made(client: AsyncAnthropic, in_use: set[str]) -> list[Remaining]:
-    workspace, beta = Workspace.of(client), client.beta
+    beta = client.beta
     sessions = {each.id: each async for each in all_pages(beta.sessions.list(limit=100))}
-    recorded = await _still_there(workspace, "session", sessions)
-    unused = {key for key in recorded if key not in in_use and sessions[key].status != "running"}
+    recorded = await _still_there(client, "session", sessions)
+    unused = {key for key in recorded if key not in in_use and sessions[key].status not in WORKING}
     remaining = [_remaining("session", sessions[key], 0, key in unused) for key in recorded]
     users = {
         "agent": [each.agent.id for each in sessions.values()],
@@ -66,17 +69,28 @@ async def _made(client: AsyncAnthropic, in_use: set[str]) -> list[Remaining]:
         listed = getattr(beta, f"{kind}s").list(limit=100)
         there = {each.id: each async for each in all_pages(listed)}
         counts = Counter(users[kind])
-        for key in await _still_there(workspace, kind, there):
+        for key in await _still_there(client, kind, there):
             remaining.append(_remaining(kind, there[key], counts[key], key not in still_used[kind]))
     return remaining
 
 
-async def _still_there(workspace: Workspace, kind: str, there: dict[str, Any]) -> list[str]:
-    """The ids of what was made of the kind and is `there`; the records forget the rest."""
+async def _still_there(client: AsyncAnthropic, kind: str, there: dict[str, Any]) -> list[str]:
+    """The ids of what was made of the kind and is there still; the records forget the rest. What the server
+    has and `there`, its list, lacks is put there: lists lag behind."""
+    workspace = Workspace.of(client)
     recorded: list[Made] = await workspace.find(kind)
     ids = list(dict.fromkeys(each.id for each in recorded))
-    for gone in [key for key in ids if key not in there]:
-        await workspace.forget(kind, gone)
+    for key in [key for key in ids if key not in there]:
+        try:
+            found = await getattr(client.beta, f"{kind}s").retrieve(key)
+        except Exception as error:
+            if getattr(error, "status_code", None) not in GONE:
+                raise
+            found = None
+        if found is None or found.archived_at is not None:
+            await workspace.forget(kind, key)
+        else:
+            there[key] = found
     return [key for key in ids if key in there]
 
 

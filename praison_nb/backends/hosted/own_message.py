@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from .fields import said_text
+from .fields import key_of, said_text
 from .session import HostedSession
 
 
@@ -26,23 +26,32 @@ class OwnMessage:
         self.is_taken = False
         """The session works on it."""
         self._is_queued = False
+        self._has_worked = False
+        """The agent has worked since the message was sent, on whatever."""
         self._taken_at: datetime | None = None
         self._early_idle: Any = None
 
     def note(self, event: Any) -> None:
         """Learn what an event says about the message."""
         if event.type != "user.message":
-            is_work = event.type == "session.status_running" or event.type.startswith(("span.", "agent."))
+            is_new = self.is_sent and key_of(event) not in self.session.seen
+            self._has_worked |= is_new and is_of_agent(event)
+            is_work = event.type == "session.status_running" or is_of_agent(event)
             if self._is_queued and is_work and not self.session.dates_messages:
                 self.is_taken = True
             return
         time = processed_at(event)
         self.session.dates_messages |= time is not None
-        is_own = event.id == self.id if self.id else said_text(event.content) == self.prompt
-        if self.is_sent and is_own:
+        if self.is_sent and self._is_own(event):
             self._is_queued = True
             if time is not None:
                 self.is_taken, self._taken_at = True, time
+
+    def _is_own(self, message: Any) -> bool:
+        if self.id:
+            return bool(message.id == self.id)
+        # A prompt may be the same as an earlier one, which a stream repeats.
+        return message.id not in self.session.seen and said_text(message.content) == self.prompt
 
     @property
     def is_dated(self) -> bool:
@@ -60,6 +69,10 @@ class OwnMessage:
         self.session.dates_messages |= any(
             event.type == "user.message" and processed_at(event) is not None for event in history
         )
+        if self._has_worked and not any(event.type == "user.message" for event in history):
+            # This server tells of no messages: what the session does since ours was sent is for it.
+            self.is_taken = True
+            return self.owns(idle)
         end = next((n for n, event in enumerate(history) if event.id == idle.id), len(history))
         self._is_queued = False
         self._note_all(history[:end])
@@ -79,6 +92,11 @@ class OwnMessage:
             return None
         self._early_idle = None
         return idle
+
+
+def is_of_agent(event: Any) -> bool:
+    """Whether it is the agent's work, or a model's request for it."""
+    return str(event.type).startswith(("span.", "agent."))
 
 
 def processed_at(event: Any) -> datetime | None:

@@ -40,7 +40,7 @@ from .fields import (
     tool_started,
     waits_for,
 )
-from .own_message import OwnMessage
+from .own_message import OwnMessage, is_of_agent
 from .preview import Previews
 from .session import HostedSession
 from .usage import request_usage, session_usage
@@ -84,7 +84,7 @@ class Reader:
         if key and not queued:
             seen.add(key)
         events = list(self._translate(event))
-        if self.own.is_taken:
+        if self.own.is_taken and is_of_agent(event):
             events += self._drop_early_messages()
         if (idle := self.own.pop_early_idle()) is not None:
             events += self._translate(idle)
@@ -98,7 +98,8 @@ class Reader:
         if not is_own:
             return []
         # On this stream our message was never seen: what came is of it, but where times say otherwise.
-        events = list(self._drop_early_messages()) if self.own.is_dated else []
+        is_dated = any(self.own.is_dated and is_of_agent(each) and self.own.owns(each) for each in history)
+        events = list(self._drop_early_messages()) if is_dated else []
         return [*events, *self._translate(idle)]
 
     def read_earlier(self, history: list[Any]) -> list[Event]:
@@ -289,7 +290,8 @@ class Reader:
             yield TextFinal(text="", message_id=message_id)
 
     def _drop_early_messages(self) -> Iterator[Event]:
-        """Take back what turned out to be an answer to others."""
+        """Take back what turned out to be an answer to others, now that the agent works on ours. Where it
+        does nothing more, the server was late to say that it had taken our message."""
         for message in self._early_messages.values():
             if not (self.own.is_dated and self.own.owns(message)):
                 yield TextFinal(text="", message_id=message.id)

@@ -25,17 +25,20 @@ def hosted(extension: Extension, rest: str) -> None:
             "Say `%agent hosted` for a list, `%agent hosted clean` to archive what is unused, "
             "`%agent hosted clean all` for all of it."
         )
-    made = _made(extension, () if "all" in words else _in_use(extension))
     if words:
-        _clean(extension, [each for each in made if "all" in words or each[1].is_unused], "yes" in words)
-    elif made:
+        _clean(extension, all_of_it="all" in words, is_confirmed="yes" in words)
+    elif made := _made(extension, _in_use(extension)):
         _show(extension, [each for _, each in made], ["`%agent hosted clean` archives what is unused."])
     else:
         show(extension.shell, NOTHING)
 
 
-def _clean(extension: Extension, made: list[tuple[Any, Any]], is_confirmed: bool) -> None:
-    if not made:
+def _clean(extension: Extension, *, all_of_it: bool, is_confirmed: bool) -> None:
+    def found() -> list[tuple[Any, Any]]:
+        made = _made(extension, () if all_of_it else _in_use(extension))
+        return [each for each in made if all_of_it or each[1].is_unused]
+
+    if not (made := found()):
         show(extension.shell, "Nothing is unused.")
         return
     if not is_confirmed:
@@ -43,6 +46,9 @@ def _clean(extension: Extension, made: list[tuple[Any, Any]], is_confirmed: bool
         if not _says_yes(f"Archive these {len(made)} for good? [y/N] "):
             show(extension.shell, "Nothing was archived.")
             return
+        # It may have come into use while the question stood.
+        still = {each.id for _, each in found()}
+        made = [each for each in made if each[1].id in still]
     problems = []
     for backend in dict.fromkeys(backend for backend, _ in made):
         problems += backend.end_made([each for of, each in made if of is backend])
