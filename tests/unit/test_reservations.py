@@ -168,7 +168,7 @@ def test_a_limit_that_the_server_does_not_take_is_lowered(openai_server: OpenAIS
     words = "m refused it, it said: max_tokens is too large: 32768. This model supports at most 16384 tokens."
     refused = ProviderError(words, status_code=400)
     assert known.is_too_long(refused, 32768) and known.longest == 16384
-    assert known.started({"messages": []}).max_output_tokens == 16384
+    assert known.started({"messages": []}, 0).max_output_tokens == 16384
     assert not known.is_too_long(refused, None)
     assert not known.is_too_long(ProviderError("it said: no such tool", status_code=400), 32768)
 
