@@ -120,7 +120,8 @@ class RequestFinished(_Base):
     it gave none; then the estimate stays. `cost` in USD is the provider's own figure; where that gives none
     (None), the meter sets it, and `cost_source`, by the user's price or the price table. `provider` is the
     company that is paid ("openai", "anthropic", …; "" when nobody is), `service_tier` its own name for the
-    tier that served ("priority", "flex", …; "" for the usual one), which has a price of its own."""
+    tier that served ("priority", "flex", …; "" for the usual one), which has a price of its own. `thread` is
+    the sub-agent's thread that used this, "" for the agent itself."""
 
     model: str = ""
     provider: str = ""
@@ -128,6 +129,17 @@ class RequestFinished(_Base):
     cost: Decimal | None = None
     cost_source: Literal["provider", "table", "user", "unpriced"] = "unpriced"
     service_tier: str = ""
+    thread: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreadChanged(_Base):
+    """A sub-agent's thread, by its id at the provider, is new or has another status: "running", "idle",
+    "waiting" for the user, or a provider's own word. `agent` is the sub-agent's name."""
+
+    thread: str
+    agent: str
+    status: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +219,7 @@ Event = (
     | ApprovalAsked
     | ApprovalAnswered
     | RequestFinished
+    | ThreadChanged
     | SessionUsage
     | Spent
     | Activity

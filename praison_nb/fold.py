@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any, assert_never
 
 from .events import (
@@ -26,12 +27,13 @@ from .events import (
     TextDelta,
     TextFinal,
     Thinking,
+    ThreadChanged,
     ToolFinished,
     ToolStarted,
     TurnFailed,
     TurnFinished,
 )
-from .turn import Message, ToolCall, Turn
+from .turn import Message, Thread, ToolCall, Turn
 
 
 def fold(turn: Turn, event: Event) -> Turn:
@@ -46,6 +48,8 @@ def fold(turn: Turn, event: Event) -> Turn:
             return replace(turn, _open_request=event, _open_characters=0, activity="")
         case RequestFinished():
             return _count(turn, event)
+        case ThreadChanged():
+            return _update_thread(turn, event.thread, agent=event.agent, status=event.status)
         case ToolStarted():
             call = ToolCall(event.call_id, event.name, event.arguments, event.runs, event.time)
             items = tuple(i for i in turn.items if not (isinstance(i, ToolCall) and i.id == call.id))
@@ -142,13 +146,20 @@ def _update_call(turn: Turn, call_id: str, **changes: Any) -> Turn:
 def _count(turn: Turn, event: RequestFinished) -> Turn:
     if event.id in turn.requests:
         return turn
-    return replace(
-        turn,
-        counted=turn.counted + (turn.pending if event.usage is None else event.usage),
-        requests=(*turn.requests, event.id),
-        _open_request=None,
-        _open_characters=0,
-        priced=turn.priced + (event.cost or 0),
-        unpriced_requests=turn.unpriced_requests + (event.cost is None),
-        model=event.model or turn.model,
-    )
+    usage = turn.pending if event.usage is None else event.usage
+    used = {"priced": event.cost or Decimal(0), "unpriced_requests": int(event.cost is None)}
+    if event.thread:
+        thread = next((each for each in turn.threads if each.id == event.thread), Thread(event.thread))
+        totals = {name: getattr(thread, name) + more for name, more in used.items()}
+        turn = _update_thread(turn, event.thread, usage=thread.usage + usage, **totals)
+    else:
+        # A sub-agent works beside the agent, with a model of its own.
+        turn = replace(turn, _open_request=None, _open_characters=0, model=event.model or turn.model)
+    totals = {name: getattr(turn, name) + more for name, more in used.items()}
+    return replace(turn, counted=turn.counted + usage, requests=(*turn.requests, event.id), **totals)
+
+
+def _update_thread(turn: Turn, thread_id: str, **changes: Any) -> Turn:
+    threads = {each.id: each for each in turn.threads}
+    threads[thread_id] = replace(threads.get(thread_id, Thread(thread_id)), **changes)
+    return replace(turn, threads=tuple(threads.values()))

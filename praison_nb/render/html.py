@@ -12,7 +12,7 @@ from ..text import DISPLAY_CHARACTERS, truncate_for_display
 from ..turn import Message, Turn
 from . import markdown, review
 from .formulas import escape
-from .panel import Badge, turn_panel
+from .panel import Badge, thread_lines, turn_panel
 from .text import RESULTS, error_text, tool_line
 
 # JupyterLab's theme variables, with what other pages show instead.
@@ -49,8 +49,8 @@ def below_html(turn: Turn, *, error: bool = False) -> str:
     """Tool calls, notices and the panel as static HTML; with `error`, the error's line too."""
     parts = [tool_html(tool_line(call), call.arguments, call.result) for call in turn.tools]
     parts += [
-        f'<div style="font-size: 12px; color: {MUTED}">{escape(review.one_line(notice))}</div>'
-        for notice in turn.notices
+        f'<div style="font-size: 12px; color: {MUTED}">{escape(line)}</div>'
+        for line in (*map(review.one_line, turn.notices), *thread_lines(turn))
     ]
     if error and turn.error:
         border = f"border-left: 3px solid {COLOURS[Status.ERROR]}; padding: 4px 10px; margin: 6px 0"

@@ -14,7 +14,7 @@ from ..text import DISPLAY_CHARACTERS, strip_control_chars, truncate_for_display
 from ..turn import Message, ToolCall, Turn
 from . import review
 from .markdown import Budget, MarkdownStream, Rendered
-from .panel import stop_text
+from .panel import stop_text, thread_lines
 from .text import RESULTS, arguments_line, error_text
 
 Entry = tuple[str, str | ToolCall]
@@ -53,6 +53,7 @@ class TurnItems:
             {**item, "id": f"{turn.id}-{item['id']}"} if item["kind"] == "text" else item for item in answer
         ]
         notes = [("note", review.one_line(notice)) for notice in turn.notices]
+        notes += [("note", line) for line in thread_lines(turn)]
         notes += [("note", stopped)] if (stopped := stop_text(turn)) else []
         notes += [("error", error_text(turn))] if turn.error else []
         prompt = line_item("prompt", f"{turn.id}-prompt-0", truncate_for_display(turn.prompt))

@@ -7,7 +7,7 @@ import json
 from ..text import shorten, strip_control_chars, truncate_for_display
 from ..turn import ToolCall, Turn
 from . import review
-from .panel import turn_panel
+from .panel import thread_lines, turn_panel
 
 RESULTS = "the Turn's tools"
 """Where the rest is of what is too long to be shown."""
@@ -23,6 +23,7 @@ def below_text(turn: Turn) -> str:
     """All that stands under the answer as text: tool calls, notices, the panel."""
     lines = [f"▸ {tool_line(call)}" for call in turn.tools]
     lines += [f"note: {review.one_line(notice)}" for notice in turn.notices]
+    lines += thread_lines(turn)
     return "\n".join([strip_control_chars(line) for line in lines] + [panel_text(turn)])
 
 

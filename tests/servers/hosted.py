@@ -24,9 +24,15 @@ from typing import Any
 from aiohttp import web
 from anthropic.types.shared import ErrorResponse
 
-from . import hosted_resources as resources, hosted_sessions as sessions, hosted_threads as threads
+from . import (
+    hosted_agents as agents,
+    hosted_resources as resources,
+    hosted_sessions as sessions,
+    hosted_threads as threads,
+)
 from .base import Gate, LoopbackServer
 from .hosted_manners import Manners
+from .hosted_outcomes import evaluation
 from .hosted_script import (
     Answer,
     Content,
@@ -123,6 +129,8 @@ class HostedServer(LoopbackServer):
         if not self._scripts and self.answer is not None:
             return [answer(self.answer)]
         prompt = "".join(block.get("text", "") for block in message.get("content", []))
+        if message["type"] == "user.define_outcome" and not self._scripts:
+            self.script([*self.default(message["description"]), evaluation()])
         steps = self._scripts.popleft() if self._scripts else self.default(prompt)
         return [request(step, usage=step.usage) if isinstance(step, Content) else step for step in steps]
 
@@ -208,6 +216,7 @@ class HostedServer(LoopbackServer):
 
     def routes(self, router: web.UrlDispatcher) -> None:
         self._router = router
+        agents.add_routes(self)
         resources.add_routes(self)
         sessions.add_routes(self)
         threads.add_routes(self)

@@ -18,9 +18,11 @@ from anthropic.types.beta.sessions import (
     event_send_params,
 )
 
-from .hosted_resources import agent_fields, environment_of_session, found, metadata, session_agent
+from .hosted_agents import agent_fields, session_agent
+from .hosted_history import Subscriber, frame
+from .hosted_resources import environment_of_session, found, metadata
 from .hosted_rules import check_budget, check_budget_update
-from .hosted_session import Session, Subscriber, frame
+from .hosted_session import Session
 from .hosted_types import check_request, check_response
 
 if TYPE_CHECKING:

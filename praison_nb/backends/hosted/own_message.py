@@ -2,7 +2,7 @@
 
 A message waits in the session until it is taken. Only then its second copy has a `processed_at`, and an idle
 from before is of something else, whatever the session's status says. Some servers never send that time: there
-a message is taken once the session works behind it.
+a message is taken once the session works behind it. So is an outcome, whose time says when it was accepted.
 """
 
 from __future__ import annotations
@@ -14,9 +14,13 @@ from typing import Any
 from .fields import plain_text
 from .session import HostedSession
 
+OWN = ("user.message", "user.define_outcome")
+"""What begins a turn."""
+
 
 class OwnMessage:
-    """The message with the text `prompt` in `session`. `note` gets every event in order, even again."""
+    """The message, or outcome, with the text `prompt` in `session`. `note` gets every event in order, even
+    again."""
 
     def __init__(self, prompt: str, session: HostedSession) -> None:
         self.prompt, self.session = prompt, session
@@ -25,24 +29,34 @@ class OwnMessage:
         self.is_sent = False
         self.is_taken = False
         """The session works on it."""
-        self._is_queued = False
+        self._is_queued = self._is_outcome = False
+        self._accepted_at: datetime | None = None
         self._taken_at: datetime | None = None
         self._early_idle: Any = None
 
     def note(self, event: Any) -> None:
         """Learn what an event says about the message."""
-        if event.type != "user.message":
+        time = processed_at(event)
+        if event.type not in OWN:
             is_work = event.type == "session.status_running" or event.type.startswith(("span.", "agent."))
-            if self._is_queued and is_work and not self.session.dates_messages:
+            is_behind = time is None or self._accepted_at is None or time >= self._accepted_at
+            if self._is_queued and is_work and is_behind and self._is_taken_by_work:
                 self.is_taken = True
             return
-        time = processed_at(event)
-        self.session.dates_messages |= time is not None
-        is_own = event.id == self.id if self.id else plain_text(event.content) == self.prompt
+        is_outcome = event.type == "user.define_outcome"
+        if not is_outcome:
+            self.session.dates_messages |= time is not None
+        is_own = event.id == self.id if self.id else prompt_of(event) == self.prompt
         if self.is_sent and is_own:
-            self._is_queued = True
-            if time is not None:
+            self._is_queued, self._is_outcome = True, is_outcome
+            if is_outcome:
+                self._accepted_at = time
+            elif time is not None:
                 self.is_taken, self._taken_at = True, time
+
+    @property
+    def _is_taken_by_work(self) -> bool:
+        return self._is_outcome or not self.session.dates_messages
 
     @property
     def is_dated(self) -> bool:
@@ -79,6 +93,13 @@ class OwnMessage:
             return None
         self._early_idle = None
         return idle
+
+
+def prompt_of(event: Any) -> str:
+    """The text of what begins a turn."""
+    if event.type == "user.define_outcome":
+        return str(event.description)
+    return plain_text(event.content)
 
 
 def processed_at(event: Any) -> datetime | None:

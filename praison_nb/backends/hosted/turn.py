@@ -20,40 +20,46 @@ from ...events import (
     RequestFinished,
     SessionAttached,
     SessionUsage,
+    ThreadChanged,
     ToolFinished,
     TurnFailed,
     TurnFinished,
 )
-from ...runtime import loop
 from ...runtime.run import DRAIN_SECONDS, Run
 from ..sdk_errors import unchained
 from .client import explain, load, session_url
 from .connection import Connection
 from .context import HostedContext
+from .outcomes import Outcome
 from .session import HostedSession
+from .settling import settle
 from .tool_calls import ToolCalls
 from .translate import Reader
-from .usage import session_usage
 
 log = logging.getLogger(__name__)
 
 SHOWN_AFTER_STOP = (
-    RequestFinished, SessionUsage, ApprovalAnswered, ToolFinished, TurnFinished, TurnFailed,
+    RequestFinished, SessionUsage, ApprovalAnswered, ThreadChanged, ToolFinished, TurnFinished, TurnFailed,
 )  # fmt: skip
 """What a stopped turn still shows."""
-LAST_SECONDS = 1.0
-"""When the process ends, the usage of a turn that has just ended is waited for so long."""
 
 
 class HostedTurn:
     """One turn of `session`. Everything here runs on the background loop. One that `is_attached` sends no
-    message, and goes on with the turn that the session has."""
+    message, and goes on with the turn that the session has; one with an `outcome` sends that in its place."""
 
     def __init__(
-        self, context: HostedContext, session: HostedSession, prompt: str, run: Run, *, is_attached: bool
+        self,
+        context: HostedContext,
+        session: HostedSession,
+        prompt: str,
+        run: Run,
+        *,
+        is_attached: bool,
+        outcome: Outcome | None = None,
     ) -> None:
         self._context, self._session, self._run = context, session, run
-        self._is_attached = is_attached
+        self._is_attached, self._outcome = is_attached, outcome
         self._reader = Reader(prompt, session)
         self._connection: Connection
         self._tool_calls: ToolCalls
@@ -168,7 +174,8 @@ class HostedTurn:
         if reader.end is not None:
             self._note_end()
             self._put(reader.end)
-            await self._settle()
+            if reader.stop_reason != "deleted":
+                await settle(session, connection, self._run.turn.id, self._last_usage, self._put)
 
     async def _read_to_the_end(self) -> None:
         reader, connection = self._reader, self._connection
@@ -211,6 +218,8 @@ class HostedTurn:
             for event in reader.read_earlier(await self._connection.history()):
                 self._put(event)
             session.synced = True
+            if not session.threads.are_counted:
+                session.threads.set_baseline(await self._connection.threads())
             if reader.busy and reader.end is None:
                 self._put(Activity(text="waiting for what the session did before"))
                 self._tool_calls.process_pending()
@@ -232,6 +241,8 @@ class HostedTurn:
             return
         reader.own.is_sent, session.synced = True, False
         message = {"type": "user.message", "content": [{"type": "text", "text": reader.prompt}]}
+        if self._outcome is not None:
+            message = self._outcome.to_dict()
         reader.own.id = await self._connection.send([message], lambda: not reader.stopping)
         session.synced = True
         self._accepted.set()
@@ -259,31 +270,6 @@ class HostedTurn:
         session.message_id = reader.own.id or session.message_id
         if reader.stop_reason in ("terminated", "deleted"):
             session.over = f"The session {session.id} was {reader.stop_reason}."
-
-    async def _settle(self) -> None:
-        """Ask what the session used in all. Nobody waits for it: the next turn gives it up, and the end of
-        the process leaves it a moment."""
-        session, connection = self._session, self._connection
-        if self._reader.stop_reason == "deleted":
-            return
-        session.settling = asyncio.current_task()
-        try:
-            try:
-                details = await connection.details()
-            except asyncio.CancelledError:
-                if not loop.is_ending():
-                    raise
-                details = await asyncio.wait_for(connection.details(), LAST_SECONDS)
-        except connection.transient as error:
-            log.warning("the session's usage could not be had: %s", connection.explain(error))
-            return
-        finally:
-            session.settling = None
-        session.title = details.title or ""
-        usage, known = session_usage(details.usage), self._last_usage
-        # What `retrieve` knows may be older than what the stream said.
-        if known is None or usage.usage.output_tokens >= known.usage.output_tokens:
-            self._put(usage)
 
 
 def _report(task: asyncio.Task[None]) -> None:

@@ -76,7 +76,7 @@ class AgentAccessor:
                 "output_tokens": frame["output_tokens"],
                 "cached_tokens": frame["cache_read_input_tokens"],
                 "cost": known.astype("float64"),
-                "successes": (frame["stop_reason"] == "end_turn").astype("int64"),
+                "successes": frame["stop_reason"].isin(("end_turn", "satisfied")).astype("int64"),
                 "failures": (frame["status"] == "error").astype("int64"),
                 "without_price": unpriced.astype("int64"),
             },
