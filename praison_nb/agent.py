@@ -16,6 +16,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal, overload
 
 from .backends import as_backend, choose
@@ -74,28 +75,37 @@ class Agent:
         ]
 
     @overload
-    def start(self, prompt: str, *, stream: Literal[False] = False) -> str: ...
+    def start(
+        self, prompt: str, *, stream: Literal[False] = False, attachments: Iterable[Any] = ()
+    ) -> str: ...
     @overload
-    def start(self, prompt: str, *, stream: Literal[True]) -> AnswerStream: ...
+    def start(
+        self, prompt: str, *, stream: Literal[True], attachments: Iterable[Any] = ()
+    ) -> AnswerStream: ...
     @checked_arguments()
-    def start(self, prompt: str, *, stream: bool = False) -> str | AnswerStream:
+    def start(
+        self, prompt: str, *, stream: bool = False, attachments: Iterable[Any] = ()
+    ) -> str | AnswerStream:
         """Send `prompt` and return the answer, or with `stream` at once one that is under way: iterate it for
         the pieces. Where nobody does, they are printed as they come; `str()` of it is the whole answer.
+        `attachments` are pictures and documents, as `Backend.begin` has them.
 
         Works in scripts, notebooks and threads. Ctrl-C stops the turn and is raised again; `turn` keeps
         what there was. A tool that asks is asked about by `input()`, and not run where nobody can answer.
         Raises the errors of `praison_nb.errors`, each with `.turn`.
         """
         if stream:
-            return AnswerStream(self._begin(prompt, blocks=True, stream=True))
-        return answer_of(self._begin(prompt, blocks=True).wait())
+            return AnswerStream(self._begin(prompt, attachments, blocks=True, stream=True))
+        return answer_of(self._begin(prompt, attachments, blocks=True).wait())
 
-    async def astart(self, prompt: str) -> str:
+    async def astart(self, prompt: str, *, attachments: Iterable[Any] = ()) -> str:
         """`start` for code that awaits: the whole answer. Raises as `start` does."""
-        return answer_of(await self._begin(prompt, blocks=False))
+        return answer_of(await self._begin(prompt, attachments, blocks=False))
 
-    def _begin(self, prompt: str, *, blocks: bool, stream: bool = False) -> Run:
-        run = self.backend.begin(prompt, session=self.name, stream=stream, asker=ask_by_input)
+    def _begin(self, prompt: str, attachments: Iterable[Any], *, blocks: bool, stream: bool = False) -> Run:
+        run = self.backend.begin(
+            prompt, session=self.name, stream=stream, asker=ask_by_input, attachments=attachments
+        )
         # One that is refused never was the last turn.
         refuse_deadlock(run, blocks=blocks)
         self._runs.append(run)

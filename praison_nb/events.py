@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
+from .content import OutputFile
 from .errors import PraisonError
 from .session import Usage
 
@@ -192,6 +193,13 @@ class Notice(_Base):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FilesWritten(_Base):
+    """The agent wrote these files in its container."""
+
+    files: tuple[OutputFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TurnFinished(_Base):
     """The turn is over and the session can go on. `stop_reason` is "end_turn", "max_turns", "max_tokens",
     "interrupted", "refusal", "budget_reached", or a provider's own word. `detail` is one line for the
@@ -224,6 +232,7 @@ Event = (
     | Spent
     | Activity
     | Notice
+    | FilesWritten
     | TurnFinished
     | TurnFailed
 )

@@ -18,6 +18,7 @@ from .events import (
     ApprovalAnswered,
     ApprovalAsked,
     Event,
+    FilesWritten,
     Notice,
     RequestFinished,
     RequestStarted,
@@ -79,6 +80,8 @@ def fold(turn: Turn, event: Event) -> Turn:
             return replace(turn, spent=(*others, event))
         case Notice():
             return replace(turn, notices=(*turn.notices, event.text))
+        case FilesWritten():
+            return replace(turn, files=(*turn.files, *event.files))
         case TurnFinished() | TurnFailed() if turn.ended is not None:
             return turn
         case TurnFinished():

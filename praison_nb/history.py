@@ -10,9 +10,11 @@ True
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
+
+from .content import ALL_BYTES, Attachment, Kind
 
 VERSION = 1
 """Of what `to_json` makes."""
@@ -20,10 +22,12 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
-    """What the user said. `id` is the provider's, where it has one."""
+    """What the user said. `id` is the provider's, where it has one. `attachments` are pictures and documents,
+    which the text has the labels of."""
 
     text: str
     id: str = ""
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +90,10 @@ _TYPES: dict[str, type[Item]] = {
 def to_json(item: Item) -> dict[str, Any]:
     """The item as JSON holds it."""
     kind = next(name for name, each in _TYPES.items() if isinstance(item, each))
-    return {"v": VERSION, "type": kind, **asdict(item)}
+    row = {"v": VERSION, "type": kind, **asdict(item)}
+    if not row.get("attachments", True):
+        del row["attachments"]
+    return row
 
 
 def from_json(row: Any) -> list[Item]:
@@ -106,6 +113,8 @@ def from_json(row: Any) -> list[Item]:
     if kind is None:
         return []
     given = {each.name: row[each.name] for each in fields(kind) if each.name in row}
+    if isinstance(attached := given.get("attachments"), list | tuple):
+        given["attachments"] = tuple(each for row in attached if (each := _attachment(row)) is not None)
     # Other types than those that were written: no item of ours.
     if not all(isinstance(value, _JSON_TYPES.get(name, str)) for name, value in given.items()):
         return []
@@ -115,8 +124,21 @@ def from_json(row: Any) -> list[Item]:
         return []
 
 
-_JSON_TYPES: dict[str, type] = {"payload": Mapping, "is_error": bool}
+_JSON_TYPES: dict[str, type] = {"payload": Mapping, "is_error": bool, "attachments": tuple}
 """Of the fields that are no text."""
+
+
+def _attachment(row: Any) -> Attachment | None:
+    match row:
+        case {
+            "media_type": str(media_type),
+            "data": str(data),
+            "name": str(name),
+            "label": str(label),
+            "tokens": int(tokens),
+        }:
+            return Attachment(media_type=media_type, data=data, name=name, label=label, tokens=tokens)
+    return None
 
 
 def from_row(row: Any) -> Any:
@@ -175,3 +197,19 @@ def results_by_call(history: Sequence[Item]) -> dict[int, Result]:
             case User():
                 of_reply.clear()
     return found
+
+
+def with_attachments(history: Sequence[Item], takes: Collection[Kind]) -> list[Item]:
+    """`history` with those attachments that a server takes, the latest of all that fit into one request. Of
+    others the labels stay."""
+    made, room = list(history), ALL_BYTES * 4 // 3
+    for place, item in reversed(list(enumerate(history))):
+        if not isinstance(item, User) or not item.attachments:
+            continue
+        kept = []
+        for each in reversed(item.attachments):
+            room -= len(each.data) if each.kind in takes else 0
+            if each.kind in takes and room >= 0:
+                kept.append(each)
+        made[place] = replace(item, attachments=tuple(reversed(kept)))
+    return made

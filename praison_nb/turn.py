@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Literal
 
+from .content import OutputFile
 from .errors import PraisonError
 from .events import (
     RequestStarted,
@@ -104,7 +105,7 @@ class Turn:
       one), `session_url` where its provider shows it; `backend` and `model` are names.
     - `started`, `first_text` and `ended` are times.
     - `items`: the answer's messages and the tool calls, in their order. `notices`: lines that the user should
-      read. `activity`: what the agent does now, in a few words.
+      read. `activity`: what the agent does now, in a few words. `files`: what a hosted agent wrote.
     - `stop_reason` is "" while the turn runs, then "end_turn", "max_turns", "max_tokens", "interrupted",
       "refusal", "budget_reached", "error", or a provider's own word. `detail` is one line about it, `error`
       the error.
@@ -133,6 +134,7 @@ class Turn:
     ended: float | None = None
     items: tuple[Message | ToolCall, ...] = ()
     notices: tuple[str, ...] = ()
+    files: tuple[OutputFile, ...] = ()
     activity: str = ""
     stop_reason: str = ""
     detail: str = ""

@@ -18,8 +18,10 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+from ..content import OutputFile, attach_all
 from ..errors import ConfigError, TurnStopped
 from ..events import Event
 from ..history import Item
@@ -49,6 +51,8 @@ class Backend(Observable, ABC):
     keeps_sessions_on_server = False
     """Whether a server has the sessions: it keeps their messages, goes on with a turn whose process ended,
     which `attach` follows again, and is asked by `archive_session`, `delete_session` and `limit_budget`."""
+    takes_attachments = False
+    """Whether `events` sends `run.attachments` with the prompt."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,6 +98,7 @@ class Backend(Observable, ABC):
         view: Callable[[Run], Subscriber] | None = None,
         subscribers: Iterable[Subscriber] = (),
         notices: Iterable[str] = (),
+        attachments: Iterable[Any] = (),
     ) -> Run:
         """Start a turn and return it under way: `wait()` or `await` the Run for the Turn. Turns of one
         session run one after the other.
@@ -109,8 +114,11 @@ class Backend(Observable, ABC):
         `subscribers` are called as `Run.subscribe` has it, from the first event on; `view(run)` makes one
         that shows the turn. `notices` are lines that are shown with the turn.
 
+        `attachments` are pictures and documents that go with the prompt: matplotlib figures, PIL pictures,
+        Paths to png, jpg, gif, webp, pdf and txt files. What stands for each in `Turn.prompt` is a label.
+
         Raises ConfigError for an empty prompt, a session that is no text, a budget that is none, and for
-        subscribers, notices, an asker or a view that cannot be.
+        attachments, subscribers, notices, an asker or a view that cannot be.
 
         >>> from praison_nb import ScriptedBackend
         >>> from praison_nb.events import TextDelta
@@ -120,6 +128,10 @@ class Backend(Observable, ABC):
         """
         if not isinstance(session, str):
             raise ConfigError(f"session must be a conversation's name, not {session!r:.40}.")
+        if attachments:
+            prompt, attachments = attach_all(prompt if isinstance(prompt, str) else "", attachments)
+            if attachments and not self.takes_attachments:
+                raise ConfigError(f"No pictures and documents go to {self.name} backends: leave them out.")
         turn = Turn(
             prompt=validate_prompt(prompt),
             session=session,
@@ -130,7 +142,7 @@ class Backend(Observable, ABC):
         )
         source = functools.partial(self.events, turn.prompt)
         how = {"caller_waits": caller_waits, "stream": stream, "budget": budget, "asker": asker, "view": view}
-        return self._run(turn, source, subscribers, **how)
+        return self._run(turn, source, subscribers, attachments=tuple(attachments), **how)
 
     def policy_notices(self) -> tuple[str, ...]:
         """What code has changed in the policies since this was last asked: by each turn, and by each call."""
@@ -248,6 +260,14 @@ class Backend(Observable, ABC):
         first; texts and calls have the `id` that a Turn knows them by. On the background loop. Raises
         PraisonError. Here there are none."""
         return []
+
+    def files(self) -> list[OutputFile]:
+        """What the agent wrote in its container. Raises ConfigError: a backend that has one, does its own."""
+        raise ConfigError(f"Only hosted agents write files on a server: this one is on {self.name}.")
+
+    def download(self, file: OutputFile | str, to: str | Path = ".") -> Path:
+        """Save such a file here. Raises ConfigError."""
+        raise ConfigError(f"Only hosted agents write files on a server: this one is on {self.name}.")
 
     def retrieve_session(self) -> dict[str, Any]:
         """The session as it is: `{"id": str, "status": str, "title": str, "usage": {"input_tokens": int,

@@ -11,6 +11,7 @@ from argparse import Namespace
 from concurrent.futures import Future
 
 from ..backends.base import validate_prompt
+from ..content import Attachment, attach_all
 from ..errors import ConfigError
 from ..money import parse_usd
 from ..runtime import loop
@@ -55,11 +56,12 @@ def _begin(
     be refused is looked at before anything is changed. With `background` the turn goes on when its cell has
     ended; else the cell waits for it, and no click arrives if it `blocks`."""
     shell, defaults, conversations = extension.shell, extension.magics, extension.conversations
-    prompt, notes = cell, list[str]()
+    prompt, notes, attachments = cell, list[str](), list[Attachment]()
     if not arguments.raw:
-        prompt, notes = fill(cell, shell.user_ns, shell.user_ns_hidden)
+        prompt, notes = fill(cell, shell.user_ns, shell.user_ns_hidden, attachments)
         notes += fill_options(arguments, ("system", "session", "model", "backend", "effort"), shell)
     prompt = validate_prompt(prompt).strip()
+    attach_all(prompt, attachments)
     budget = None if arguments.budget is None else parse_usd(arguments.budget, "--budget")
     if budget == 0:
         raise ConfigError("--budget must be more than $0.")
@@ -75,5 +77,12 @@ def _begin(
         tools=tools_named(arguments.tools, shell.user_ns),
         effort=unquoted(arguments.effort) or None,
     )
-    begin = functools.partial(conversations.begin, conversation, prompt, notices=tuple(notes), budget=budget)
+    begin = functools.partial(
+        conversations.begin,
+        conversation,
+        prompt,
+        notices=tuple(notes),
+        budget=budget,
+        attachments=attachments,
+    )
     return start(extension, conversation, begin, background=background, blocks=blocks)

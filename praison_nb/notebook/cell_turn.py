@@ -18,7 +18,7 @@ from ..runtime.main_thread import Interrupts
 from ..runtime.run import Run
 from ..text import strip_control_chars
 from .conversations.conversation import Conversation
-from .extension import Extension
+from .extension import Extension, shows_late_output
 from .views import choose
 
 GRACE_SECONDS = 5.0
@@ -54,7 +54,12 @@ def start(
             stream=in_terminal and not background,
             asker=None if takes_clicks else ask_by_input,
             view=choose.view_maker(
-                shell, defaults.live, background=background, takes_clicks=takes_clicks, done=done
+                shell,
+                defaults.live,
+                background=background,
+                takes_clicks=takes_clicks,
+                done=done,
+                is_late=shows_late_output(shell),
             ),
         )
         return run, [done, *([reattached[1]] if reattached else [])]

@@ -158,9 +158,12 @@ class Extension:
         from ..runtime.approvals import ask_by_input
         from .views.choose import view_maker
 
-        asker = None if shows_late_output(self.shell) else ask_by_input
+        is_late = shows_late_output(self.shell)
+        asker = None if is_late else ask_by_input
         done = self.new_shown_future()
-        view = view_maker(self.shell, self.magics.live, background=True, takes_clicks=True, done=done)
+        view = view_maker(
+            self.shell, self.magics.live, background=True, takes_clicks=True, done=done, is_late=is_late
+        )
         run = None
         try:
             run = self.conversations.attach(conversation, asker=asker, view=view)

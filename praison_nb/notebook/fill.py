@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..content import Attachment, attach
+from ..errors import ConfigError
 from ..redaction import collecting, redact, redact_value
 from ..render.visible import counted
 from ..text import describe_exception, shorten
@@ -70,11 +72,16 @@ class _Filled:
 
 
 def fill(
-    prompt: str, variables: Mapping[str, Any], hidden: Mapping[str, Any] | None = None
+    prompt: str,
+    variables: Mapping[str, Any],
+    hidden: Mapping[str, Any] | None = None,
+    attachments: list[Attachment] | None = None,
 ) -> tuple[str, list[str]]:
     """The prompt with `{name}`, `{rows[0]}`, `{df.shape}`, `{x:.2f}` and the like filled, and lines for
     the user: some about what looks as if it should be filled, and one about all that was.
-    Those `variables` that are `hidden` too are not the user's own but IPython's."""
+    Those `variables` that are `hidden` too are not the user's own but IPython's. Pictures and documents go
+    into the list `attachments`, where there is one, and their labels into the text. Raises ConfigError for
+    one that is too large."""
     hidden = hidden or {}
     pieces: list[str] = []
     # What each is filled with, or why it is not: "" where there is nothing to say.
@@ -93,7 +100,7 @@ def fill(
             made = f"a prompt has {ALL_CHARACTERS:,} characters of {MOST_FIELDS:,} values at most"
         else:
             if braces not in looked_up:
-                looked_up[braces] = _look_up(field, variables)
+                looked_up[braces] = _look_up(field, variables, attachments)
             made = looked_up[braces]
         if isinstance(made, str):
             if made:
@@ -149,16 +156,23 @@ def _is_in_code(prompt: str, start: int) -> bool:
     return ("'" in before or '"' in before) and bool(_F_STRING.search(before))
 
 
-def _look_up(field: re.Match[str], variables: Mapping[str, Any]) -> _Filled | str:
+def _look_up(
+    field: re.Match[str], variables: Mapping[str, Any], attachments: list[Attachment] | None
+) -> _Filled | str:
     spec = field["spec"] or ""
     if _DATA.fullmatch(spec) or not _SPEC.fullmatch(spec):
         return ""
     try:
         value = find(variables[field["name"]], field["path"], variables)
+        # With a form it is wanted as text.
+        is_plain = not (spec or field["conversion"])
+        if attachments is not None and is_plain and (made := attach(value, field[0].strip("{ \t}"))):
+            attachments.append(made)
+            return _Filled(made.label, f"{kind(value)}, sent as a {made.kind}")
         return _filled(field, value, spec, names(field["path"], variables))
     except NotAVariable:
         return ""
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, ConfigError):
         raise
     except BaseException as error:
         return describe_exception(error)

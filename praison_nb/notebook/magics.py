@@ -110,6 +110,7 @@ class AgentMagics(Magics):
         %agent policy TOOL POLICY allow, ask or deny a tool from now on; alone, what is set
         %agent reset [SESSION]    start a conversation over; the next prompt begins a new one
         %agent compact [-s NAME]  have the model sum up a long conversation, to go on from its summary
+        %agent files [-s NAME]    what a hosted agent wrote; with FILE behind it, that one is saved here
         %agent show [SESSION] [N] an earlier turn again, as it was: the last one, the third (3), …
         %agent sessions           those of earlier kernels too; `sessions all`: archived ones as well
         %agent resume SESSION     go on with a stored session, by its name or id

@@ -11,6 +11,7 @@ from ..session import Status
 from ..text import DISPLAY_CHARACTERS, truncate_for_display
 from ..turn import Message, Turn
 from . import markdown, review
+from .files import files_html, files_line
 from .formulas import escape
 from .panel import Badge, thread_lines, turn_panel
 from .text import RESULTS, error_text, tool_line
@@ -47,10 +48,12 @@ def answer_html(turn: Turn) -> str:
 
 def below_html(turn: Turn, *, error: bool = False) -> str:
     """Tool calls, notices and the panel as static HTML; with `error`, the error's line too."""
-    parts = [tool_html(tool_line(call), call.arguments, call.result) for call in turn.tools]
+    parts = [files_html(turn.files)]
+    parts += [tool_html(tool_line(call), call.arguments, call.result) for call in turn.tools]
     parts += [
         f'<div style="font-size: 12px; color: {MUTED}">{escape(line)}</div>'
-        for line in (*map(review.one_line, turn.notices), *thread_lines(turn))
+        for line in (*map(review.one_line, turn.notices), *thread_lines(turn), files_line(turn.files))
+        if line
     ]
     if error and turn.error:
         border = f"border-left: 3px solid {COLOURS[Status.ERROR]}; padding: 4px 10px; margin: 6px 0"

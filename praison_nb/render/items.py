@@ -13,6 +13,7 @@ from ..history import Call, Item, Summary, Text, User, results_by_call
 from ..text import DISPLAY_CHARACTERS, strip_control_chars, truncate_for_display
 from ..turn import Message, ToolCall, Turn
 from . import review
+from .files import files_line
 from .markdown import Budget, MarkdownStream, Rendered
 from .panel import stop_text, thread_lines
 from .text import RESULTS, arguments_line, error_text
@@ -54,6 +55,7 @@ class TurnItems:
         ]
         notes = [("note", review.one_line(notice)) for notice in turn.notices]
         notes += [("note", line) for line in thread_lines(turn)]
+        notes += [("note", files_line(turn.files))] if turn.files else []
         notes += [("note", stopped)] if (stopped := stop_text(turn)) else []
         notes += [("error", error_text(turn))] if turn.error else []
         prompt = line_item("prompt", f"{turn.id}-prompt-0", truncate_for_display(turn.prompt))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from concurrent.futures import Future
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from ..content import Attachment
 from ..errors import ConfigError
 from ..events import Event
 from ..money import parse_usd
@@ -20,7 +22,8 @@ Subscriber = Callable[[Event, Turn], object]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnOptions:
     """How one turn is run, as `Backend.begin` explains it. A turn that `is_sent` was begun by a process that
-    ended. Raises ConfigError for what is no such option.
+    ended. `attachments` go with its prompt. `settled` is done when the backend has told all that it learns
+    after the turn's end. Raises ConfigError for what is no such option.
 
     >>> TurnOptions(budget="$0.50").budget
     Decimal('0.50')
@@ -33,6 +36,8 @@ class TurnOptions:
     asker: Asker | None = None
     view: Callable[[Any], Subscriber] | None = None
     is_sent: bool = False
+    attachments: tuple[Attachment, ...] = ()
+    settled: Future[None] = field(default_factory=Future, init=False)
 
     def __post_init__(self) -> None:
         for name in ("asker", "view"):

@@ -70,6 +70,7 @@ class Run:
         self.stopping = False
         self.lock = lock
         self._source, self._options = source, options
+        self.attachments, self.settled = options.attachments, options.settled
         self._meter = Meter(options.budget, before)
         self._subscribers: Observers[Event, Turn] = Observers(*options.subscribers)
         self._calls: list[FunctionCall] = []
@@ -299,6 +300,7 @@ class Run:
             self._take(TurnFinished(stop_reason="interrupted"))
         if not task.cancelled() and (error := task.exception()):
             log.error("a turn's task failed", exc_info=error)
+        self.settled.set_result(None)
 
 
 loop.at_exit(writer.flush)

@@ -209,14 +209,24 @@ def append_messages(session_id: str, turn: str, messages: list[Any]) -> Change:
 
 
 def _without_secrets(messages: list[Any]) -> list[Any]:
-    """What may be kept of messages. An opaque item goes back as it came or not at all."""
+    """What may be kept of messages. An opaque item goes back as it came or not at all; what is base64 is no
+    text that has keys."""
     kept: list[Any] = []
     for message in messages:
+        if isinstance(message, dict) and isinstance(attached := message.get("attachments"), list | tuple):
+            rest = {key: value for key, value in message.items() if key != "attachments"}
+            kept.append({**redact_value(rest), "attachments": [_attached(each) for each in attached]})
+            continue
         if not isinstance(message, dict) or message.get("type") != "opaque":
             kept.append(redact_value(message))
         elif not has_secret(message.get("payload")):
             kept.append(message)
     return kept
+
+
+def _attached(row: Any) -> Any:
+    is_binary = isinstance(row, dict) and row.get("media_type") != "text/plain"
+    return row if is_binary else redact_value(row)
 
 
 def is_deleted(connection: sqlite3.Connection, session_id: str) -> bool:

@@ -150,6 +150,10 @@ def _equal_share(lengths: list[int], room: int) -> int:
 
 def _redacted(value: Any, room: int) -> Any:
     if isinstance(value, dict):
+        if str(value.get("media_type", "")).startswith("image/"):
+            # Half a picture is none, and base64 has no keys.
+            content = value.get("content", "")
+            return {**value, "content": content if len(content) <= room else ""}
         # A tool's texts are cut where what is shown of them ends; an answer is whole if there is room.
         inner = min(room, DISPLAY_CHARACTERS) if value.get("type") == "tool" else room
         return {key: _redacted(each, inner) for key, each in value.items()}

@@ -13,6 +13,7 @@ from praison_nb import Agent, HostedAgent, errors as e
 from praison_nb.runtime import loop
 from servers.hosted import HostedServer, terminated, text
 from servers.hosted_agent import KEY, created, hosted
+from servers.hosted_files import add_file
 
 FRESH = {"id": "", "status": "unknown", "title": "", "usage": {"input_tokens": 0, "output_tokens": 0}}
 # Keys and prompts
@@ -75,6 +76,7 @@ def test_a_failed_creation_is_taken_up_where_it_stood(server: HostedServer) -> N
 
 def test_everything_of_the_config_arrives(server: HostedServer) -> None:
     policy = {"permission_policy": {"type": "always_ask"}}
+    file = server.call(lambda: add_file(server, "data.csv", b"a,b", downloadable=False))
     agent = hosted(
         server,
         name="analyst",
@@ -89,7 +91,7 @@ def test_everything_of_the_config_arrives(server: HostedServer) -> None:
         metadata={"team": "a"},
         env_name="lab",
         packages={"pip": ["pandas==2.2.3"]},
-        resources=[{"type": "file", "file_id": "file_1"}],
+        resources=[{"type": "file", "file_id": file["id"]}],
         vault_ids=["vlt_1"],
         budget=2.5,
     )

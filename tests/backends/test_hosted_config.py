@@ -125,7 +125,9 @@ def policy(kind: Any, **more: Any) -> dict[str, Any]:
             r"^resources\[0\].type must be one of 'file', 'github_repository', 'memory_store'\.$",
         ),
         ({"resources": [{"type": "file"}]}, "file_id is missing"),
-        ({"resources": ["token-abc"]}, r"^resources\[0\] must be a dict, not str"),
+        ({"resources": ["token-abc"]}, r"^resources\[0\] must be a file that there is: check its path\.$"),
+        ({"resources": [5]}, r"^resources\[0\] must be a DataFrame, a figure, .*, not int\.$"),
+        ({"resources": "data.csv"}, r"^resources must be a list, not str\.$"),
         (
             {"resources": [{"type": "memory_store", "memory_store_id": "m", "instructions": "x" * 4097}]},
             "instructions may have 4,096 characters at most, not 4,097",

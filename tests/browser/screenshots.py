@@ -5,15 +5,19 @@ They are taken of a real JupyterLab, and written to docs/screenshots.
 
 from __future__ import annotations
 
+import io
 import sys
 import tempfile
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from matplotlib.figure import Figure
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from browser.lab import PATIENCE_MS, Notebook, Server, launch
+from servers.hosted import HostedServer, builtin_tool, text
+from servers.hosted_files import wrote
 
 PICTURES = Path(__file__).parents[2] / "docs" / "screenshots"
 PROMPT = "Which columns of {df} explain churn best? Check with a quick model."
@@ -36,6 +40,19 @@ CELLS = [
     "import praison_nb\npraison_nb.chat('research')",
     "praison_nb.sessions()",
 ]
+
+FILES_SETUP = """
+import pandas as pd
+from matplotlib.figure import Figure
+from praison_nb import HostedAgent, HostedAgentConfig
+df = pd.DataFrame({{"tenure": range(7043), "churned": 0}})
+fig = Figure()
+fig.add_subplot().plot(df["tenure"])
+config = HostedAgentConfig(resources=[("customers", df)], api_key="test-key", base_url="{url}")
+agent = HostedAgent(config=config)
+"""
+FILES_PROMPT = "%%agent -b agent\nHow does churn in customers.parquet depend on tenure? Plot it like {fig}."
+CSV = b"tenure,customers,churn\nfirst year,2186,0.47\nsecond,1024,0.28\nthird,832,0.21\nlater,3001,0.09\n"
 
 
 def shoot(browser: Browser, theme: str, name: str) -> None:
@@ -108,6 +125,37 @@ def shoot(browser: Browser, theme: str, name: str) -> None:
         page.close()
 
 
+def shoot_files(browser: Browser, theme: str, name: str) -> None:
+    """A hosted agent's cell whose prompt has a figure, and what the agent wrote."""
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        HostedServer() as hosted,
+        Server(Path(folder), theme=theme) as server,
+    ):
+        bash = builtin_tool("bash", {"command": "python churn_by_month.py"}, result="ok")
+        files = wrote("churn.png", chart()), wrote("churn.csv", CSV)
+        hosted.script([bash, *files, text("Churn falls with tenure: **most leave in the first year**.")])
+        page = browser.new_page(
+            viewport={"width": 1150, "height": 1500}, color_scheme="dark" if "Dark" in theme else "light"
+        )
+        notebook = Notebook(page, server, [FILES_SETUP.format(url=hosted.url), FILES_PROMPT])
+        page.evaluate("jupyterapp.commands.execute('application:toggle-left-area')")
+        notebook.run(2)
+        notebook.run(3)
+        expect(notebook.cell(3)).to_contain_text("wrote churn.png")
+        expect(notebook.cell(3).locator("img")).to_be_visible()
+        page.add_style_tag(content=".jp-cell-toolbar { display: none; }")
+        notebook.cell(3).screenshot(path=PICTURES / f"hosted-files-{name}.png")
+        page.close()
+
+
+def chart() -> bytes:
+    figure, file = Figure(figsize=(5, 2.2)), io.BytesIO()
+    figure.add_subplot().bar(["first year", "second", "third", "later"], [0.47, 0.28, 0.21, 0.09])
+    figure.savefig(file, format="png", dpi=100)
+    return file.getvalue()
+
+
 def main() -> None:
     """Take all pictures."""
     expect.set_options(timeout=PATIENCE_MS)
@@ -116,6 +164,7 @@ def main() -> None:
         browser = launch(playwright)
         for theme, name in [("JupyterLab Light", "light"), ("JupyterLab Dark", "dark")]:
             shoot(browser, theme, name)
+            shoot_files(browser, theme, name)
         browser.close()
 
 

@@ -10,6 +10,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from servers.content_rules import url_refusal
+
 Refusal = tuple[int, Any]
 Check = Callable[[dict[str, Any]], Iterator[Refusal]]
 
@@ -69,6 +71,21 @@ def _pairs(body: dict[str, Any]) -> Iterator[Refusal]:
                 yield _openai("Invalid 'function.arguments': not a JSON object.")
     if open_ids:
         yield _openai(f"The following tool_call_ids did not have response messages: {open_ids}")
+
+
+def _pictures(body: dict[str, Any]) -> Iterator[Refusal]:
+    for message in body["messages"]:
+        for part in message["content"] if isinstance(message.get("content"), list) else ():
+            if part["type"] == "image_url" and (text := url_refusal(part["image_url"]["url"])):
+                yield _openai(text)
+            if part["type"] not in ("text", "image_url") or message["role"] != "user":
+                yield _openai(f"Invalid content type {part['type']} in a message of the {message['role']}.")
+
+
+def _no_pictures(body: dict[str, Any]) -> Iterator[Refusal]:
+    """Servers of models that only read."""
+    if any(not isinstance(message.get("content", ""), str) for message in body["messages"]):
+        yield _openai("Failed to deserialize the JSON body: invalid type: sequence, expected a string")
 
 
 def _openai_ids(body: dict[str, Any]) -> Iterator[Refusal]:
@@ -196,13 +213,13 @@ def _raised(message: str) -> Refusal:
 
 
 RULES: dict[str, tuple[Check, ...]] = {
-    "openai": (_pairs, _openai_ids),
-    "openai-reasoning": (_pairs, _openai_ids, _openai_reasoning),
+    "openai": (_pairs, _openai_ids, _pictures),
+    "openai-reasoning": (_pairs, _openai_ids, _openai_reasoning, _pictures),
     "mistral": (_pairs, _mistral, _mistral_fields),
     "gemini": (_pairs, _gemini, _gemini_schemas),
-    "deepseek": (_pairs, _deepseek),
+    "deepseek": (_pairs, _deepseek, _no_pictures),
     "bedrock": (_pairs, _bedrock),
     "template": (_pairs, _template),
-    "gguf": (_pairs, _template, _template_without_tools),
+    "gguf": (_pairs, _template, _template_without_tools, _no_pictures),
     "nobody": (_pairs, _openai_ids, _mistral, _bedrock, _gemini_schemas),
 }

@@ -26,6 +26,7 @@ from anthropic.types.shared import ErrorResponse
 
 from . import (
     hosted_agents as agents,
+    hosted_files as files,
     hosted_resources as resources,
     hosted_sessions as sessions,
     hosted_threads as threads,
@@ -94,6 +95,9 @@ class HostedServer(LoopbackServer):
         """Every agent's versions, by id."""
         self.environments: dict[str, dict[str, Any]] = {}
         self.sessions: dict[str, Session] = {}
+        self.files: dict[str, files.File] = {}
+        self.files_late = 0
+        """How many requests do not list a file yet that an agent has written."""
         self.default: Callable[[str], Sequence[Step | Content]] = lambda prompt: [text(prompt, deltas=2)]
         """The script of a turn that has none, from the user's text: an echo."""
         self.answer: Answer | None = None
@@ -185,7 +189,9 @@ class HostedServer(LoopbackServer):
             hints["retry-after-ms"] = "1"  # or the SDK's own retries make tests slow
         return web.json_response(body, status=status, headers=hints | headers)
 
-    def route(self, method: str, path: str, handler: Callable[[web.Request], Awaitable[Any]]) -> None:
+    def route(
+        self, method: str, path: str, handler: Callable[[web.Request], Awaitable[Any]], beta: str = BETA
+    ) -> None:
         """Add an endpoint for requests with a key and the beta's header. What it returns is sent as JSON."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
@@ -194,8 +200,8 @@ class HostedServer(LoopbackServer):
                 raise web.HTTPUnauthorized(text="invalid API key")
             if "anthropic-version" not in request.headers:
                 raise web.HTTPBadRequest(text="anthropic-version: header is required")
-            if BETA not in request.headers.get("anthropic-beta", "").split(","):
-                raise web.HTTPBadRequest(text=f"anthropic-beta: this endpoint needs {BETA}")
+            if beta not in request.headers.get("anthropic-beta", "").split(","):
+                raise web.HTTPBadRequest(text=f"anthropic-beta: this endpoint needs {beta}")
             if request.method == "POST":
                 # What was asked for is done, though the client has gone.
                 result = await asyncio.shield(self._post(request, handler))
@@ -219,4 +225,5 @@ class HostedServer(LoopbackServer):
         agents.add_routes(self)
         resources.add_routes(self)
         sessions.add_routes(self)
+        files.add_routes(self)
         threads.add_routes(self)

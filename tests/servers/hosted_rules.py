@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from . import hosted_outcomes
+from .content_rules import block_refusal
 
 if TYPE_CHECKING:
     from .hosted_session import Session
@@ -57,6 +58,9 @@ def _refusal(
         return f"the session is at its budget; it takes {', '.join(TAKEN_OVER_BUDGET)} only"
     if kind in ("user.message", "system.message") and not event["content"]:
         return "content: at least one block"
+    for place, block in enumerate(event.get("content") or ()):
+        if text := block_refusal(block):
+            return f"content.{place}.source: {text}"
     if kind == "system.message" and follows not in BEFORE_SYSTEM:
         return "a system.message must follow a user.message or a tool's result"
     if kind == "user.tool_result" and session.environment_type() != "self_hosted":

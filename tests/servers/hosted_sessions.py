@@ -19,6 +19,7 @@ from anthropic.types.beta.sessions import (
 )
 
 from .hosted_agents import agent_fields, session_agent
+from .hosted_files import mount
 from .hosted_history import Subscriber, frame
 from .hosted_resources import environment_of_session, found, metadata
 from .hosted_rules import check_budget, check_budget_update
@@ -53,9 +54,11 @@ def add_routes(server: HostedServer) -> None:
             "metadata": metadata(body.get("metadata"), {}),
             "budget": body.get("budget"),
             "vault_ids": list(body.get("vault_ids", [])),
-            "resources": [mounted(server, each) for each in body.get("resources", [])],
+            "resources": [],
         }
         session = Session(server, fields)
+        for each in body.get("resources", []):
+            fields["resources"].append(mounted(server, session.id, each, fields["resources"]))
         if first := body.get("initial_events"):
             session.receive(first)
         server.sessions[session.id] = session
@@ -170,13 +173,16 @@ def add_routes(server: HostedServer) -> None:
     server.route("GET", "/v1/sessions/{id}/events/stream", stream_events)
 
 
-def mounted(server: HostedServer, params: dict[str, Any]) -> dict[str, Any]:
+def mounted(
+    server: HostedServer, session_id: str, params: dict[str, Any], others: list[Any]
+) -> dict[str, Any]:
     """A resource as a session has it; a repository's token is never given back."""
     kept = {key: value for key, value in params.items() if key != "authorization_token" and value is not None}
     if params["type"] == "memory_store":
         return {"access": "read_write", **kept}
-    name = params.get("file_id") or params["url"].rstrip("/").rsplit("/", 1)[-1]
-    where = "/mnt/session/uploads" if params["type"] == "file" else "/workspace"
+    if params["type"] == "file":
+        return mount(server, session_id, params, others)
+    name = params["url"].rstrip("/").rsplit("/", 1)[-1]
     now = server.now()
-    default = {"id": server.new_id("sesrsc"), "mount_path": f"{where}/{name}"}
+    default = {"id": server.new_id("sesrsc"), "mount_path": f"/workspace/{name}"}
     return {**default, "created_at": now, "updated_at": now, **kept}

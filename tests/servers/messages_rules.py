@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from aiohttp import web
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
 
+from servers.content_rules import block_refusal
 from servers.hosted_types import check_request
 from servers.messages_cache import prefixes
 
@@ -158,8 +159,11 @@ def _check_messages(body: Mapping[str, Any], strict_turns: bool) -> None:
     for where, role, block in _each(messages):
         if block["type"] == "text" and not block["text"].strip():
             refuse(f"{where}: text content blocks must contain non-whitespace text")
+        if text := block_refusal(block):
+            refuse(f"{where}.{block['type']}.source: {text}")
         is_result = block["type"] == "tool_result"
-        if is_result if role == "assistant" else not is_result and block["type"] != "text":
+        is_users = block["type"] in ("text", "image", "document", "tool_result")
+        if is_result if role == "assistant" else not is_users:
             refuse(f"{where}: `{block['type']}` blocks are not allowed in {role} messages")
     last = messages[-1]
     if last["role"] == "assistant":

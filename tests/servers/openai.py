@@ -25,6 +25,7 @@ from openai.types.chat import ChatCompletionChunk
 from praison_nb.text import replace_surrogates
 from servers.base import Gate, LoopbackServer
 from servers.chat_rules import refusal
+from servers.content_rules import last_text
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,8 @@ class OpenAIServer(LoopbackServer):
         if self._scripts:
             steps = self._scripts.popleft()
         else:
-            steps = reply(next(m["content"] for m in reversed(body["messages"]) if m["role"] == "user"))
+            last = next(m["content"] for m in reversed(body["messages"]) if m["role"] == "user")
+            steps = reply(last_text(last))
         if not body.get("stream_options", {}).get("include_usage"):
             steps = [s for s in steps if not (isinstance(s, dict) and s.get("usage"))]
         if self.context:

@@ -25,6 +25,7 @@ from pydantic import TypeAdapter
 
 from praison_nb.text import replace_surrogates
 from servers.base import Gate, LoopbackServer
+from servers.content_rules import last_text
 from servers.openai import CutHere, Step
 from servers.responses_rules import Written, refusal_of
 
@@ -223,7 +224,7 @@ class ResponsesServer(LoopbackServer):
             made = self._scripts.popleft()
         else:
             users = [item for item in body["input"] if item.get("role") == "user"]
-            made = reply(users[-1]["content"])
+            made = reply(last_text(users[-1]["content"]))
         self._written.note(made)
         if not body.get("stream"):
             made = [made[-1]["response"]]  # type: ignore[index,call-overload]

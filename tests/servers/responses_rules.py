@@ -12,6 +12,8 @@ from openai.types.responses import ResponseInputItemParam
 from openai.types.responses.response_create_params import ResponseCreateParamsStreaming
 from pydantic import TypeAdapter, ValidationError
 
+from servers.content_rules import url_refusal
+
 Refusal = tuple[str, str] | None
 EFFORTS = ("none", "low", "medium", "high", "xhigh")
 DOES_NOT_REASON = ("gpt-4", "gpt-3.5")
@@ -118,6 +120,10 @@ def forms(body: dict[str, Any], written: Written) -> Refusal:
             return f"Invalid value: '{item.get('type')}'.", where
         if item.get("type") == "message" and not item.get("content"):
             return f"Missing required parameter: '{where}.content'.", f"{where}.content"
+        for place, part in enumerate(item.get("content") or () if item.get("role") == "user" else ()):
+            url = part.get("image_url") or part.get("file_data") if isinstance(part, dict) else None
+            if url and (text := url_refusal(url, file="file_data" in part)):
+                return text, f"{where}.content[{place}]"
         if item.get("type") == "function_call" and not re.fullmatch("[A-Za-z0-9_-]{1,64}", item["name"]):
             return f"Invalid '{where}.name': string does not match pattern.", f"{where}.name"
         if len(item.get("call_id", "")) > 64:

@@ -24,7 +24,11 @@ import pandas as pd
 import pyarrow as pa
 import pydantic
 import pytest
+from matplotlib.figure import Figure
+from PIL import Image
 
+from praison_nb.content import Attachment
+from praison_nb.errors import ConfigError
 from praison_nb.events import TextDelta
 from praison_nb.fold import fold
 from praison_nb.notebook.fill import ALL_CHARACTERS, MOST_FIELDS, fill
@@ -534,3 +538,39 @@ def test_a_longer_prompt_takes_longer_by_its_length(make: Callable[[int], str]) 
 
     small, large = (min(seconds(n) for _ in range(3)) for n in (5_000, 20_000))
     assert large < 0.05 or large < 6 * small
+
+
+# Pictures and documents
+
+
+def test_a_picture_is_attached_and_named(tmp_path: Path) -> None:
+    figure = Figure(figsize=(4, 3), dpi=100)
+    note, picture = tmp_path / "note.txt", Image.new("RGB", (30, 20))
+    note.write_text("Small.")
+    variables = {"fig": figure, "axes": [figure.subplots()], "photo": picture, "note": note}
+    attached: list[Attachment] = []
+    text, notes = fill("{fig}, {axes[0]}, { photo } and {note}; {fig}", variables, attachments=attached)
+    assert text == (
+        "[figure fig, 400×300], [figure axes[0], 400×300], [picture photo, 30×20] and [text note.txt, 6 B]; "
+        "[figure fig, 400×300]"
+    )
+    assert [each.name for each in attached] == ["fig.png", "axes[0].png", "photo.png", "note.txt"]
+    assert "{fig}: Figure, sent as a picture, 2 times; " in notes[0]
+
+
+def test_what_is_wanted_as_text_is_text(tmp_path: Path) -> None:
+    (tmp_path / "plot.png").write_bytes(b"no picture, and never read")
+    attached: list[Attachment] = []
+    variables = {"there": tmp_path / "plot.png", "target": tmp_path / "new.png", "name": "plot.png"}
+    prompt = "Overwrite {there!s}, write {target}, read {name} and plot.png"
+    text, _ = fill(prompt, variables, attachments=attached)
+    assert text == f"Overwrite {variables['there']}, write {variables['target']}, read plot.png and plot.png"
+    # A system prompt has no pictures.
+    assert fill("{there}", variables)[0] == str(variables["there"])
+    assert attached == []
+
+
+def test_a_picture_that_cannot_be_sent_stops_the_prompt(tmp_path: Path) -> None:
+    (tmp_path / "plot.png").write_bytes(b"<svg>")
+    with pytest.raises(ConfigError, match=r"plot\.png is no png"):
+        fill("{plot}", {"plot": tmp_path / "plot.png"}, attachments=[])

@@ -17,7 +17,7 @@ from praison_nb.backends.base import Backend
 from praison_nb.errors import ConfigError
 from praison_nb.runtime.options import TurnOptions
 
-OPTIONS = {each.name: each.default for each in fields(TurnOptions) if each.name != "is_sent"}
+OPTIONS = {each.name: each.default for each in fields(TurnOptions) if each.init and each.name != "is_sent"}
 
 
 class Echo:
@@ -56,7 +56,8 @@ def test_the_options_of_a_turn_are_the_same_everywhere(backend: Backend) -> None
 
 def test_what_a_turn_is_taken_up_with() -> None:
     of_attach = keywords(HostedAgent().attach)
-    assert of_attach == {name: OPTIONS[name] for name in OPTIONS if name != "caller_waits"}
+    of_new_turns = ("caller_waits", "attachments")
+    assert of_attach == {name: OPTIONS[name] for name in OPTIONS if name not in of_new_turns}
 
 
 @pytest.mark.parametrize("method", ["begin", "attach"])

@@ -12,11 +12,13 @@ from typing import Any, get_args
 import pytest
 
 from praison_nb import errors
+from praison_nb.content import OutputFile
 from praison_nb.events import (
     Activity,
     ApprovalAnswered,
     ApprovalAsked,
     Event,
+    FilesWritten,
     Notice,
     RequestFinished,
     RequestStarted,
@@ -139,6 +141,13 @@ class Random(random.Random):
             ),
             lambda: Activity(text=self.text()),
             lambda: Notice(text=self.text()),
+            lambda: FilesWritten(
+                files=(
+                    OutputFile(id="file_1", name=self.text(), size=self.randrange(5000)),
+                    OutputFile(id="f", name="a.csv", media_type="text/csv", content=self.text()),
+                    OutputFile(id="f", name="a.png", media_type="image/png", content="AAAA"),
+                )
+            ),
         ]
         if self.random() < 0.04:
             reasons = ["end_turn", "interrupted", "max_turns", "budget_reached", "a provider's own"]

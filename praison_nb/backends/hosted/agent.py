@@ -24,6 +24,7 @@ from .config import HostedAgentConfig, names_of
 from .context import HostedContext
 from .ensure import ensure
 from .environments import EnvironmentMethods
+from .files import FileMethods
 from .inventory import InventoryMethods
 from .outcomes import Outcome
 from .protocol import RuntimeProtocol
@@ -32,7 +33,9 @@ from .sessions import SessionMethods
 from .turn import HostedTurn
 
 
-class HostedAgent(AgentMethods, EnvironmentMethods, InventoryMethods, SessionMethods, RuntimeProtocol):
+class HostedAgent(
+    AgentMethods, EnvironmentMethods, FileMethods, InventoryMethods, SessionMethods, RuntimeProtocol
+):
     """A backend whose agent loop runs on the provider's runtime. Agent, environment and session are created
     there when the first prompt is sent, and used again from then on. `config` is a HostedAgentConfig, or
     None for the defaults; `api_key` and `timeout` are fields of it, and `instructions` its `system`, where
@@ -58,6 +61,7 @@ class HostedAgent(AgentMethods, EnvironmentMethods, InventoryMethods, SessionMet
     name = "hosted"
     status_without_session = Status.UNKNOWN
     keeps_sessions_on_server = True
+    takes_attachments = True
     backoff_seconds: tuple[float, float] = (0.5, 10.0)
     """The first pause before a lost connection is made anew, and the longest."""
 

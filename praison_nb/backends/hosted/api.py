@@ -12,7 +12,7 @@ from ...errors import RequestRejectedError, SessionError
 from ...history import Call, Item, Result, Text, User
 from ...session import SessionInfo
 from .client import all_pages, is_stale
-from .fields import ANSWERS, TOOL_USES, plain_text, tool_started
+from .fields import ANSWERS, TOOL_USES, plain_text, prompt_text, tool_started
 from .own_message import OWN, prompt_of
 from .session import HostedSession
 
@@ -158,12 +158,15 @@ def _item(event: Any) -> Item | None:
     if event.type in TOOL_USES:
         use = tool_started(event)
         return Call(id=use.call_id, name=use.name, arguments=use.arguments)
-    text = plain_text(getattr(event, "content", None))
+    content = getattr(event, "content", None)
+    text = prompt_text(content) if event.type == "user.message" else plain_text(content)
     if event.type in _RESULTS:
         is_error = getattr(event, "is_error", None) is True
         return Result(call_id=getattr(event, _RESULTS[event.type]), text=text, is_error=is_error)
-    if event.type in OWN and (prompt := prompt_of(event)):
-        return User(text=prompt, id=event.id)
+    if event.type == "user.message" and text:
+        return User(text=text, id=event.id)
+    if event.type == "user.define_outcome":
+        return User(text=prompt_of(event), id=event.id)
     if event.type == "agent.message" and text:
         return Text(text=text, id=event.id)
     return None

@@ -12,6 +12,7 @@ from ...tools.builtin.registry import resolve
 from ...tools.tool import Tool
 from ..config_base import Config, Fields
 from .budget import budget_dict
+from .uploads import check_resources
 
 AGENT_TOOLSET = "agent_toolset_20260401"
 """The runtime's own tools: bash, edit, read, write, glob, grep, web_fetch, web_search."""
@@ -71,7 +72,8 @@ class HostedAgentConfig(Config):
     own dicts (`{"type": "agent_toolset_20260401"}`, an `mcp_toolset`, a `custom` tool). For those that run
     here `policies` says "allow", "ask" or "deny" by the tool's name, and `working_dir` is where file tools
     and commands work. `mcp_servers`, `skills`, `multiagent`, `resources` and `vault_ids` are as the API has
-    them. `metadata` is the agent's: strings to strings.
+    them; `resources` may be DataFrames, figures, pictures and Paths too, or pairs of a name and one of these,
+    which are uploaded and mounted in /workspace. `metadata` is the agent's: strings to strings.
 
     `packages` is a PackagesConfig or `{"pip": ["pandas"]}`. `networking` is a NetworkingConfig, the API's
     dict, or the word "unrestricted" or "limited". `budget` is the most that one session may cost at list
@@ -118,7 +120,7 @@ class HostedAgentConfig(Config):
     packages: PackagesConfig | Mapping[str, Sequence[str]] | None = None
     networking: NetworkingConfig | Mapping[str, Any] | str = "unrestricted"
     session_title: str = "praison_nb session"
-    resources: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
+    resources: Sequence[Any] = field(default=(), repr=False)
     vault_ids: Sequence[str] = ()
     budget: float | Decimal | Mapping[str, Any] | None = None
     api_key: str | None = field(default=None, repr=False)
@@ -136,7 +138,15 @@ class HostedAgentConfig(Config):
     def _checked(self, local_tools: Iterable[str]) -> tuple[Any, dict[str, Any]]:
         from .validate import HostedSettings
 
-        given = {"tools": self.api_tools, "networking": self.networking_dict, "packages": self.packages_dict}
+        resources = self.resources
+        if isinstance(resources, Sequence) and not isinstance(resources, str | bytes):
+            resources = check_resources(resources)
+        given = {
+            "resources": resources,
+            "tools": self.api_tools,
+            "networking": self.networking_dict,
+            "packages": self.packages_dict,
+        }
         return HostedSettings, {**vars(self), **given}
 
     @property
@@ -208,7 +218,6 @@ class HostedAgentConfig(Config):
         """The parameters that create a session, but for its agent and environment."""
         params = {
             "title": self.session_title,
-            "resources": [dict(resource) for resource in self.resources],
             "vault_ids": list(self.vault_ids),
             "budget": budget_dict(self.budget),
         }

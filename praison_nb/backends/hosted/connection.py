@@ -189,7 +189,7 @@ class Connection:
 
 def text_of(sent: dict[str, Any]) -> str:
     """The text of what was sent to begin a turn."""
-    return str(sent["description"] if "description" in sent else sent["content"][0]["text"])
+    return str(sent["description"] if "description" in sent else sent["content"][-1]["text"])
 
 
 def _without_threads(events: list[dict[str, Any]]) -> list[dict[str, Any]]:

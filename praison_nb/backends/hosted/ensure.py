@@ -9,12 +9,13 @@ import logging
 import uuid
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ...errors import ModelNotFoundError, RequestRejectedError, SessionError
+from ...errors import ModelNotFoundError, PraisonError, RequestRejectedError, SessionError
 from ...metering.origin import current_origin
-from . import agent_versions, environments
+from . import agent_versions, environments, uploads
 from .client import all_pages, ask
 from .config import HostedAgentConfig
 from .creation import find_marked, marked, once
+from .files import list_files
 from .records import Made, Workspace
 from .session import HostedSession
 
@@ -44,6 +45,7 @@ async def ensure(config: HostedAgentConfig, ids: ServerIds, session: HostedSessi
         if session.id:
             retrieve = functools.partial(_retrieved, session_id=session.id)
             details = await ask(config, retrieve, session.label)
+            session.known_files |= await _earlier_files(config, session)
         else:
             details = await _begun(config, ids, session)
         session.id = details.id
@@ -66,6 +68,7 @@ async def _retrieved(client: AsyncAnthropic, session_id: str) -> Any:
 
 async def _begun(config: HostedAgentConfig, ids: ServerIds, session: HostedSession) -> Any:
     """A new session. What was made earlier may be archived or deleted by now, and is made anew."""
+    resources = await asyncio.to_thread(uploads.prepare_all, config.resources)
 
     async def obtain(client: AsyncAnthropic) -> None:
         workspace = Workspace.of(client)
@@ -85,7 +88,7 @@ async def _begun(config: HostedAgentConfig, ids: ServerIds, session: HostedSessi
 
     async def create(client: AsyncAnthropic) -> Any:
         try:
-            return await create_session(client, config, ids, session)
+            return await create_session(client, config, ids, session, resources)
         except Exception as error:
             is_refused = getattr(error, "status_code", None) in (400, 404, 409)
             if not (is_refused and await _forget_ended(client, config, ids)):
@@ -96,12 +99,18 @@ async def _begun(config: HostedAgentConfig, ids: ServerIds, session: HostedSessi
     await ask(config, obtain)
     if (details := await ask(config, create, gone)) is None:
         await ask(config, obtain)
-        details = await ask(config, lambda client: create_session(client, config, ids, session), gone)
+        details = await ask(
+            config, lambda client: create_session(client, config, ids, session, resources), gone
+        )
     return details
 
 
 async def create_session(
-    client: AsyncAnthropic, config: HostedAgentConfig, ids: ServerIds, session: HostedSession
+    client: AsyncAnthropic,
+    config: HostedAgentConfig,
+    ids: ServerIds,
+    session: HostedSession,
+    resources: list[Any] | None = None,
 ) -> Any:
     """A new session of the agent and in the environment that `ids` has; one whose answer did not come is
     found again."""
@@ -120,6 +129,8 @@ async def create_session(
     details: Any = await find() if session.mark else None
     if details is None:
         session.mark = session.mark or uuid.uuid4().hex
+        if resources is None:
+            resources = await asyncio.to_thread(uploads.prepare_all, config.resources)
         params: Any = {
             **config.session_params(),
             "agent": reference,
@@ -127,10 +138,23 @@ async def create_session(
             "metadata": marked({}, session.mark),
         }
         sessions = client.with_options(max_retries=0).beta.sessions
-        details = await once(lambda: sessions.create(**params), find)
+        async with uploads.uploaded(client, resources) as files:
+            params |= {"resources": files.params} if resources else {}
+            details = await once(lambda: sessions.create(**params), find)
+            files.keep(details.resources)
+        session.notices += [f"mounted {line}" for line in files.lines]
     made = Made(kind="session", id=details.id, name=details.title or "", notebook=current_origin().notebook)
     await Workspace.of(client).add(made)
     return details
+
+
+async def _earlier_files(config: HostedAgentConfig, session: HostedSession) -> set[str]:
+    """The ids of the files that turns wrote before. A server without files has none."""
+    try:
+        return {each.id for each in await ask(config, lambda client: list_files(client, session))}
+    except PraisonError as error:
+        log.debug("the files of %s could not be listed: %s", session.id, error)
+        return set()
 
 
 async def _forget_ended(client: AsyncAnthropic, config: HostedAgentConfig, ids: ServerIds) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
+from ...content import LABEL
 from ...errors import PraisonError, RateLimitError, ServerError, SessionError
 from ...events import ToolStarted, TurnFailed, TurnFinished
 from ...render import review
@@ -38,6 +39,18 @@ def key_of(event: Any) -> str:
 def plain_text(content: Any) -> str:
     """The text of content blocks; what is no text is named in brackets."""
     return "".join(_block(block) for block in content or ())
+
+
+def said_text(content: Any) -> str:
+    """The text alone of a message."""
+    return "".join(str(block.text) for block in content or () if getattr(block, "type", "") == "text")
+
+
+def prompt_text(content: Any) -> str:
+    """The text of a message of the user. Pictures and documents have labels in ours, and are named in
+    brackets in those of others."""
+    text, others = said_text(content), sum(getattr(each, "type", "") != "text" for each in content or ())
+    return text if len(LABEL.findall(text)) >= others else plain_text(content)
 
 
 def _block(block: Any) -> str:

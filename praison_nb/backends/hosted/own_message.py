@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from .fields import plain_text
+from .fields import said_text
 from .session import HostedSession
 
 OWN = ("user.message", "user.define_outcome")
@@ -99,7 +99,7 @@ def prompt_of(event: Any) -> str:
     """The text of what begins a turn."""
     if event.type == "user.define_outcome":
         return str(event.description)
-    return plain_text(event.content)
+    return said_text(event.content)
 
 
 def processed_at(event: Any) -> datetime | None:

@@ -34,6 +34,10 @@ class HostedSession(Session):
         self.over = ""
         """Why the session takes no more prompts; "" while it does."""
         self.is_resumed = bool(session_id)
+        self.notices: list[str] = []
+        """Lines that the next turn shows."""
+        self.known_files: set[str] = set()
+        """The ids of the agent's files that a turn has shown."""
         self.mark = ""
         """By which the session is found whose creation was not answered."""
         self.has_other_tools = False

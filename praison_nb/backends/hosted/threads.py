@@ -105,10 +105,11 @@ class Threads:
                 # The same in every process that counts this turn.
                 same = f"{key}@{turn_id}"
                 yield RequestFinished(id=same, model=model, provider="anthropic", usage=usage, thread=key)
-            if thread.is_active or usage != Usage():
-                if details is not None and thread.status in ("", "running", "retrying"):
-                    thread.status = str(details.status)
-                yield self._changed(key, thread, thread.status)
+            status = thread.status
+            if details is not None and status in ("", "running", "retrying"):
+                status = str(details.status)
+            if (thread.is_active and status != thread.status) or (usage != Usage() and not thread.is_active):
+                yield self._changed(key, thread, status)
             thread.is_active = False
 
     def _changed(self, key: str, thread: _Thread, status: str) -> ThreadChanged:

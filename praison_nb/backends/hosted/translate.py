@@ -51,8 +51,9 @@ class Reader:
     """One turn's reading of `session`, whose `seen` and `title` it keeps. `end` is the turn's end once it has
     come."""
 
-    def __init__(self, prompt: str, session: HostedSession) -> None:
+    def __init__(self, prompt: str, session: HostedSession, attached_tokens: int = 0) -> None:
         self.prompt, self.session = prompt, session
+        self.prompt_tokens = estimate_tokens(len(prompt)) + attached_tokens
         self.own = OwnMessage(prompt, session)
         self.busy = False
         """The session still works on something from before our message."""
@@ -195,7 +196,7 @@ class Reader:
                 yield from threads.activity(event)
             case "span.model_request_start":
                 if not self.session.threads.owns_span(event):
-                    yield RequestStarted(id=event.id, input_tokens=estimate_tokens(len(self.prompt)))
+                    yield RequestStarted(id=event.id, input_tokens=self.prompt_tokens)
             case "span.model_request_end":
                 if not self.session.threads.owns_span(event):
                     self._previews.abandon()

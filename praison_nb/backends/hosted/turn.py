@@ -17,6 +17,8 @@ from ...events import (
     Activity,
     ApprovalAnswered,
     Event,
+    FilesWritten,
+    Notice,
     RequestFinished,
     SessionAttached,
     SessionUsage,
@@ -26,10 +28,12 @@ from ...events import (
     TurnFinished,
 )
 from ...runtime.run import DRAIN_SECONDS, Run
+from ..blocks import content_block
 from ..sdk_errors import unchained
-from .client import explain, load, session_url
+from .client import client_of, explain, load, session_url
 from .connection import Connection
 from .context import HostedContext
+from .files import may_have_written, new_files
 from .outcomes import Outcome
 from .session import HostedSession
 from .settling import settle
@@ -60,7 +64,7 @@ class HostedTurn:
     ) -> None:
         self._context, self._session, self._run = context, session, run
         self._is_attached, self._outcome = is_attached, outcome
-        self._reader = Reader(prompt, session)
+        self._reader = Reader(prompt, session, sum(each.tokens for each in run.attachments))
         self._connection: Connection
         self._tool_calls: ToolCalls
         self._out: asyncio.Queue[Event | None] = asyncio.Queue()
@@ -166,6 +170,8 @@ class HostedTurn:
         )
         url = session_url(self._context.config, session.id)
         self._put(SessionAttached(session_id=session.id, model=session.model, title=session.title, url=url))
+        while session.notices:
+            self._put(Notice(text=session.notices.pop(0)))
         try:
             await self._read_to_the_end()
         finally:
@@ -176,6 +182,7 @@ class HostedTurn:
             self._put(reader.end)
             if reader.stop_reason != "deleted":
                 await settle(session, connection, self._run.turn.id, self._last_usage, self._put)
+            await self._find_files()
 
     async def _read_to_the_end(self) -> None:
         reader, connection = self._reader, self._connection
@@ -240,7 +247,8 @@ class HostedTurn:
         if reader.own.is_sent or reader.busy or reader.end is not None or reader.stopping:
             return
         reader.own.is_sent, session.synced = True, False
-        message = {"type": "user.message", "content": [{"type": "text", "text": reader.prompt}]}
+        text = {"type": "text", "text": reader.prompt}
+        message = {"type": "user.message", "content": [*map(content_block, self._run.attachments), text]}
         if self._outcome is not None:
             message = self._outcome.to_dict()
         reader.own.id = await self._connection.send([message], lambda: not reader.stopping)
@@ -270,6 +278,13 @@ class HostedTurn:
         session.message_id = reader.own.id or session.message_id
         if reader.stop_reason in ("terminated", "deleted"):
             session.over = f"The session {session.id} was {reader.stop_reason}."
+
+    async def _find_files(self) -> None:
+        """Show what the agent wrote. The server lists it a little later: nobody waits for that."""
+        if self._reader.stopping or not may_have_written(self._run.turn.tools):
+            return
+        if files := await new_files(client_of(self._context.config), self._session):
+            self._put(FilesWritten(files=files))
 
 
 def _report(task: asyncio.Task[None]) -> None:

@@ -46,6 +46,7 @@ class LocalAgent(Backend):
     ('idle', True)
     """
 
+    takes_attachments = True
     agent_id = agent_version = environment_id = None
     """A local agent is nothing on a server."""
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ...history import Call, Item, Opaque, Result, Summary, Text, User
+from ...turn import CHARACTERS_PER_TOKEN
 
 LONG = 2000
 """Characters of a tool's result that is sent whole for good."""
@@ -117,7 +118,9 @@ def _sent(item: Item, place: int, cut: Cut) -> Item:
             return Text(text=item.text, id=item.id)
         case Result() if place < cut.short and (cut.width or _is_long(item)):
             return replace(item, text=_shortened(item.text, cut.width or _KEPT))
-        case User() | Text() if place < cut.short and cut.width:
+        case User() if place < cut.short and cut.width:
+            return replace(item, text=_shortened(item.text, cut.width), attachments=())
+        case Text() if place < cut.short and cut.width:
             return replace(item, text=_shortened(item.text, cut.width))
         case Call() if place < cut.short and cut.width:
             return replace(item, arguments=_shortened(item.arguments, cut.width))
@@ -141,6 +144,9 @@ def _size(item: Item) -> int:
             return len(item.name) + len(item.arguments)
         case Opaque():
             return sum(map(len, _texts(item.payload)))
+        case User():
+            tokens = sum(each.tokens for each in item.attachments)
+            return len(item.text) + CHARACTERS_PER_TOKEN * tokens
     return len(item.text)
 
 

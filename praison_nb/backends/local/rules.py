@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
+from ...content import Kind
 from .wires.base import Effort, Rules
 
 WireName = Literal["chat", "responses", "messages"]
@@ -31,7 +32,8 @@ STRICTEST: dict[WireName, Rules] = {
 }
 """The rules at an address that is nobody's: what every server takes."""
 
-EMBEDDED = Rules(alternates=True, native_tools=False)
+_TEXTS: frozenset[Kind] = frozenset(("text",))
+EMBEDDED = Rules(alternates=True, native_tools=False, attachments=_TEXTS)
 """The rules of a GGUF file's chat template, on all wires."""
 
 # Each provider's own documentation is the source of its rules.
@@ -74,6 +76,7 @@ DEEPSEEK: ByWire = {
         _CHAT,
         returns=("reasoning_content",),
         effort={**_CHAT_EFFORT, "none": {"thinking": {"type": "disabled"}}},
+        attachments=_TEXTS,
     )
 }
 XAI: ByWire = {

@@ -4,17 +4,15 @@ same for all wires."""
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, cast
 
-from ...errors import EmbeddedModelError, PraisonError, UnreachableError
+from ...errors import ConfigError, EmbeddedModelError, PraisonError, UnreachableError
 from ...events import Event, Notice, RequestStarted, TurnFinished
-from ...history import Item, User, from_json
+from ...history import Item, User, from_json, with_attachments
 from ...runtime.run import Run
 from ...text import replace_surrogates
 from ...tools.dispatch import ToolDispatcher
-from ...turn import estimate_tokens
 from ..sdk_errors import unchained
 from ..session import Session
 from .attempts import Attempt
@@ -47,7 +45,8 @@ class LocalTurn:
         self.session, self.config, self.server, self.run = session, config, server, run
         self.wire = wire(server.wire)
         self.history = [item for message in session.messages for item in from_json(message)]
-        self.new: list[Item] = [User(text=prompt)]
+        self.new: list[Item] = [User(text=prompt, attachments=run.attachments)]
+        self.takes = self.wire.attachments & server.rules.attachments
         self.fitting = fitting(session, server)
         self.reply = Reply()
         """The last answer of the model."""
@@ -66,6 +65,12 @@ class LocalTurn:
 
     async def events(self) -> AsyncIterator[Event]:
         """What happens, until the model calls no more tools."""
+        for each in self.run.attachments:
+            if each.kind not in self.takes:
+                raise ConfigError(
+                    f"{self.server.name} takes no {each.kind}s on its {self.server.wire} wire: {each.label} "
+                    "was not sent, and neither was the prompt."
+                )
         for number in range(self.config.max_turns):
             async for event in self._answer(first=number == 0):
                 yield event
@@ -99,7 +104,7 @@ class LocalTurn:
         retries = 0
         while True:
             body = self.wire.request(asked)
-            estimate = estimate_tokens(len(json.dumps(body.get("messages") or body.get("input"))))
+            estimate = asked.estimate(body.get("messages") or body.get("input"))
             reader = self.wire.reader(asked)
             self.reply = reader.reply
             attempt = Attempt(self.server, self.wire, reader, body, self.config.timeout, self.run.report)
@@ -147,7 +152,7 @@ class LocalTurn:
         return ModelRequest(
             model=self.server.model,
             origin=self.server.origin,
-            history=[*self.history, *self.new],
+            history=with_attachments([*self.history, *self.new], self.takes),
             system=replace_surrogates(config.system),
             tools=list(self.tools.values()),
             tool_choice=config.tool_choice if first else "auto",

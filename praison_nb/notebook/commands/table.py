@@ -9,7 +9,7 @@ from ...backends.catalog import available_models
 from ...errors import ConfigError
 from ..extension import Extension
 from ..views.tables import show, table
-from . import budgets, sessions, tools
+from . import budgets, files, sessions, tools
 from .hosted import hosted
 from .show import show_turn
 
@@ -58,6 +58,7 @@ COMMANDS: dict[str, Callable[[Extension, str], None]] = {
     "policy": tools.policy,
     "reset": sessions.reset,
     "compact": sessions.compact,
+    "files": files.files,
     "show": show_turn,
     "sessions": sessions.all_sessions,
     "resume": sessions.resume,

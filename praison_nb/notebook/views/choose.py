@@ -13,11 +13,12 @@ from .kernel_view import KernelView
 
 
 def view_maker(
-    shell: Any, live: str, *, background: bool, takes_clicks: bool, done: Future[None]
+    shell: Any, live: str, *, background: bool, takes_clicks: bool, done: Future[None], is_late: bool
 ) -> Callable[[Run], KernelView] | None:
     """What makes the view of a turn in the cell that runs now, for `Backend.begin(view=…)`; `live` is that of
     AgentMagics. The cell ends while the turn goes on (`background`), or waits for it. `done` is done when the
-    turn is over and the static output is in place; at once in a terminal, which has no views."""
+    turn is over and the static output is in place; at once in a terminal, which has no views. Unless
+    outputs are shown that come after a cell's end (`is_late`), that is when all of the turn is known."""
     if not hasattr(shell, "kernel"):
         done.set_result(None)
         return None
@@ -28,7 +29,7 @@ def view_maker(
             from .live_view import LiveView
 
             kind = LiveView
-        return kind(run, shell, background=background, takes_clicks=takes_clicks, done=done)
+        return kind(run, shell, background=background, takes_clicks=takes_clicks, done=done, is_late=is_late)
 
     return view
 

@@ -50,7 +50,14 @@ class KernelView:
     interval = PLAIN_SECONDS
 
     def __init__(
-        self, run: Run, shell: Any, *, background: bool, takes_clicks: bool, done: Future[None]
+        self,
+        run: Run,
+        shell: Any,
+        *,
+        background: bool,
+        takes_clicks: bool,
+        done: Future[None],
+        is_late: bool = True,
     ) -> None:
         self._run = run
         self._shell = shell
@@ -71,6 +78,10 @@ class KernelView:
         """Whether the static output may have been lost on its way."""
         self._first_message = shell.kernel.session.message_count
         self._done = done
+        self._is_late = is_late
+        self._is_static = False
+        if not is_late:
+            run.settled.add_done_callback(lambda _: self._painter.ask())
         self._publish(self._first(), self._above, update=False)
         self._publish(NOTHING, self._below, update=False)
 
@@ -88,19 +99,25 @@ class KernelView:
         self._pace.ask(urgent=before != self._urgent)
 
     def _paint(self) -> None:
+        # Before the turn, which is whole then.
+        is_settled = self._is_late or self._run.settled.done()
         turn = self._turn
         if turn.ended is None:
             self._update(turn)
-        elif self._is_dropped:
+            return
+        if self._is_dropped:
             self._is_dropped, self._shown_below = False, {}
             self._show_static(turn)
-        elif self._done.done():
-            # A stopped turn's last count may come after its end.
-            self._show_below(turn)
-        else:
-            try:
+            return
+        try:
+            if self._is_static:
+                # The last count, and files that the agent wrote, may come after the end.
+                self._show_below(turn)
+            else:
                 self._end(turn)
-            finally:
+        finally:
+            self._is_static = True
+            if is_settled and not self._done.done():
                 self._done.set_result(None)
 
     def _first(self) -> dict[str, Any]:

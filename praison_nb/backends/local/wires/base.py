@@ -6,13 +6,16 @@ It knows neither HTTP nor the loop: both are the same for all.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
+from ....content import Kind
 from ....events import Event
-from ....history import Item
+from ....history import Item, User
 from ....tools.tool import Tool
+from ....turn import estimate_tokens
 from .reply import Reply
 
 Effort = Literal["", "none", "low", "medium", "high", "xhigh"]
@@ -55,6 +58,8 @@ class Rules:
     """The field for a key that is the same in all requests of a session, "" where the server knows none."""
     stream_options: bool = True
     """Whether the server is asked for its count by `stream_options`."""
+    attachments: frozenset[Kind] = frozenset(("picture", "document", "text"))
+    """What of prompts' attachments the server takes, as far as its wire has them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +78,19 @@ class ModelRequest:
     session_id: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     rules: Rules = field(default_factory=Rules)
+
+    def estimate(self, messages: Any) -> int:
+        """About the tokens of `messages`, which the wire made of the history: an attachment's are its own,
+        however long its base64 is."""
+        attached = [
+            each
+            for item in self.history
+            if isinstance(item, User)
+            for each in item.attachments
+            if each.kind != "text"
+        ]
+        letters = len(json.dumps(messages)) - sum(len(each.data) for each in attached)
+        return estimate_tokens(max(0, letters)) + sum(each.tokens for each in attached)
 
 
 class Reader(Protocol):
@@ -97,6 +115,8 @@ class Wire(Protocol):
     """ "chat", "responses" or "messages"."""
     path: ClassVar[str]
     """Where it is, behind the server's base_url."""
+    attachments: ClassVar[frozenset[Kind]]
+    """What of prompts' attachments it has a form for."""
 
     def request(self, asked: ModelRequest) -> dict[str, Any]:
         """The body of the request, the history repaired as the server takes it. Pure. Raises ConfigError

@@ -13,14 +13,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from ....content import Kind
 from ....errors import ConfigError
 from ....history import Call, Item
-from ....turn import estimate_tokens
 from .base import ModelRequest, Reader, Rules
 from .chat_messages import messages_of
 from .chat_reader import ChatReader
@@ -36,6 +35,7 @@ class ChatWire:
 
     name: ClassVar[str] = "chat"
     path: ClassVar[str] = "chat/completions"
+    attachments: ClassVar[frozenset[Kind]] = frozenset(("picture", "text"))
 
     def request(self, asked: ModelRequest) -> dict[str, Any]:
         """The body of the request. Raises ConfigError for an effort that the server does not have."""
@@ -63,7 +63,7 @@ class ChatWire:
         """A reader for the answer."""
 
         def sent() -> int:
-            return estimate_tokens(len(json.dumps(self.request(asked)["messages"])))
+            return asked.estimate(self.request(asked)["messages"])
 
         return ChatReader(asked, sent=sent, is_choosing=_is_choosing(asked))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ....content import Attachment
 from ....history import Call, Item, Opaque, Result, Text, User
 from ....text import replace_surrogates
 from .base import Rules
@@ -40,7 +41,7 @@ def _messages(history: Sequence[Item], rules: Rules) -> Iterator[Message]:
                 yield from reply.messages(rules)
                 reply = _Reply()
                 if isinstance(item, User):
-                    yield {"role": "user", "content": item.text}
+                    yield {"role": "user", "content": _content(item)}
                 else:
                     yield {"role": "tool", "tool_call_id": item.call_id, "content": item.text}
             case Text():
@@ -50,6 +51,31 @@ def _messages(history: Sequence[Item], rules: Rules) -> Iterator[Message]:
             case Opaque():
                 reply.add_opaque(item)
     yield from reply.messages(rules)
+
+
+def _content(item: User) -> str | list[dict[str, Any]]:
+    """A text where it is only text: not every server takes parts."""
+    parts = [part for each in item.attachments if (part := _part(each))]
+    if not any(each.kind == "picture" for each in item.attachments):
+        return "\n\n".join([*(part["text"] for part in parts), item.text])
+    return [*parts, {"type": "text", "text": item.text}]
+
+
+def _part(attached: Attachment) -> dict[str, Any] | None:
+    match attached.kind:
+        case "picture":
+            return {"type": "image_url", "image_url": {"url": attached.data_url}}
+        case "text":
+            return {"type": "text", "text": f"{attached.label}\n{attached.data}"}
+    return None
+
+
+def _joined(one: Any, other: Any) -> Any:
+    """Two contents as one."""
+    if isinstance(one, str) and isinstance(other, str):
+        return f"{one}\n\n{other}".strip()
+    parts = ([{"type": "text", "text": each}] if isinstance(each, str) else each for each in (one, other))
+    return [part for each in parts for part in each]
 
 
 class _Reply:
@@ -106,7 +132,7 @@ def _alternating(messages: Sequence[Message]) -> list[Message]:
         if last is None and message["role"] != "user":
             made.append({"role": "user", "content": NO_PROMPT})
         if last is not None and last["role"] == message["role"] == "user":
-            made[-1] = {**last, "content": f"{last['content']}\n\n{message['content']}"}
+            made[-1] = {**last, "content": _joined(last["content"], message["content"])}
         else:
             made.append(message)
     return made
@@ -120,4 +146,4 @@ def _with_system(messages: list[Message], system: str, rules: Rules) -> list[Mes
     first, *more = messages or [{"role": "user", "content": ""}]
     if first["role"] != "user":
         return [{"role": "user", "content": system}, *messages]
-    return [{**first, "content": f"{system}\n\n{first['content']}".strip()}, *more]
+    return [{**first, "content": _joined(system, first["content"])}, *more]

@@ -14,9 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from ....content import Kind
 from ....errors import ConfigError
 from ....history import Call, Opaque, Result, Text, User
 from ....text import replace_surrogates
+from ...blocks import content_block
 from .base import ModelRequest
 from .chat_messages import NO_ANSWER
 from .messages_models import model_of, thinking
@@ -36,6 +38,7 @@ class Messages:
 
     name: ClassVar[str] = "messages"
     path: ClassVar[str] = "messages"
+    attachments: ClassVar[frozenset[Kind]] = frozenset(("picture", "document", "text"))
 
     def request(self, asked: ModelRequest) -> dict[str, Any]:
         """The body of the request. Raises ConfigError."""
@@ -137,6 +140,8 @@ class _Conversation:
                 case User():
                     if self.asked.rules.assistant_after_tool and self._ends_with("tool_result"):
                         self._add("assistant", {"type": "text", "text": NO_ANSWER})
+                    for each in item.attachments:
+                        self._add("user", content_block(each))
                     self._add("user", {"type": "text", "text": item.text if item.text.strip() else _EMPTY})
                 case Text():
                     if item.text.strip():

@@ -8,16 +8,15 @@ reasoning comes encrypted and goes back as it came, before what it led to.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
 
+from ....content import Attachment, Kind
 from ....errors import ConfigError
 from ....history import Call, Item, Opaque, Result, Text, User
 from ....text import replace_surrogates
 from ....tools.tool import Tool
-from ....turn import estimate_tokens
 from .base import ModelRequest, Reader, Rules, Wire
 from .prompted_tools import in_words
 from .repair import repaired
@@ -37,6 +36,7 @@ class ResponsesWire:
 
     name: ClassVar[str] = NAME
     path: ClassVar[str] = "responses"
+    attachments: ClassVar[frozenset[Kind]] = frozenset(("picture", "document", "text"))
 
     def request(self, asked: ModelRequest) -> dict[str, Any]:
         """The body of the request. Options are the Responses API's; those of chat completions that have
@@ -64,7 +64,7 @@ class ResponsesWire:
         """A reader for the answer."""
 
         def sent() -> int:
-            return estimate_tokens(len(json.dumps(self.request(asked)["input"])))
+            return asked.estimate(self.request(asked)["input"])
 
         limit = _translated(asked.options).get("max_output_tokens")
         limit = limit if isinstance(limit, int) else None
@@ -96,7 +96,7 @@ def input_items(history: Sequence[Item], stored: bool = False) -> list[dict[str,
                     reasoning, own = [], {}
                 continue
             case User():
-                made = {"type": "message", "role": "user", "content": item.text}
+                made = {"type": "message", "role": "user", "content": _content(item)}
             case Result():
                 made = {"type": "function_call_output", "call_id": item.call_id, "output": item.text}
             case Text():
@@ -115,6 +115,21 @@ def input_items(history: Sequence[Item], stored: bool = False) -> list[dict[str,
         items.append(made)
         reasoning, own = [], {}
     return items
+
+
+def _content(item: User) -> str | list[dict[str, Any]]:
+    if not item.attachments:
+        return item.text
+    return [*map(_part, item.attachments), {"type": "input_text", "text": item.text}]
+
+
+def _part(attached: Attachment) -> dict[str, Any]:
+    match attached.kind:
+        case "picture":
+            return {"type": "input_image", "image_url": attached.data_url, "detail": "auto"}
+        case "text":
+            return {"type": "input_text", "text": f"{attached.label}\n{attached.data}"}
+    return {"type": "input_file", "filename": attached.name, "file_data": attached.data_url}
 
 
 def _with_own_fields(made: dict[str, Any], own: Mapping[str, Any], with_id: bool) -> dict[str, Any]:
