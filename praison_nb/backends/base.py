@@ -50,7 +50,8 @@ class Backend(Observable, ABC):
     """The status while there is no session."""
     keeps_sessions_on_server = False
     """Whether a server has the sessions: it keeps their messages, goes on with a turn whose process ended,
-    which `attach` follows again, and is asked by `archive_session`, `delete_session` and `limit_budget`."""
+    which `attach` follows again, and is asked by `archive_session`, `delete_session`, `rename` and
+    `limit_budget`."""
     takes_attachments = False
     """Whether `events` sends `run.attachments` with the prompt."""
 
@@ -217,6 +218,12 @@ class Backend(Observable, ABC):
         """Change the agent from the next turn on. Raises ConfigError: a backend that can, does its own."""
         names = ", ".join(changes)
         raise ConfigError(f"{names} cannot be changed: {self.model} has no update_agent().")
+
+    def rename(self, title: str, session_id: str | None = None) -> None:
+        """Give the session a title. A backend whose server has sessions tells it, of another one by its id
+        too."""
+        self.session.title = title
+        self.session.notify()
 
     def interrupt(self) -> None:
         """Stop the turn that is under way, and those that wait for it; nothing happens when there is none."""

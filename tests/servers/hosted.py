@@ -30,6 +30,7 @@ from . import (
     hosted_resources as resources,
     hosted_sessions as sessions,
     hosted_threads as threads,
+    hosted_vaults as vaults,
 )
 from .base import Gate, LoopbackServer
 from .hosted_manners import Manners
@@ -95,6 +96,11 @@ class HostedServer(LoopbackServer):
         """Every agent's versions, by id."""
         self.environments: dict[str, dict[str, Any]] = {}
         self.sessions: dict[str, Session] = {}
+        self.vaults: dict[str, dict[str, Any]] = {}
+        self.credentials: dict[str, dict[str, dict[str, Any]]] = {}
+        """By the ids of their vaults, and their own."""
+        self.memory_stores: dict[str, dict[str, Any]] = {}
+        self.skills: dict[str, dict[str, Any]] = {}
         self.files: dict[str, files.File] = {}
         self.files_late = 0
         """How many requests do not list a file yet that an agent has written."""
@@ -190,7 +196,11 @@ class HostedServer(LoopbackServer):
         return web.json_response(body, status=status, headers=hints | headers)
 
     def route(
-        self, method: str, path: str, handler: Callable[[web.Request], Awaitable[Any]], beta: str = BETA
+        self,
+        method: str,
+        path: str,
+        handler: Callable[[web.Request], Awaitable[Any]],
+        betas: Sequence[str] = (BETA,),
     ) -> None:
         """Add an endpoint for requests with a key and the beta's header. What it returns is sent as JSON."""
 
@@ -200,8 +210,8 @@ class HostedServer(LoopbackServer):
                 raise web.HTTPUnauthorized(text="invalid API key")
             if "anthropic-version" not in request.headers:
                 raise web.HTTPBadRequest(text="anthropic-version: header is required")
-            if beta not in request.headers.get("anthropic-beta", "").split(","):
-                raise web.HTTPBadRequest(text=f"anthropic-beta: this endpoint needs {beta}")
+            if not set(betas) & set(request.headers.get("anthropic-beta", "").split(",")):
+                raise web.HTTPBadRequest(text=f"anthropic-beta: this endpoint needs {betas[0]}")
             if request.method == "POST":
                 # What was asked for is done, though the client has gone.
                 result = await asyncio.shield(self._post(request, handler))
@@ -227,3 +237,4 @@ class HostedServer(LoopbackServer):
         sessions.add_routes(self)
         files.add_routes(self)
         threads.add_routes(self)
+        vaults.add_routes(self)

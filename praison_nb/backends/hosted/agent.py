@@ -31,10 +31,17 @@ from .protocol import RuntimeProtocol
 from .session import HostedSession
 from .sessions import SessionMethods
 from .turn import HostedTurn
+from .vaults import VaultMethods
 
 
 class HostedAgent(
-    AgentMethods, EnvironmentMethods, FileMethods, InventoryMethods, SessionMethods, RuntimeProtocol
+    AgentMethods,
+    EnvironmentMethods,
+    FileMethods,
+    InventoryMethods,
+    SessionMethods,
+    VaultMethods,
+    RuntimeProtocol,
 ):
     """A backend whose agent loop runs on the provider's runtime. Agent, environment and session are created
     there when the first prompt is sent, and used again from then on. `config` is a HostedAgentConfig, or
