@@ -180,6 +180,11 @@ class Backend(Observable, ABC):
         backend that can, does its own."""
         raise ConfigError(f"Only conversations of local models can be compacted: this one is on {self.name}.")
 
+    def define_outcome(self, description: str, *, rubric: Any, **options: Any) -> Run:
+        """Start a turn that works until a grader is content. Raises ConfigError: a backend that has one, does
+        its own."""
+        raise ConfigError(f"Only hosted agents work towards an outcome: this one is on {self.name}.")
+
     async def execute(self, prompt: str, **kwargs: Any) -> str:
         """Send `prompt` and return the whole answer. `kwargs` are of the protocol, and nothing is made of
         them: `begin` has the options. Raises the turn's error (see praison_nb.errors)."""

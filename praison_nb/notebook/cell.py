@@ -59,7 +59,8 @@ def _begin(
     prompt, notes, attachments = cell, list[str](), list[Attachment]()
     if not arguments.raw:
         prompt, notes = fill(cell, shell.user_ns, shell.user_ns_hidden, attachments)
-        notes += fill_options(arguments, ("system", "session", "model", "backend", "effort"), shell)
+        options = ("system", "session", "model", "backend", "effort", "outcome")
+        notes += fill_options(arguments, options, shell)
     prompt = validate_prompt(prompt).strip()
     attach_all(prompt, attachments)
     budget = None if arguments.budget is None else parse_usd(arguments.budget, "--budget")
@@ -84,5 +85,6 @@ def _begin(
         notices=tuple(notes),
         budget=budget,
         attachments=attachments,
+        rubric=unquoted(arguments.outcome) or None,
     )
     return start(extension, conversation, begin, background=background, blocks=blocks)

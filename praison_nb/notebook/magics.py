@@ -65,6 +65,7 @@ class AgentMagics(Magics):
     @argument("-o", "--out", metavar="NAME", help="also keep the Turn in this variable")
     @argument("--max-turns", type=int, metavar="N", help="requests of this turn at most")
     @argument("--budget", metavar="USD", help="end this turn before it costs more")
+    @argument("--outcome", metavar="RUBRIC", help="work until a grader finds the rubric fulfilled (hosted)")
     @argument("--bg", action="store_true", help="return at once; `await _` or `_.wait()` gives the Turn")
     @argument("--raw", action="store_true", help="send the text as it is, with every {brace}")
     @no_var_expand

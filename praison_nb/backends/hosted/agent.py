@@ -149,6 +149,8 @@ class HostedAgent(
         ('satisfied', 'Attempt 1: satisfied. It is as it should be.')
         """
         outcome = Outcome(validate_prompt(description), rubric, max_iterations)
+        if options.get("attachments"):
+            raise ConfigError("An outcome has no attachments: give them as resources of the config.")
         turn = Turn(
             prompt=outcome.description,
             session=session,
