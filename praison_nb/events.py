@@ -50,9 +50,21 @@ class SessionAttached(_Base):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestStarted(_Base):
-    """A request to the model begins. `input_tokens` is an estimate, used until the server has counted."""
+    """A request to the model begins; whoever yields it sends it after that only, where it can.
+
+    `input_tokens` is an estimate, used until the server has counted; it will not be more than
+    `max_input_tokens` (0: not known). `max_output_tokens` is the limit of output that the request sets, None
+    where it sets none. Where `takes_limit` the backend sends the lesser one that the turn's run has by then
+    (`Run.output_limit`), so that the request fits a budget. `model`, `provider` and `service_tier` are as in
+    RequestFinished, "" where they are not known yet."""
 
     input_tokens: int = 0
+    max_input_tokens: int = 0
+    max_output_tokens: int | None = None
+    takes_limit: bool = False
+    model: str = ""
+    provider: str = ""
+    service_tier: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,8 +133,12 @@ class RequestFinished(_Base):
     it gave none; then the estimate stays. `cost` in USD is the provider's own figure; where that gives none
     (None), the meter sets it, and `cost_source`, by the user's price or the price table. `provider` is the
     company that is paid ("openai", "anthropic", …; "" when nobody is), `service_tier` its own name for the
-    tier that served ("priority", "flex", …; "" for the usual one), which has a price of its own. `thread` is
-    the sub-agent's thread that used this, "" for the agent itself."""
+    tier that served ("priority", "flex", …; "" for the usual one), which has a price of its own.
+
+    `price_source` says by which prices (a table's date, say). `fees` in USD are that part of the cost which
+    is not for tokens (a search). `is_lower_bound`: it may have cost more. `started_id` is the id of its
+    RequestStarted, "" for the one that began last. `thread` is the sub-agent's thread that used this, "" for
+    the agent itself."""
 
     model: str = ""
     provider: str = ""
@@ -130,6 +146,10 @@ class RequestFinished(_Base):
     cost: Decimal | None = None
     cost_source: Literal["provider", "table", "user", "unpriced"] = "unpriced"
     service_tier: str = ""
+    price_source: str = ""
+    fees: Decimal = Decimal(0)
+    is_lower_bound: bool = False
+    started_id: str = ""
     thread: str = ""
 
 
@@ -160,19 +180,23 @@ class SessionUsage(_Base):
     cache_write_1h_tokens: int = field(default=0, metadata={"json": "longer_writes"})
 
 
-Scope = Literal["turn", "session", "notebook", "day"]
+Scope = Literal["turn", "session", "notebook", "day", "week", "month", "user"]
 """What money is counted over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent(_Base):
     """What the scope `per` has spent so far, this turn included, in USD, and its budget, the `limit`, in USD,
-    where it has one. `turns` is how many turns were counted, `unpriced` how many of them have a part without
-    a price, which is not in `usd`. The meter makes these."""
+    where it has one. `reserved` is what requests that are under way, or were not counted, may cost at most;
+    it is not in `usd`. `turns` is how many turns were counted, `unpriced` how many of them have a part
+    without a price, which is not in `usd`. A limit that `is_fixed` is the administrator's. The meter makes
+    these."""
 
     per: Scope
     usd: Decimal
     limit: Decimal | None = None
+    reserved: Decimal = Decimal(0)
+    is_fixed: bool = False
     turns: int = 1
     unpriced: int = 0
 

@@ -34,6 +34,7 @@ from .events import (
     TurnFailed,
     TurnFinished,
 )
+from .session import Usage
 from .turn import Message, Thread, ToolCall, Turn
 
 
@@ -150,16 +151,29 @@ def _count(turn: Turn, event: RequestFinished) -> Turn:
     if event.id in turn.requests:
         return turn
     usage = turn.pending if event.usage is None else event.usage
-    used = {"priced": event.cost or Decimal(0), "unpriced_requests": int(event.cost is None)}
+    cost, is_unpriced = event.cost or Decimal(0), event.cost is None
     if event.thread:
-        thread = next((each for each in turn.threads if each.id == event.thread), Thread(event.thread))
-        totals = {name: getattr(thread, name) + more for name, more in used.items()}
-        turn = _update_thread(turn, event.thread, usage=thread.usage + usage, **totals)
+        turn = _count_in_thread(turn, event.thread, usage, cost, is_unpriced)
     else:
         # A sub-agent works beside the agent, with a model of its own.
         turn = replace(turn, _open_request=None, _open_characters=0, model=event.model or turn.model)
-    totals = {name: getattr(turn, name) + more for name, more in used.items()}
-    return replace(turn, counted=turn.counted + usage, requests=(*turn.requests, event.id), **totals)
+    return replace(
+        turn,
+        counted=turn.counted + usage,
+        requests=(*turn.requests, event.id),
+        priced=turn.priced + cost,
+        unpriced_requests=turn.unpriced_requests + is_unpriced,
+        estimated_cost=turn.estimated_cost + (cost if usage.estimated else 0),
+        fees=turn.fees + event.fees,
+        is_lower_bound=turn.is_lower_bound or event.is_lower_bound,
+    )
+
+
+def _count_in_thread(turn: Turn, thread_id: str, usage: Usage, cost: Decimal, is_unpriced: bool) -> Turn:
+    before = next((each for each in turn.threads if each.id == thread_id), Thread(thread_id))
+    unpriced = before.unpriced_requests + is_unpriced
+    used = {"usage": before.usage + usage, "priced": before.priced + cost, "unpriced_requests": unpriced}
+    return _update_thread(turn, thread_id, **used)
 
 
 def _update_thread(turn: Turn, thread_id: str, **changes: Any) -> Turn:

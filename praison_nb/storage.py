@@ -29,7 +29,7 @@ R = TypeVar("R")
 Q = TypeVar("Q", bound="WriteQueue[Any]")
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 # What SQLite raises where the file is in order and a row is not.
 _REFUSED = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
 
@@ -57,7 +57,7 @@ class DatabaseSpec:
             why = f"is damaged, or no {self.name.split()[0]}: move it away and a new one is begun"
         elif code == sqlite3.SQLITE_FULL:
             why = "cannot grow, the disk is full: make room"
-        elif code in _BUSY:
+        elif code in BUSY:
             why = self.when_busy
         else:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -89,10 +89,7 @@ def connect(
         connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
         connection.execute(f"PRAGMA {spec.pragma}").fetchone()
         if (version := _version(connection)) > len(migrations):
-            raise spec.error(
-                f"The {spec.name} {path} was written by a newer praison_nb: update this one, or set "
-                f"{spec.variable} to another file. It is left as it is."
-            )
+            raise newer(path, spec)
         if journal:
             _set_journal(connection, journal, timeout)
         if version < len(migrations):
@@ -142,21 +139,67 @@ def _set_journal(connection: sqlite3.Connection, mode: str, timeout: float) -> N
                 connection.execute(f"PRAGMA journal_mode={mode}").fetchone()
             return
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF not in _BUSY or time.monotonic() > until:
+            if error.sqlite_errorcode & 0xFF not in BUSY or time.monotonic() > until:
                 raise
             time.sleep(0.01)
 
 
-def transact(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], object]) -> None:
+def connect_to_read(
+    path: Path, spec: DatabaseSpec, migrations: Sequence[str], timeout: float
+) -> sqlite3.Connection:
+    """The file at `path`, which may only be read; of an older one a copy in memory, brought up to date.
+    Raises `spec.error`."""
+    connection: sqlite3.Connection | None = None
+    try:
+        for how in ("mode=ro", "immutable=1"):
+            # Without its side files it can be read only where nobody writes it.
+            uri = f"{path.absolute().as_uri()}?{how}"
+            try:
+                connection = sqlite3.connect(
+                    uri, uri=True, timeout=timeout, isolation_level=None, check_same_thread=False
+                )
+                version = _version(connection)
+                break
+            except sqlite3.OperationalError:
+                if connection is not None:
+                    connection.close()
+                if how == "immutable=1" or os.path.exists(f"{path}-wal"):
+                    raise
+        assert connection is not None
+        if version > len(migrations):
+            raise newer(path, spec)
+        if version < len(migrations):
+            copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+            connection.backup(copy)
+            connection.close()
+            connection = copy
+            transact(connection, functools.partial(_migrate, migrations))
+    except BaseException as error:
+        if connection is not None:
+            connection.close()
+        spec.reraise(error, path)
+    return connection
+
+
+def newer(path: Path, spec: DatabaseSpec) -> PraisonError:
+    """The error of a file that a newer version wrote."""
+    return spec.error(
+        f"The {spec.name} {path} was written by a newer praison_nb: update this one, or set "
+        f"{spec.variable} to another file. It is left as it is."
+    )
+
+
+def transact(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], R]) -> R:
     """`work(connection)` as one transaction: all of it, or nothing."""
     # In one frame, and no context manager: an interrupt between two frames would find nobody who rolls back.
     try:
         connection.execute("BEGIN IMMEDIATE")
-        work(connection)
+        result = work(connection)
         connection.execute("COMMIT")
     except BaseException:
         connection.rollback()
         raise
+    return result
 
 
 class WriteQueue(Generic[T]):

@@ -110,7 +110,8 @@ class Turn:
       "refusal", "budget_reached", "error", or a provider's own word. `detail` is one line about it, `error`
       the error.
     - `requests`: the ids of the finished requests. `counted`: the tokens that they used. `priced`: what those
-      of them cost that have a price. `unpriced_requests`: how many have none.
+      of them cost that have a price, of which `estimated_cost` is for estimated tokens and `fees` for what is
+      no token. `unpriced_requests`: how many have none. `is_lower_bound`: it may have cost more.
     - `threads`: the sub-agents of a hosted session that were at work, one entry a thread.
     - `session_usage`: the provider's last count of a hosted session. `spent`: what the
       session and each scope with a budget spent so far, one for each scope.
@@ -143,6 +144,9 @@ class Turn:
     requests: tuple[str, ...] = ()
     priced: Decimal = Decimal(0)
     unpriced_requests: int = 0
+    estimated_cost: Decimal = Decimal(0)
+    fees: Decimal = Decimal(0)
+    is_lower_bound: bool = False
     threads: tuple[Thread, ...] = ()
     session_usage: SessionUsage | None = None
     spent: tuple[Spent, ...] = ()

@@ -1,5 +1,5 @@
-"""Budgets in USD: of a turn, a session, a notebook, a day. All but a turn's are kept in the ledger, so that
-kernels share them with it.
+"""Budgets in USD: of a turn, a session, a notebook, a day, a week, a month, a user. All but a turn's are kept
+in the ledger, so that kernels share them with it; an administrator's (`administration`) count beside them.
 
 >>> parse("5/day"), parse("0.50/session"), parse("off")
 ((Decimal('5'), 'day'), (Decimal('0.50'), 'session'), (None, ''))
@@ -7,26 +7,24 @@ kernels share them with it.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal
-from typing import Any, get_args
 
-from ..errors import ConfigError, LedgerError
+from ..administration import administration
+from ..errors import ConfigError
 from ..events import Scope, Spent
 from ..money import format_cents, from_pico, parse_usd, to_pico
 from ..turn import Turn
-from .ledger import TurnRow
+from . import periods, statements
 from .origin import Origin
-from .schema import LABELS
+from .totals import Read, Waiting, total
 from .writer import Writer
 
-SCOPES = tuple(scope for scope in get_args(Scope) if scope != "turn")
+SCOPES: tuple[Scope, ...] = ("session", "notebook", "day", "week", "month", "user")
 WARN_AT = Decimal("0.8")
 LOCK_SECONDS = 1.0
-
-_SAME = {"day": ("user",), "notebook": ("user", "notebook"), "session": ("session_id",)}
-"""The labels that the turns of a scope have in common."""
+"""How long a turn waits for another kernel that writes."""
 
 
 def parse(text: str) -> tuple[Decimal | None, str]:
@@ -44,24 +42,32 @@ def parse(text: str) -> tuple[Decimal | None, str]:
 
 
 def set_limit(writer: Writer, limit: Decimal | None, scope: str, origin: Origin) -> None:
-    """Set a limit, or take it away with None (with no scope: all that count here). Raises ConfigError and
-    LedgerError."""
+    """Set a limit, or take it away with None (with no scope: all that count here). The administrator's stay.
+    Raises ConfigError and LedgerError."""
     if scope == "notebook" and not origin.notebook:
         raise ConfigError("This kernel does not know its notebook: set a budget for the day or session.")
     with writer.lock:
         if limit is None:
             for each in [scope] if scope else SCOPES:
-                key = _key(each, origin)
-                writer.ledger.change("DELETE FROM budgets WHERE per = ? AND key = ?", (each, key))
+                writer.ledger.change(statements.DELETE_LIMIT, (each, _key(each, origin)))
         else:
-            values = (scope, _key(scope, origin), to_pico(limit))
-            writer.ledger.change("INSERT OR REPLACE INTO budgets VALUES (?, ?, ?)", values)
+            writer.ledger.change(statements.PUT_LIMIT, (scope, _key(scope, origin), to_pico(limit)))
 
 
 def limits(writer: Writer, origin: Origin) -> dict[str, Decimal]:
-    """The limits that count here, by scope. Raises LedgerError."""
-    rows = _read(writer, "SELECT per, key, usd FROM budgets")
-    return {scope: from_pico(limit) for scope, key, limit in rows if key == _key(scope, origin)}
+    """The limits that count here, by scope: the user's, or the administrator's where that is less. Raises
+    LedgerError and ConfigError."""
+    return read_limits(writer.read, origin)
+
+
+def read_limits(read: Read, origin: Origin) -> dict[str, Decimal]:
+    """`limits` by a function that reads the ledger."""
+    found = {
+        scope: from_pico(usd) for scope, key, usd in read(statements.LIMITS, ()) if key == _key(scope, origin)
+    }
+    for scope, fixed in administration().budgets.items():
+        found[scope] = min(fixed, found.get(scope, fixed))
+    return found
 
 
 def spent_by_turn(turn: Turn, limit: Decimal | None) -> list[Spent]:
@@ -72,59 +78,96 @@ def spent_by_turn(turn: Turn, limit: Decimal | None) -> list[Spent]:
     return [Spent(per="turn", usd=turn.known_cost, limit=limit, unpriced=unpriced)]
 
 
-def spent_by_scope(writer: Writer, turn: Turn, origin: Origin) -> list[Spent]:
-    """What the turn's session and each scope with a limit spent so far. It reads the ledger: not on the
-    loop's thread. Raises LedgerError."""
-    spent: list[Spent] = []
-    known = limits(writer, origin)
-    for scope in SCOPES:
-        if scope in known or (scope == "session" and turn.session_id):
-            usd, turns, unpriced = _total(writer, scope, turn.session_id, origin)
-            spent.append(Spent(per=scope, usd=usd, limit=known.get(scope), turns=turns, unpriced=unpriced))
+def spent_by_scope(writer: Writer, turn: Turn, origin: Origin, now: float) -> list[Spent]:
+    """What the turn's session and each scope with a limit spent so far, at the time `now`: by the ledger, and
+    by what waits for it. Not for the loop's thread. Raises LedgerError and ConfigError."""
+    spent = read_spent(writer.read, Waiting(tuple(writer.waiting)), turn, origin, now)
+    writer.last_spent[origin.user, origin.notebook] = (now, turn.session_id, spent)
     return spent
 
 
-def most_spent(writer: Writer, origin: Origin, scopes: Iterable[str]) -> dict[str, Decimal]:
+def last_spent(writer: Writer, turn: Turn, origin: Origin, now: float) -> list[Spent] | None:
+    """The last sums of this process, and what waits since; None where there were none. What was waiting then
+    counts twice: rather too much than too little."""
+    then, session_id, last = writer.last_spent.get((origin.user, origin.notebook), (0.0, "", None))
+    if last is None:
+        return None
+    waiting = Waiting(tuple(writer.waiting))
+    spent = []
+    for each in last:
+        labels, since = labels_of(each.per, turn.session_id, origin), periods.began(each.per, now)
+        is_same = periods.began(each.per, then) == since and (
+            each.per != "session" or session_id == turn.session_id
+        )
+        late = waiting.total(labels, since)
+        usd = from_pico(late.spent) + (each.usd if is_same else 0)
+        spent.append(
+            replace(each, usd=usd, reserved=from_pico(late.reserved) + (each.reserved if is_same else 0))
+        )
+    return spent
+
+
+def read_spent(read: Read, waiting: Waiting, turn: Turn, origin: Origin, now: float) -> list[Spent]:
+    """`spent_by_scope` by a function that reads the ledger, and by rows that are not in it yet."""
+    spent: list[Spent] = []
+    known, fixed = read_limits(read, origin), administration().budgets
+    for scope in SCOPES:
+        limit = known.get(scope)
+        if limit is None and not (scope == "session" and turn.session_id):
+            continue
+        sum_ = total(read, waiting, labels_of(scope, turn.session_id, origin), periods.began(scope, now))
+        spent.append(
+            Spent(
+                per=scope,
+                usd=from_pico(sum_.spent),
+                limit=limit,
+                reserved=from_pico(sum_.reserved),
+                is_fixed=limit is not None and limit == fixed.get(scope),
+                turns=sum_.turns,
+                unpriced=sum_.unpriced,
+            )
+        )
+    return spent
+
+
+def tightest(writer: Writer, origin: Origin, now: float) -> Spent | None:
+    """The budget of which the least is left for a session that is about to begin, None without any. Raises
+    LedgerError and ConfigError."""
+    spent = read_spent(writer.read, Waiting(tuple(writer.waiting)), Turn(), origin, now)
+    fresh = [
+        replace(each, usd=Decimal(0), reserved=Decimal(0)) if each.per == "session" else each
+        for each in spent
+    ]
+    return min((each for each in fresh if each.limit is not None), key=left, default=None)
+
+
+def left(spent: Spent) -> Decimal:
+    """USD that are left of a limit after all reservations."""
+    return (spent.limit or Decimal(0)) - spent.usd - spent.reserved
+
+
+def labels_of(scope: str, session_id: str, origin: Origin) -> dict[str, str]:
+    """The labels that the requests of a scope have in common."""
+    match scope:
+        case "session":
+            return {"session_id": session_id}
+        case "notebook":
+            return {"user": origin.user, "notebook": origin.notebook}
+    return {"user": origin.user}
+
+
+def most_spent(writer: Writer, origin: Origin, scopes: Iterable[str], now: float) -> dict[str, Decimal]:
     """USD spent so far in each of `scopes`; of sessions by the one that spent most. Raises LedgerError."""
     spent = {}
+    waiting = Waiting(tuple(writer.waiting))
     for scope in scopes:
         if scope == "session":
-            query = (
-                "SELECT sum(t.priced) FROM turns t JOIN labels l ON l.n = t.label "
-                "WHERE l.user = ? AND l.notebook = ? GROUP BY l.session_id ORDER BY 1 DESC LIMIT 1"
-            )
-            rows = _read(writer, query, (origin.user, origin.notebook))
-            spent[scope] = from_pico(rows[0][0]) if rows else Decimal(0)
+            rows = writer.read(statements.MOST_OF_SESSIONS, (origin.user, origin.notebook))
+            spent[scope] = from_pico(rows[0][1]) if rows else Decimal(0)
         else:
-            spent[scope] = _total(writer, scope, "", origin)[0]
+            began = periods.began(scope, now)
+            spent[scope] = from_pico(total(writer.read, waiting, labels_of(scope, "", origin), began).spent)
     return spent
-
-
-def day_began() -> int:
-    """Microseconds since 1970 when this day began (UTC, as providers bill)."""
-    now = int(time.time())
-    return (now - now % 86_400) * 1_000_000
-
-
-def _total(writer: Writer, scope: str, session_id: str, origin: Origin) -> tuple[Decimal, int, int]:
-    known = {"user": origin.user, "notebook": origin.notebook, "session_id": session_id}
-    same = {name: known[name] for name in _SAME[scope]}
-    since = day_began() if scope == "day" else 0
-    # What could not be written yet counts too, in place of the turn's row in the file.
-    late = {row.id: row for row in tuple(writer.waiting) if isinstance(row, TurnRow)}
-    query = (
-        "SELECT coalesce(sum(t.priced), 0), count(*), coalesce(sum(t.unpriced > 0), 0) FROM turns t "
-        f"JOIN labels l ON l.n = t.label WHERE {' AND '.join(f'l.{name} = ?' for name in same)} "
-        f"AND t.time >= ? AND t.id NOT IN ({', '.join('?' * len(late))})"
-    )
-    total, turns, unpriced = _read(writer, query, [*same.values(), since, *late])[0]
-    more = [row for row in late.values() if row.time * 1_000_000 >= since and _has(row, same)]
-    total += sum(to_pico(row.priced) for row in more)
-    return from_pico(total), turns + len(more), unpriced + sum(row.unpriced > 0 for row in more)
-
-
-def _has(row: TurnRow, labels: dict[str, str]) -> bool:
-    return labels.items() <= dict(zip(LABELS, row.labels, strict=True)).items()
 
 
 def warning(spent: Spent) -> str:
@@ -151,24 +194,42 @@ def unpriced_warning(spent: Spent) -> str:
 
 
 def reached(spent: Spent) -> str:
-    """The line that ends a turn because a budget is used up, "" where it is not."""
-    if spent.limit is None or spent.usd < spent.limit:
+    """The line that ends a turn because a budget is used up, or reserved for other requests; "" where some of
+    it is left."""
+    if spent.limit is None or spent.usd + spent.reserved < spent.limit:
         return ""
-    limit, used, higher = (format_cents(usd, exact=True) for usd in (spent.limit, spent.usd, spent.limit * 2))
-    amount = higher.lstrip("$")
-    more = f"--budget {amount}" if spent.per == "turn" else f"`%agent budget {amount}/{spent.per}`"
-    fresh = {"day": " A new day begins at 00:00 UTC.", "session": " `--new` begins a new session."}
+    limit, used = format_cents(spent.limit, exact=True), format_cents(spent.usd, exact=True)
+    if spent.usd >= spent.limit:
+        return f"the {spent.per}'s budget of {limit} is used up ({used} spent): {how_to_go_on(spent)}"
     return (
-        f"the {spent.per}'s budget of {limit} is used up ({used} spent): {more} raises it, then ask it to go "
-        f"on.{fresh.get(spent.per, '')}"
+        f"the {spent.per}'s budget of {limit} has nothing left ({used} spent{reserved(spent)}): "
+        f"{how_to_go_on(spent)}"
     )
 
 
-def _read(writer: Writer, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-    # Another kernel may keep the file busy for long: a turn does not wait for that.
-    busy = LedgerError(f"The ledger {writer.path} is busy.")
-    return writer.with_lock(LOCK_SECONDS, lambda: writer.ledger.read(query, values), busy)
+def reserved(spent: Spent) -> str:
+    """What else counts, in brackets behind what was spent."""
+    if not spent.reserved:
+        return ""
+    most = format_cents(spent.reserved, exact=True)
+    return f", at most {most} more by requests that are under way or were not counted"
+
+
+def how_to_go_on(spent: Spent) -> str:
+    """What the user can do where too little is left of a budget."""
+    fresh = {
+        "session": " `--new` begins a new session.",
+        **{
+            period: f" A new {period} begins at 00:00 {periods.zone_name()}{day}."
+            for period, day in (("day", ""), ("week", " on Monday"), ("month", " on the 1st"))
+        },
+    }.get(spent.per, "")
+    if spent.is_fixed:
+        return f"the administrator of this machine has set it.{fresh}"
+    amount = format_cents((spent.limit or Decimal(0)) * 2, exact=True).lstrip("$").replace(",", "")
+    more = f"--budget {amount}" if spent.per == "turn" else f"`%agent budget {amount}/{spent.per}`"
+    return f"{more} raises it, then ask it to go on.{fresh}"
 
 
 def _key(scope: str, origin: Origin) -> str:
-    return origin.user if scope == "day" else origin.notebook
+    return origin.notebook if scope in ("session", "notebook") else origin.user

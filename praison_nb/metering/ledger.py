@@ -8,17 +8,21 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..money import PICO
+from ..process import is_alive
 from ..session import Usage
 from ..storage import transact
-from .schema import LABELS, LEDGER, TOKENS, connect
+from . import statements
+from .schema import DONE, LABELS, LEDGER, TOKENS, connect, connect_to_read
+from .statements import REQUEST_COLUMNS, TURN_COLUMNS
 
+T = TypeVar("T")
 MAX_NUMBER = 2**53
 """The largest number of a row; in picodollars it is 9,007 USD. A server may say what it wants; a column holds
 64 bits, and so does the sum of a thousand rows."""
@@ -35,7 +39,9 @@ def old_turns(path: Path) -> Path:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnRow:
     """A turn as it is now. Times in seconds, money in USD, `labels` in the order of schema.LABELS.
-    `cost` is None where a part has no price; `priced` is what the rest costs."""
+    `cost` is None where a part has no price; `priced` is what the rest costs, of which `extra_cost` is beyond
+    its requests, `estimated_cost` for estimated tokens, and `fees` for what is no token. `process` runs it,
+    "" once it is over."""
 
     id: str
     labels: tuple[str, ...]
@@ -49,11 +55,18 @@ class TurnRow:
     priced: Decimal
     list_cost: Decimal | None = None
     active: float | None = None
+    fees: Decimal = Decimal(0)
+    is_lower_bound: bool = False
+    estimated_cost: Decimal = Decimal(0)
+    extra_cost: Decimal = Decimal(0)
+    process: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestRow:
-    """A request that is over. `id` is its event's: the same event again changes nothing."""
+    """A request. `id` is its event's: that of RequestStarted until it is done, then that of RequestFinished,
+    and `started_id` is the earlier one. Done once, it stays as it is. Until then `cost` is that of its
+    estimated input, and `reserved` the most that it may cost."""
 
     id: str
     labels: tuple[str, ...]
@@ -63,42 +76,24 @@ class RequestRow:
     first_text: float | None
     usage: Usage
     cost: Decimal | None
+    state: int = DONE
+    reserved: Decimal = Decimal(0)
+    fees: Decimal = Decimal(0)
+    is_lower_bound: bool = False
+    started_id: str = ""
 
 
 Row = TurnRow | RequestRow
 
-TURN_COLUMNS = (
-    "time",
-    "duration",
-    "first_text",
-    "requests",
-    "unpriced",
-    *TOKENS,
-    "estimated",
-    "cost",
-    "priced",
-    "list_cost",
-    "active",
-)
-REQUEST_COLUMNS = ("time", "duration", "first_text", *TOKENS, "estimated", "cost")
+_COUNTED = (*TOKENS, "reasoning_output_tokens")
+_MONEY = ("cost", "priced", "list_cost", "fees", "estimated_cost", "extra_cost", "reserved")
 _UNITS = {
     **dict.fromkeys(("time", "duration", "first_text", "active"), MICRO),
-    **dict.fromkeys(("cost", "priced", "list_cost"), PICO),
-    **dict.fromkeys(TOKENS, 1),
+    **dict.fromkeys(_MONEY, PICO),
+    **dict.fromkeys(_COUNTED, 1),
 }
 """So many of the file's units are a second, a dollar or a token."""
-_OF_USAGE = {*TOKENS, "estimated"}
-_PUT_TURN = (
-    f"INSERT INTO turns (id, label, {', '.join(TURN_COLUMNS)}) VALUES (?, ?{', ?' * len(TURN_COLUMNS)}) "
-    f"ON CONFLICT (id) DO UPDATE SET label=excluded.label, "
-    f"{', '.join(f'{name}=excluded.{name}' for name in TURN_COLUMNS)}"
-)
-_PUT_REQUEST = (
-    f"INSERT OR IGNORE INTO requests (id, label, turn, {', '.join(REQUEST_COLUMNS)}) "
-    f"VALUES (?, ?, (SELECT n FROM turns WHERE id = ?){', ?' * len(REQUEST_COLUMNS)})"
-)
-_ADD_LABEL = f"INSERT OR IGNORE INTO labels ({', '.join(LABELS)}) VALUES (?{', ?' * (len(LABELS) - 1)})"
-_GET_LABEL = f"SELECT n FROM labels WHERE {' AND '.join(f'{name} = ?' for name in LABELS)}"
+_OF_USAGE = {*_COUNTED, "estimated"}
 
 
 def numbers(row: Row) -> list[int | None]:
@@ -106,7 +101,7 @@ def numbers(row: Row) -> list[int | None]:
     values: list[Any] = []
     for name in TURN_COLUMNS if isinstance(row, TurnRow) else REQUEST_COLUMNS:
         value = getattr(row.usage if name in _OF_USAGE else row, name)
-        if value != value and name in TOKENS:
+        if value != value and name in _COUNTED:
             # What a server gives as NaN is no count.
             value = 0
         elif value is not None and (unit := _UNITS.get(name)):
@@ -122,66 +117,114 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._connection: sqlite3.Connection | None = None
+        self._is_read_only = False
         self._opened_by = 0
         self._known: dict[tuple[str, ...], int] = {}
         self._inherited: list[Any] = []
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """Open it. Raises LedgerError."""
+        """Open it to write. Raises LedgerError."""
         self._leave_to_parent()
+        if self._is_read_only:
+            self.close()
         if self._connection is None:
             self._connection, self._opened_by = connect(self.path), os.getpid()
         return self._connection
 
-    def write(self, rows: Iterable[Row]) -> None:
-        """Put all rows in, or none. A turn replaces its earlier row; a request that is there stays as it is.
-        Raises LedgerError, and what else is raised for a row that no ledger takes."""
+    def write(self, rows: Iterable[Row], seconds: float | None = None) -> None:
+        """Put all rows in, or none; then they are on the disk. A turn replaces its earlier row; a request
+        that is done stays. `seconds` as for `transact`. Raises LedgerError, and what else is raised for a row
+        that no ledger takes."""
         rows = tuple(rows)
-
-        def put(connection: sqlite3.Connection) -> None:
-            for row in rows:
-                self._put(connection, row)
-
-        try:
-            transact(self.connection, put)
-        except BaseException as error:
-            self.close()
-            LEDGER.reraise(error, self.path)
+        self.transact(lambda connection: self.put(connection, rows), seconds, is_durable=True)
         if any(row.time < time.time() - OLD_SECONDS for row in rows):
             # A turn may run for days, or be taken up again: what was kept of it is no longer true.
             with contextlib.suppress(OSError):
                 old_turns(self.path).unlink(missing_ok=True)
 
-    def _put(self, connection: sqlite3.Connection, row: Row) -> None:
-        label = self._label(connection, row.labels)
-        if isinstance(row, TurnRow):
-            connection.execute(_PUT_TURN, (row.id, label, *numbers(row)))
-        else:
-            connection.execute(_PUT_REQUEST, (row.id, label, row.turn, *numbers(row)))
+    def transact(
+        self,
+        work: Callable[[sqlite3.Connection], T],
+        seconds: float | None = None,
+        *,
+        is_durable: bool = False,
+    ) -> T:
+        """`work(connection)` as one transaction, for which others are waited so many `seconds` (as many as
+        usual with None). It outlives this process; a power cut only where it `is_durable`, or once a `write`
+        has followed. Raises LedgerError, and what `work` does."""
+        try:
+            connection = self.connection
+            [(usual,)] = connection.execute("PRAGMA busy_timeout").fetchall()
+            if seconds is not None:
+                connection.execute(f"PRAGMA busy_timeout={round(seconds * 1000)}")
+            if not is_durable:
+                connection.execute("PRAGMA synchronous=NORMAL")
+            result = transact(connection, work)
+            connection.execute(f"PRAGMA busy_timeout={usual}")
+            connection.execute(f"PRAGMA {LEDGER.pragma}")
+        except BaseException as error:
+            self.close()
+            LEDGER.reraise(error, self.path)
+        return result
+
+    def put(self, connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
+        """Put the rows in, in a transaction of the caller's."""
+        for row in rows:
+            label = self._label(connection, row.labels)
+            if isinstance(row, TurnRow):
+                connection.execute(statements.PUT_TURN, (row.id, label, row.process, *numbers(row)))
+                continue
+            if row.started_id:
+                # Settled in its place; where it was settled before, the same event came again.
+                connection.execute(statements.SETTLE, (row.id, row.started_id, row.id))
+                connection.execute(statements.DROP, (row.started_id,))
+            connection.execute(statements.PUT_REQUEST, (row.id, label, row.turn, *numbers(row)))
+
+    def mark_killed(self, connection: sqlite3.Connection) -> bool:
+        """Mark as unknown what processes had under way that are no longer there, in a transaction of the
+        caller's, and return whether there were any."""
+        known = [process for (process,) in connection.execute(statements.PROCESSES)]
+        killed = [process for process in known if not is_alive(process)]
+        for process in killed:
+            connection.execute(statements.MARK_UNKNOWN, (process,))
+            for n, *texts in connection.execute(statements.TURNS_OF_PROCESS, (process,)).fetchall():
+                named = dict(zip(LABELS, texts, strict=True)) | {"status": "unknown", "stop_reason": "killed"}
+                connection.execute(statements.END_TURN, (self._label(connection, tuple(named.values())), n))
+        return bool(killed)
 
     def _label(self, connection: sqlite3.Connection, labels: tuple[str, ...]) -> int:
         known = self._known.get(labels)
         if known is None:
-            connection.execute(_ADD_LABEL, labels)
-            known = self._known[labels] = connection.execute(_GET_LABEL, labels).fetchone()[0]
+            connection.execute(statements.ADD_LABEL, labels)
+            known = self._known[labels] = connection.execute(statements.GET_LABEL, labels).fetchone()[0]
         return known
 
     def read(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """The rows of a query. Raises LedgerError."""
+        """The rows of a query, of a file too that may only be read. Raises LedgerError."""
         try:
-            return self.connection.execute(query, values).fetchall()
+            return self._to_read().execute(query, values).fetchall()
         except sqlite3.Error as error:
             raise LEDGER.explain(error, self.path) from error
 
+    def _to_read(self) -> sqlite3.Connection:
+        self._leave_to_parent()
+        if self._connection is None:
+            self._connection, self._is_read_only = connect_to_read(self.path)
+            self._opened_by = os.getpid()
+        return self._connection
+
     def change(self, statement: str, values: Sequence[Any]) -> None:
         """One statement that writes. Raises LedgerError."""
-        self.read(statement, values)
+        try:
+            self.connection.execute(statement, values)
+        except sqlite3.Error as error:
+            raise LEDGER.explain(error, self.path) from error
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""
         self._leave_to_parent()
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._is_read_only = self._connection, None, False
         self._known.clear()
         if connection is not None:
             connection.close()
@@ -190,5 +233,5 @@ class Ledger:
         """After a fork, the parent's connection: it may not even be closed here."""
         if self._connection is not None and self._opened_by != os.getpid():
             self._inherited.append(self._connection)
-            self._connection = None
+            self._connection, self._is_read_only = None, False
             self._known.clear()

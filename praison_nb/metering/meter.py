@@ -6,10 +6,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from decimal import Decimal
 
-from ..errors import LedgerError
+from ..errors import ConfigError, LedgerError
 from ..events import (
     Event,
     Notice,
@@ -22,14 +24,16 @@ from ..events import (
     TurnFailed,
     TurnFinished,
 )
+from ..fold import fold
 from ..redaction import redact
 from ..session import Usage
 from ..text import describe_exception, replace_surrogates
 from ..turn import Turn
 from . import budget, prices, user_prices, writer
-from .ledger import RequestRow, TurnRow
+from .admission import Admission, admit
+from .ledger import RequestRow, Row, TurnRow
 from .origin import current_origin
-from .schema import LABELS
+from .schema import LABELS, RUNNING, UNKNOWN
 from .session_cost import BeforeTurn, SessionBaseline, with_extra_cost
 
 log = logging.getLogger(__name__)
@@ -51,6 +55,8 @@ class Meter:
         self._baseline: SessionBaseline | None = None
         self._provider = ""
         self._sources: set[str] = set()
+        self._open: dict[str, RequestRow] = {}
+        """The requests that have begun and have not ended, by the ids of their beginnings."""
         self._request_began: float | None = None
         self._request_text: float | None = None
         self._has_ended = False
@@ -59,7 +65,7 @@ class Meter:
     def with_cost(self, event: Event, turn: Turn) -> Event:
         """`event` with what it costs, before it is folded into `turn`."""
         if isinstance(event, RequestFinished):
-            at = event.time if self._request_began is None else self._request_began
+            at = event.time if self._request_began is None or event.thread else self._request_began
             return prices.with_cost(replace(event, usage=event.usage or turn.pending), at)
         if self._baseline is None and isinstance(event, SessionAttached | RequestStarted | SessionUsage):
             # Asked once, and before anything is used: the turn itself changes the answer.
@@ -91,32 +97,70 @@ class Meter:
                     self._request_text = event.time
             case RequestStarted():
                 self._request_began, self._request_text = event.time, None
+            case RequestFinished() if event.thread:
+                # Beside the agent's own request, which goes on.
+                self._sources.add(event.cost_source)
+                self.writer.enqueue(self._turn(turn), self._request(event, turn))
             case RequestFinished():
                 self._sources.add(event.cost_source)
                 self._provider = event.provider
-                self.writer.enqueue(self._turn(turn), self._request(event, turn))
+                started_id = event.started_id or next(reversed(self._open), "")
+                self._open.pop(started_id, None)
+                request = self._request(replace(event, started_id=started_id), turn)
+                self.writer.enqueue(self._turn(turn), request)
                 self._request_began = self._request_text = None
             case TurnFinished() | TurnFailed() if not self._has_ended:
-                self.writer.enqueue(self._turn(turn))
+                # Nobody has counted these, and somebody may yet.
+                uncounted = [replace(row, state=UNKNOWN, cost=None) for row in self._open.values()]
+                self.writer.enqueue(self._turn(turn), *uncounted)
                 self._has_ended = True
             case SessionUsage() if turn.ended is not None:
                 self.writer.enqueue(self._turn(turn))
 
+    async def admit(self, event: RequestStarted, turn: Turn) -> Admission:
+        """Whether the request may be sent that is to begin next, and how; the ledger has it then."""
+
+        def rows(admission: Admission) -> Sequence[Row]:
+            row = self._running(event, turn, admission)
+            self._open[event.id] = row
+            return self._turn(fold(turn, event)), row
+
+        try:
+            admission = await asyncio.to_thread(
+                admit, self.writer, event, turn, self.origin, self.limit, rows
+            )
+        except RuntimeError:
+            # No more threads: the process ends.
+            return Admission()
+        if self.writer.waiting:
+            self.writer.enqueue()
+        return admission
+
     async def spending(self, turn: Turn) -> list[Spent | Notice]:
         """What was spent so far in the scopes that this turn counts in, and the lines that the user should
         read. It says nothing of what was spent where the ledger cannot be read."""
-        spent = budget.spent_by_turn(turn, self.limit)
-        if not self.writer.slow:
-            try:
-                spent += await asyncio.to_thread(budget.spent_by_scope, self.writer, turn, self.origin)
-            except LedgerError as error:
-                self.writer.fail(error)
-            except RuntimeError:
-                # No more threads: the process ends.
-                return list[Spent | Notice](spent)
+        spent, lines = budget.spent_by_turn(turn, self.limit), list[str]()
+        try:
+            spent += await asyncio.to_thread(
+                budget.spent_by_scope, self.writer, turn, self.origin, time.time()
+            )
+        except LedgerError as error:
+            self.writer.fail(error)
+        except ConfigError as error:
+            lines = _once(str(error), str(error), self._warned)
+        except RuntimeError:
+            # No more threads: the process ends.
+            return list[Spent | Notice](spent)
+        return [*spent, *(Notice(text=line) for line in (*lines, *self.lines(spent)))]
+
+    def lines(self, spent: Sequence[Spent]) -> list[str]:
+        """What the user should read by what was `spent`."""
         lines = [line for each in spent for line in self._warnings(each)] + self.writer.pop_notices()
-        lines += _once(user_prices.problem, user_prices.problem, _shown)
-        return [*spent, *(Notice(text=line) for line in lines)]
+        return lines + _once(user_prices.problem, user_prices.problem, _shown)
+
+    def last_line(self) -> str:
+        """What the user should read at the turn's end: how much the ledger lacks."""
+        return self.writer.waiting_line
 
     def preload(self) -> None:
         """Load what the first request's end will need, while that request is on its way."""
@@ -129,6 +173,11 @@ class Meter:
 
     def _turn(self, turn: Turn) -> TurnRow:
         session = turn.session_usage
+        # Were the kernel killed now, this is what would be known.
+        running = () if turn.ended is not None else tuple(self._open.values())
+        estimate = sum((row.cost or Decimal(0) for row in running), Decimal(0))
+        unpriced = 0 if turn.cost is not None else turn.unpriced_requests + turn.is_cut_off
+        unpriced += sum(row.cost is None for row in running)
         return TurnRow(
             id=turn.id,
             labels=self._labels(
@@ -143,21 +192,54 @@ class Meter:
             time=turn.started,
             duration=turn.seconds,
             first_text=None if turn.first_text is None else turn.first_text - turn.started,
-            requests=len(turn.requests),
-            unpriced=0 if turn.cost is not None else turn.unpriced_requests + turn.is_cut_off,
+            requests=len(turn.requests) + len(running),
+            unpriced=unpriced,
             usage=turn.usage,
-            cost=turn.cost,
-            priced=turn.known_cost,
+            cost=None if turn.cost is None or unpriced else turn.cost + estimate,
+            priced=turn.known_cost + estimate,
             list_cost=session.list_cost if session else None,
             active=session.active_seconds if session else None,
+            fees=turn.fees,
+            is_lower_bound=turn.is_lower_bound or bool(running),
+            estimated_cost=turn.estimated_cost + estimate,
+            extra_cost=session.extra_cost if session else Decimal(0),
+            process=self.writer.process if turn.ended is None else "",
         )
 
-    def _request(self, event: RequestFinished, turn: Turn) -> RequestRow:
-        began, text = self._request_began, self._request_text
+    def _running(self, event: RequestStarted, turn: Turn, admission: Admission) -> RequestRow:
+        model = event.model or turn.model
+        source = "unpriced" if admission.estimate is None else "table"
         return RequestRow(
             id=event.id,
             labels=self._labels(
-                turn, provider=event.provider, model=event.model, cost_source=event.cost_source
+                turn,
+                provider=event.provider,
+                model=model,
+                cost_source=source,
+                service_tier=event.service_tier,
+            ),
+            turn=turn.id,
+            time=event.time,
+            duration=None,
+            first_text=None,
+            usage=Usage(uncached_input_tokens=event.input_tokens, estimated=True),
+            cost=admission.estimate,
+            state=RUNNING,
+            reserved=max(admission.reserved, admission.estimate or Decimal(0)),
+            is_lower_bound=True,
+        )
+
+    def _request(self, event: RequestFinished, turn: Turn) -> RequestRow:
+        began, text = (None, None) if event.thread else (self._request_began, self._request_text)
+        return RequestRow(
+            id=event.id,
+            labels=self._labels(
+                turn,
+                provider=event.provider,
+                model=event.model,
+                cost_source=event.cost_source,
+                service_tier=event.service_tier,
+                price_source=event.price_source,
             ),
             turn=turn.id,
             time=event.time if began is None else began,
@@ -165,6 +247,9 @@ class Meter:
             first_text=None if began is None or text is None else max(0.0, text - began),
             usage=event.usage or Usage(),
             cost=event.cost,
+            fees=event.fees,
+            is_lower_bound=event.is_lower_bound,
+            started_id=event.started_id,
         )
 
     def _labels(self, turn: Turn, **more: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The ledger's file: where it is, its tables, and how it is opened so that nothing is lost.
+"""The ledger's file: where it is, what its columns are called, and how it is opened so that nothing is lost.
 
 Money is in whole picodollars (1e-12 USD), time in microseconds since 1970 (UTC), so that SQLite adds both
 exactly. What repeats (user, notebook, cell, session, model, …) is kept once, in `labels`.
@@ -14,6 +14,7 @@ from pathlib import Path
 from .. import storage
 from ..errors import LedgerError
 from ..storage import absolute
+from .migrations import MIGRATIONS
 
 LABELS = (
     "user",
@@ -28,7 +29,12 @@ LABELS = (
     "status",
     "stop_reason",
     "error",
+    "service_tier",
+    "tags",
+    "price_source",
 )
+"""`cost_source` is who says what it cost ("table", "user", …), `price_source` by which prices, such as a
+table's date. `tags` are "name=value" in their order, with commas between."""
 TOKENS = (
     "uncached_input_tokens",
     "cache_read_input_tokens",
@@ -36,34 +42,9 @@ TOKENS = (
     "cache_write_1h_input_tokens",
     "output_tokens",
 )
-_COUNTS = ", ".join(f"{name} INTEGER NOT NULL" for name in TOKENS)
-_NAMES = ", ".join(LABELS)
-
-# Only ever append: a ledger in the world has run those before.
-MIGRATIONS = [
-    f"""
-    CREATE TABLE labels (
-        n INTEGER PRIMARY KEY, {", ".join(f"{name} TEXT NOT NULL DEFAULT ''" for name in LABELS)},
-        UNIQUE ({_NAMES})
-    );
-    CREATE INDEX labels_of_a_session ON labels (session_id);
-    CREATE TABLE turns (
-        n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, label INTEGER NOT NULL REFERENCES labels,
-        time INTEGER NOT NULL, duration INTEGER NOT NULL, first_text INTEGER,
-        requests INTEGER NOT NULL, unpriced INTEGER NOT NULL, {_COUNTS}, estimated INTEGER NOT NULL,
-        cost INTEGER, priced INTEGER NOT NULL, list_cost INTEGER, active INTEGER
-    );
-    CREATE INDEX turns_by_time ON turns (time);
-    CREATE INDEX turns_by_label ON turns (label);
-    CREATE TABLE requests (
-        n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, label INTEGER NOT NULL REFERENCES labels,
-        turn INTEGER NOT NULL REFERENCES turns, time INTEGER NOT NULL, duration INTEGER, first_text INTEGER,
-        {_COUNTS}, estimated INTEGER NOT NULL, cost INTEGER
-    );
-    CREATE INDEX requests_by_time ON requests (time);
-    CREATE TABLE budgets (per TEXT NOT NULL, key TEXT NOT NULL, usd INTEGER NOT NULL, PRIMARY KEY (per, key));
-    """,
-]
+STATES = ("done", "running", "unknown")
+"""A request's state by its number in the file."""
+DONE, RUNNING, UNKNOWN = range(3)
 
 TIMEOUT_SECONDS = 30.0
 
@@ -95,6 +76,19 @@ def connect(path: Path) -> sqlite3.Connection:
     """The ledger at `path`, made where there is none, brought up to date where it is older. Whoever gets the
     connection may use it from any thread, one at a time. Raises LedgerError."""
     return storage.connect(path, LEDGER, MIGRATIONS, TIMEOUT_SECONDS, "delete" if network_of(path) else "wal")
+
+
+def connect_to_read(path: Path) -> tuple[sqlite3.Connection, bool]:
+    """As `connect`, but of a file that may only be read too; and whether that is so. Raises LedgerError."""
+    try:
+        return connect(path), False
+    except LedgerError as error:
+        if not path.is_file():
+            raise
+        try:
+            return storage.connect_to_read(path, LEDGER, MIGRATIONS, TIMEOUT_SECONDS), True
+        except LedgerError:
+            raise error from None
 
 
 def network_of(path: Path, mounts: str | None = None) -> str:

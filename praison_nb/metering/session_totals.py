@@ -6,14 +6,8 @@ from typing import Any
 
 from ..errors import LedgerError
 from ..money import from_pico
+from .statements import SESSION_TOTALS
 from .writer import Writer
-
-_TOTALS = (
-    "SELECT l.session_id, count(*), sum(t.uncached_input_tokens + t.cache_read_input_tokens + "
-    "t.cache_write_5m_input_tokens + t.cache_write_1h_input_tokens), sum(t.output_tokens), sum(t.priced), "
-    "sum(t.cost IS NULL) FROM turns t JOIN labels l ON l.n = t.label WHERE l.session_id != '' "
-    "GROUP BY l.session_id"
-)
 
 
 def session_totals(writer: Writer) -> dict[str, dict[str, Any]]:
@@ -22,8 +16,7 @@ def session_totals(writer: Writer) -> dict[str, dict[str, Any]]:
     if not writer.ledger.path.exists():
         return {}
     try:
-        with writer.lock:
-            rows = writer.ledger.read(_TOTALS)
+        rows = writer.read(SESSION_TOTALS)
     except LedgerError:
         return {}
     names = ("turns", "tokens_in", "tokens_out", "cost", "unpriced")

@@ -1,20 +1,33 @@
 """Writes to the ledger: off the event loop, in order, and never at the cost of an answer. What cannot be
-written waits in memory until it can."""
+written waits until it can: in memory, and in a file of its own (`spill`), should this process end."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
+import logging
 import os
+import threading
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ..errors import ConfigError, LedgerError
+from ..events import Spent
+from ..process import this_process
 from ..storage import CurrentQueue, WriteQueue
-from .ledger import Ledger, Row
+from .ledger import Ledger, RequestRow, Row, old_turns
 from .schema import LEDGER, default_path, network_of
+from .spill import Spill, left_behind
+
+log = logging.getLogger(__name__)
 
 WRITE_SECONDS = 1.0
 """A turn waits at most so long for its request to be on the disk, and not again while the disk is slow."""
+CLOSE_SECONDS = 1.0
+"""The end of the process waits no longer for another that holds the ledger."""
 
 
 class Writer(WriteQueue[Row]):
@@ -24,6 +37,15 @@ class Writer(WriteQueue[Row]):
     def __init__(self, path: Path) -> None:
         super().__init__(path, LEDGER, self.flush)
         self.ledger = Ledger(path)
+        self._reader = Ledger(path)
+        self._reading = threading.Lock()
+        self.deciding = threading.Lock()
+        """Held where a request is admitted by what waits here."""
+        self.last_spent: dict[tuple[str, str], tuple[float, str, list[Spent]]] = {}
+        """The last sums, by user and notebook: when, of which session, and how much."""
+        self._spill = Spill(path)
+        self._spilling = threading.Lock()
+        self._is_prepared = False
         self._notices: deque[str] = deque()
         self._noticed: set[str] = set()
         self.slow = False
@@ -33,6 +55,11 @@ class Writer(WriteQueue[Row]):
                 f"The ledger {path} is on a network file system ({network}), where it must use a slower "
                 "journal. PRAISON_NB_LEDGER=… moves it to a local disk."
             )
+
+    @functools.cached_property
+    def process(self) -> str:
+        """The name under which this process runs turns."""
+        return this_process(self.path.parent / "running")
 
     async def wait_until_written(self) -> None:
         """Wait until everything is on the disk, or cannot be, or takes too long."""
@@ -44,34 +71,97 @@ class Writer(WriteQueue[Row]):
                     await asyncio.wait({self.task})
         except TimeoutError:
             self.slow = True
+            with contextlib.suppress(RuntimeError):
+                await asyncio.to_thread(self.fail, LedgerError(f"The ledger {self.path} is busy."))
 
-    def flush(self) -> None:
-        """Write what waits, here and now. What cannot be written goes on waiting, and the user reads why."""
+    def read(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """The rows of a query, by a connection that waits for no thread that writes. Raises LedgerError."""
+        with self._reading:
+            return self._reader.read(query, values)
+
+    def flush(self, seconds: float | None = None) -> None:
+        """Write what waits, here and now; another process may hold the ledger for `seconds`. What cannot be
+        written goes on waiting, and the user reads why."""
         with self.lock:
             if not self.waiting:
                 return
             try:
-                self.drain(self.ledger.write)
+                self.prepare(seconds)
+                self.drain(lambda rows: self.ledger.write(rows, seconds))
             except LedgerError as error:
-                self.problem = str(error)
                 self.fail(error)
             else:
-                self.problem, self.slow = "", False
-                self._noticed = {line for line in self._noticed if line.endswith("local disk.")}
+                self.succeed()
+
+    def prepare(self, seconds: float | None = None, *, again: bool = False) -> None:
+        """Once for this process, or `again`: mark as unknown what killed kernels had under way, and take in
+        what others could not write. Needs `lock`. Raises LedgerError."""
+        if self._is_prepared and not again:
+            return
+        files = list(left_behind(self.path))
+
+        def work(connection: Any) -> bool:
+            for _, rows in files:
+                self.ledger.put(connection, rows)
+            return self.ledger.mark_killed(connection)
+
+        try:
+            if self.ledger.transact(work, seconds) or files:
+                old_turns(self.path).unlink(missing_ok=True)
+            for path, _ in files:
+                path.unlink(missing_ok=True)
+        except LedgerError:
+            raise
+        except Exception:
+            log.exception("what waited for the ledger could not be taken in")
+        self._is_prepared = True
+
+    def succeed(self) -> None:
+        """The ledger works (again), and nothing waits."""
+        self.problem, self.slow = "", False
+        with self._spilling:
+            if not self.waiting:
+                self._spill.remove()
+        self._noticed = {line for line in self._noticed if line.endswith("local disk.")}
+
+    def fail(self, error: LedgerError) -> None:
+        """The ledger does not work, or not in time: put what waits into the second place."""
+        self.problem = str(error)
+        with self._spilling:
+            try:
+                if rows := tuple(self.waiting):
+                    self._spill.put(rows, self.process)
+            except OSError:
+                log.debug("no place for what waits", exc_info=True)
+
+    @property
+    def waiting_line(self) -> str:
+        """How much waits, where, and why; "" where nothing does."""
+        count = len({row.started_id or row.id for row in tuple(self.waiting) if isinstance(row, RequestRow)})
+        if not self.problem or not self.waiting:
+            return ""
+        where = "in memory only" if self._spill.path is None else f"in {self._spill.path}"
+        return f"{self.problem} Until then the usage of {count} request{'s' * (count != 1)} waits {where}."
 
     def pop_notices(self) -> list[str]:
         """Lines that the user should read; each is shown once."""
         return [self._notices.popleft() for _ in range(len(self._notices))]
 
     def close(self) -> None:
-        """Write what waits, and close the file."""
-        with self.lock:
-            self.flush()
-            self.ledger.close()
+        """Write what waits, and close the file. What still waits is said once more."""
+        try:
+            busy = LedgerError(f"The ledger {self.path} is busy.")
+            self.with_lock(CLOSE_SECONDS, self._close, busy)
+        except LedgerError as error:
+            self.fail(error)
+        if line := self.waiting_line:
+            log.warning("%s", line)
 
-    def fail(self, error: LedgerError) -> None:
-        """Have the user read why the ledger does not work."""
-        self.add_notice(f"{error} Until then usage is kept in memory.")
+    def _close(self) -> None:
+        self.flush(CLOSE_SECONDS)
+        self.ledger.close()
+        with self._reading:
+            self._reader.close()
 
     def add_notice(self, line: str) -> None:
         """Have the user read the line, once."""
@@ -94,6 +184,8 @@ def readable_ledger(ledger: str | os.PathLike[str] | None) -> Path:
                 writer.ledger.write([])
         if writer.problem and not path.is_file():
             raise LedgerError(writer.problem)
+        with writer.lock, contextlib.suppress(LedgerError):
+            writer.prepare(0.0, again=True)
     if not path.exists():
         raise LedgerError(f"There is no ledger {path} yet: it begins with the first turn.")
     return path
@@ -102,3 +194,4 @@ def readable_ledger(ledger: str | os.PathLike[str] | None) -> Path:
 current = CurrentQueue(Writer, default_path)
 """The writer of the ledger that counts now."""
 flush = current.flush
+"""Write what waits, when the process ends."""

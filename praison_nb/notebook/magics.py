@@ -123,7 +123,7 @@ class AgentMagics(Magics):
         %agent use BACKEND|MODEL  the default from now on, such as embedded, ollama/llama3.2, or a variable
         %agent models             what this machine offers
         %agent chat [-s SESSION]  a conversation to type into, in this cell
-        %agent budget USD/SCOPE   stop at so much a day, session or notebook; `off` ends that
+        %agent budget USD/SCOPE   stop at so much a day, week, month, session, notebook; `off` ends that
         %agent price MODEL …      --input USD --output USD per million tokens, or --free
         %agent help               this page and that of %%agent
         """
@@ -143,7 +143,7 @@ class UsageMagics(Magics):
     """`%usage`."""
 
     @magic_arguments()
-    @argument("period", nargs="?", default="", help="today, week, month (all in UTC) or all")
+    @argument("period", nargs="?", default="", help="today, week, month (all in UTC), all, or running")
     @argument("--by", metavar="KEY", help="model, day, session, cell, notebook, user, backend, provider, …")
     @argument("-s", "--session", metavar="SESSION", help="only this session")
     @argument("-m", "--model", metavar="MODEL", help="only this model")
@@ -158,6 +158,7 @@ class UsageMagics(Magics):
         %usage                      today, this week, this month
         %usage week --by model      one row a model
         %usage month --by day       one row a day
+        %usage running              what is under way in all kernels, and what it may cost
         %usage all --csv turns.csv  the turns as a file, -o df as a DataFrame
 
         Days, weeks and months are those of UTC, as providers bill. Files have the attribute names of

@@ -12,7 +12,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, 
 from contextlib import AsyncExitStack, suppress
 from typing import Any
 
-from ..errors import BackendError, PraisonError, TurnStopped
+from ..administration import administration
+from ..errors import BackendError, ConfigError, PraisonError, TurnStopped
 from ..events import (
     Activity,
     ApprovalAsked,
@@ -68,6 +69,8 @@ class Run:
         loop.refuse_at_end()
         self.turn = turn
         self.stopping = False
+        self.output_limit: int | None = None
+        """The tokens that the answer to the request which has just begun may have, None where any number."""
         self.lock = lock
         self._source, self._options = source, options
         self.attachments, self.settled = options.attachments, options.settled
@@ -186,12 +189,16 @@ class Run:
         async with AsyncExitStack() as self._place:
             await self._place.enter_async_context(self.lock)
             self._meter.preload()
-            # Before anything is sent: a provider that runs the loop reports a request when it is under way.
-            if not self._options.is_sent and (over := await self._check_budget()):
-                self._take(TurnFinished(stop_reason="budget_reached", detail=over))
-                return
-            events = self._source(self)
+            events: AsyncIterator[Event] | None = None
             try:
+                # Before anything is sent: a provider that runs the loop reports requests that are under way.
+                if not self._options.is_sent:
+                    if refusal := administration().refusal(self.turn.model):
+                        raise ConfigError(refusal)
+                    if over := await self._check_budget():
+                        self._take(TurnFinished(stop_reason="budget_reached", detail=over))
+                        return
+                events = self._source(self)
                 await self._take_all(events)
             except PraisonError as error:
                 self._take(TurnFailed(error=error))
@@ -208,14 +215,10 @@ class Run:
                     await events.aclose()
 
     async def _take_all(self, events: AsyncIterator[Event]) -> None:
-        is_checked = not self._options.is_sent
         async for event in events:
-            if isinstance(event, RequestStarted):
-                over = "" if is_checked else await self._check_budget()
-                is_checked = False
-                if over:
-                    await self._end_early(events, over)
-                    return
+            if isinstance(event, RequestStarted) and (over := await self._admit(event)):
+                await self._end_early(events, over)
+                return
             await self._take_in_turn(event)
             if isinstance(event, RequestFinished):
                 await self._check_budget(after_writes=True)
@@ -226,6 +229,27 @@ class Run:
         if isinstance(event, TurnFinished | TurnFailed):
             # What the backend still learns, such as the session's usage, keeps no other turn waiting.
             await self._place.aclose()
+
+    async def _admit(self, event: RequestStarted) -> str:
+        """Have the request noted that is about to be sent, and return why it may not be, "" where it may. A
+        turn that is followed goes on by itself."""
+        work = asyncio.ensure_future(self._meter.admit(event, self.turn))
+        try:
+            admission = await asyncio.shield(work)
+        except asyncio.CancelledError:
+            # What is noted must be known here, so that it is settled.
+            admission = await work
+            assert self._task is not None
+            self._task.cancel()
+        except Exception:
+            log.exception("the meter failed")
+            return "" if self._meter.limit is None else "its budget cannot be known"
+        self.output_limit = admission.output_limit
+        for each in admission.spent:
+            self._take(each)
+        for line in self._meter.lines(admission.spent):
+            self._take(Notice(text=line))
+        return "" if self._options.is_sent else admission.refusal
 
     async def _check_budget(self, *, after_writes: bool = False) -> str:
         """Take the events of what was spent so far, and return why no further request may be made, "" where
@@ -261,6 +285,8 @@ class Run:
 
     def _take(self, event: Event) -> None:
         if isinstance(event, TurnFinished | TurnFailed):
+            if self.turn.ended is None and (line := self._meter.last_line()):
+                self._take(Notice(text=line))
             if self.stopping:
                 event = TurnFinished(stop_reason="interrupted", time=event.time)
             elif loop.is_ending():

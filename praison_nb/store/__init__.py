@@ -8,8 +8,9 @@ user's eyes only, without keys.
 """
 
 from ..errors import StoreError
+from ..process import is_alive
 from .file import default_path
-from .process import is_alive, this_process
+from .process import this_process
 from .recorder import Recorder
 from .sessions import Store, append_messages, current, flush, upsert_session
 from .stored import StoredSession

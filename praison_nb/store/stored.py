@@ -7,10 +7,10 @@ import time
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from ..process import is_alive
 from ..redaction import redact, redact_value
 from ..session import Status
 from ..text import replace_surrogates
-from .process import is_alive
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,14 +24,18 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..administration import POLICIES, administration
 from ..errors import ConfigError
 from ..text import describe_exception, shorten
 from .policy import Policy, policies
 
 
 def policy_of(tool: Tool, configured: Mapping[str, str]) -> str:
-    """The tool's policy: what the user set, what the agent is set to, or the tool's own."""
-    return policies.get(tool.name) or configured.get(tool.name) or tool.policy
+    """The tool's policy: what the user set, what the agent is set to, or the tool's own; at least as strict
+    as the administrator's."""
+    own = policies.get(tool.name) or configured.get(tool.name) or tool.policy
+    fixed = administration().policies.get(tool.name)
+    return fixed if fixed is not None and own in POLICIES[: POLICIES.index(fixed)] else own
 
 
 Call = Callable[[Callable[[], Any], bool], Awaitable[Any]]

@@ -17,6 +17,7 @@ import pytest
 
 from praison_nb import HostedAgent, HostedAgentConfig, LocalAgent, LocalAgentConfig, Turn, usage as ledger
 from praison_nb.backends.base import Backend
+from praison_nb.backends.local.bounds import request_size
 from praison_nb.metering import writer
 from praison_nb.money import format_usd
 from praison_nb.render.text import panel_text
@@ -197,7 +198,9 @@ def test_a_stop_at_every_event(openai_server: OpenAIServer, at: int) -> None:
     turn = until(run, lambda turn: not turn.pending.estimated)
     assert turn.stop_reason == "interrupted" and turn.cost is not None
     if turn.usage.estimated:
-        sent = estimate_tokens(len(json.dumps(openai_server.bodies[-1]["messages"])))
+        # From what the server has counted on.
+        first, second = map(request_size, openai_server.bodies)
+        sent = 50 + estimate_tokens(second - first)
         assert turn.usage.uncached_input_tokens == sent
         assert turn.cost == usd((sent, "0.15"), (turn.usage.output_tokens, "0.6"))
     else:

@@ -94,6 +94,19 @@ def test_the_providers_cost_has_the_sub_agents_in_it(server: HostedServer) -> No
     assert turn.cost == Decimal(3) and turn.threads[0].cost == price(COUNTED, HAIKU, "anthropic", 0)[0]
 
 
+def test_tokens_are_shown_while_the_turn_runs(server: HostedServer) -> None:
+    gate = server.gate()
+    more = sub_agent("scout", usage=Tokens(input=7), thread_id="sthr_000001")
+    server.script([sub_agent("scout", usage=USED), hold(gate), more, text("Done.")])
+    run = hosted(server).begin("Hi")
+    until(run, lambda turn: turn.threads and turn.threads[0].usage == COUNTED)
+    assert run.turn.ended is None
+    gate.open()
+    turn = until(run, lambda turn: turn.ended and turn.session_usage)
+    assert turn.threads[0].usage == COUNTED + Usage(uncached_input_tokens=7)
+    assert turn.usage == OWN + turn.threads[0].usage
+
+
 def test_a_stopped_turn_counts_them_too(server: HostedServer) -> None:
     gate = server.gate()
     server.script([sub_agent("scout", usage=USED, is_over=False), hold(gate)])

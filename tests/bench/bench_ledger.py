@@ -17,8 +17,9 @@ from decimal import Decimal
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from praison_nb.metering.ledger import REQUEST_COLUMNS, Ledger, RequestRow, TurnRow, numbers
+from praison_nb.metering.ledger import Ledger, RequestRow, TurnRow, numbers
 from praison_nb.metering.schema import LABELS
+from praison_nb.metering.statements import REQUEST_COLUMNS
 from praison_nb.session import Usage
 from servers.kernel import Kernel
 from servers.openai import OpenAIServer, reply

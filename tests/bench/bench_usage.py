@@ -25,8 +25,8 @@ import pyarrow.parquet as pq
 
 from praison_nb import usage
 from praison_nb.metering.analysis import read
-from praison_nb.metering.ledger import TURN_COLUMNS
 from praison_nb.metering.schema import LABELS, TOKENS, connect
+from praison_nb.metering.statements import TURN_COLUMNS
 
 TURNS = 1_000_000
 TAIL = 10_000

@@ -125,24 +125,26 @@ def test_turns_without_a_price_are_counted(kernel: Kernel) -> None:
 
 
 def test_a_budget_from_a_cell(kernel: Kernel, openai_server: OpenAIServer) -> None:
-    kernel.run("%agent price scripted-1 --input 0 --output 10000")
+    for model in ("m", "scripted-1"):
+        kernel.run(f"%agent price {model} --input 0 --output 1000")
     assert "No budgets." in kernel.run("%agent budget").text
     for scope, usd in (("day", 5), ("session", 6), ("notebook", 70)):
         assert re.search(
             rf"{scope} +\${usd}\.00 +\$0\.00 +0%", kernel.run(f"%agent budget {usd}/{scope}").text
         )
     assert "No budget for the session any more." in kernel.run("%agent budget off/session").text
-    openai_server.script(reply("x", usage=(1, 450)))
+    openai_server.script(reply("x", usage=(1, 4500)))
     assert "90% of the day's budget is used: $4.50 of $5.00." in ask(kernel)
-    openai_server.script(reply("x", usage=(1, 100)))
+    openai_server.script(reply("x", usage=(1, 1000)))
     ask(kernel)
+    assert openai_server.bodies[-1]["max_tokens"] == 500
     assert re.search(r"day +\$5\.00 +\$5\.50 +110%", kernel.run("%agent budget").text)
     requests = len(openai_server.bodies)
     text = ask(kernel)
     assert "the day's budget of $5.00 is used up ($5.50 spent): `%agent budget 10.00/day` raises it" in text
     assert len(openai_server.bodies) == requests
     assert "No budgets any more." in kernel.run("%agent budget off").text
-    text = ask(kernel, "--budget 0.01")
+    text = ask(kernel, "--budget 1")
     assert "is used up" not in text and len(openai_server.bodies) == requests + 1
 
 
@@ -164,6 +166,22 @@ def test_a_hosted_session_gets_the_providers_own_budget_too(kernel: Kernel) -> N
         assert kernel.run("%agent budget off").ok
         lifted = server.seen("POST", f"/sessions/{next(iter(server.sessions))}")
         assert lifted[1].json["budget"] is None and len(lifted) == 2
+
+
+def test_a_hosted_session_ends_at_what_is_left_of_the_day(kernel: Kernel) -> None:
+    with HostedServer() as server:
+        server.script([hosted_request(hosted_text("one"))])
+        kernel.run(
+            "from praison_nb import HostedAgent, HostedAgentConfig\n"
+            f"far = HostedAgent(HostedAgentConfig(api_key={server.api_key!r}, base_url={server.url!r}))"
+        )
+        kernel.run("%agent budget 9/session")
+        kernel.run("%agent budget 2.509/day")
+        cell = kernel.run("%%agent -b far\nHi")
+        assert cell.ok, cell.error
+        (made,) = server.seen("POST", "/sessions")
+        assert made.json["budget"]["max_list_cost"] == {"amount": "250", "currency": "USD"}
+        assert "The server ends this session at $2.50, which is left of the day's budget" in cell.text
 
 
 def test_a_hosted_sessions_own_budget_stays(kernel: Kernel) -> None:
@@ -194,7 +212,7 @@ def test_a_hosted_sessions_own_budget_stays(kernel: Kernel) -> None:
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("%usage yesterday", "%usage knows no 'yesterday'. It knows today, week, month, all."),
+        ("%usage yesterday", "%usage knows no 'yesterday'. It knows today, week, month, all, running."),
         ("%usage --by colour", "There are no totals by 'colour'. There are by hour, day, week, month, user"),
         ("%agent price", "No prices of yours."),
         ("%agent price m --input 3", "A price needs --input and --output"),
@@ -206,7 +224,7 @@ def test_a_hosted_sessions_own_budget_stays(kernel: Kernel) -> None:
         ("%agent price --free", "Name the model"),
         ("%agent budget lots", "The budget must be a number of USD from 0 to 1,000,000, not 'lots'."),
         ("%agent budget 10000000/day", "The budget must be a number of USD from 0 to 1,000,000, not"),
-        ("%agent budget 5/year", "A budget is for a session, notebook, day, not 'year'"),
+        ("%agent budget 5/year", "A budget is for a session, notebook, day, week, month, user, not 'year'"),
         (
             "%%agent -b agent --budget much\nHi",
             "--budget must be a number of USD from 0 to",

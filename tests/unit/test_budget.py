@@ -18,7 +18,7 @@ from praison_nb import LocalAgent, LocalAgentConfig, ScriptedBackend, Turn
 from praison_nb.backends.base import Backend
 from praison_nb.backends.session import Session
 from praison_nb.errors import ConfigError
-from praison_nb.events import Event, RequestFinished, RequestStarted, TextDelta
+from praison_nb.events import Event, RequestFinished, RequestStarted, SessionAttached, Spent, TextDelta
 from praison_nb.metering import budget, meter, schema, user_prices, writer
 from praison_nb.metering.ledger import TurnRow
 from praison_nb.metering.origin import Origin, current_origin
@@ -48,13 +48,19 @@ def looping(server: OpenAIServer, requests: int) -> LocalAgent:
     """An agent whose every request costs a cent and calls a tool, but for the last one."""
     loop = [reply(calls=[("again", "{}")], usage=(0, 1000)) for _ in range(requests - 1)]
     server.script(*loop, reply("Done.", usage=(0, 1000)))
-    config = LocalAgentConfig(model="m", base_url=server.base_url, api_key="test-key-123", tools=[again])
+    config = LocalAgentConfig(
+        model="scripted-1", base_url=server.base_url, api_key="test-key-123", tools=[again]
+    )
     return LocalAgent(config=config)
 
 
+def cent() -> list[Event]:
+    """A request that costs one."""
+    return [RequestStarted(), RequestFinished(model="scripted-1", usage=CENT)]
+
+
 def spend(cents: int) -> Turn:
-    steps = [RequestStarted(), RequestFinished(model="scripted-1", usage=CENT)]
-    turns = [ScriptedBackend(steps).begin("x").wait() for _ in range(cents)]
+    turns = [ScriptedBackend(cent()).begin("x").wait() for _ in range(cents)]
     writer.current().flush()
     return turns[-1]
 
@@ -104,7 +110,8 @@ def test_yesterday_does_not_count() -> None:
     limit("0.02/day")
     spend(2)
     book = writer.current()
-    book.ledger.change("UPDATE turns SET time = time - ?", (86_400_000_000,))
+    for table in ("turns", "requests"):
+        book.ledger.change(f"UPDATE {table} SET time = time - ?", (86_400_000_000,))
     assert spend(1).stop_reason == "end_turn"
 
 
@@ -114,20 +121,19 @@ def test_kernels_share_the_days_budget() -> None:
 from praison_nb import ScriptedBackend
 from praison_nb.events import RequestFinished, RequestStarted
 from praison_nb.session import Usage
-step = RequestFinished(model="scripted-1", usage=Usage(output_tokens=1000))
 for _ in range(3):
+    step = RequestFinished(model="scripted-1", usage=Usage(output_tokens=1000))
     turn = ScriptedBackend([RequestStarted(), step]).begin("x").wait()
 print(turn.stop_reason)
 """
     done = subprocess.run([sys.executable, "-c", other], capture_output=True, text=True, check=True)
-    # The same event is one request; each process has a turn, and each turn cost a cent.
     assert done.stdout.strip() == "budget_reached"
     assert spend(1).stop_reason == "budget_reached"
 
 
 def test_a_sessions_budget_is_each_sessions_own() -> None:
     limit("0.02/session")
-    backend = ScriptedBackend([RequestStarted(), RequestFinished(model="scripted-1", usage=CENT)])
+    backend = Cents()
     reasons = [backend.begin("x").wait().stop_reason for _ in range(3)]
     assert reasons == ["end_turn", "end_turn", "budget_reached"]
     session = next(told for told in backend.begin("x").wait().spent if told.per == "session")
@@ -154,6 +160,18 @@ def test_what_has_no_price_is_said_once() -> None:
         "--output USD`, or `--free`.",
     )
     assert ScriptedBackend(steps).begin("x").wait().notices == ()
+
+
+class Cents(Backend):
+    """Each turn costs one."""
+
+    name = "cents"
+
+    async def events(self, prompt: str, session: Session, run: Run) -> AsyncIterator[Event]:
+        session.id = "s"
+        yield SessionAttached(session_id="s")
+        for event in cent():
+            yield event
 
 
 class Remote(Backend):
@@ -222,7 +240,13 @@ def row(number: int, cents: int, place: Origin, session_id: str = "s", ago: floa
         usage=CENT,
         cost=None,
         priced=Decimal(cents) / 100,
+        extra_cost=Decimal(cents) / 100,
     )
+
+
+def spent(book: writer.Writer, place: Origin) -> dict[str, Spent]:
+    turn = Turn(session_id="s")
+    return {each.per: each for each in budget.spent_by_scope(book, turn, place, time.time())}
 
 
 def test_what_waits_counts_once_and_where_it_belongs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,25 +259,26 @@ def test_what_waits_counts_once_and_where_it_belongs(monkeypatch: pytest.MonkeyP
     book.flush()
     with written_by_another(book.ledger.path):
         book.enqueue(row(1, 4, ours))
-        book.enqueue(row(3, 8, beside), row(4, 16, ours, ago=86_400), row(5, 33, anothers))
+        book.enqueue(row(3, 8, beside), row(4, 16, ours, ago=40 * 86_400), row(5, 33, anothers))
         book.flush()
         assert "locked by another process" in book.problem
-        told = {each.per: each for each in budget.spent_by_scope(book, Turn(session_id="s"), ours)}
+        told = spent(book, ours)
     counted = {per: (each.usd, each.turns, each.unpriced) for per, each in told.items()}
     assert counted == {
-        "day": (Decimal("0.14"), 3, 0),
+        **dict.fromkeys(("day", "week", "month"), (Decimal("0.14"), 3, 0)),
+        "user": (Decimal("0.30"), 4, 0),
         "notebook": (Decimal("0.22"), 3, 0),
         "session": (Decimal("0.61"), 4, 1),
     }
     book.flush()
-    told = {each.per: each for each in budget.spent_by_scope(book, Turn(session_id="s"), ours)}
+    told = spent(book, ours)
     assert counted == {per: (each.usd, each.turns, each.unpriced) for per, each in told.items()}
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("5/year", "for a session, notebook, day, not 'year'"),
+        ("5/year", "for a session, notebook, day, week, month, user, not 'year'"),
         ("much/day", "must be a number of USD"),
         ("-1/day", "must be a number of USD"),
         ("0", "more than \\$0"),

@@ -94,7 +94,7 @@ def test_one_row_for_the_turn_and_one_for_each_request(path: Path) -> None:
         "cost_source": "table",
         "status": "idle",
         "stop_reason": "end_turn",
-        "error": "",
+        **dict.fromkeys(("error", "service_tier", "tags", "price_source"), ""),
     }
     first, second = rows(path, "requests")
     assert (first["time"], first["duration"], first["first_text"]) == (100_000_000, 1_000_000, 250_000)
@@ -253,9 +253,11 @@ def test_a_ledger_that_cannot_be_written_never_costs_the_answer(path: Path, spoi
     turn = play(TextDelta(text="The answer."), RequestStarted(), request(1))
     assert turn.text == "The answer." and turn.error is None and turn.cost == Decimal("0.0002475")
     (line,) = turn.notices
-    assert says in line and str(path) in line and "\n" not in line and line.endswith("kept in memory.")
-    # It is said once, and nothing is overwritten.
-    assert play(request(2)).notices == ()
+    assert says in line and str(path) in line and "\n" not in line
+    assert " Until then the usage of 1 request waits in " in line
+    # Every panel says how much it is, and nothing is overwritten.
+    (line,) = play(request(2)).notices
+    assert says in line and "of 2 requests waits in" in line
     assert before == (path.read_bytes() if path.is_file() else None)
     # Out of the way: what waited in memory is written too.
     path.rename(path.with_name("moved-away"))
@@ -463,3 +465,49 @@ def test_a_relative_path_stays_where_it_was(monkeypatch: pytest.MonkeyPatch, tmp
     first = schema.default_path()
     monkeypatch.chdir(tmp_path / "else")
     assert schema.default_path() == first == tmp_path / "relative-ledger.sqlite"
+
+
+def test_an_older_ledger_is_brought_up_to_date(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its rows stay, and what a turn had cost beyond its requests is known from then on."""
+    counts = ", ".join("0" for _ in schema.TOKENS)
+    connection = sqlite3.connect(path)
+    connection.executescript(schema.MIGRATIONS[0])
+    connection.executescript(f"""
+        INSERT INTO labels (n, user, model) VALUES (7, 'ann', 'm');
+        INSERT INTO turns (n, id, label, time, duration, requests, unpriced, {", ".join(schema.TOKENS)},
+            estimated, cost, priced) VALUES (3, 't', 7, 5, 1, 2, 0, {counts}, 0, 100, 100);
+        INSERT INTO requests (id, label, turn, time, {", ".join(schema.TOKENS)}, estimated, cost)
+            VALUES ('a', 7, 3, 5, {counts}, 0, 60), ('b', 7, 3, 6, {counts}, 0, NULL);
+        PRAGMA user_version = 1;
+    """)
+    connection.close()
+    Ledger(path).write(_rows(1))
+    first, second = rows(path)
+    assert (first["user"], first["label"], first["extra_cost"], first["process"]) == ("ann", 7, 40, "")
+    assert second["extra_cost"] == 0 and second["label"] == 8
+    assert [row["state"] for row in rows(path, "requests")] == [schema.DONE] * 3
+    play(request(2, service_tier="flex"), request(3, service_tier="priority"))
+    assert {row["service_tier"] for row in rows(path, "requests")} == {"", "flex", "priority"}
+
+
+def test_a_request_is_settled_in_its_place(path: Path) -> None:
+    """Its row is there from its start on; the end that comes twice, and a start that comes late, change
+    nothing."""
+    turn, done = _rows(1)
+    assert isinstance(done, RequestRow)
+    running = replace(done, id="start", state=schema.RUNNING, reserved=Decimal(5), cost=Decimal(0))
+    end = replace(done, id="end", started_id="start")
+    ledger = Ledger(path)
+
+    def known() -> list[tuple[Any, ...]]:
+        return ledger.read("SELECT id, n, state, reserved, cost FROM requests")
+
+    ledger.write([turn, running])
+    assert known() == [("start", 1, schema.RUNNING, 5 * 10**12, 0)]
+    ledger.write([end])
+    settled = [("end", 1, schema.DONE, 0, 10**12)]
+    assert known() == settled
+    for rows_again in ([end], [running, end], [running, replace(end, cost=Decimal(9))]):
+        ledger.write(rows_again)
+        assert known() == settled
+    ledger.close()

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from praison_nb import store
+from praison_nb import process, store
 from praison_nb.session import Status
-from praison_nb.store import Store, StoredSession, StoreError, append_messages, process, upsert_session
+from praison_nb.store import Store, StoredSession, StoreError, append_messages, upsert_session
 from praison_nb.store.file import MIGRATIONS
 
 
@@ -361,7 +361,7 @@ def test_what_no_store_takes_stops_nothing_else(kept: Store) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="only where there are forks")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
 def test_a_child_has_a_name_though_a_thread_of_its_parents_was_finding_its_own() -> None:
-    mine = process.this_process()
+    mine = store.this_process()
     held, done = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -376,7 +376,7 @@ def test_a_child_has_a_name_though_a_thread_of_its_parents_was_finding_its_own()
     if not child:
         try:
             signal.alarm(20)
-            own = process.this_process()
+            own = store.this_process()
             os._exit(0 if own and own != mine and process.is_alive(mine) else 1)
         finally:
             os._exit(2)

@@ -30,7 +30,7 @@ async def settle(
     try:
         if session.threads:
             # Before the session's own count, which has theirs in it.
-            for event in session.threads.count(await connection.threads(), turn_id):
+            for event in session.threads.count(await connection.threads(), turn_id, is_over=True):
                 put(event)
         try:
             details = await connection.details()

@@ -1,8 +1,8 @@
 """The threads of a session's sub-agents: how each stands, and what of its usage is counted in turns.
 
 A session's stream has the requests of its own thread. What a sub-agent used, its thread alone tells for
-certain, cumulative and after the fact: it is counted once, when the turn has ended. A server that has no
-threads to ask may still post their spans.
+certain, cumulative and after the fact: each part of it is counted once, when the thread rests or the turn has
+ended. A server that has no threads to ask may still post their spans.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ class _Thread:
     agent: str
     counted: Usage | None = field(default_factory=Usage)
     """What turns have counted; None where an earlier process may have counted some."""
+    sum: Usage = field(default_factory=Usage)
+    """What this process has counted."""
     posted: Usage = field(default_factory=Usage)
     """By spans that were posted to the session's stream, not counted yet."""
     status: str = ""
@@ -54,6 +56,11 @@ class Threads:
     def are_counted(self) -> bool:
         """Whether it is known of each what has been counted."""
         return all(each.counted is not None for each in self._known.values())
+
+    def begin_turn(self) -> None:
+        """Nothing has been shown of them yet."""
+        for thread in self._known.values():
+            thread.is_active = False
 
     def note_earlier(self, event: Any) -> None:
         """Learn of a thread from the history before the turn."""
@@ -88,29 +95,30 @@ class Threads:
             if thread.counted is None:
                 thread.counted = session_usage(details.usage).usage
 
-    def count(self, listed: Iterable[Any], turn_id: str) -> Iterator[Event]:
-        """What the turn's sub-agents used by the server's list, and how they stand. Of a thread that it does
-        not list the posted spans count."""
+    def count(self, listed: Iterable[Any], turn_id: str, *, is_over: bool = False) -> Iterator[Event]:
+        """What the turn's sub-agents used by the server's list, and where the turn `is_over` how they stand.
+        Of a thread that it does not list the posted spans count."""
         there = {key: details for key, _, details in self._matching(listed)}
         for key, thread in self._known.items():
             details = there.get(key)
             usage, model = thread.posted, ""
             if details is not None and details.usage is not None:
                 total = session_usage(details.usage).usage
-                usage = _difference(total, total if thread.counted is None else thread.counted)
+                before = total if thread.counted is None else thread.counted
+                usage = _difference(total, before)
                 model = str(getattr(getattr(details.agent, "model", None), "id", "") or "")
-                thread.counted = total
+                # Two lists may come in the other order.
+                thread.counted = before + usage
             thread.posted = Usage()
             if usage != Usage():
-                # The same in every process that counts this turn.
-                same = f"{key}@{turn_id}"
-                yield RequestFinished(id=same, model=model, provider="anthropic", usage=usage, thread=key)
+                thread.sum += usage
+                part = f"{key}@{turn_id}-{thread.sum.input_tokens + thread.sum.output_tokens}"
+                yield RequestFinished(id=part, model=model, provider="anthropic", usage=usage, thread=key)
             status = thread.status
-            if details is not None and status in ("", "running", "retrying"):
+            if is_over and details is not None and status in ("", "running", "retrying"):
                 status = str(details.status)
             if (thread.is_active and status != thread.status) or (usage != Usage() and not thread.is_active):
                 yield self._changed(key, thread, status)
-            thread.is_active = False
 
     def _changed(self, key: str, thread: _Thread, status: str) -> ThreadChanged:
         thread.status, thread.is_active = status, True

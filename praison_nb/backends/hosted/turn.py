@@ -50,7 +50,7 @@ SHOWN_AFTER_STOP = (
 
 class HostedTurn:
     """One turn of `session`. Everything here runs on the background loop. One that `is_attached` sends no
-    message, and goes on with the turn that the session has; one with an `outcome` sends that in its place."""
+    message, and goes on with the turn that the session has; one with an `outcome` sends that."""
 
     def __init__(
         self,
@@ -168,6 +168,7 @@ class HostedTurn:
         self._tool_calls = ToolCalls(
             self._context, reader, self._run, put=self._put, spawn=self._spawn, send=connection.send
         )
+        session.threads.begin_turn()
         url = session_url(self._context.config, session.id)
         self._put(SessionAttached(session_id=session.id, model=session.model, title=session.title, url=url))
         while session.notices:
@@ -249,8 +250,7 @@ class HostedTurn:
         reader.own.is_sent, session.synced = True, False
         text = {"type": "text", "text": reader.prompt}
         message = {"type": "user.message", "content": [*map(content_block, self._run.attachments), text]}
-        if self._outcome is not None:
-            message = self._outcome.to_dict()
+        message = self._outcome.to_dict() if self._outcome else message
         reader.own.id = await self._connection.send([message], lambda: not reader.stopping)
         session.synced = True
         self._accepted.set()
@@ -259,12 +259,20 @@ class HostedTurn:
         """Show what the session's events mean, and see to the tool calls in them."""
         known = len(self._session.seen)
         for event in events:
-            self._show(self._reader.read(event, from_history=from_history))
+            shown = self._reader.read(event, from_history=from_history)
+            self._show(shown)
+            if any(isinstance(each, ThreadChanged) and each.status != "running" for each in shown):
+                self._spawn(self._count_threads())
             if self._reader.end is not None:
                 break  # what follows is of others
         if len(self._session.seen) > known:
             self._connection.reset_delay()
         self._tool_calls.process_pending()
+
+    async def _count_threads(self) -> None:
+        """Show what sub-agents used that have stopped to work."""
+        listed = await self._connection.threads()
+        self._show(list(self._session.threads.count(listed, self._run.turn.id)))
 
     def _show(self, events: list[Event]) -> None:
         for event in events:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any, cast
 
 from ...errors import ConfigError, EmbeddedModelError, PraisonError, UnreachableError
-from ...events import Event, Notice, RequestStarted, TurnFinished
+from ...events import Event, Notice, TurnFinished
 from ...history import Item, User, from_json, with_attachments
 from ...runtime.run import Run
 from ...text import replace_surrogates
@@ -16,6 +16,7 @@ from ...tools.dispatch import ToolDispatcher
 from ..sdk_errors import unchained
 from ..session import Session
 from .attempts import Attempt
+from .bounds import bounds, with_limit
 from .config import LocalAgentConfig
 from .declared import declared
 from .fitting import fitting
@@ -48,6 +49,7 @@ class LocalTurn:
         self.new: list[Item] = [User(text=prompt, attachments=run.attachments)]
         self.takes = self.wire.attachments & server.rules.attachments
         self.fitting = fitting(session, server)
+        self.bounds = bounds(session, server, self.wire)
         self.reply = Reply()
         """The last answer of the model."""
         tools = declared(config.tools, on_custom_tool)
@@ -104,11 +106,13 @@ class LocalTurn:
         retries = 0
         while True:
             body = self.wire.request(asked)
-            estimate = asked.estimate(body.get("messages") or body.get("input"))
             reader = self.wire.reader(asked)
             self.reply = reader.reply
             attempt = Attempt(self.server, self.wire, reader, body, self.config.timeout, self.run.report)
-            yield RequestStarted(input_tokens=estimate)
+            yield self.bounds.started(body)
+            # The budgets have been asked by now.
+            limit = self.run.output_limit
+            attempt.body = with_limit(self.server, self.wire, body, limit)
             try:
                 async for event in attempt.events():
                     yield event
@@ -121,10 +125,15 @@ class LocalTurn:
                 yield TurnFinished(stop_reason="interrupted")
                 raise
             yield attempt.finished()
+            self.bounds.counted(body, reader.reply.usage)
             if attempt.problem is None:
+                if reader.reply.stop_reason == "max_tokens" and limit is not None:
+                    reader.reply.detail = f"cut off: a budget pays for {limit:,} tokens of answer"
                 if line := self.fitting.accepted(whole, asked, attempt.reader.reply.usage):
                     yield Notice(text=line)
                 break
+            if self.bounds.is_too_long(attempt.problem, limit):
+                continue
             if smaller := self.fitting.refit(whole, asked, attempt.problem):
                 asked = smaller
                 continue

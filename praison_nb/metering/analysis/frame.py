@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ...errors import ConfigError
 from ...money import PICO
-from ..schema import LABELS, TOKENS
+from ..schema import LABELS, STATES, TOKENS
 from ..writer import readable_ledger
 from . import sample, totals
 from .read import NULL, Filter, labels, rows
@@ -54,13 +54,17 @@ class UsageReader:
         that this process writes.
 
         Columns: `time` (UTC, when it began); `user`, `notebook`, `cell`, `session`, `session_id`, `backend`,
-        `provider`, `model`, `cost_source`, `status`, `stop_reason`, `error` (categories); the five disjoint
-        token counts of `praison_nb.Usage`, and as `input_tokens` the sum of those that are input; `estimated`
-        (whether a part was not counted by the server); `cost` in USD, <NA> where a part has no price;
-        `seconds` and `first_text_seconds` (<NA> where no text came). Turns also have `requests` and
-        `unpriced_requests` (counts), `known_cost` (USD of what has a price), and of hosted sessions what the
-        provider says of the whole session so far: `list_cost` (USD) and `active_seconds`. `turn` numbers the
-        turns; a request has its turn's number.
+        `provider`, `model`, `cost_source`, `status`, `stop_reason`, `error`, `service_tier`, `tags`,
+        `price_source` (categories); the five disjoint token counts of `praison_nb.Usage`, and as
+        `input_tokens` the sum of those that are input; `reasoning_output_tokens`, a part of the output;
+        `estimated` (whether a part was not counted by the server); `cost` in USD, <NA> where a part has no
+        price; `is_lower_bound` (whether it may have cost more); `fees` in USD, the part of the cost that is
+        not for tokens; `seconds` and `first_text_seconds` (<NA> where no text came). Turns also have
+        `requests` and `unpriced_requests` (counts), `known_cost` (USD of what has a price), `estimated_cost`
+        (USD for estimated tokens), and of hosted sessions what the provider says of the whole session so far:
+        `list_cost` (USD) and `active_seconds`. Requests have a `state` ("done", "running", or "unknown" where
+        the kernel was killed) and what is `reserved` (USD), the most that one costs which is not done. `turn`
+        numbers the turns; a request has its turn's number.
 
         The frame's `.agent.by("model")`, `.agent.plot()` and `.agent.forecast()` say more. Raises ConfigError
         for an argument that cannot be, LedgerError where the ledger cannot be read.
@@ -90,7 +94,10 @@ def _frame(path: Path, table: str, wanted: Filter) -> pd.DataFrame:
     columns |= _categories(path, label, numbers.get("turn"))
     columns["input_tokens"] = sum((numbers[name] for name in TOKENS[:-1]), np.zeros(len(label), np.int64))
     columns |= {name: numbers[name] for name in TOKENS}
+    columns["reasoning_output_tokens"] = numbers["reasoning_output_tokens"]
     columns["estimated"] = numbers["estimated"].astype(bool)
+    columns["is_lower_bound"] = numbers["is_lower_bound"].astype(bool)
+    columns["fees"] = numbers["fees"] / PICO
     columns["cost"] = _float(numbers["cost"], PICO)
     columns["seconds"] = _float(numbers["duration"], 1e6)
     columns["first_text_seconds"] = _float(numbers["first_text"], 1e6)
@@ -98,8 +105,12 @@ def _frame(path: Path, table: str, wanted: Filter) -> pd.DataFrame:
         columns["requests"] = numbers["requests"]
         columns["unpriced_requests"] = numbers["unpriced"]
         columns["known_cost"] = numbers["priced"] / PICO
+        columns["estimated_cost"] = numbers["estimated_cost"] / PICO
         columns["list_cost"] = _float(numbers["list_cost"], PICO)
         columns["active_seconds"] = _float(numbers["active"], 1e6)
+    else:
+        columns["state"] = pd.Categorical.from_codes(numbers["state"], pd.Index(STATES))
+        columns["reserved"] = numbers["reserved"] / PICO
     frame = pd.DataFrame(columns, copy=False)
     return frame if frame["time"].is_monotonic_increasing else frame.sort_values("time", ignore_index=True)
 

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ConfigError, LedgerError
-from ..ledger import OLD_SECONDS, REQUEST_COLUMNS, TURN_COLUMNS, Ledger, old_turns
-from ..schema import LABELS, LEDGER, connect
+from ..ledger import OLD_SECONDS, Ledger, old_turns
+from ..schema import LABELS, LEDGER, connect_to_read
+from ..statements import REQUEST_COLUMNS, TURN_COLUMNS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -129,7 +130,7 @@ def _read(path: Path, table: str, wanted: Filter, after: int) -> np.ndarray[Any,
     import numpy as np
 
     query, values = _query(table, wanted, after)
-    with closing(connect(path)) as connection:
+    with closing(connect_to_read(path)[0]) as connection:
         try:
             count = connection.execute(f"SELECT count(*) FROM {table} WHERE n > ?", (after,)).fetchone()[0]
             if count > 20_000 and (arrow := _by_adbc(path, query, values)) is not None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
+from ...administration import administration
 from ...errors import ConfigError
-from ...metering import budget, user_prices, writer
+from ...metering import budget, periods, user_prices, writer
 from ...metering.origin import current_origin
 from ...money import format_cents, parse_usd
 from ..arguments import split_words
@@ -80,7 +82,7 @@ def _show_prices(shell: Any) -> None:
 
 
 def budget_command(extension: Extension, rest: str) -> None:
-    """`%agent budget [USD/day | USD/session | USD/notebook | off[/SCOPE]]`."""
+    """`%agent budget [USD/SCOPE | off[/SCOPE]]`, of a day, week, month, user, session or notebook."""
     shell, origin, ledger = extension.shell, current_origin(), writer.current()
     if rest:
         limit, scope = budget.parse(rest)
@@ -89,19 +91,36 @@ def budget_command(extension: Extension, rest: str) -> None:
             for conversation in extension.conversations:
                 conversation.backend.limit_budget(limit)
         if limit is None:
-            show(shell, f"No budget for the {scope} any more." if scope else "No budgets any more.")
+            left = ", ".join(
+                f"{per}: {format_cents(usd)}" for per, usd in budget.limits(ledger, origin).items()
+            )
+            text = f"No budget for the {scope} any more." if scope else "No budgets any more."
+            show(shell, f"{text} What counts still: {left}." if left else text)
             return
     limits = budget.limits(ledger, origin)
     if not limits:
         show(
             shell,
-            "No budgets. `%agent budget 5/day` sets one; /session and /notebook too; `%%agent --budget`.",
+            "No budgets. `%agent budget 5/day` sets one; /week, /month, /user, /session and /notebook too; "
+            "`%%agent --budget`.",
         )
         return
-    spent = budget.most_spent(ledger, origin, limits)
+    spent = budget.most_spent(ledger, origin, limits, time.time())
+    fixed = administration().budgets
     rows = [
-        [scope, format_cents(limits[scope]), format_cents(used), f"{used / limits[scope]:.0%}"]
+        [
+            scope,
+            format_cents(limits[scope], exact=True)
+            + (" (fixed)" if limits[scope] == fixed.get(scope) else ""),
+            format_cents(used, exact=True),
+            f"{used / limits[scope]:.0%}" if limits[scope] else "100%",
+        ]
         for scope, used in spent.items()
     ]
-    note = "Turns stop before the request that would come after. Days are UTC's; each session has its own."
+    note = (
+        "A request that may cost more than is left is not sent. Days, weeks and months are those of "
+        f"{periods.zone_name()}; each session has its own."
+    )
+    if fixed:
+        note += " What is fixed was set by the administrator of this machine."
     table(shell, ["budget", "limit", "spent", ""], rows, [note], [float(used) for used in spent.values()])

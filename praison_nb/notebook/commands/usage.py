@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ...errors import ConfigError
 from ...metering import writer
 from ...metering.analysis import totals
+from ...metering.origin import user
+from ...metering.under_way import open_requests
 from ...money import format_cents, format_usd
 from ..views.tables import show, table
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 PERIODS = ("today", "week", "month", "all")
+RUNNING = "running"
 ROWS = 20
 """Rows of a table at most: the most expensive, or of days the newest; the others are added up in one."""
 CHART_DAYS = 14
@@ -25,8 +28,12 @@ BARS = "▁▂▃▄▅▆▇█"
 
 def report(shell: Any, arguments: Namespace) -> None:
     """Show or write what the arguments of `%usage` ask for."""
+    if arguments.period == RUNNING:
+        _running(shell)
+        return
     if arguments.period not in ("", *PERIODS):
-        raise ConfigError(f"%usage knows no {arguments.period!r:.40}. It knows {', '.join(PERIODS)}.")
+        known = ", ".join((*PERIODS, RUNNING))
+        raise ConfigError(f"%usage knows no {arguments.period!r:.40}. It knows {known}.")
     filters = {"session": arguments.session, "model": arguments.model}
     since = period_start(arguments.period or "all")
     if arguments.out or arguments.csv or arguments.parquet:
@@ -36,6 +43,29 @@ def report(shell: Any, arguments: Namespace) -> None:
         _by(shell, arguments.by or "model", arguments.period or "all", {**filters, "since": since})
     else:
         _overview(shell, filters)
+
+
+def _running(shell: Any) -> None:
+    """The requests that are not done, and what they may cost."""
+    found = open_requests(writer.current(), user())
+    if not found:
+        show(shell, "No request is under way, in no kernel of yours, and all are counted.")
+        return
+    cells = [
+        [
+            each.state,
+            f"{datetime.fromtimestamp(each.time, UTC):%Y-%m-%d %H:%M:%S}",
+            each.notebook or "—",
+            each.session,
+            each.model,
+            f"~{each.input_tokens:,}",
+            f"at most {format_usd(each.at_most)}" if each.at_most else "—",
+        ]
+        for each in found
+    ]
+    note = "Times are UTC. What is unknown was under way when its kernel was killed, or was never counted."
+    headers = ["request", "since", "notebook", "session", "model", "in", "cost"]
+    table(shell, headers, cells, [note], [float(each.at_most) for each in found])
 
 
 def _export(shell: Any, arguments: Namespace, wanted: dict[str, Any]) -> None:
@@ -87,8 +117,8 @@ def _show(shell: Any, key: str, rows: list[tuple[str, Any]], chart: str) -> None
     if unpriced:
         turns = "1 turn" if unpriced == 1 else f"{unpriced:,} turns"
         notes.append(f"{turns} without a price: not in the cost. `%agent price MODEL --input … --output …`")
-    if writer.current().problem:
-        notes.append(f"{writer.current().problem} {len(writer.current().waiting)} rows wait in memory.")
+    if line := writer.current().waiting_line:
+        notes.append(line)
     # A total's bar would dwarf those of its parts.
     parts = rows[:-1] if key and len(rows) > 1 else rows
     costs = [float(row["cost"]) if _known(row["cost"]) else 0.0 for _, row in parts]

@@ -1,0 +1,213 @@
+"""Whether a request may be sent, and how long its answer may be: so that it fits what is left of each budget
+after all reservations. It is decided and noted in one transaction, so that kernels cannot decide on the same
+money at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from ..administration import administration
+from ..errors import ConfigError, LedgerError, PraisonError
+from ..events import RequestFinished, RequestStarted, Spent
+from ..money import format_cents
+from ..session import Usage
+from ..storage import BUSY
+from ..turn import Turn
+from . import budget, prices
+from .ledger import Row
+from .origin import Origin
+from .totals import Read, Waiting
+from .writer import Writer
+
+LEAST_OUTPUT = 256
+"""Tokens: what could answer with less is not sent."""
+USUAL_OUTPUT = 32_768
+"""Tokens that a request under a budget may answer with, where what is left pays for more but not for all, and
+nobody has set a limit."""
+MOST_OUTPUT = 131_072
+"""Tokens: no model of today answers with more."""
+_MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """USD that a request costs at most: for its input, and for each token of output; and by the estimate of
+    its input alone."""
+
+    input: Decimal
+    token: Decimal
+    estimate: Decimal
+
+    def cost(self, output_tokens: int) -> Decimal:
+        """With so many tokens of output."""
+        return self.input + self.token * output_tokens
+
+    def output_tokens(self, usd: Decimal) -> int:
+        """Tokens of output that `usd` pays for besides the input; below 0 where it does not pay for that."""
+        left = usd - self.input
+        if not self.token:
+            return MOST_OUTPUT if left >= 0 else -1
+        return int(left / self.token) if left >= 0 else -1
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What was decided of a request: `refusal` is why it is not sent, "" where it is, with `output_limit` in
+    tokens, None where it needs none. `reserved` (USD) is the most that it may cost, `estimate` that of its
+    input, None where there is no price. `spent` is what the scopes had spent before it."""
+
+    refusal: str = ""
+    output_limit: int | None = None
+    reserved: Decimal = Decimal(0)
+    estimate: Decimal | None = None
+    spent: Sequence[Spent] = field(default=())
+
+
+def bound(event: RequestStarted) -> Bound | None:
+    """None where the price is not known."""
+    most = max(event.input_tokens, event.max_input_tokens)
+    dearest = [
+        _cost(event, Usage(uncached_input_tokens=most)),
+        _cost(event, Usage(cache_write_5m_input_tokens=most)),
+    ]
+    token = _cost(event, Usage(output_tokens=_MILLION))
+    estimate = _cost(event, Usage(uncached_input_tokens=event.input_tokens))
+    if token is None or estimate is None or dearest[0] is None:
+        return None
+    return Bound(max(each for each in dearest if each is not None), token / _MILLION, estimate)
+
+
+def _cost(event: RequestStarted, usage: Usage) -> Decimal | None:
+    if not usage.input_tokens + usage.output_tokens:
+        return Decimal(0)
+    told = RequestFinished(
+        model=event.model, provider=event.provider, service_tier=event.service_tier, usage=usage
+    )
+    return prices.with_cost(told, event.time).cost
+
+
+def decide(event: RequestStarted, most: Bound | None, spent: Sequence[Spent]) -> Admission:
+    """What may be sent after all that was `spent` and reserved. Pure."""
+    asked = MOST_OUTPUT if event.max_output_tokens is None else event.max_output_tokens
+    estimate = most.estimate if most else None
+    limits = [each for each in spent if each.limit is not None]
+    if refusal := next(filter(None, map(budget.reached, limits)), ""):
+        return Admission(refusal, spent=spent)
+    if not limits or not event.takes_limit:
+        return Admission(
+            "", None, most.cost(asked) if most and event.takes_limit else Decimal(0), estimate, spent
+        )
+    tightest = min(limits, key=budget.left)
+    if most is None:
+        return Admission(_unknown_price(event, tightest), spent=spent)
+    pays_for = most.output_tokens(budget.left(tightest))
+    if pays_for >= asked:
+        return Admission("", None, most.cost(asked), estimate, spent)
+    if pays_for < LEAST_OUTPUT:
+        return Admission(_too_little(most, tightest), spent=spent)
+    limit = min(pays_for, USUAL_OUTPUT if event.max_output_tokens is None else asked)
+    return Admission("", limit, most.cost(limit), estimate, spent)
+
+
+def _unknown_price(event: RequestStarted, spent: Spent) -> str:
+    limit = format_cents(spent.limit or 0, exact=True)
+    return (
+        f"the {spent.per}'s budget of {limit} cannot be kept, since {event.model} has no known price: "
+        f"`%agent price {event.model} --input USD --output USD` sets it, `--free` says that it costs nothing."
+    )
+
+
+def _too_little(most: Bound, spent: Spent) -> str:
+    limit, used, left, needed = (
+        format_cents(usd, exact=True)
+        for usd in (spent.limit or 0, spent.usd, budget.left(spent), most.cost(LEAST_OUTPUT))
+    )
+    return (
+        f"the {spent.per}'s budget of {limit} leaves {left} ({used} spent{budget.reserved(spent)}), and the "
+        f"next request may cost {needed} even with a short answer: {budget.how_to_go_on(spent)}"
+    )
+
+
+Rows = Callable[[Admission], Sequence[Row]]
+"""The turn's row and the request's, as they are once it is admitted."""
+Work = Callable[[Read, Waiting], Admission]
+
+
+def admit(
+    writer: Writer, event: RequestStarted, turn: Turn, origin: Origin, limit: Decimal | None, rows: Rows
+) -> Admission:
+    """Decide about a request, and note it where it is admitted. Waits for the disk: not on the loop's
+    thread."""
+    own = budget.spent_by_turn(turn, limit)
+    busy = LedgerError(f"The ledger {writer.path} is busy.")
+    try:
+        most = bound(event)
+
+        def work(read: Read, waiting: Waiting) -> Admission:
+            spent = budget.read_spent(read, waiting, turn, origin, event.time)
+            return decide(event, most, [*own, *spent])
+
+        try:
+            seconds = 0.0 if writer.slow else budget.LOCK_SECONDS
+            admission = writer.with_lock(seconds, lambda: _in_ledger(writer, work, rows), busy)
+        except LedgerError as error:
+            writer.fail(error)
+            with writer.deciding:
+                try:
+                    admission = work(writer.read, Waiting(tuple(writer.waiting)))
+                except LedgerError as unreadable:
+                    spent = budget.last_spent(writer, turn, origin, event.time)
+                    if spent is None and (refusal := _unreadable(unreadable)):
+                        return Admission(refusal)
+                    admission = decide(event, most, [*own, *(spent or ())])
+                if not admission.refusal:
+                    writer.waiting.extend(rows(admission))
+    except ConfigError as error:
+        return Admission(str(error))
+    return admission
+
+
+def _in_ledger(writer: Writer, work: Work, rows: Rows) -> Admission:
+    writer.prepare(budget.LOCK_SECONDS)
+    late = tuple(writer.waiting)
+
+    def step(connection: Any) -> Admission:
+        def read(query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+            found: list[tuple[Any, ...]] = connection.execute(query, values).fetchall()
+            return found
+
+        writer.ledger.put(connection, late)
+        admission = work(read, Waiting(()))
+        if not admission.refusal:
+            writer.ledger.put(connection, rows(admission))
+        return admission
+
+    try:
+        admission = writer.ledger.transact(step, budget.LOCK_SECONDS, is_durable=bool(late))
+    except PraisonError:
+        raise
+    except Exception:
+        # A row that no ledger takes is left out there.
+        writer.flush()
+        if writer.problem or not late:
+            raise
+        return _in_ledger(writer, work, rows)
+    for _ in late:
+        writer.waiting.popleft()
+    writer.succeed()
+    return admission
+
+
+def _unreadable(error: LedgerError) -> str:
+    """Why a request must not be sent where even the budgets cannot be read, "" where it may: another process
+    may be just about to spend them, but a file that is none has none."""
+    code = getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF
+    if code not in BUSY and not administration().budgets:
+        return ""
+    return (
+        f"the budgets cannot be known: {error} End what holds it and ask again, or set PRAISON_NB_LEDGER to "
+        "another file."
+    )

@@ -1,0 +1,128 @@
+"""The second place: rows that the ledger cannot take go to a file of this process, and the next one that can
+write the ledger takes them in. As in the ledger there are no prompts, answers or keys in it."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import asdict, fields
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from ..process import is_alive
+from ..session import Usage
+from .ledger import RequestRow, Row, TurnRow
+
+log = logging.getLogger(__name__)
+
+_KINDS: dict[str, type[TurnRow] | type[RequestRow]] = {"turn": TurnRow, "request": RequestRow}
+
+
+def _folders() -> list[Path]:
+    from platformdirs import user_cache_dir
+
+    return [
+        Path(user_cache_dir("praison_nb", appauthor=False)) / "waiting",
+        Path(tempfile.gettempdir()) / f"praison_nb-{_user()}" / "waiting",
+    ]
+
+
+def _user() -> str:
+    return str(os.getuid()) if hasattr(os, "getuid") else getpass.getuser()
+
+
+def _key(ledger: Path) -> str:
+    return hashlib.sha256(os.path.realpath(ledger).encode()).hexdigest()[:16]
+
+
+class Spill:
+    """The file of this process beside one ledger, made when there is something to put in it."""
+
+    def __init__(self, ledger: Path) -> None:
+        self._ledger = ledger
+        self._count = 0
+        self.path: Path | None = None
+
+    def put(self, rows: Sequence[Row], process: str) -> None:
+        """Have the file hold `rows`, all that wait, those before them included. Raises OSError where there is
+        no place for them."""
+        if self.path is None or self._count > len(rows):
+            self.remove()
+            header = json.dumps({"process": process})
+            self._try_to_write(_folders(), [header, *map(_dumped, rows)])
+        elif len(rows) > self._count:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.writelines(f"{_dumped(row)}\n" for row in rows[self._count :])
+        self._count = len(rows)
+
+    def _try_to_write(self, folders: Sequence[Path], lines: Sequence[str]) -> None:
+        for folder in folders:
+            path = folder / f"{_key(self._ledger)}-{uuid4().hex}.jsonl"
+            try:
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                if not _is_own(folder):
+                    continue
+                with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                    file.writelines(f"{line}\n" for line in lines)
+            except OSError as error:
+                problem = error
+                with suppress(OSError):
+                    path.unlink()
+                continue
+            self.path = path
+            return
+        raise problem
+
+    def remove(self) -> None:
+        """There is nothing any more that waits."""
+        if self.path is not None:
+            with suppress(OSError):
+                self.path.unlink()
+        self.path, self._count = None, 0
+
+
+def left_behind(ledger: Path) -> Iterator[tuple[Path, list[Row]]]:
+    """The files of processes that ended, each with its rows in their order."""
+    for folder in _folders():
+        if not folder.is_dir() or not _is_own(folder):
+            continue
+        for path in sorted(folder.glob(f"{_key(ledger)}-*.jsonl")):
+            try:
+                header, *lines = path.read_text("utf-8", "replace").splitlines()
+                if not is_alive(json.loads(header)["process"]):
+                    yield path, [row for line in lines if (row := _loaded(line)) is not None]
+            except (OSError, ValueError, LookupError, TypeError):
+                log.warning("%s cannot be read: what it has is not in the ledger", path)
+
+
+def _is_own(folder: Path) -> bool:
+    # In a temporary folder anybody may have made one of this name.
+    return not hasattr(os, "getuid") or folder.stat().st_uid == os.getuid()
+
+
+def _dumped(row: Row) -> str:
+    kind = "turn" if isinstance(row, TurnRow) else "request"
+    return json.dumps({"kind": kind, **asdict(row)}, default=str)
+
+
+def _loaded(line: str) -> Row | None:
+    # The last line of a process that was killed may be half a one.
+    try:
+        values: dict[str, Any] = json.loads(line)
+        kind = _KINDS[values.pop("kind")]
+        for field in fields(kind):
+            value = values.get(field.name)
+            if field.type in ("Decimal", "Decimal | None") and value is not None:
+                values[field.name] = Decimal(value)
+        return kind(**{**values, "labels": tuple(values["labels"]), "usage": Usage(**values["usage"])})
+    except (ValueError, LookupError, TypeError, ArithmeticError):
+        log.warning("a row that waited is damaged")
+        return None

@@ -1,0 +1,82 @@
+"""What was spent, added up: the ledger's rows, and those that wait to be written in place of their own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..money import to_pico
+from . import statements
+from .ledger import RequestRow, Row, TurnRow
+from .schema import DONE, LABELS
+
+Read = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
+"""A query and its values; its rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """In picodollars: what requests that are done cost, and at most those that are not. How many turns there
+    were, and how many of them lack a price."""
+
+    spent: int
+    reserved: int
+    turns: int
+    unpriced: int
+
+
+class Waiting:
+    """The last state of each row that is not in the ledger yet."""
+
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self.requests: dict[str, RequestRow] = {}
+        self.turns: dict[str, TurnRow] = {}
+        self._replaced: set[str] = set()
+        for row in rows:
+            if isinstance(row, TurnRow):
+                self.turns[row.id] = row
+            elif row.id not in self.requests or self.requests[row.id].state != DONE:
+                self.requests.pop(row.started_id, None)
+                self.requests[row.id] = row
+                self._replaced.add(row.started_id)
+
+    @property
+    def request_ids(self) -> str:
+        """The ids in the ledger that these rows stand for, as a JSON list."""
+        return json.dumps([*self.requests, *self._replaced])
+
+    @property
+    def turn_ids(self) -> str:
+        """As `request_ids`."""
+        return json.dumps([*self.turns])
+
+    def total(self, labels: Mapping[str, str], since: int) -> Total:
+        """As `total`, of these rows alone."""
+        requests = [row for row in self.requests.values() if _counts(row, labels, since)]
+        turns = [row for row in self.turns.values() if _counts(row, labels, since)]
+        return Total(
+            sum(to_pico(row.cost) for row in requests if row.state == DONE and row.cost)
+            + sum(to_pico(row.extra_cost) for row in turns),
+            sum(to_pico(row.reserved) for row in requests if row.state != DONE),
+            len(turns),
+            sum(row.unpriced > 0 for row in turns),
+        )
+
+
+def total(read: Read, waiting: Waiting, labels: Mapping[str, str], since: int) -> Total:
+    """Of all rows with these labels that began at `since` (microseconds) or later."""
+    of_requests, of_turns = statements.sums(labels, by_time=since > 0)
+    names = tuple(labels.values())
+    [(spent, reserved)] = read(of_requests, (*names, since, waiting.request_ids))
+    [(extra, turns, unpriced)] = read(of_turns, (*names, since, waiting.turn_ids))
+    late = waiting.total(labels, since)
+    return Total(
+        spent + extra + late.spent, reserved + late.reserved, turns + late.turns, unpriced + late.unpriced
+    )
+
+
+def _counts(row: Row, labels: Mapping[str, str], since: int) -> bool:
+    of_row = dict(zip(LABELS, row.labels, strict=True))
+    return row.time * 1_000_000 >= since and labels.items() <= of_row.items()
