@@ -296,5 +296,5 @@ class Reader:
         self._early_messages.clear()
 
     def _end_session(self, how: str) -> None:
-        self.stop_reason = how
-        self.end = TurnFailed(error=session_ended(self.session.id, how, self._error))
+        self.stop_reason, error = how, session_ended(self.session.id, how, self._error)
+        self.end = TurnFailed(error=error)

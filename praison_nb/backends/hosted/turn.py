@@ -271,8 +271,7 @@ class HostedTurn:
 
     async def _count_threads(self) -> None:
         """Show what sub-agents used that have stopped to work."""
-        listed = await self._connection.threads()
-        self._show(list(self._session.threads.count(listed, self._run.turn.id)))
+        self._show([*self._session.threads.count(await self._connection.threads(), self._run.turn.id)])
 
     def _show(self, events: list[Event]) -> None:
         for event in events:
@@ -289,7 +288,8 @@ class HostedTurn:
 
     async def _find_files(self) -> None:
         """Show what the agent wrote. The server lists it a little later: nobody waits for that."""
-        if self._reader.stopping or not may_have_written(self._run.turn.tools):
+        # Not by the run's turn, which may be behind while the ledger is written.
+        if self._reader.stopping or not may_have_written(self._reader.calls.started()):
             return
         if files := await new_files(client_of(self._context.config), self._session):
             self._put(FilesWritten(files=files))
