@@ -8,7 +8,7 @@ export JUPYTER_PREFER_ENV_PATH = 1
 # Each of hundreds of kernels would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: lab demo format check lint types unit test test-all docs bench security-table screenshots hosted-demo constraints clean
+.PHONY: lab demo format check lint types unit test test-all docs bench security-table usage-table screenshots hosted-demo constraints clean
 
 # Open JupyterLab on the quickstart. In a container, where one is root, Jupyter wants to be told that this is meant.
 LAB_OPTIONS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
@@ -63,6 +63,10 @@ bench: .venv/ready-test
 # How busy texts of all kinds keep a page: the table of docs/security.md.
 security-table: .venv/ready-test
 	$(BIN)/python tests/bench/bench_busy.py
+
+# What servers tell of tokens and money, and what the meter makes of it: the table of docs/usage.md.
+usage-table: .venv/ready-test
+	$(BIN)/python tests/bench/usage_table.py
 
 # Pictures of what a cell shows, in docs/screenshots.
 screenshots: .venv/ready-test

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import time as _time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
@@ -137,19 +138,21 @@ class RequestFinished(_Base):
 
     `price_source` says by which prices (a table's date, say). `fees` in USD are that part of the cost which
     is not for tokens (a search). `is_lower_bound`: it may have cost more. `started_id` is the id of its
-    RequestStarted, "" for the one that began last. `thread` is the sub-agent's thread that used this, "" for
-    the agent itself."""
+    RequestStarted, "" for the one that began last. `billed_calls` is how often the provider
+    did what it bills by the call, by the price table's names: {"web_searches": 2}. `thread` is the
+    sub-agent's thread that used this, "" for the agent itself."""
 
     model: str = ""
     provider: str = ""
     usage: Usage | None = None
     cost: Decimal | None = None
-    cost_source: Literal["provider", "table", "user", "unpriced"] = "unpriced"
+    cost_source: Literal["provider", "table", "user", "local", "unpriced"] = "unpriced"
     service_tier: str = ""
     price_source: str = ""
     fees: Decimal = Decimal(0)
     is_lower_bound: bool = False
     started_id: str = ""
+    billed_calls: Mapping[str, int] = field(default_factory=dict)
     thread: str = ""
 
 

@@ -35,7 +35,7 @@ from .events import (
     TurnFinished,
 )
 from .session import Usage
-from .turn import Message, Thread, ToolCall, Turn
+from .turn import Message, Thread, ToolCall, Turn, byte_length
 
 
 def fold(turn: Turn, event: Event) -> Turn:
@@ -47,7 +47,7 @@ def fold(turn: Turn, event: Event) -> Turn:
         case TextFinal():
             return _final_text(turn, event)
         case RequestStarted():
-            return replace(turn, _open_request=event, _open_characters=0, activity="")
+            return replace(turn, _open_request=event, _open_bytes=0, activity="")
         case RequestFinished():
             return _count(turn, event)
         case ThreadChanged():
@@ -55,8 +55,8 @@ def fold(turn: Turn, event: Event) -> Turn:
         case ToolStarted():
             call = ToolCall(event.call_id, event.name, event.arguments, event.runs, event.time)
             items = tuple(i for i in turn.items if not (isinstance(i, ToolCall) and i.id == call.id))
-            more = len(event.name) + len(event.arguments)
-            return replace(turn, items=(*items, call), _open_characters=turn._open_characters + more)
+            more = byte_length(event.name) + byte_length(event.arguments)
+            return replace(turn, items=(*items, call), _open_bytes=turn._open_bytes + more)
         case ToolFinished():
             ended = {"ended": event.time, "result": event.result, "is_error": event.is_error}
             return _update_call(turn, event.call_id, **ended)
@@ -66,9 +66,7 @@ def fold(turn: Turn, event: Event) -> Turn:
         case ApprovalAnswered():
             return _update_call(turn, event.call_id, approval="allowed" if event.allowed else "denied")
         case Thinking():
-            return replace(
-                turn, activity="thinking", _open_characters=turn._open_characters + len(event.text)
-            )
+            return replace(turn, activity="thinking", _open_bytes=turn._open_bytes + byte_length(event.text))
         case Activity():
             return replace(turn, activity=event.text)
         case SessionAttached():
@@ -111,18 +109,20 @@ def _add_text(turn: Turn, event: TextDelta) -> Turn:
         turn,
         items=items,
         first_text=turn.first_text or event.time,
-        _open_characters=turn._open_characters + len(event.text),
+        _open_bytes=turn._open_bytes + byte_length(event.text),
         activity="",
     )
 
 
 def _final_text(turn: Turn, event: TextFinal) -> Turn:
-    before = sum(len(m.text) for m in turn.items if isinstance(m, Message) and m.id == event.message_id)
+    before = sum(
+        byte_length(m.text) for m in turn.items if isinstance(m, Message) and m.id == event.message_id
+    )
     return replace(
         turn,
         items=_put_message(turn.items, event.message_id, event.text, keep=False),
         first_text=turn.first_text or event.time,
-        _open_characters=turn._open_characters + len(event.text) - before,
+        _open_bytes=turn._open_bytes + byte_length(event.text) - before,
         activity="",
     )
 
@@ -152,20 +152,22 @@ def _count(turn: Turn, event: RequestFinished) -> Turn:
         return turn
     usage = turn.pending if event.usage is None else event.usage
     cost, is_unpriced = event.cost or Decimal(0), event.cost is None
+    is_estimate = usage.estimated and event.cost_source != "provider"
     if event.thread:
         turn = _count_in_thread(turn, event.thread, usage, cost, is_unpriced)
     else:
         # A sub-agent works beside the agent, with a model of its own.
-        turn = replace(turn, _open_request=None, _open_characters=0, model=event.model or turn.model)
+        turn = replace(turn, _open_request=None, _open_bytes=0, model=event.model or turn.model)
     return replace(
         turn,
         counted=turn.counted + usage,
         requests=(*turn.requests, event.id),
         priced=turn.priced + cost,
         unpriced_requests=turn.unpriced_requests + is_unpriced,
-        estimated_cost=turn.estimated_cost + (cost if usage.estimated else 0),
+        estimated_cost=turn.estimated_cost + (cost if is_estimate else 0),
         fees=turn.fees + event.fees,
         is_lower_bound=turn.is_lower_bound or event.is_lower_bound,
+        cost_sources=tuple(dict.fromkeys((*turn.cost_sources, event.cost_source))),
     )
 
 

@@ -14,23 +14,42 @@ PICO = 10**12
 
 
 def format_usd(cost: Decimal | None) -> str:
-    """A cost in USD with four digits, "—" when it is not known.
+    """A cost in USD with four digits, and as many more as a small one needs for two of its own; "—" when it
+    is not known.
 
-    >>> format_usd(Decimal("0.03124")), format_usd(None), format_usd(Decimal("0.00001"))
-    ('$0.0312', '—', '<$0.0001')
+    >>> format_usd(Decimal("0.03124")), format_usd(None), format_usd(Decimal("0.00000151"))
+    ('$0.0312', '—', '$0.0000015')
     """
-    if cost is None:
-        return "—"
-    return "<$0.0001" if 0 < cost < Decimal("0.00005") else f"${cost:,.4f}"
+    return "—" if cost is None else _dollars(cost, 4)
 
 
 def format_cents(amount: Decimal | float, *, exact: bool = False) -> str:
-    """An amount of USD to the cent; with `exact`, four digits where it is not in whole cents.
+    """An amount of USD to the cent; with `exact`, four digits where it is not in whole cents. What is less
+    than a cent is shown as what it is.
 
-    >>> format_cents(1234.5), format_cents(Decimal("0.105"), exact=True)
-    ('$1,234.50', '$0.1050')
+    >>> format_cents(1234.5), format_cents(Decimal("0.105"), exact=True), format_cents(Decimal("0.0031"))
+    ('$1,234.50', '$0.1050', '$0.0031')
     """
-    return f"${amount:,.4f}" if exact and amount * 100 % 1 else f"${amount:,.2f}"
+    is_whole = not amount * 100 % 1
+    return _dollars(Decimal(str(amount)), 2 if is_whole or not (exact or amount < 0.01) else 4)
+
+
+def mark_usd(cost: Decimal | None, *, estimated: bool = False, is_lower_bound: bool = False) -> str:
+    """A cost with its marks: "~" where it is of an estimate, "≥" where something of it has no price.
+
+    >>> mark_usd(Decimal("0.5"), estimated=True), mark_usd(Decimal("0.5"), is_lower_bound=True)
+    ('~$0.5000', '≥ $0.5000')
+    """
+    if cost is None:
+        return format_usd(cost)
+    return ("≥ " if is_lower_bound else "") + ("~" if estimated else "") + format_usd(cost)
+
+
+def _dollars(amount: Decimal, digits: int) -> str:
+    if 0 < abs(amount) < Decimal("0.00095"):
+        # Not beyond what the ledger keeps.
+        digits = min(12, 1 - amount.adjusted())
+    return f"${amount:,.{digits}f}"
 
 
 def read_usd(value: Any) -> Decimal | None:

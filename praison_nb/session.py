@@ -33,9 +33,10 @@ class Status(StrEnum):
 class Usage:
     """Numbers of tokens, in columns that never overlap, so that each can be priced and all can be added:
     input that was neither read from a cache nor written to one, input read from one, input written to one for
-    five minutes or for an hour, and output. `reasoning_output_tokens` is no column: so many of the output
-    were thinking, 0 where the provider does not tell. The provider's own counts, but where `estimated`: then
-    a part was counted here (four characters to the token). Add two with `+`.
+    five minutes or for an hour, and output. What follows is no column, but a part of one, 0 where the
+    provider does not tell it: `reasoning_output_tokens` of the output were thinking,
+    `audio_output_tokens` sound, and `audio_input_tokens` of the input. The provider's own counts, but where
+    `estimated`: then a part was counted here (four bytes to the token). Add two with `+`.
 
     >>> (Usage(uncached_input_tokens=3, output_tokens=1) + Usage(cache_read_input_tokens=4)).input_tokens
     7
@@ -47,6 +48,8 @@ class Usage:
     cache_write_1h_input_tokens: int = 0
     output_tokens: int = 0
     reasoning_output_tokens: int = 0
+    audio_input_tokens: int = 0
+    audio_output_tokens: int = 0
     estimated: bool = False
 
     @property

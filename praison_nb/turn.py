@@ -18,17 +18,28 @@ from .events import (
 )
 from .session import Status, Usage
 
-CHARACTERS_PER_TOKEN = 4
-"""For estimates only: about right for English; the server's own count replaces it."""
+BYTES_PER_TOKEN = 4
+"""For estimates only; the server's own count replaces it. Of UTF-8, in which a letter of English is one byte,
+one of Russian two and one of Chinese three, as models need about so many more tokens for them."""
 
 
-def estimate_tokens(characters: int) -> int:
-    """Tokens that so many characters may be, rounded up.
+def estimate_tokens(text: str | int) -> int:
+    """Tokens that a text, or one of so many bytes, may be, rounded up.
 
-    >>> estimate_tokens(9)
+    >>> estimate_tokens("What is this?"), estimate_tokens("这是什么？"), estimate_tokens(9)
+    (4, 4, 3)
+    """
+    size = byte_length(text) if isinstance(text, str) else text
+    return -(-size // BYTES_PER_TOKEN)
+
+
+def byte_length(text: str) -> int:
+    """Bytes of a text in UTF-8.
+
+    >>> byte_length("né")
     3
     """
-    return -(-characters // CHARACTERS_PER_TOKEN)
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +124,7 @@ class Turn:
       of them cost that have a price, of which `estimated_cost` is for estimated tokens and `fees` for what is
       no token. `unpriced_requests`: how many have none. `is_lower_bound`: it may have cost more.
     - `threads`: the sub-agents of a hosted session that were at work, one entry a thread.
+      `cost_sources`: who said what they cost, each once ("provider", "user", "table", "local", "unpriced").
     - `session_usage`: the provider's last count of a hosted session. `spent`: what the
       session and each scope with a budget spent so far, one for each scope.
 
@@ -148,11 +160,12 @@ class Turn:
     fees: Decimal = Decimal(0)
     is_lower_bound: bool = False
     threads: tuple[Thread, ...] = ()
+    cost_sources: tuple[str, ...] = ()
     session_usage: SessionUsage | None = None
     spent: tuple[Spent, ...] = ()
-    # The request under way, and the characters that came of it.
+    # The request under way, and the bytes that came of it.
     _open_request: RequestStarted | None = field(default=None, metadata={"json": "open_request"})
-    _open_characters: int = field(default=0, metadata={"json": "open_characters"})
+    _open_bytes: int = field(default=0, metadata={"json": "open_characters"})
 
     @property
     def text(self) -> str:
@@ -183,7 +196,7 @@ class Turn:
             return Usage()
         return Usage(
             uncached_input_tokens=self._open_request.input_tokens,
-            output_tokens=estimate_tokens(self._open_characters),
+            output_tokens=estimate_tokens(self._open_bytes),
             estimated=True,
         )
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import Any, get_args
 
+from ..metering import price_table
 from .local.config import LocalAgentConfig
 from .local.providers import PROVIDERS, is_embedded, maker, resolve
 from .local.wires.base import Effort
@@ -78,12 +79,9 @@ def live_models(provider: str) -> list[str]:
     row = PROVIDERS[provider]
     if not row.prices or not row.base_url:
         return []
-    from genai_prices import data_snapshot
-
     now = datetime.now(UTC)
-    known = next(
-        (each.models for each in data_snapshot.get_snapshot().providers if each.id == row.prices), []
-    )
+    providers = price_table.snapshot().providers
+    known = next((each.models for each in providers if each.id == row.prices), list[Any]())
     names = [each.id for each in known if _is_live(each, now)]
     if row.models:
         # Some sell models of others too, elsewhere.

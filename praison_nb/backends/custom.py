@@ -49,7 +49,7 @@ class CustomBackend(Backend):
         before = await self._ask()
         session.id = before.id or session.id or f"custom-{new_id()[:12]}"
         yield SessionAttached(session_id=session.id)
-        yield RequestStarted(input_tokens=estimate_tokens(len(prompt)))
+        yield RequestStarted(input_tokens=estimate_tokens(prompt))
         try:
             async with aclosing(self._pieces(prompt)) as pieces:
                 async for text in pieces:

@@ -171,7 +171,7 @@ class Ledger:
     def put(self, connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
         """Put the rows in, in a transaction of the caller's."""
         for row in rows:
-            label = self._label(connection, row.labels)
+            label = self.label(connection, row.labels)
             if isinstance(row, TurnRow):
                 connection.execute(statements.PUT_TURN, (row.id, label, row.process, *numbers(row)))
                 continue
@@ -190,10 +190,11 @@ class Ledger:
             connection.execute(statements.MARK_UNKNOWN, (process,))
             for n, *texts in connection.execute(statements.TURNS_OF_PROCESS, (process,)).fetchall():
                 named = dict(zip(LABELS, texts, strict=True)) | {"status": "unknown", "stop_reason": "killed"}
-                connection.execute(statements.END_TURN, (self._label(connection, tuple(named.values())), n))
+                connection.execute(statements.END_TURN, (self.label(connection, tuple(named.values())), n))
         return bool(killed)
 
-    def _label(self, connection: sqlite3.Connection, labels: tuple[str, ...]) -> int:
+    def label(self, connection: sqlite3.Connection, labels: tuple[str, ...]) -> int:
+        """The number of these labels, which get one here if they have none."""
         known = self._known.get(labels)
         if known is None:
             connection.execute(statements.ADD_LABEL, labels)

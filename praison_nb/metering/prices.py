@@ -1,27 +1,34 @@
-"""What tokens cost, in USD: the provider's own word first, then the user's price, then the price table of
-genai-prices, which is on this machine. An unknown price is None, never 0.
+"""What a request costs, in USD: the provider's own word first, then the user's price, then the price table,
+which is on this machine. What runs here by itself is free. An unknown price is None, never 0.
 
 >>> price(Usage(uncached_input_tokens=1_000_000), "gpt-4o-mini", "openai", 1_760_000_000.0)
 (Decimal('0.150'), 'table')
 >>> price(Usage(output_tokens=7), "a model that nobody knows", "openai", 1_760_000_000.0)
 (None, 'unpriced')
+>>> price(Usage(output_tokens=7), "llama3.2", "ollama", 1_760_000_000.0)
+(Decimal('0'), 'local')
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 from ..events import RequestFinished
 from ..session import Usage
-from . import user_prices
+from . import price_gaps, price_table, user_prices
+from .model_names import names
 
 log = logging.getLogger(__name__)
-Source = Literal["provider", "table", "user", "unpriced"]
+Source = Literal["provider", "table", "user", "local", "unpriced"]
+
+LOCAL = frozenset({"embedded", "ollama", "lmstudio", "llamacpp"})
+"""Providers of what runs here by itself. Nobody is paid."""
 
 RUNNING_HOUR = Decimal("0.08")
 """USD for an hour that a hosted session runs, at Anthropic's public list price; idle time is free."""
@@ -30,75 +37,183 @@ USUAL_TIERS = ("", "default", "standard", "standard_only", "auto", "on_demand")
 """What providers call the service tier at which the price table's plain prices are."""
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a request costs in USD, None where that is not known, who says so, and by which prices. `fees` are
+    that part which is not for tokens. It `is_lower_bound` where something of it has no price."""
+
+    usd: Decimal | None
+    source: Source
+    price_source: str = ""
+    fees: Decimal = Decimal(0)
+    is_lower_bound: bool = False
+
+
+_UNKNOWN = Cost(None, "unpriced")
+
+
 def with_cost(event: RequestFinished, at: float) -> RequestFinished:
     """`event` with its cost, where the provider gave none. `at` (seconds since 1970) chooses the price of
     that time."""
     if event.cost is not None or event.usage is None:
         return event
-    cost, source = price(event.usage, event.model, event.provider, at, event.service_tier)
-    return replace(event, cost=cost, cost_source=source)
+    found = cost(event.usage, event.model, event.provider, at, event.service_tier, event.billed_calls)
+    return replace(
+        event,
+        cost=found.usd,
+        cost_source=found.source,
+        price_source=found.price_source,
+        fees=found.fees,
+        is_lower_bound=found.is_lower_bound,
+    )
 
 
 def price(
     usage: Usage, model: str, provider: str, at: float, service_tier: str = ""
 ) -> tuple[Decimal | None, Source]:
-    """USD for `usage`, or None, and who says so. `provider` is "" where nobody is paid by a table: a model
-    of one's own costs what the user said (`%agent price`), else it is not known. The user's price counts for
-    all service tiers, the table's for those that it names. A count that has no price (a server may say -1),
-    and a price table that fails, make it unknown too: never an error."""
+    """USD for `usage`, or None, and who says so: the short form of `cost`."""
+    found = cost(usage, model, provider, at, service_tier)
+    return found.usd, found.source
+
+
+def cost(
+    usage: Usage,
+    model: str,
+    provider: str,
+    at: float,
+    service_tier: str = "",
+    billed_calls: Mapping[str, int] | None = None,
+) -> Cost:
+    """What `usage` costs. `provider` is an id of the price table or of LOCAL, "" for a server of nobody's: a
+    model there costs what the user said (`%agent price`), else it is not known. The user's price counts for
+    all service tiers, the table's for those that it names. `billed_calls` is how often the provider did what
+    it bills by the call, by the table's names. A count that has no price (a server may say -1), and a price
+    table that fails, make it unknown too: never an error."""
     try:
-        if not usage.input_tokens and not usage.output_tokens:
-            return Decimal(0), "table"
-        own = user_prices.find(model, provider)
-        cost = _by_table(usage, model, provider, at, service_tier) if own is None else own.cost(usage)
-        if cost is not None and cost.is_finite() and cost >= 0:
-            return cost, "table" if own is None else "user"
+        return _cost(_Asked(usage, model, provider, at, service_tier.strip().lower(), billed_calls or {}))
     except KeyboardInterrupt:
         raise
     except BaseException:
         log.debug("no price for %r", model, exc_info=True)
-    return None, "unpriced"
+    return _UNKNOWN
 
 
-def _by_table(usage: Usage, model: str, provider: str, at: float, service_tier: str) -> Decimal | None:
-    if not provider:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    usage: Usage
+    model: str
+    provider: str
+    at: float
+    tier: str
+    calls: Mapping[str, int] = field(default_factory=dict)
+
+
+def _cost(asked: _Asked) -> Cost:
+    usage = asked.usage
+    if not usage.input_tokens and not usage.output_tokens and not asked.calls:
+        return Cost(Decimal(0), "local" if asked.provider in LOCAL else "table")
+    if own := user_prices.find(asked.model, asked.provider):
+        key, chosen = own
+        # What is free on a machine of one's own is not so where somebody is paid.
+        is_bare = key in (asked.model, user_prices.dateless(asked.model))
+        if not (chosen.is_free and is_bare and asked.provider not in ("", *LOCAL)):
+            since = f"since {chosen.since}" if chosen.since else ""
+            return _checked(Cost(chosen.cost(usage), "user", since, is_lower_bound=bool(asked.calls)))
+    return _listed(asked)
+
+
+def _listed(asked: _Asked) -> Cost:
+    if asked.provider in LOCAL:
+        return Cost(Decimal(0), "local")
+    if not asked.provider:
+        return _UNKNOWN
+    for name, surcharge in names(asked.model, asked.provider):
+        if surcharge == "free":
+            return Cost(Decimal(0), "table", price_table.source())
+        named = replace(asked, model=name)
+        found = _by_gap(named) if _has_sound(asked.usage) else None
+        found = found or _by_table(named) or _by_gap(named)
+        if found is not None:
+            bound = found.is_lower_bound or surcharge == "more"
+            return _checked(replace(found, is_lower_bound=bound))
+    return _UNKNOWN
+
+
+def _checked(found: Cost) -> Cost:
+    usd = found.usd
+    return found if usd is not None and usd.is_finite() and usd >= 0 else _UNKNOWN
+
+
+def _has_sound(usage: Usage) -> bool:
+    return bool(usage.audio_input_tokens or usage.audio_output_tokens)
+
+
+def _by_gap(asked: _Asked) -> Cost | None:
+    found = price_gaps.find(asked.model, asked.provider, asked.usage)
+    if found is None or asked.tier not in USUAL_TIERS:
         return None
-    from genai_prices import Usage as Counted, calc_price
+    usd = found.cost(asked.usage)
+    return Cost(usd, "table", f"praison_nb {price_gaps.DATE}", is_lower_bound=bool(asked.calls))
 
-    # Its input is the total, its cache writes are the total of both kinds, and its parts must be given.
-    counted = Counted(
-        input_tokens=usage.input_tokens,
-        cache_read_tokens=usage.cache_read_input_tokens,
-        cache_write_tokens=usage.cache_creation_input_tokens,
-        cache_write_5m_tokens=usage.cache_write_5m_input_tokens,
-        cache_write_1h_tokens=usage.cache_write_1h_input_tokens,
-        output_tokens=usage.output_tokens,
-    )
-    when, tier = datetime.fromtimestamp(at, UTC), service_tier.strip().lower()
-    if tier in USUAL_TIERS:
-        return calc_price(counted, model, provider_id=provider, genai_request_timestamp=when).total_price
+
+def _by_table(asked: _Asked) -> Cost | None:
+    """By the price table, None where that does not know it."""
+    from genai_prices import Usage as Counted
+
+    usage, table = asked.usage, price_table.snapshot()
+    when = datetime.fromtimestamp(asked.at, UTC)
     # Anthropic's fast mode is a tier here, and something of its own there.
-    names = {"service_tier": tier}, {"speed": tier}
-    found = calc_price(
-        counted,
-        model,
-        provider_id=provider,
-        genai_request_timestamp=when,
-        price_context=names[0] | names[1],
+    tiers = () if asked.tier in USUAL_TIERS else ({"service_tier": asked.tier}, {"speed": asked.tier})
+    context: dict[str, str] | None = {**tiers[0], **tiers[1]} if tiers else None
+    # Its input is the total, its cache writes are the total of both kinds, and its parts must be given.
+    counts: dict[str, Any] = {
+        "input_tokens": usage.input_tokens,
+        "cache_read_tokens": usage.cache_read_input_tokens,
+        "cache_write_tokens": usage.cache_creation_input_tokens,
+        "cache_write_5m_tokens": usage.cache_write_5m_input_tokens,
+        "cache_write_1h_tokens": usage.cache_write_1h_input_tokens,
+        "output_tokens": usage.output_tokens,
+    }
+    if _has_sound(usage):
+        counts |= {
+            "input_audio_tokens": usage.audio_input_tokens,
+            "output_audio_tokens": usage.audio_output_tokens,
+            "cache_audio_read_tokens": 0,
+        }
+    try:
+        found = table.calc(Counted(**counts), asked.model, asked.provider, None, when, context)
+    except LookupError:
+        return None
+    if tiers:
+        # For a tier that it does not know the table gives the usual price, and so it does for another
+        # provider's models.
+        is_own = any(each is found.model for each in found.provider.models)
+        variants = (each for each in found.model.price_variants or () if is_own and each.when in tiers)
+        if not any(each.constraint is None or each.constraint.active(when) for each in variants):
+            return None
+    prices = vars(found.model_price)
+    by_call = {name: prices.get(f"{name}_kcount") for name in asked.calls}
+    fees = sum((_per_thousand(each) * asked.calls[name] for name, each in by_call.items()), Decimal(0))
+    is_lower_bound = (
+        any(each is None for each in by_call.values())
+        or (bool(usage.audio_input_tokens) and prices.get("input_audio_mtok") is None)
+        or (bool(usage.audio_output_tokens) and prices.get("output_audio_mtok") is None)
     )
-    # For a tier that it does not know the table gives the usual price, and so it does for another provider's
-    # models.
-    is_own = any(each is found.model for each in found.provider.models)
-    variants = (each for each in found.model.price_variants or () if is_own and each.when in names)
-    is_known = any(each.constraint is None or each.constraint.active(when) for each in variants)
-    return found.total_price if is_known else None
+    usd = found.total_price + fees
+    # The table adds a fee for the request itself.
+    fees += _per_thousand(prices.get("requests_kcount"))
+    return Cost(usd, "table", price_table.source(), fees, is_lower_bound)
+
+
+def _per_thousand(value: Any) -> Decimal:
+    return value / 1000 if isinstance(value, Decimal) else Decimal(0)
 
 
 def preload() -> None:
     """Load the price table, which takes a fifth of a second: on a thread of the pool while the turn's first
     request is on its way."""
     with contextlib.suppress(Exception):
-        import genai_prices  # noqa: F401
+        price_table.snapshot()
 
 
 def running_cost(seconds: float) -> Decimal:

@@ -125,3 +125,33 @@ SESSION_TOTALS = (
     "sum(t.cost IS NULL) FROM turns t JOIN labels l ON l.n = t.label WHERE l.session_id != '' "
     "GROUP BY l.session_id"
 )
+
+# Prices that come later
+
+UNPRICED = (
+    f"SELECT r.n, r.turn, r.time, r.estimated, {', '.join(f'r.{name}' for name in TOKENS)}, "
+    f"{', '.join(f'l.{name}' for name in LABELS)} FROM requests r JOIN labels l ON l.n = r.label "
+    f"WHERE r.cost IS NULL AND r.state = {DONE} ORDER BY r.n"
+)
+PRICE_REQUEST = (
+    "UPDATE requests SET cost = :usd, fees = :fees, is_lower_bound = :bound, label = :label "
+    "WHERE n = :request AND cost IS NULL"
+)
+PRICE_TURN = """
+    UPDATE turns SET
+        priced = priced + iif(cost IS NULL, :usd, 0),
+        extra_cost = extra_cost - iif(cost IS NULL, 0, :usd),
+        unpriced = max(0, unpriced - (cost IS NULL)), fees = fees + :fees,
+        is_lower_bound = max(is_lower_bound, :bound), estimated_cost = estimated_cost + :estimated,
+        cost = iif(cost IS NULL AND unpriced = 1, priced + :usd, cost)
+    WHERE n = :turn
+"""
+"""Where the provider's own word is the turn's cost, it has the request in it already."""
+LABELS_OF_TURN = (
+    f"SELECT {', '.join(f'l.{name}' for name in LABELS)} FROM turns t "
+    "JOIN labels l ON l.n = t.label WHERE t.n = ?"
+)
+SOURCES_OF_TURN = (
+    "SELECT DISTINCT l.cost_source FROM requests r JOIN labels l ON l.n = r.label WHERE r.turn = ?"
+)
+LABEL_TURN = "UPDATE turns SET label = ? WHERE n = ?"

@@ -1,22 +1,24 @@
 """The user's own prices, in a JSON file that they may edit: USD per million tokens by model, or "free".
 
     {
-      "my-model": {"input": 3, "output": 15, "cache_read": 0.3},
+      "my-model": {"input": 3, "output": 15, "cache_read": 0.3, "since": "2026-11-01"},
       "ollama/llama3.2": "free"
     }
 
 `PRAISON_NB_PRICES` names another file. A key counts for the model as the server names it, with or without
 its provider's prefix and its date, so "gpt-4o-mini" counts for "gpt-4o-mini-2024-07-18" too. One with a
-prefix counts at that provider's only.
+prefix counts at that provider's only; a name alone that is free, at servers of one's own: what is free here
+is not so elsewhere. `since` is when the price was set, or will begin.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -24,22 +26,39 @@ from typing import Any
 from ..errors import ConfigError
 from ..money import parse_usd
 from ..session import Usage
+from . import price_table
+from .model_names import dateless
 
-_DATE = re.compile(r"[-@](\d{8}|\d{4}-\d{2}-\d{2})$|[-:]latest$")
-_FIELDS = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
+_FIELDS = ("input", "output", "cache_read", "cache_write", "cache_write_1h", "audio_input", "audio_output")
 _MILLION = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """USD per million tokens. Tokens of a cache cost what other input costs, where no price of their own is
-    given."""
+    """USD per million tokens. Tokens of a cache, and of sound, cost what others cost, where no price of their
+    own is given. `since` is a date or time in ISO 8601, "" where nobody said when."""
 
     input: Decimal
     output: Decimal
     cache_read: Decimal | None = None
     cache_write: Decimal | None = None
     cache_write_1h: Decimal | None = None
+    audio_input: Decimal | None = None
+    audio_output: Decimal | None = None
+    since: str = ""
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing costs anything."""
+        return not any(getattr(self, field) for field in _FIELDS)
+
+    @property
+    def began(self) -> float:
+        """`since` in seconds since 1970; a time without a zone is one of UTC."""
+        if not self.since:
+            return 0.0
+        since = datetime.fromisoformat(self.since)
+        return (since if since.tzinfo else since.replace(tzinfo=UTC)).timestamp()
 
     def cost(self, usage: Usage) -> Decimal:
         """USD for `usage`.
@@ -48,15 +67,18 @@ class Price:
         Decimal('0.0045')
         """
         write = self.input if self.cache_write is None else self.cache_write
+        heard, spoken = usage.audio_input_tokens, usage.audio_output_tokens
         parts = (
-            (usage.uncached_input_tokens, self.input),
+            (usage.uncached_input_tokens - heard, self.input),
+            (heard, self.input if self.audio_input is None else self.audio_input),
+            (spoken, self.output if self.audio_output is None else self.audio_output),
             (usage.cache_read_input_tokens, self.input if self.cache_read is None else self.cache_read),
             (usage.cache_write_5m_input_tokens, write),
             (
                 usage.cache_write_1h_input_tokens,
                 write if self.cache_write_1h is None else self.cache_write_1h,
             ),
-            (usage.output_tokens, self.output),
+            (usage.output_tokens - spoken, self.output),
         )
         return sum((tokens * price for tokens, price in parts), Decimal(0)) / _MILLION
 
@@ -77,42 +99,27 @@ def path() -> Path:
     return Path(user_config_dir("praison_nb", appauthor=False)) / "prices.json"
 
 
-def find(model: str, provider: str = "") -> Price | None:
-    """The user's price for `model` of `provider` (its id in the price table, "" where that has none), None
-    where there is none. A file that cannot be read counts as none and
-    sets `problem`."""
-    prices = _current()
-    if not prices:
-        return None
-    for name in (model, dateless(model)):
-        if name in prices:
-            return prices[name]
+def find(model: str, provider: str = "") -> tuple[str, Price] | None:
+    """The user's price for `model` of `provider` (its id in the price table or here, "" for nobody's), and
+    the key that it has in the file; None where there is none yet. A file that cannot be read counts as none
+    and sets `problem`."""
+    now = time.time()
+    prices = {key: price for key, price in _current().items() if price.began <= now}
+    for name in (model, dateless(model)) if prices else ():
         for key, price in prices.items():
             prefix, _, own = key.partition("/")
             if own == name and _is_of(prefix, provider):
-                return price
+                return key, price
+        if name in prices:
+            return name, prices[name]
     return None
 
 
 def _is_of(prefix: str, provider: str) -> bool:
     """Whether a prefix means this provider: what is free on a machine of one's own is not so elsewhere."""
-    if prefix == provider:
+    if prefix == provider or provider == f"{prefix}-cloud":
         return True
-    from genai_prices.data_snapshot import get_snapshot
-
-    try:
-        return get_snapshot().find_provider(None, prefix, None).id == provider
-    except LookupError:
-        return not provider
-
-
-def dateless(model: str) -> str:
-    """A model's name without the date of its version.
-
-    >>> dateless("gpt-4o-mini-2024-07-18"), dateless("claude-3-5-haiku-latest")
-    ('gpt-4o-mini', 'claude-3-5-haiku')
-    """
-    return _DATE.sub("", model)
+    return price_table.provider_id(prefix) == provider
 
 
 def prices() -> dict[str, Price]:
@@ -169,19 +176,32 @@ def _current() -> Mapping[str, Price]:
 def _price(model: str, value: Any) -> Price:
     if value == "free":
         return FREE
-    if not isinstance(value, dict) or not {"input", "output"} <= set(value) <= set(_FIELDS):
+    if not isinstance(value, dict) or not {"input", "output"} <= set(value) <= {*_FIELDS, "since"}:
         raise ConfigError(
             f'The price of {model!r} in {path()} must be "free", or have "input" and "output" in USD per '
             f"million tokens ({', '.join(_FIELDS[2:])} may be added)."
         )
-    return Price(**{field: parse_usd(value[field], f"{field} of {model!r}") for field in value})
+    since = parse_since(value.get("since", ""))
+    known = {field: parse_usd(value[field], f"{field} of {model!r}") for field in value if field != "since"}
+    return Price(**known, since=since)
+
+
+def parse_since(text: Any) -> str:
+    """A date or time in ISO 8601. Raises ConfigError where `text` is none."""
+    try:
+        if isinstance(text, str) and Price(Decimal(0), Decimal(0), since=text).began >= 0:
+            return text
+    except (ValueError, OverflowError):
+        pass
+    raise ConfigError(f"A price's since must be a date as 2026-11-01, not {text!r:.40}.")
 
 
 def _plain(price: Price) -> Any:
     if price == FREE:
         return "free"
     values = {field: getattr(price, field) for field in _FIELDS}
-    return {field: _number(value) for field, value in values.items() if value is not None}
+    known = {field: _number(value) for field, value in values.items() if value is not None}
+    return {**known, **({"since": price.since} if price.since else {})}
 
 
 def _number(value: Decimal) -> int | float:

@@ -124,7 +124,8 @@ class AgentMagics(Magics):
         %agent models             what this machine offers
         %agent chat [-s SESSION]  a conversation to type into, in this cell
         %agent budget USD/SCOPE   stop at so much a day, week, month, session, notebook; `off` ends that
-        %agent price MODEL …      --input USD --output USD per million tokens, or --free
+        %agent price MODEL …      --input USD --output USD per million tokens, or --free; --since DATE
+        %agent prices             yours, and the date of the table; `prices update` fetches a newer one
         %agent help               this page and that of %%agent
         """
         from .commands.table import run_command
@@ -143,13 +144,19 @@ class UsageMagics(Magics):
     """`%usage`."""
 
     @magic_arguments()
-    @argument("period", nargs="?", default="", help="today, week, month (all in UTC), all, or running")
+    @argument(
+        "period",
+        nargs="?",
+        default="",
+        help="today, week, month (all in UTC), all, running, or reprice",
+    )
     @argument("--by", metavar="KEY", help="model, day, session, cell, notebook, user, backend, provider, …")
     @argument("-s", "--session", metavar="SESSION", help="only this session")
     @argument("-m", "--model", metavar="MODEL", help="only this model")
     @argument("--csv", metavar="PATH", help="write the turns to a CSV file")
     @argument("--parquet", metavar="PATH", help="write the turns to a Parquet file")
     @argument("-o", "--out", metavar="NAME", help="keep the turns as a DataFrame in this variable")
+    @argument("--yes", action="store_true", help="with reprice: note the prices")
     @no_var_expand
     @line_magic
     def usage(self, line: str) -> None:
@@ -160,6 +167,7 @@ class UsageMagics(Magics):
         %usage month --by day       one row a day
         %usage running              what is under way in all kernels, and what it may cost
         %usage all --csv turns.csv  the turns as a file, -o df as a DataFrame
+        %usage reprice              what requests without a price would cost by now; --yes notes it
 
         Days, weeks and months are those of UTC, as providers bill. Files have the attribute names of
         OpenTelemetry's GenAI conventions.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ..money import format_usd
+from ..money import format_usd, mark_usd
 from ..session import Status, Usage
 from ..text import shorten, strip_control_chars
 from ..turn import Turn
@@ -58,16 +58,11 @@ def turn_panel(turn: Turn, hint: str = "") -> dict[str, Any]:
     >>> panel["label"], panel["facts"][0][:3]
     ('idle', ['', 'main', ' · gpt-4o'])
     """
-    is_unpriced = turn.cost is None
     facts = [
         _heading(turn.session, turn.model, turn.backend),
         Fact(stop_text(turn) or f"{turn.seconds:.1f} s{_tool_count(turn)}"),
         *token_facts(turn.usage),
-        Fact(
-            "cost " if is_unpriced else "",
-            format_usd(turn.cost),
-            title="no list price for this model" if is_unpriced else "",
-        ),
+        *cost_facts(turn),
     ]
     return {
         **_panel(turn.status, turn, facts),
@@ -149,6 +144,31 @@ def token_facts(usage: Usage) -> list[Fact]:
         Fact("in ", f"{about}{usage.input_tokens:,}", share),
         Fact("out ", f"{about}{usage.output_tokens:,}"),
     ]
+
+
+def cost_facts(turn: Turn) -> list[Fact]:
+    """What the turn cost: "~" marks an estimate, "≥" that a part has no price, and what was paid beside
+    tokens is said by itself.
+
+    >>> from decimal import Decimal
+    >>> from praison_nb.turn import Turn
+    >>> turn = Turn(priced=Decimal("0.031"), fees=Decimal("0.01"), is_lower_bound=True)
+    >>> ["".join(fact[:3]) for fact in cost_facts(turn)]
+    ['≥ $0.0310', 'of it fees $0.0100']
+    """
+    if turn.cost is None:
+        return [Fact("cost ", format_usd(None), title="no list price for this model")]
+    if turn.cost_sources == ("local",) and not turn.cost:
+        return [Fact("", "free, local", title="it runs on a machine of your own")]
+    marks = {"estimated": bool(turn.estimated_cost), "is_lower_bound": turn.is_lower_bound}
+    facts = [
+        Fact(
+            "", mark_usd(turn.cost, **marks), title="a part of it has no price" if turn.is_lower_bound else ""
+        )
+    ]
+    if turn.fees:
+        facts.append(Fact("of it fees ", format_usd(turn.fees), title="for searches and the like"))
+    return facts
 
 
 def _of_session(turn: Turn | None) -> list[Fact]:

@@ -17,7 +17,7 @@ import pytest
 
 from praison_nb import HostedAgent, HostedAgentConfig, LocalAgent, LocalAgentConfig, Turn, usage as ledger
 from praison_nb.backends.base import Backend
-from praison_nb.backends.local.bounds import request_size
+from praison_nb.backends.local.wires.base import request_bytes
 from praison_nb.metering import writer
 from praison_nb.money import format_usd
 from praison_nb.render.text import panel_text
@@ -158,8 +158,8 @@ def test_a_request_that_is_refused_costs_nothing(openai_server: OpenAIServer) ->
 
 
 def estimated(server: OpenAIServer, answer: str) -> Decimal:
-    """The cost of a cut answer: what was sent and what came, a token for each four characters."""
-    sent = estimate_tokens(len(json.dumps(server.bodies[-1]["messages"])))
+    """The cost of a cut answer: what was sent and what came, a token for each four bytes."""
+    sent = estimate_tokens(request_bytes(server.bodies[-1]))
     return usd((sent, "0.15"), (estimate_tokens(len(answer)), "0.6"))
 
 
@@ -198,8 +198,8 @@ def test_a_stop_at_every_event(openai_server: OpenAIServer, at: int) -> None:
     turn = until(run, lambda turn: not turn.pending.estimated)
     assert turn.stop_reason == "interrupted" and turn.cost is not None
     if turn.usage.estimated:
-        # From what the server has counted on.
-        first, second = map(request_size, openai_server.bodies)
+        # From the exact count of the request before it.
+        first, second = (request_bytes(body) for body in openai_server.bodies[-2:])
         sent = 50 + estimate_tokens(second - first)
         assert turn.usage.uncached_input_tokens == sent
         assert turn.cost == usd((sent, "0.15"), (turn.usage.output_tokens, "0.6"))

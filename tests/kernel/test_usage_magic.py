@@ -45,12 +45,20 @@ def test_a_price_from_a_cell_counts_at_once_and_stays(kernel: Kernel, tmp_path: 
     assert "cost —" in ask(kernel)
     said = kernel.run("%agent price scripted-1 --input 3 --output 15 --cache-read=0.3").text
     assert "scripted-1 costs $3 in and $15 out per million tokens" in said
-    assert "$0.0001" in ask(kernel)  # 10 * 3 + 5 * 15 = 105 millionths
+    assert "$0.00010" in ask(kernel)  # 10 * 3 + 5 * 15 = 105 millionths
     listed = kernel.run("%agent price").text
     assert re.search(r"scripted-1 +\$3 +\$15 +\$0\.3", listed)
-    assert json.loads((tmp_path / "prices.json").read_text()) == {
-        "scripted-1": {"input": 3, "output": 15, "cache_read": 0.3}
-    }
+    assert "genai-prices" in listed and "prices update" in listed
+    (kept,) = json.loads((tmp_path / "prices.json").read_text()).values()
+    since = datetime.fromisoformat(kept.pop("since"))
+    assert kept == {"input": 3, "output": 15, "cache_read": 0.3} and since <= datetime.now(UTC)
+    # The turn before it had none.
+    would_be = kernel.run("%usage reprice").text
+    assert re.search(r"scripted-1 +— +1 +10 +5 +\$0\.00010 +user · since", would_be)
+    assert "$0.00010 more" in would_be and [*usage()["cost"].isna()] == [True, False]
+    assert "is in the ledger now" in kernel.run("%usage reprice --yes").text
+    assert [*usage()["cost"]] == pytest.approx([0.000105] * 2, abs=1e-12)
+    assert "Nothing to price" in kernel.run("%usage reprice").text
     assert "free" in kernel.run("%agent price scripted-1 --free").text
     assert "$0.0000" in ask(kernel)
     assert "no price of yours" in kernel.run("%agent price scripted-1 --forget").text
@@ -212,9 +220,16 @@ def test_a_hosted_sessions_own_budget_stays(kernel: Kernel) -> None:
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("%usage yesterday", "%usage knows no 'yesterday'. It knows today, week, month, all, running."),
+        (
+            "%usage yesterday",
+            "It knows today, week, month, all, running, reprice.",
+        ),
         ("%usage --by colour", "There are no totals by 'colour'. There are by hour, day, week, month, user"),
         ("%agent price", "No prices of yours."),
+        ("%agent prices", "Every other price is from genai-prices"),
+        ("%agent prices update http://127.0.0.1:9/x", "No newer price table: ConnectError"),
+        ("%agent prices now", "It is `%agent prices`, or"),
+        ("%agent price m --free --since soon", "since must be a date"),
         ("%agent price m --input 3", "A price needs --input and --output"),
         (
             "%agent price m --input three --output 4",

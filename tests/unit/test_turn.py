@@ -37,7 +37,7 @@ def test_a_final_text_replaces_its_preview_only() -> None:
         ev.TextFinal(text="Hello", message_id="1"),
     )
     assert turn.text == "Hello\n\nother"
-    assert turn._open_characters == 10
+    assert turn._open_bytes == 10
 
 
 def test_text_is_linear() -> None:

@@ -44,6 +44,22 @@ def host_of(address: str) -> str:
     return re.split(r"[/?#]", address.split("://")[-1])[0].rpartition("@")[2]
 
 
+def is_private(address: str) -> bool:
+    """Whether the address is of this machine, or of one in the same house.
+
+    >>> is_private("http://gpu-box:11434"), is_private("http://10.0.0.7:1234/v1"), is_private("https://ollama.com")
+    (True, True, False)
+    """
+    try:
+        host = urlsplit(address).hostname or ""
+    except ValueError:
+        return False
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return "." not in host or host.endswith((".local", ".localhost", ".lan", ".internal", ".home.arpa"))
+
+
 def is_own(address: str, own: str) -> bool:
     """Whether `address` is at the server whose address is `own`: the same host by the same scheme, or, of a
     public one, a part of its domain.

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 
 from ...errors import (
@@ -21,11 +23,14 @@ from ...errors import (
 from ...events import Activity, Event, RequestFinished
 from ...history import Opaque
 from ...session import Usage
+from ...turn import estimate_tokens
 from ..network_errors import causes
 from ..sdk_errors import error_in_answer, is_retryable, translate
+from .estimates import silent_thinking, thinks
 from .providers import Server
 from .transport import TIMEOUT, Deadline, open_stream
 from .wires import Reader, Wire
+from .wires.costs import SEARCHES, cost_in_headers
 from .wires.reply import Reply
 
 RETRIES = 2
@@ -43,17 +48,21 @@ LOOK = 5.0
 
 @dataclass(eq=False)
 class Attempt:
-    """One attempt at a request. Its `problem`, None where it went well, is known after `events`. `report`
-    takes what the user reads while there are no events."""
+    """One attempt at a request of about `estimate` tokens. Its `problem`, None where it went well, is known
+    after `events`. `report` takes what the user reads while there are no events."""
 
     server: Server
     wire: Wire
     reader: Reader
     body: Mapping[str, Any]
+    estimate: int
     timeout: float | None
     report: Callable[[Event], None]
     problem: PraisonError | None = None
     _is_open: bool = field(default=False, init=False)
+    _cost_in_headers: Decimal | None = field(default=None, init=False)
+    _began: float = field(default_factory=time.monotonic, init=False)
+    _silent_seconds: float | None = field(default=None, init=False)
 
     async def events(self) -> AsyncIterator[Event]:
         """The answer as it comes."""
@@ -64,10 +73,13 @@ class Attempt:
             with reported_silence(reply, self.report):
                 async with open_stream(self.server, self.wire.path, self.body, deadline) as stream:
                     self._is_open = True
+                    self._cost_in_headers = cost_in_headers(stream.headers)
                     async for message in stream:
                         form = "" if reply.progress else form or _other_form(message, self.wire.name)
                         for event in reader.read(message):
                             yield event
+                        if reply.received and self._silent_seconds is None:
+                            self._silent_seconds = time.monotonic() - self._began
                         if reply.progress != progress:
                             progress = reply.progress
                             deadline.extend()
@@ -98,16 +110,51 @@ class Attempt:
         """What it used. A request that was refused, or never sent, used nothing; one that was cut off has the
         server's count so far, or the estimate."""
         reply = self.reader.reply
+        cost = self._cost_in_headers if reply.cost is None else reply.cost
         is_sent = self._is_open or is_stopped or (self.problem is not None and _was_sent(self.problem))
         return RequestFinished(
-            model=reply.model or self.server.model,
-            provider=self.server.prices,
-            usage=reply.usage if is_sent else Usage(),
-            cost=reply.cost,
-            cost_source="provider" if reply.cost is not None else "unpriced",
+            model=self._model(),
+            provider=self.server.payee,
+            usage=self._usage() if is_sent else Usage(),
+            cost=cost,
+            cost_source="provider" if cost is not None else "unpriced",
+            fees=reply.fees or Decimal(0),
+            billed_calls=self._billed_calls() if is_sent else {},
             # One that was cut before the server said it has the tier that was asked for.
             service_tier=reply.service_tier or str(self.body.get("service_tier") or ""),
         )
+
+    def _model(self) -> str:
+        """The server's name for the model; of OpenRouter's variants (`:free`) it tells the beginning."""
+        told, asked = self.reader.reply.model, self.server.model
+        return asked if not told or asked.startswith(f"{told}:") else told
+
+    def _usage(self) -> Usage:
+        """The server's count; what it left out, or never came to count, is estimated."""
+        reply = self.reader.reply
+        used = reply.usage
+        if used is not None and not used.estimated:
+            return used
+        silent = 0
+        if reply.thought or thinks(self.body):
+            seconds = self._silent_seconds
+            silent = silent_thinking(time.monotonic() - self._began if seconds is None else seconds)
+        if used is None:
+            output = estimate_tokens(reply.received)
+            used = Usage(uncached_input_tokens=self.estimate, output_tokens=output, estimated=True)
+        elif used.reasoning_output_tokens:
+            return used
+        return replace(
+            used,
+            output_tokens=used.output_tokens + silent,
+            reasoning_output_tokens=used.reasoning_output_tokens + silent,
+        )
+
+    def _billed_calls(self) -> dict[str, int]:
+        """Of searches that no usage counts it is known that there was one."""
+        calls = self.reader.reply.billed_calls
+        searches = bool(self.body.get("web_search_options")) or "-search-" in self.server.model
+        return calls if calls or not searches else {SEARCHES: 1}
 
     def pause(self, retries: int) -> float | None:
         """For how many seconds to wait before the next attempt, None where there should be none. `retries` is

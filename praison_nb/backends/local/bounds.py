@@ -3,7 +3,6 @@ input, by the server's last count where there is one, and the limit of its outpu
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,9 +34,9 @@ class RequestBounds:
     size: int = 0
     longest: int | None = None
 
-    def started(self, body: Mapping[str, Any]) -> RequestStarted:
-        """The event of a request that begins."""
-        server, size = self.server, request_size(body)
+    def started(self, body: Mapping[str, Any], size: int) -> RequestStarted:
+        """The event of a request of so many bytes that begins."""
+        server = self.server
         more, asked = max(0, size - self.size), body.get(_field(server, self.wire))
         if not self.size:
             known = _added.get((server.base_url, server.model), 0)
@@ -50,14 +49,14 @@ class RequestBounds:
             max_output_tokens=asked if isinstance(asked, int) else self.longest,
             takes_limit=True,
             model=server.model,
-            provider=server.prices,
+            provider=server.payee,
             service_tier=str(body.get("service_tier") or ""),
         )
 
-    def counted(self, body: Mapping[str, Any], usage: Usage | None) -> None:
-        """The server has counted the request."""
+    def counted(self, size: int, usage: Usage | None) -> None:
+        """The server has counted the request of so many bytes."""
         if usage is not None and not usage.estimated and usage.input_tokens > 0:
-            self.count, self.size = usage.input_tokens, request_size(body)
+            self.count, self.size = usage.input_tokens, size
             added = max(0, self.count - self.size // BYTES_PER_TOKEN)
             _added[self.server.base_url, self.server.model] = added
 
@@ -84,12 +83,6 @@ def bounds(session: Session, server: Server, wire: Wire) -> RequestBounds:
         ("bounds", server.base_url, server.model), RequestBounds(server, wire)
     )
     return kept
-
-
-def request_size(body: Mapping[str, Any]) -> int:
-    """Bytes of all that the model reads."""
-    read = [body.get(name) for name in ("messages", "input", "instructions", "system", "tools")]
-    return sum(len(json.dumps(each, ensure_ascii=False).encode("utf-8", "replace")) for each in read if each)
 
 
 def with_limit(server: Server, wire: Wire, body: Mapping[str, Any], limit: int | None) -> Mapping[str, Any]:

@@ -37,7 +37,8 @@ class LocalAgentConfig(Config):
     `max_turns` bounds the requests of one turn. `timeout` is for how many seconds nothing new of an answer
     may come, 600 without it; connecting has ten of its own. `effort` is how long the model thinks before it
     answers: "none", "low", "medium", "high" or "xhigh", as far as the provider has that; "" leaves it to the
-    provider. `options` goes into each request as it is (temperature, seed, max_tokens, …). `working_dir` is
+    provider. With `asks_stopped_cost` OpenRouter is asked what a request cost that was stopped; else that is
+    estimated. `options` goes into each request as it is (temperature, seed, max_tokens, …). `working_dir` is
     where file tools and commands work and where a relative "gguf:" path begins. `metadata` is yours: it is
     kept and never sent. A local session has no title, so `session_title` is only kept.
 
@@ -69,6 +70,7 @@ class LocalAgentConfig(Config):
     wire: str = ""
     effort: str = ""
     timeout: float | None = None
+    asks_stopped_cost: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ...history import Call, Item, Opaque, Result, Summary, Text, User
-from ...turn import CHARACTERS_PER_TOKEN
+from ...turn import BYTES_PER_TOKEN
 
 LONG = 2000
 """Characters of a tool's result that is sent whole for good."""
@@ -146,7 +146,7 @@ def _size(item: Item) -> int:
             return sum(map(len, _texts(item.payload)))
         case User():
             tokens = sum(each.tokens for each in item.attachments)
-            return len(item.text) + CHARACTERS_PER_TOKEN * tokens
+            return len(item.text) + BYTES_PER_TOKEN * tokens
     return len(item.text)
 
 

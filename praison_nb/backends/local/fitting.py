@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from ...errors import ContextTooLongError, PraisonError, RequestRejectedError
 from ...history import Opaque
+from ...metering import price_table
 from ...session import Usage
 from ..session import Session
 from .context import Cut, characters, left_out, next_cut, sent, still_valid
@@ -173,9 +174,7 @@ def _bounded(rate: float) -> float:
 @functools.lru_cache(maxsize=200)
 def _window(model: str, provider: str) -> int | None:
     try:
-        from genai_prices.data_snapshot import get_snapshot
-
-        window = get_snapshot().find_provider_model(model, None, provider, None)[1].context_window
+        window = price_table.snapshot().find_provider_model(model, None, provider, None)[1].context_window
     except Exception:
         # A table that does not know it, or that cannot be read.
         return None

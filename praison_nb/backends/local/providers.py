@@ -12,10 +12,11 @@ from typing import cast
 
 from ... import redaction
 from ...errors import ConfigError, MissingKeyError
+from ...metering.price_table import provider_at
 from ..config_base import check_address
 from ..sdk_errors import Where
 from . import rules
-from .address import host_of, is_own, ollama_address
+from .address import host_of, is_own, is_private, ollama_address
 from .rules import STRICTEST, ByWire, WireName
 from .wires.base import Rules
 
@@ -25,7 +26,7 @@ class Provider:
     """Whose server it is.
 
     - `base_url` ends where a wire's path begins; "" where each customer has an address of their own.
-    - `prices` is its id in the price table, "" where that has none.
+    - `prices` is its id in the price table, "" where that has none. What `runs_here` is paid to nobody.
     - `wires` are those that it speaks, its own first, each with the rules that it keeps there.
     - `models` are the beginnings of names by which its models are known without a prefix.
     - `url_variable` names the environment variable that moves it; `url_path` is what that leaves out.
@@ -39,6 +40,7 @@ class Provider:
     models: tuple[str, ...] = ()
     url_variable: str = ""
     url_path: str = ""
+    runs_here: bool = False
 
     @property
     def wire(self) -> WireName:
@@ -98,8 +100,8 @@ PROVIDERS: dict[str, Provider] = {
         ("sonar",),
     ),
     "qwen": Provider(
-        "Qwen", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", "DASHSCOPE_API_KEY", "", rules.QWEN,
-        ("qwen-", "qwq-"),
+        "Qwen", "https://dashscope-intl.aliyuncs.com/compatible-mode/v1", "DASHSCOPE_API_KEY", "qwen",
+        rules.QWEN, ("qwen-", "qwq-"),
     ),
     "openrouter": Provider(
         "OpenRouter", "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY", "openrouter", rules.OPENROUTER
@@ -119,9 +121,15 @@ PROVIDERS: dict[str, Provider] = {
         url_variable="AZURE_OPENAI_ENDPOINT", url_path="/openai/v1",
     ),
     "ollama": Provider(
-        "Ollama", "http://127.0.0.1:11434/v1", "", "", rules.CHAT, url_variable="OLLAMA_HOST", url_path="/v1"
+        "Ollama", "http://127.0.0.1:11434/v1", "", "", rules.CHAT, url_variable="OLLAMA_HOST", url_path="/v1",
+        runs_here=True,
     ),
-    "lmstudio": Provider("LM Studio", "http://127.0.0.1:1234/v1", "", "", rules.TEMPLATES),
+    "lmstudio": Provider(
+        "LM Studio", "http://127.0.0.1:1234/v1", "", "", rules.TEMPLATES, runs_here=True
+    ),
+    "llamacpp": Provider(
+        "llama.cpp", "http://127.0.0.1:8080/v1", "", "", rules.TEMPLATES, runs_here=True
+    ),
 }
 # fmt: on
 
@@ -149,6 +157,7 @@ class Server:
     - `context` is how many tokens it takes, None where only the price table may know.
     - `provider` is whose server it is, "" for an address that is nobody's we know: then its rules are the
       strictest, and its prices are not known (`prices` is "").
+    - `runs_here` is what it is, where it runs by itself on a machine of one's own ("ollama"), else "".
     """
 
     name: str
@@ -161,11 +170,26 @@ class Server:
     wire: WireName = "chat"
     rules: Rules = STRICTEST["chat"]
     context: int | None = None
+    runs_here: str = ""
 
     def __post_init__(self) -> None:
         redaction.register(self.api_key, self.key_variable or f"the key for {self.name}")
         check_address(self.base_url, "base_url")
         redaction.register_address(self.base_url)
+
+    @property
+    def payee(self) -> str:
+        """Who is paid, by the meter's names: whose address it is by the table of providers here, else by
+        that of prices; a name of `metering.prices.LOCAL` where it is nobody, "" where it is not known.
+
+        >>> resolve("ollama/qwen3").payee, resolve("ollama/gpt-oss:120b-cloud").payee
+        ('ollama', 'ollama-cloud')
+        """
+        if self.runs_here:
+            if self.model.endswith(("-cloud", ":cloud")):
+                return f"{self.runs_here}-cloud"
+            return self.runs_here if is_private(self.base_url) else ""
+        return self.prices or ("" if is_private(self.base_url) else provider_at(self.base_url))
 
     @property
     def where(self) -> Where:
@@ -196,6 +220,7 @@ def embedded_server(
         wire=cast(WireName, wire or "chat"),
         rules=rules.EMBEDDED,
         context=context,
+        runs_here="embedded",
     )
 
 
@@ -278,6 +303,7 @@ def _of(key: str, model: str, address: str, api_key: str | None, wire: WireName 
         key,
         wire,
         provider.wires.get(wire, STRICTEST[wire]),
+        runs_here=key if provider.runs_here else "",
     )
 
 

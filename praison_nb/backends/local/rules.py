@@ -90,4 +90,4 @@ MOONSHOT: ByWire = {
 PERPLEXITY: ByWire = {"chat": Rules(effort=chat_effort(*_LOW_TO_HIGH), cost_field="cost.total_cost")}
 QWEN: ByWire = {"chat": replace(_CHAT, effort={"none": {"enable_thinking": False}})}
 # Which provider answers is not known before: ids and turns are such as all of them take.
-OPENROUTER: ByWire = {"chat": Rules(returns=("reasoning_details",), effort=_RESPONSES_EFFORT)}
+OPENROUTER: ByWire = {"chat": Rules(returns=("reasoning_details",), effort=_RESPONSES_EFFORT, asks_cost=True)}

@@ -139,6 +139,12 @@ class Stream:
         await self._pieces.aclose()
         await self._response.aclose()
 
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Those of the answer."""
+        found: Mapping[str, str] = self._response.headers
+        return found
+
     def __aiter__(self) -> Self:
         return self
 

@@ -20,6 +20,7 @@ from .bounds import bounds, with_limit
 from .config import LocalAgentConfig
 from .declared import declared
 from .fitting import fitting
+from .generation import stopped_cost
 from .providers import Server
 from .tool_calls import ToolCalls
 from .wires import Effort, ModelRequest, wire
@@ -108,8 +109,18 @@ class LocalTurn:
             body = self.wire.request(asked)
             reader = self.wire.reader(asked)
             self.reply = reader.reply
-            attempt = Attempt(self.server, self.wire, reader, body, self.config.timeout, self.run.report)
-            yield self.bounds.started(body)
+            size = asked.size(body)
+            started = self.bounds.started(body, size)
+            attempt = Attempt(
+                self.server,
+                self.wire,
+                reader,
+                body,
+                started.input_tokens,
+                self.config.timeout,
+                self.run.report,
+            )
+            yield started
             # The budgets have been asked by now.
             limit = self.run.output_limit
             attempt.body = with_limit(self.server, self.wire, body, limit)
@@ -119,13 +130,15 @@ class LocalTurn:
             except asyncio.CancelledError:
                 for event in reader.end():
                     yield event
+                if self.config.asks_stopped_cost:
+                    await stopped_cost(self.server, reader.reply)
                 # Stopped before the answer began: the prompt was on its way, and is paid.
                 yield attempt.finished(is_stopped=True)
                 self._keep_partial()
                 yield TurnFinished(stop_reason="interrupted")
                 raise
             yield attempt.finished()
-            self.bounds.counted(body, reader.reply.usage)
+            self.bounds.counted(size, reader.reply.usage)
             if attempt.problem is None:
                 if reader.reply.stop_reason == "max_tokens" and limit is not None:
                     reader.reply.detail = f"cut off: a budget pays for {limit:,} tokens of answer"

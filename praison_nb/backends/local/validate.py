@@ -38,6 +38,7 @@ class LocalSettings(BaseModel):
     wire: WireName | None
     effort: Effort
     timeout: Seconds | None
+    asks_stopped_cost: Annotated[bool, Field(strict=True)]
     options: dict[str, Any]
 
     @model_validator(mode="after")

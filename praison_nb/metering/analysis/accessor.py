@@ -13,7 +13,7 @@ import pandas as pd
 
 from ...errors import ConfigError
 from ...money import format_cents
-from .totals import PERIODS, check_key, with_ratios
+from .totals import PERIODS, check_key, never_left, with_ratios
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,12 +63,17 @@ class AgentAccessor:
 
         One row each: `turns`, `input_tokens`, `output_tokens`, `cached_tokens`, `cache_hit_ratio`, `cost` in
         USD (of what has a price), `cost_per_success` (all cost over the turns that ended by themselves),
-        `successes`, `failures`, `without_price`, `p50_seconds`, `p95_seconds`, `p50_first_text_seconds` and
+        `successes`, `failures`, `without_price`, `estimated` (the share of the cost that is for estimated
+        tokens), `p50_seconds`, `p95_seconds`, `p50_first_text_seconds` and
         `p95_first_text_seconds`. Of a DataFrame by="request" each row counts as one turn.
         """
         frame = self._frame
         known = frame["known_cost"] if "known_cost" in frame else frame["cost"].fillna(0.0)
         unpriced = frame["unpriced_requests"] > 0 if "unpriced_requests" in frame else frame["cost"].isna()
+        if "estimated_cost" in frame:
+            estimated = frame["estimated_cost"]
+        else:
+            estimated = known.where(frame["estimated"] & (frame["cost_source"] != "provider"), 0.0)
         facts = pd.DataFrame(
             {
                 "turns": 1,
@@ -77,8 +82,9 @@ class AgentAccessor:
                 "cached_tokens": frame["cache_read_input_tokens"],
                 "cost": known.astype("float64"),
                 "successes": frame["stop_reason"].isin(("end_turn", "satisfied")).astype("int64"),
-                "failures": (frame["status"] == "error").astype("int64"),
+                "failures": (frame["status"].eq("error") & ~never_left(frame)).astype("int64"),
                 "without_price": unpriced.astype("int64"),
+                "estimated": estimated.astype("float64"),
             },
             index=frame.index,
         )

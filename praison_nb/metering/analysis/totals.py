@@ -29,7 +29,8 @@ _BEGINS = {
     "week": f"t.time - (t.time + {3 * _DAY}) % {7 * _DAY}",
     "month": "strftime('%s', t.time / 1000000, 'unixepoch', 'start of month') * 1000000",
 }
-_SUMS = """
+_UNSENT = ("ConfigError", "MissingKeyError")
+_SUMS = f"""
     count(*) AS turns,
     sum(t.uncached_input_tokens + t.cache_read_input_tokens + t.cache_write_5m_input_tokens
         + t.cache_write_1h_input_tokens) AS input_tokens,
@@ -37,8 +38,10 @@ _SUMS = """
     sum(t.cache_read_input_tokens) AS cached_tokens,
     sum(t.priced) AS cost,
     sum(l.stop_reason = 'end_turn') AS successes,
-    sum(l.status = 'error') AS failures,
-    sum(t.unpriced > 0) AS without_price
+    sum(l.status = 'error' AND NOT (t.requests = 0 AND l.error IN {_UNSENT}))
+        AS failures,
+    sum(t.unpriced > 0) AS without_price,
+    sum(t.estimated_cost) AS estimated
 """
 
 
@@ -63,11 +66,12 @@ def by(
 
     They are added up in SQL, however big the ledger is; `usage(…).agent.by(name)` has the same columns, and
     percentiles of the times. The index is named `name`: periods in their order, all else by falling cost.
-    Columns: `turns`, `successes` (which ended by themselves), `failures` (which ended by an error) and
-    `without_price`, all numbers of turns; `input_tokens` (cached or not), `output_tokens` and `cached_tokens`
-    (read from a cache); `cache_hit_ratio` (0 to 1); `cost` and `cost_per_success` in USD, of what has a
-    price, <NA> where nothing has. Raises ConfigError for an argument that cannot be, LedgerError where the
-    ledger cannot be read.
+    Columns: `turns`, `successes` (which ended by themselves), `failures` (which ended by an error, once they
+    had left) and `without_price`, all numbers of turns; `input_tokens` (cached or not), `output_tokens` and
+    `cached_tokens` (read from a cache); `cache_hit_ratio` (0 to 1); `cost` and `cost_per_success` in USD, of
+    what has a price, <NA> where nothing has; `estimated` (0 to 1), the share of the cost that is for
+    estimated tokens. Raises ConfigError for an argument that cannot be, LedgerError where the ledger cannot
+    be read.
     """
     import pandas as pd
 
@@ -81,8 +85,15 @@ def by(
     frame = pd.DataFrame(rows, columns=columns)
     if name in PERIODS:
         frame[name] = pd.to_datetime(frame[name], unit="us", utc=True)
-    frame["cost"] = frame["cost"].astype("int64") / PICO
+    for column in ("cost", "estimated"):
+        frame[column] = frame[column].astype("int64") / PICO
     return with_ratios(frame.set_index(name), name)
+
+
+def never_left(turns: pd.DataFrame) -> pd.Series[bool]:
+    """Which turns could not be sent, by how they were set up: they are no failures."""
+    unsent = turns["requests"] == 0 if "requests" in turns else False
+    return turns["error"].isin(_UNSENT) & unsent
 
 
 def with_ratios(sums: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -94,6 +105,7 @@ def with_ratios(sums: pd.DataFrame, name: str) -> pd.DataFrame:
     some_success = sums["successes"].astype("Float64").mask(sums["successes"] == 0)
     sums.insert(4, "cache_hit_ratio", sums["cached_tokens"] / some_input)
     sums.insert(6, "cost_per_success", cost / some_success)
+    sums["estimated"] = (sums["estimated"] / cost.mask(cost == 0)).fillna(0.0).clip(0, 1)
     if name in PERIODS:
         return sums.sort_index()
     return sums.sort_index().sort_values("cost", ascending=False, kind="stable", na_position="last")

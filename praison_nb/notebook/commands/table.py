@@ -9,7 +9,7 @@ from ...backends.catalog import available_models
 from ...errors import ConfigError
 from ..extension import Extension
 from ..views.tables import show, table
-from . import budgets, files, sessions, tools
+from . import budgets, files, prices, sessions, tools
 from .hosted import hosted
 from .show import show_turn
 
@@ -71,7 +71,8 @@ COMMANDS: dict[str, Callable[[Extension, str], None]] = {
     "models": _models,
     "chat": sessions.chat,
     "budget": budgets.budget_command,
-    "price": budgets.price_command,
+    "price": prices.price_command,
+    "prices": prices.prices_command,
     "help": _help,
 }
 """Each gets the extension and what stands behind its name. Completion offers these; the docstring of `%agent`

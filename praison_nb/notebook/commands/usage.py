@@ -12,8 +12,9 @@ from ...metering import writer
 from ...metering.analysis import totals
 from ...metering.origin import user
 from ...metering.under_way import open_requests
-from ...money import format_cents, format_usd
+from ...money import format_cents, format_usd, mark_usd
 from ..views.tables import show, table
+from .reprice import reprice_command
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,8 +32,11 @@ def report(shell: Any, arguments: Namespace) -> None:
     if arguments.period == RUNNING:
         _running(shell)
         return
+    if arguments.period == "reprice":
+        reprice_command(shell, is_confirmed=arguments.yes)
+        return
     if arguments.period not in ("", *PERIODS):
-        known = ", ".join((*PERIODS, RUNNING))
+        known = ", ".join((*PERIODS, RUNNING, "reprice"))
         raise ConfigError(f"%usage knows no {arguments.period!r:.40}. It knows {known}.")
     filters = {"session": arguments.session, "model": arguments.model}
     since = period_start(arguments.period or "all")
@@ -153,9 +157,14 @@ def _cells(row: Any) -> list[str]:
         f"{int(row['input_tokens']):,}",
         f"{float(ratio):.0%}" if _known(ratio) else "—",
         f"{int(row['output_tokens']):,}",
-        format_usd(Decimal(repr(float(row["cost"])))) if _known(row["cost"]) else "—",
+        _cost(row),
         f"{int(row['failures']):,}",
     ]
+
+
+def _cost(row: Any) -> str:
+    cost = Decimal(repr(float(row["cost"]))) if _known(row["cost"]) else None
+    return mark_usd(cost, estimated=bool(row["estimated"]))
 
 
 def _sum(rows: pd.DataFrame) -> dict[str, Any]:
@@ -164,6 +173,7 @@ def _sum(rows: pd.DataFrame) -> dict[str, Any]:
         for name in ("turns", "input_tokens", "output_tokens", "cached_tokens", "failures", "without_price")
     }
     known = rows["cost"].dropna()
+    total["estimated"] = bool((rows["estimated"] > 0).any())
     total["cost"] = known.sum() if len(known) or rows.empty else None
     total["cache_hit_ratio"] = (
         total["cached_tokens"] / total["input_tokens"] if total["input_tokens"] else None

@@ -15,7 +15,7 @@ from ....content import Kind
 from ....events import Event
 from ....history import Item, User
 from ....tools.tool import Tool
-from ....turn import estimate_tokens
+from ....turn import BYTES_PER_TOKEN, byte_length
 from .reply import Reply
 
 Effort = Literal["", "none", "low", "medium", "high", "xhigh"]
@@ -47,6 +47,8 @@ class Rules:
     """The field of the usage that has the request's cost; a dot leads into an object."""
     cost_unit: str = "1"
     """USD that 1 in `cost_field` stands for, as a decimal number."""
+    asks_cost: bool = False
+    """Whether the server can be asked, a moment later, what a request cost (`GET /generation?id=…`)."""
     native_tools: bool = True
     """Whether it takes tools, calls and results. Otherwise they are told in words, and a call that is
     required is had by a schema for the answer (small models in GGUF files)."""
@@ -79,18 +81,27 @@ class ModelRequest:
     options: Mapping[str, Any] = field(default_factory=dict)
     rules: Rules = field(default_factory=Rules)
 
-    def estimate(self, messages: Any) -> int:
-        """About the tokens of `messages`, which the wire made of the history: an attachment's are its own,
-        however long its base64 is."""
-        attached = [
+    def size(self, body: Mapping[str, Any]) -> int:
+        """About how many bytes of `body`, which the wire made of the request, the model reads. An attachment
+        has those of its own tokens, however long its base64 is."""
+        attached = (
             each
             for item in self.history
             if isinstance(item, User)
             for each in item.attachments
             if each.kind != "text"
-        ]
-        letters = len(json.dumps(messages)) - sum(len(each.data) for each in attached)
-        return estimate_tokens(max(0, letters)) + sum(each.tokens for each in attached)
+        )
+        return request_bytes(body) + sum(each.tokens * BYTES_PER_TOKEN - len(each.data) for each in attached)
+
+
+_READ = ("messages", "input", "system", "instructions", "tools", "functions", "response_format", "text")
+"""Fields of a request's body that the model reads."""
+
+
+def request_bytes(body: Mapping[str, Any]) -> int:
+    """About how many bytes of a request the model reads, its tools included."""
+    parts = (body[name] for name in _READ if body.get(name))
+    return sum(byte_length(json.dumps(part, ensure_ascii=False, default=str)) for part in parts)
 
 
 class Reader(Protocol):

@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 from ....content import Kind
 from ....errors import ConfigError
 from ....history import Call, Item
+from ....turn import estimate_tokens
 from .base import ModelRequest, Reader, Rules
 from .chat_messages import messages_of
 from .chat_reader import ChatReader
@@ -63,7 +64,7 @@ class ChatWire:
         """A reader for the answer."""
 
         def sent() -> int:
-            return asked.estimate(self.request(asked)["messages"])
+            return estimate_tokens(asked.size(self.request(asked)))
 
         return ChatReader(asked, sent=sent, is_choosing=_is_choosing(asked))
 

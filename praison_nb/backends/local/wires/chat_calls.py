@@ -53,9 +53,8 @@ class CallPieces:
         self._by_id: dict[str, _Open] = {}
         self._last: _Open | None = None
 
-    def take(self, pieces: Any) -> Iterator[tuple[CallParts, Mapping[str, Any], int]]:
-        """Take a message's `tool_calls`; yield each piece, behind the call that it is of, and how many
-        characters of that it has."""
+    def take(self, pieces: Any) -> Iterator[tuple[CallParts, Mapping[str, Any]]]:
+        """Take a message's `tool_calls`; yield each piece, behind the call that it is of."""
         pieces = pieces if isinstance(pieces, list) else [pieces]
         for place, piece in enumerate(pieces):
             if isinstance(piece, dict):
@@ -65,7 +64,7 @@ class CallPieces:
 
     def _take(
         self, piece: Mapping[str, Any], index: int | None
-    ) -> Iterator[tuple[CallParts, Mapping[str, Any], int]]:
+    ) -> Iterator[tuple[CallParts, Mapping[str, Any]]]:
         function = piece.get("function")
         function = function if isinstance(function, dict) else piece
         name, call_id = _text(function.get("name")), _text(piece.get("id"))
@@ -90,7 +89,7 @@ class CallPieces:
             # An object is never a piece of one.
             call.parts.arguments.clear()
         self._reply.add_arguments(call.parts, arguments)
-        yield call.parts, piece, len(name) + len(arguments)
+        yield call.parts, piece
 
     def _continued(self, index: int | None, call_id: str, name: str, arguments: str) -> _Open | None:
         """The call that the piece goes on with; None where it begins one."""

@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ....events import Event
-from ....turn import estimate_tokens
+from ....turn import byte_length, estimate_tokens
 from .base import ModelRequest
 from .chat_calls import CallPieces
-from .chat_usage import cost_of, counts_in, usage_of
+from .chat_usage import counts_in, usage_of
+from .costs import billed_calls, cost_of, fees_in
 from .fields import Fields
 from .prompted_tools import chosen_call
 from .reply import CallParts, Opaque, Reply, TextParts
@@ -61,7 +62,6 @@ class ChatReader:
         self._tools = frozenset(tool.name for tool in asked.tools)
         self._choices: dict[int, _Choice] = {}
         self._chosen: list[str] = []
-        self._received = 0
         self._unknown: Mapping[str, Any] | None = None
         """No answer, and no error either, unless nothing else comes."""
         self._of_message = Fields()
@@ -102,6 +102,8 @@ class ChatReader:
     def _read(self, event: Mapping[str, Any]) -> Iterator[Event]:
         if isinstance(model := event.get("model"), str) and model:
             self.reply.model = model
+        if isinstance(made_id := event.get("id"), str) and made_id:
+            self.reply.id = made_id[:200]
         if isinstance(tier := event.get("service_tier"), str) and tier:
             self.reply.service_tier = tier
         # What goes wrong behind the end of an answer takes nothing from it.
@@ -118,9 +120,11 @@ class ChatReader:
         reply, rules = self.reply, self._asked.rules
         for reported in counts_in(event):
             cost = cost_of(reported, rules)
-            reply.cost = reply.cost if cost is None else cost
+            if cost is not None:
+                reply.cost, reply.fees = cost, fees_in(reported)
+            reply.billed_calls |= billed_calls(reported)
             usage = usage_of(
-                reported, rules, sent=self._sent, received=lambda: estimate_tokens(self._received)
+                reported, rules, sent=self._sent, received=lambda: estimate_tokens(reply.received)
             )
             if usage is not None:
                 reply.usage = usage
@@ -132,9 +136,9 @@ class ChatReader:
         if number not in self._choices:
             self._choices[number] = _Choice(CallPieces(self.reply, self._tools))
         state = self._choices[number]
-        before = self._received
+        before = self.reply.received
         yield from self._message(state, choice.get("delta"))
-        state.has_deltas |= self._received > before
+        state.has_deltas |= self.reply.received > before
         message = choice.get("message")
         yield from self._whole(state, message) if state.has_deltas else self._message(state, message)
         if isinstance(text := choice.get("text"), str):
@@ -203,13 +207,13 @@ class ChatReader:
             yield from self._say(state, is_thinking, part)
 
     def _say(self, state: _Choice, is_thinking: bool, text: str) -> Iterator[Event]:
-        self._received += len(text)
         if is_thinking:
             state.has_thought = True
             if text.strip() or self.reply.thought:
                 yield from self.reply.add_thinking(text)
         elif self._is_choosing:
             self.reply.progress += 1
+            self.reply.received += byte_length(text)
             self._chosen.append(text)
         else:
             parts = self.reply.parts
@@ -221,8 +225,7 @@ class ChatReader:
         pieces = message.get("tool_calls") or message.get("function_call")
         if not pieces:
             return
-        for call, piece, size in state.calls.take(pieces):
-            self._received += size
+        for call, piece in state.calls.take(pieces):
             if self._asked.rules.returns:
                 self._of_calls.setdefault(call, Fields()).add(piece, self._asked.rules.returns)
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from decimal import Decimal
 from typing import Any
 
-from ....money import MAX_USD, read_usd
 from ....session import Usage
 from .base import Rules
+from .costs import at
 
 _MOST = 10**9
 """Tokens that one request can have; what is more is no count, and would not fit into a ledger."""
+_SERVERS_OWN = 10_000
+"""Tokens that a server may put before what it is sent, a system prompt of its own, say."""
 
 
 def counts_in(event: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
@@ -34,22 +35,62 @@ def usage_of(
     total = _first(reported, "total_tokens")
     if not (prompt or completion or total):
         return None
+    estimated = False
+    if prompt is None and completion is not None and total and not rules.thinking_beside_output:
+        # No request has no input: a total that leaves none counts the output alone.
+        prompt = max(0, total - completion) or None
+    if prompt is None:
+        prompt, estimated = sent(), True
+        if total is not None and total > (completion or 0):
+            prompt = min(prompt, total - (received() if completion is None else completion))
+        else:
+            total = None
+    if completion is None and total is None:
+        completion, estimated = received(), True
+    read, written = _cached(reported)
+    if prompt < read < 10 * sent() + _SERVERS_OWN:
+        # As Anthropic counts: what was cached is not in the prompt.
+        prompt, estimated, total = prompt + read + written, True, None
+    read = min(read, prompt)
+    written = min(written, prompt - read)
     reasoning = _first(
         reported,
         "completion_tokens_details.reasoning_tokens",
         "output_tokens_details.reasoning_tokens",
         "reasoning_tokens",
     )
-    estimated = False
-    if prompt is None and completion is not None and total and not rules.thinking_beside_output:
-        prompt = max(0, total - completion)
-    if prompt is None:
-        prompt, estimated, total = sent(), True, None
-    if completion is None and total is not None:
-        completion = max(0, total - prompt)
-    if completion is None:
-        completion, estimated = received(), True
-    beside = _beside(prompt, completion, total, reasoning or 0, rules)
+    output, thinking = _output(prompt, completion, total, reasoning or 0, read + written, rules)
+    return Usage(
+        uncached_input_tokens=prompt - read - written,
+        cache_read_input_tokens=read,
+        cache_write_5m_input_tokens=written,
+        output_tokens=output,
+        reasoning_output_tokens=thinking,
+        audio_input_tokens=min(_audio(reported, "prompt", "input"), prompt - read - written),
+        audio_output_tokens=min(_audio(reported, "completion", "output"), output - thinking),
+        estimated=estimated,
+    )
+
+
+def _output(
+    prompt: int, completion: int | None, total: int | None, reasoning: int, cached: int, rules: Rules
+) -> tuple[int, int]:
+    """All output, and how much of it was thinking, which `completion` lacks where the total proves it, or
+    the provider's rule says so."""
+    is_told, completion = completion is not None, completion or 0
+    if total is None:
+        output = completion + (reasoning if rules.thinking_beside_output or reasoning > completion else 0)
+        return output, min(reasoning, output)
+    beside = max(0, total - prompt - completion)
+    if cached and beside == cached:
+        # A total that counts what was cached twice.
+        beside = 0
+    output = completion + beside
+    return output, min(reasoning or (beside if is_told else 0), output)
+
+
+def _cached(reported: Mapping[str, Any]) -> tuple[int, int]:
+    """Tokens that were read from a cache, and written to one."""
     read = _first(
         reported,
         "prompt_tokens_details.cached_tokens",
@@ -65,59 +106,21 @@ def usage_of(
         "prompt_tokens_details.cache_creation_tokens",
         "cache_creation_input_tokens",
     )
-    read = min(read or 0, prompt)
-    written = min(written or 0, prompt - read)
-    return Usage(
-        uncached_input_tokens=prompt - read - written,
-        cache_read_input_tokens=read,
-        cache_write_5m_input_tokens=written,
-        output_tokens=completion + beside,
-        reasoning_output_tokens=min(reasoning or beside, completion + beside),
-        estimated=estimated,
-    )
+    return read or 0, written or 0
 
 
-def _beside(prompt: int, completion: int, total: int | None, reasoning: int, rules: Rules) -> int:
-    """Thinking that `completion` lacks: by the provider's rule, or since the numbers prove it."""
-    if total is None:
-        is_lacking = rules.thinking_beside_output or reasoning > completion
-        return reasoning if is_lacking else 0
-    more = max(0, total - prompt - completion)
-    return more if rules.thinking_beside_output or more == reasoning else 0
-
-
-def cost_of(reported: Mapping[str, Any], rules: Rules) -> Decimal | None:
-    """What the provider says that the request cost, in USD; with a key of one's own at OpenRouter the
-    provider behind it is paid too."""
-    told = _at(reported, rules.cost_field)
-    cost = _usd(told.get("total_cost") if isinstance(told, dict) else told, rules.cost_unit)
-    if cost is not None and reported.get("is_byok") is True:
-        behind = _usd(_at(reported, "cost_details.upstream_inference_cost"))
-        return None if behind is None else cost + behind
-    return cost
-
-
-def _usd(value: Any, unit: str = "1") -> Decimal | None:
-    if (isinstance(value, str) and len(value) > 40) or (isinstance(value, int) and abs(value) > 10**40):
-        return None
-    amount = read_usd(value)
-    if amount is None or amount > MAX_USD / Decimal(unit):
-        return None
-    return amount * Decimal(unit)
+def _audio(reported: Mapping[str, Any], *names: str) -> int:
+    return _first(reported, *(f"{name}_tokens_details.audio_tokens" for name in names)) or 0
 
 
 def _first(reported: Mapping[str, Any], *paths: str) -> int | None:
     """The first number of tokens that stands at one of `paths`."""
-    return next((count for path in paths if (count := _count(_at(reported, path))) is not None), None)
-
-
-def _at(reported: Any, path: str) -> Any:
-    for name in path.split("."):
-        reported = reported.get(name) if isinstance(reported, dict) else None
-    return reported
+    return next((count for path in paths if (count := _count(at(reported, path))) is not None), None)
 
 
 def _count(value: Any) -> int | None:
+    if isinstance(value, str) and value.isdecimal() and len(value) < 12:
+        value = int(value)
     if isinstance(value, float) and math.isfinite(value):
         value = int(value)
     is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST

@@ -17,7 +17,9 @@ from ....events import Event
 from ....history import Opaque
 from ....session import Usage
 from ....text import replace_surrogates
-from ....turn import estimate_tokens
+from ....turn import byte_length, estimate_tokens
+from .base import Rules
+from .costs import OTHER, billed_calls, cost_of
 from .reply import CallParts, Reply
 from .think_tags import ThinkTags
 
@@ -36,7 +38,9 @@ _DETAILS = {
 }
 _PROOFS = {"thinking": "signature", "redacted_thinking": "data"}
 """What thinking has to have when it goes back."""
-_MOST_TOKENS = 10**12
+_MOST_TOKENS = 10**9
+"""What is more is no count."""
+_RULES = Rules()
 
 
 class _Counted(Reply):
@@ -82,8 +86,8 @@ class MessagesReader:
         self._blocks: dict[int, _Block] = {}
         self._last = 0
         self._counts: dict[str, int] = {}
-        self._characters = 0
-        """What came since the server counted."""
+        self._counted = 0
+        """Bytes of what came before the server's last count."""
         self._is_counted = False
 
     def read(self, event: Mapping[str, Any]) -> Iterator[Event]:
@@ -131,6 +135,7 @@ class MessagesReader:
     def _message(self, message: Mapping[str, Any]) -> Iterator[Event]:
         """A message, whole or yet to come."""
         self.reply.model = _text(message.get("model")) or self.reply.model
+        self.reply.id = _text(message.get("id"))[:200] or self.reply.id
         content = message.get("content")
         for index, block in enumerate(content if isinstance(content, list) else [content]):
             if isinstance(block, str):
@@ -177,7 +182,6 @@ class MessagesReader:
         block = self._blocks[index] = _Block(kind, {**values, "type": kind})
         if kind == "tool_use":
             block.call = self.reply.add_call(_text(values.get("id")), _text(values.get("name")))
-            self._characters += len(block.call.name)
         elif kind not in ("", "text"):
             self.reply.add_opaque("messages", self._origin, {})
             block.opaque = cast(Opaque, self.reply.parts[-1])
@@ -190,11 +194,9 @@ class MessagesReader:
         """More of a block. Text and thinking need none."""
         block = self._blocks.get(index)
         if text := _text(delta.get("text")):
-            self._characters += len(text)
             yield from self._say(self._tags.split(text))
         if "thinking" in delta:
             text = _text(delta["thinking"])
-            self._characters += len(text)
             if block is not None:
                 block.add("thinking", text)
             yield from self.reply.add_thinking(text)
@@ -203,10 +205,11 @@ class MessagesReader:
         if block is not None and "partial_json" in delta:
             text = delta["partial_json"]
             text = text if isinstance(text, str) else json.dumps(text)
-            self._characters += len(text)
             block.add("input", text)
             if block.call is not None:
                 self.reply.add_arguments(block.call, text)
+            else:
+                self.reply.received += byte_length(text)
 
     def _say(self, parts: Iterator[tuple[bool, str]]) -> Iterator[Event]:
         for is_thinking, text in parts:
@@ -247,7 +250,13 @@ class MessagesReader:
                 if (count := _tokens(counts.get(name))) is not None:
                     self._counts[name] = count
         if _tokens(usage.get("output_tokens")) is not None:
-            self._characters = 0
+            self._counted = self.reply.received
+        cost = cost_of(usage, _RULES)
+        self.reply.cost = self.reply.cost if cost is None else cost
+        self.reply.billed_calls |= billed_calls(usage)
+        if usage.get("inference_geo") == "us":
+            # A tenth more, of some models.
+            self.reply.billed_calls[OTHER] = 1
         # Both have prices of their own.
         tier = "fast" if usage.get("speed") == "fast" else _text(usage.get("service_tier"))
         self.reply.service_tier = self.reply.service_tier if tier in ("", "standard") else tier
@@ -260,7 +269,8 @@ class MessagesReader:
         an_hour = counts.get(_1H, 0)
         written = counts.get(_WRITTEN, an_hour + counts.get(_5M, 0))
         an_hour = min(an_hour, written)
-        output = counts.get("output_tokens", 0) + estimate_tokens(self._characters)
+        since = estimate_tokens(self.reply.received - self._counted)
+        output = counts.get("output_tokens", 0) + since
         return Usage(
             uncached_input_tokens=counts["input_tokens"],
             cache_read_input_tokens=counts.get(_READ, 0),
@@ -268,7 +278,7 @@ class MessagesReader:
             cache_write_1h_input_tokens=an_hour,
             output_tokens=output,
             reasoning_output_tokens=min(output, counts.get("thinking_tokens", 0)),
-            estimated=not (self.reply.stop_reason and self._is_counted) or self._characters > 0,
+            estimated=not (self.reply.stop_reason and self._is_counted) or since > 0,
         )
 
 

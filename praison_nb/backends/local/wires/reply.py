@@ -12,6 +12,7 @@ from ....events import Event, TextDelta, Thinking, new_id
 from ....history import Call, Item, Opaque, Text
 from ....session import Usage
 from ....text import split_surrogate
+from ....turn import byte_length
 
 
 @dataclass(eq=False)
@@ -42,8 +43,11 @@ class Reply:
     """What one reply said so far.
 
     - `parts`: text, calls and opaque items in the order in which they began.
-    - `usage` in tokens and `cost` in USD are the server's own, None until it told them; `model` is its name
-      for the model, `service_tier` the tier that served ("" where it says none).
+    - `usage` in tokens and `cost` in USD are the server's own, None until it told them, and `fees` that part
+      of the cost which is not for tokens. `billed_calls` is how often it did what it bills by the call (a
+      search), by the price table's names. `model` is its name for the model, `id` for the answer,
+      `service_tier` the tier that served ("" where it says none).
+    - `received`: bytes of text, thinking and calls that came, for estimates.
     - `stop_reason` is "" until the answer is complete: "end_turn", "tool_use", "max_tokens", "refusal",
       "pause_turn" (the same request again, with this reply behind it), or the provider's own word; `detail`
       is one line about it for the user.
@@ -56,6 +60,10 @@ class Reply:
     parts: list[TextParts | CallParts | Opaque] = field(default_factory=list)
     usage: Usage | None = None
     cost: Decimal | None = None
+    fees: Decimal | None = None
+    billed_calls: dict[str, int] = field(default_factory=dict)
+    received: int = 0
+    id: str = ""
     model: str = ""
     service_tier: str = ""
     stop_reason: str = ""
@@ -73,6 +81,7 @@ class Reply:
         if message not in self.parts:
             self.parts.append(message)
         text, message.half = split_surrogate(message.half + text)
+        self.received += byte_length(text)
         if text:
             self.progress += 1
             message.pieces.append(text)
@@ -83,6 +92,7 @@ class Reply:
         # Nothing, again and again, is nothing new.
         self.progress += bool(text) or not self.thought
         self.thought = True
+        self.received += byte_length(text)
         yield Thinking(text=text)
 
     def add_call(self, call_id: str = "", name: str = "") -> CallParts:
@@ -90,12 +100,14 @@ class Reply:
         call = CallParts(call_id or f"call_{new_id()[:24]}", name)
         self.parts.append(call)
         self.progress += 1
+        self.received += byte_length(name)
         return call
 
     def add_arguments(self, call: CallParts, text: str) -> None:
         """More of a call's arguments."""
         if text:
             self.progress += 1
+            self.received += byte_length(text)
             call.arguments.append(text)
 
     def add_opaque(self, wire: str, model: str, payload: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ from ....errors import ConfigError
 from ....history import Call, Item, Opaque, Result, Text, User
 from ....text import replace_surrogates
 from ....tools.tool import Tool
+from ....turn import estimate_tokens
 from .base import ModelRequest, Reader, Rules, Wire
 from .prompted_tools import in_words
 from .repair import repaired
@@ -64,7 +65,7 @@ class ResponsesWire:
         """A reader for the answer."""
 
         def sent() -> int:
-            return asked.estimate(self.request(asked)["input"])
+            return estimate_tokens(asked.size(self.request(asked)))
 
         limit = _translated(asked.options).get("max_output_tokens")
         limit = limit if isinstance(limit, int) else None

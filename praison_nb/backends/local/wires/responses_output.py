@@ -10,7 +10,7 @@ from ....history import Opaque
 from ....text import split_surrogate
 from .reply import CallParts, Reply
 from .responses_items import OutputItem, OutputItems, Part
-from .responses_json import arguments_of, as_index, as_list, as_text, contents, kind_of, part_text
+from .responses_json import arguments_of, as_dict, as_index, as_list, as_text, contents, kind_of, part_text
 from .think_tags import ThinkTags
 
 WIRE = "responses"
@@ -47,6 +47,12 @@ class Output:
     def is_done(self) -> bool:
         """Whether the server said of each item that this was all of it."""
         return all(item.is_done for item in self._items)
+
+    def times(self, kind: str, action: str = "") -> int:
+        """How many items of a kind came whole, of a search those with this action."""
+        items = (item.opaque.payload for item in self._items if item.kind == kind and item.opaque)
+        actions = (as_dict(payload.get("action")).get("type", action) for payload in items)
+        return sum(each == action for each in actions) if action else len(list(actions))
 
     # What comes piece by piece
 

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 from ....events import Event
 from ....turn import estimate_tokens
 from .base import Rules
-from .chat_usage import cost_of, usage_of
+from .chat_usage import usage_of
+from .costs import CODE, FILE_SEARCHES, OTHER, SEARCHES, billed_calls, cost_of, fees_in
 from .reply import Reply
 from .responses_json import as_dict, as_index, as_list, as_text, part_text
 from .responses_output import Output
@@ -113,6 +114,18 @@ class ResponsesReader:
 
     def _item_done(self, event: Mapping[str, Any]) -> Iterator[Event]:
         yield from self._output.settle(as_index(event.get("output_index")), as_dict(event.get("item")))
+        self._note_calls()
+
+    def _note_calls(self) -> None:
+        """What the provider bills by the call. Of a search it is the searching, not the reading."""
+        for name, count in (
+            (SEARCHES, self._output.times("web_search_call", "search")),
+            (FILE_SEARCHES, self._output.times("file_search_call")),
+            (CODE, self._output.times("code_interpreter_call")),
+            (OTHER, self._output.times("image_generation_call")),
+        ):
+            if count:
+                self.reply.billed_calls[name] = count
 
     # The response
 
@@ -126,6 +139,7 @@ class ResponsesReader:
         output = [each for each in as_list(response.get("output")) if isinstance(each, dict)]
         yield from self._output.settle_all(output)
         yield from self._output.say_rest()
+        self._note_calls()
         if not self.reply.text and isinstance(text := response.get("output_text"), str):
             yield from self.reply.add_text(text)
         name, status, error = _name(event), as_text(response.get("status")), response.get("error")
@@ -150,16 +164,18 @@ class ResponsesReader:
 
     def _note(self, response: Mapping[str, Any]) -> None:
         self.reply.model = as_text(response.get("model")) or self.reply.model
+        self.reply.id = as_text(response.get("id"))[:200] or self.reply.id
         self.reply.service_tier = as_text(response.get("service_tier")) or self.reply.service_tier
         if isinstance(usage := response.get("usage"), Mapping):
             used = usage_of(usage, self._rules, sent=self._sent, received=self._received)
             self.reply.usage = used or self.reply.usage
             cost = cost_of(usage, self._rules)
-            self.reply.cost = self.reply.cost if cost is None else cost
+            if cost is not None:
+                self.reply.cost, self.reply.fees = cost, fees_in(usage)
+            self.reply.billed_calls |= billed_calls(usage)
 
     def _received(self) -> int:
-        arguments = (piece for call in self.reply.calls for piece in call.arguments)
-        return estimate_tokens(len(self.reply.text) + sum(map(len, arguments)))
+        return estimate_tokens(self.reply.received)
 
     def _complete(self) -> None:
         reply, used = self.reply, self.reply.usage
