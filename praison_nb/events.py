@@ -139,7 +139,8 @@ class RequestFinished(_Base):
     `price_source` says by which prices (a table's date, say). `fees` in USD are that part of the cost which
     is not for tokens (a search). `is_lower_bound`: it may have cost more. `started_id` is the id of its
     RequestStarted, "" for the one that began last. `billed_calls` is how often the provider
-    did what it bills by the call, by the price table's names: {"web_searches": 2}."""
+    did what it bills by the call, by the price table's names: {"web_searches": 2}. `thread` is the
+    sub-agent's thread that used this, "" for the agent itself."""
 
     model: str = ""
     provider: str = ""
@@ -152,6 +153,17 @@ class RequestFinished(_Base):
     is_lower_bound: bool = False
     started_id: str = ""
     billed_calls: Mapping[str, int] = field(default_factory=dict)
+    thread: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreadChanged(_Base):
+    """A sub-agent's thread, by its id at the provider, is new or has another status: "running", "idle",
+    "waiting" for the user, or a provider's own word. `agent` is the sub-agent's name."""
+
+    thread: str
+    agent: str
+    status: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,6 +254,7 @@ Event = (
     | ApprovalAsked
     | ApprovalAnswered
     | RequestFinished
+    | ThreadChanged
     | SessionUsage
     | Spent
     | Activity

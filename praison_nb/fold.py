@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any, assert_never
 
 from .events import (
@@ -27,12 +28,14 @@ from .events import (
     TextDelta,
     TextFinal,
     Thinking,
+    ThreadChanged,
     ToolFinished,
     ToolStarted,
     TurnFailed,
     TurnFinished,
 )
-from .turn import Message, ToolCall, Turn, byte_length
+from .session import Usage
+from .turn import Message, Thread, ToolCall, Turn, byte_length
 
 
 def fold(turn: Turn, event: Event) -> Turn:
@@ -47,6 +50,8 @@ def fold(turn: Turn, event: Event) -> Turn:
             return replace(turn, _open_request=event, _open_bytes=0, activity="")
         case RequestFinished():
             return _count(turn, event)
+        case ThreadChanged():
+            return _update_thread(turn, event.thread, agent=event.agent, status=event.status)
         case ToolStarted():
             call = ToolCall(event.call_id, event.name, event.arguments, event.runs, event.time)
             items = tuple(i for i in turn.items if not (isinstance(i, ToolCall) and i.id == call.id))
@@ -146,19 +151,34 @@ def _count(turn: Turn, event: RequestFinished) -> Turn:
     if event.id in turn.requests:
         return turn
     usage = turn.pending if event.usage is None else event.usage
-    cost = event.cost or 0
+    cost, is_unpriced = event.cost or Decimal(0), event.cost is None
     is_estimate = usage.estimated and event.cost_source != "provider"
+    if event.thread:
+        turn = _count_in_thread(turn, event.thread, usage, cost, is_unpriced)
+    else:
+        # A sub-agent works beside the agent, with a model of its own.
+        turn = replace(turn, _open_request=None, _open_bytes=0, model=event.model or turn.model)
     return replace(
         turn,
         counted=turn.counted + usage,
         requests=(*turn.requests, event.id),
-        _open_request=None,
-        _open_bytes=0,
         priced=turn.priced + cost,
-        unpriced_requests=turn.unpriced_requests + (event.cost is None),
+        unpriced_requests=turn.unpriced_requests + is_unpriced,
         estimated_cost=turn.estimated_cost + (cost if is_estimate else 0),
         fees=turn.fees + event.fees,
         is_lower_bound=turn.is_lower_bound or event.is_lower_bound,
         cost_sources=tuple(dict.fromkeys((*turn.cost_sources, event.cost_source))),
-        model=event.model or turn.model,
     )
+
+
+def _count_in_thread(turn: Turn, thread_id: str, usage: Usage, cost: Decimal, is_unpriced: bool) -> Turn:
+    before = next((each for each in turn.threads if each.id == thread_id), Thread(thread_id))
+    unpriced = before.unpriced_requests + is_unpriced
+    used = {"usage": before.usage + usage, "priced": before.priced + cost, "unpriced_requests": unpriced}
+    return _update_thread(turn, thread_id, **used)
+
+
+def _update_thread(turn: Turn, thread_id: str, **changes: Any) -> Turn:
+    threads = {each.id: each for each in turn.threads}
+    threads[thread_id] = replace(threads.get(thread_id, Thread(thread_id)), **changes)
+    return replace(turn, threads=tuple(threads.values()))

@@ -86,6 +86,25 @@ class ToolCall:
         return None if self.ended is None else self.ended - self.started
 
 
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """A sub-agent's thread in this turn: its id at the provider, the sub-agent's name, the status in words,
+    and what it used, which is in the turn's own count too. `priced` is USD for those of its requests that
+    have a price, `unpriced_requests` counts the others."""
+
+    id: str
+    agent: str = ""
+    status: str = ""
+    usage: Usage = field(default_factory=Usage)
+    priced: Decimal = Decimal(0)
+    unpriced_requests: int = 0
+
+    @property
+    def cost(self) -> Decimal | None:
+        """USD, or None when a part has no known price."""
+        return None if self.unpriced_requests else self.priced
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
     """One prompt and all that happened until the agent stopped. Immutable: `praison_nb.fold.fold` makes the
@@ -104,6 +123,7 @@ class Turn:
     - `requests`: the ids of the finished requests. `counted`: the tokens that they used. `priced`: what those
       of them cost that have a price, of which `estimated_cost` is for estimated tokens and `fees` for what is
       no token. `unpriced_requests`: how many have none. `is_lower_bound`: it may have cost more.
+    - `threads`: the sub-agents of a hosted session that were at work, one entry a thread.
       `cost_sources`: who said what they cost, each once ("provider", "user", "table", "local", "unpriced").
     - `session_usage`: the provider's last count of a hosted session. `spent`: what the
       session and each scope with a budget spent so far, one for each scope.
@@ -139,6 +159,7 @@ class Turn:
     estimated_cost: Decimal = Decimal(0)
     fees: Decimal = Decimal(0)
     is_lower_bound: bool = False
+    threads: tuple[Thread, ...] = ()
     cost_sources: tuple[str, ...] = ()
     session_usage: SessionUsage | None = None
     spent: tuple[Spent, ...] = ()

@@ -21,7 +21,7 @@ from .errors import PraisonError
 from .text import strip_control_chars
 from .turn import Message, ToolCall, Turn
 
-VERSION = "1.2"
+VERSION = "1.3"
 """The first number changes where an older praison_nb would read something wrong, the second where it may
 leave out what it does not know."""
 

@@ -51,7 +51,8 @@ class Backend(Observable, ABC):
     """The status while there is no session."""
     keeps_sessions_on_server = False
     """Whether a server has the sessions: it keeps their messages, goes on with a turn whose process ended,
-    which `attach` follows again, and is asked by `archive_session`, `delete_session` and `limit_budget`."""
+    which `attach` follows again, and is asked by `archive_session`, `delete_session`, `rename` and
+    `limit_budget`."""
     takes_attachments = False
     """Whether `events` sends `run.attachments` with the prompt."""
 
@@ -183,6 +184,11 @@ class Backend(Observable, ABC):
         backend that can, does its own."""
         raise ConfigError(f"Only conversations of local models can be compacted: this one is on {self.name}.")
 
+    def define_outcome(self, description: str, *, rubric: Any, **options: Any) -> Run:
+        """Start a turn that works until a grader is content. Raises ConfigError: a backend that has one, does
+        its own."""
+        raise ConfigError(f"Only hosted agents work towards an outcome: this one is on {self.name}.")
+
     async def execute(self, prompt: str, **kwargs: Any) -> str:
         """Send `prompt` and return the whole answer. `kwargs` are of the protocol, and nothing is made of
         them: `begin` has the options. Raises the turn's error (see praison_nb.errors)."""
@@ -221,6 +227,12 @@ class Backend(Observable, ABC):
         """Change the agent from the next turn on. Raises ConfigError: a backend that can, does its own."""
         names = ", ".join(changes)
         raise ConfigError(f"{names} cannot be changed: {self.model} has no update_agent().")
+
+    def rename(self, title: str, session_id: str | None = None) -> None:
+        """Give the session a title. A backend whose server has sessions tells it, of another one by its id
+        too."""
+        self.session.title = title
+        self.session.notify()
 
     def interrupt(self) -> None:
         """Stop the turn that is under way, and those that wait for it; nothing happens when there is none."""

@@ -71,7 +71,7 @@ class Meter:
     def with_cost(self, event: Event, turn: Turn) -> Event:
         """`event` with what it costs, before it is folded into `turn`."""
         if isinstance(event, RequestFinished):
-            at = event.time if self._request_began is None else self._request_began
+            at = event.time if self._request_began is None or event.thread else self._request_began
             return prices.with_cost(replace(event, usage=event.usage or turn.pending), at)
         if self._baseline is None and isinstance(event, SessionAttached | RequestStarted | SessionUsage):
             # Asked once, and before anything is used: the turn itself changes the answer.
@@ -103,6 +103,10 @@ class Meter:
                     self._request_text = event.time
             case RequestStarted():
                 self._request_began, self._request_text = event.time, None
+            case RequestFinished() if event.thread:
+                # Beside the agent's own request, which goes on.
+                self._sources.add(event.cost_source)
+                self.writer.enqueue(self._turn(turn), self._request(event, turn))
             case RequestFinished():
                 self._sources.add(event.cost_source)
                 self._provider = event.provider
@@ -232,7 +236,7 @@ class Meter:
         )
 
     def _request(self, event: RequestFinished, turn: Turn) -> RequestRow:
-        began, text = self._request_began, self._request_text
+        began, text = (None, None) if event.thread else (self._request_began, self._request_text)
         return RequestRow(
             id=event.id,
             labels=self._labels(

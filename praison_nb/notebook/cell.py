@@ -61,7 +61,8 @@ def _begin(
     prompt, notes, attachments = cell, list[str](), list[Attachment]()
     if not arguments.raw:
         prompt, notes = fill(cell, shell.user_ns, shell.user_ns_hidden, attachments)
-        notes += fill_options(arguments, ("system", "session", "model", "backend", "effort"), shell)
+        options = ("system", "session", "model", "backend", "effort", "outcome")
+        notes += fill_options(arguments, options, shell)
     prompt = validate_prompt(prompt).strip()
     attach_all(prompt, attachments)
     tags = parse_all(_filled(str(unquoted(each)), arguments, shell) for each in arguments.tag or ())
@@ -88,6 +89,7 @@ def _begin(
         budget=budget,
         attachments=attachments,
         tags=tags,
+        rubric=unquoted(arguments.outcome) or None,
     )
     return start(extension, conversation, begin, background=background, blocks=blocks)
 

@@ -71,6 +71,7 @@ class AgentMagics(Magics):
         metavar="NAME=VALUE",
         help="what the turn is for, in the ledger; repeatable",
     )
+    @argument("--outcome", metavar="RUBRIC", help="work until a grader finds the rubric fulfilled (hosted)")
     @argument("--bg", action="store_true", help="return at once; `await _` or `_.wait()` gives the Turn")
     @argument("--raw", action="store_true", help="send the text as it is, with every {brace}")
     @no_var_expand

@@ -13,7 +13,7 @@ from ..turn import Message, Turn
 from . import markdown, review
 from .files import files_html, files_line
 from .formulas import escape
-from .panel import Badge, turn_panel
+from .panel import Badge, thread_lines, turn_panel
 from .text import RESULTS, error_text, tool_line
 
 # JupyterLab's theme variables, with what other pages show instead.
@@ -51,8 +51,9 @@ def below_html(turn: Turn, *, error: bool = False) -> str:
     parts = [files_html(turn.files)]
     parts += [tool_html(tool_line(call), call.arguments, call.result) for call in turn.tools]
     parts += [
-        f'<div style="font-size: 12px; color: {MUTED}">{escape(review.one_line(notice))}</div>'
-        for notice in filter(None, (*turn.notices, files_line(turn.files)))
+        f'<div style="font-size: 12px; color: {MUTED}">{escape(line)}</div>'
+        for line in (*map(review.one_line, turn.notices), *thread_lines(turn), files_line(turn.files))
+        if line
     ]
     if error and turn.error:
         border = f"border-left: 3px solid {COLOURS[Status.ERROR]}; padding: 4px 10px; margin: 6px 0"

@@ -15,7 +15,7 @@ from ..turn import Message, ToolCall, Turn
 from . import review
 from .files import files_line
 from .markdown import Budget, MarkdownStream, Rendered
-from .panel import stop_text
+from .panel import stop_text, thread_lines
 from .text import RESULTS, arguments_line, error_text
 
 Entry = tuple[str, str | ToolCall]
@@ -54,6 +54,7 @@ class TurnItems:
             {**item, "id": f"{turn.id}-{item['id']}"} if item["kind"] == "text" else item for item in answer
         ]
         notes = [("note", review.one_line(notice)) for notice in turn.notices]
+        notes += [("note", line) for line in thread_lines(turn)]
         notes += [("note", files_line(turn.files))] if turn.files else []
         notes += [("note", stopped)] if (stopped := stop_text(turn)) else []
         notes += [("error", error_text(turn))] if turn.error else []

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ..money import format_usd, mark_usd
 from ..session import Status, Usage
-from ..text import strip_control_chars
+from ..text import shorten, strip_control_chars
 from ..turn import Turn
 from .visible import one_line
 
@@ -44,6 +44,10 @@ class Fact(NamedTuple):
     link: str = ""
 
 
+MOST_THREADS = 25
+"""Of a turn's sub-agents so many have a line."""
+
+
 def turn_panel(turn: Turn, hint: str = "") -> dict[str, Any]:
     """The panel of a turn, as the page builds it: `label` is the badge's text, and `facts` stand beside it,
     each as `Fact` has it. The page counts the seconds in fact number `clock` on from `elapsed`. A
@@ -68,7 +72,27 @@ def turn_panel(turn: Turn, hint: str = "") -> dict[str, Any]:
         "stoppable": True,
         "hint": hint if turn.status is Status.RUNNING else "",
         "notices": [one_line(notice) for notice in turn.notices],
+        "threads": thread_lines(turn),
     }
+
+
+def thread_lines(turn: Turn) -> list[str]:
+    """A line for each sub-agent's thread: its name, status, tokens and cost; of very many the first.
+
+    >>> from decimal import Decimal
+    >>> from praison_nb.turn import Thread, Turn
+    >>> scout = Thread("sthr_1", "scout", "idle", Usage(output_tokens=300), priced=Decimal("0.0045"))
+    >>> thread_lines(Turn(threads=(scout,)))
+    ['sub-agent scout · idle · in 0 · out 300 · $0.0045']
+    """
+    lines = []
+    for thread in turn.threads[:MOST_THREADS]:
+        tokens = ["".join(fact) for fact in token_facts(thread.usage)]
+        used = [*tokens, format_usd(thread.cost)] if thread.usage != Usage() else []
+        words = [one_line(shorten(word, 60)) for word in (f"sub-agent {thread.agent}", thread.status)]
+        lines.append(" · ".join([*filter(None, words), *used]))
+    more = len(turn.threads) - len(lines)
+    return [*lines, f"{more:,} more sub-agents"] if more else lines
 
 
 def session_panel(status: Status, usage: Usage, turn: Turn | None, *heading: str) -> dict[str, Any]:
@@ -91,6 +115,7 @@ def _panel(status: Status, turn: Turn | None, facts: Sequence[Fact]) -> dict[str
         "stoppable": False,
         "hint": "",
         "notices": [],
+        "threads": [],
         "budget": budget_share(turn) if turn else None,
     }
 

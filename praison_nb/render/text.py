@@ -8,7 +8,7 @@ from ..text import shorten, strip_control_chars, truncate_for_display
 from ..turn import ToolCall, Turn
 from . import review
 from .files import files_line
-from .panel import turn_panel
+from .panel import thread_lines, turn_panel
 
 RESULTS = "the Turn's tools"
 """Where the rest is of what is too long to be shown."""
@@ -24,6 +24,7 @@ def below_text(turn: Turn) -> str:
     """All that stands under the answer as text: tool calls, notices, the panel."""
     lines = [f"▸ {tool_line(call)}" for call in turn.tools]
     lines += [f"note: {review.one_line(notice)}" for notice in turn.notices]
+    lines += thread_lines(turn)
     lines += [files_line(turn.files)] if turn.files else []
     return "\n".join([strip_control_chars(line) for line in lines] + [panel_text(turn)])
 

@@ -23,6 +23,7 @@ from praison_nb.events import (
     TextDelta,
     TextFinal,
     Thinking,
+    ThreadChanged,
     ToolFinished,
     ToolStarted,
 )
@@ -179,11 +180,11 @@ DONE = {"stop_reason": {"type": "end_turn"}}
     [
         ([thinking()], [Thinking]),
         ([event("agent.thread_context_compacted")], [Notice]),
-        ([event("session.thread_created", **THREAD)], [Activity]),
+        ([event("session.thread_created", **THREAD)], [ThreadChanged]),
         ([event("session.thread_status_running", **THREAD)], []),
         (
             [event("session.thread_created", **THREAD), event("session.thread_status_running", **THREAD)],
-            [Activity, Activity],
+            [ThreadChanged, ThreadChanged],
         ),
         ([event("session.thread_status_idle", **THREAD, **DONE)], []),
         ([event("session.thread_status_rescheduled", **THREAD)], []),
@@ -244,8 +245,8 @@ DONE = {"stop_reason": {"type": "end_turn"}}
 def test_what_an_event_shows(server: HostedServer, steps: list[Any], expected: list[type[Event]]) -> None:
     server.script([*steps, text("after")])
     turn, told = play(agent := hosted(server))
-    assert turn.text == "after" and turn.stop_reason == "end_turn"
-    kinds = (Thinking, Notice, Activity, ToolStarted, ToolFinished, ApprovalAnswered)
+    assert turn.text == "after" and turn.stop_reason in ("end_turn", "satisfied")
+    kinds = (Thinking, ThreadChanged, Notice, Activity, ToolStarted, ToolFinished, ApprovalAnswered)
     shown = [event for event in told if isinstance(event, kinds)]
     assert [
         type(event) for event in shown if getattr(event, "text", "x") or type(event) is Thinking

@@ -92,7 +92,7 @@ def test_everything_of_the_config_arrives(server: HostedServer) -> None:
         env_name="lab",
         packages={"pip": ["pandas==2.2.3"]},
         resources=[{"type": "file", "file_id": file["id"]}],
-        vault_ids=["vlt_1"],
+        vault_ids=[vault := hosted(server).create_vault("crm")],
         budget=2.5,
     )
     turn = agent.begin("Hi").wait()
@@ -108,7 +108,7 @@ def test_everything_of_the_config_arrives(server: HostedServer) -> None:
     }
     session = server.seen("POST", "/v1/sessions")[0].json
     assert session["budget"]["max_list_cost"] == {"amount": "250", "currency": "USD"}
-    assert session["vault_ids"] == ["vlt_1"] and session["environment_id"] == agent.environment_id
+    assert session["vault_ids"] == [vault] and session["environment_id"] == agent.environment_id
     assert {**agent.retrieve_agent()["metadata"], "praison_nb": ""} == {"team": "a", "praison_nb": ""}
 
 

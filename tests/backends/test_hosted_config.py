@@ -97,7 +97,7 @@ def policy(kind: Any, **more: Any) -> dict[str, Any]:
             r"^mcp_servers\[0\].url must not be empty",
         ),
         ({"mcp_servers": [SERVER] * 21, "tools": [DOCS]}, "^mcp_servers may have 20 entries at most, not 21"),
-        ({"skills": ["xlsx"]}, r"^skills\[0\] must be a dict, not 'xlsx'"),
+        ({"skills": [5]}, r"^skills\[0\] must be a dict, not 5"),
         ({"skills": [{"type": "anthropic"}]}, r"^skills\[0\].skill_id is missing"),
         (
             {"multiagent": {"type": "team"}},

@@ -201,13 +201,13 @@ class SlowToCount(HostedServer):
         super().__init__()
         self.counting = self.gate()
 
-    def route(self, method: str, path: str, handler: Any) -> None:
+    def route(self, method: str, path: str, handler: Any, *betas: Any) -> None:
         async def slow(request: Any) -> Any:
             await self.counting.passed()
             return await handler(request)
 
         is_count = (method, path) == ("GET", "/v1/sessions/{id}")
-        super().route(method, path, slow if is_count else handler)
+        super().route(method, path, slow if is_count else handler, *betas)
 
 
 @pytest.mark.parametrize("usage_event", [True, False])

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from servers.hosted import HostedServer, custom_tool, text
-from servers.hosted_agent import created, left, messages
+from servers.hosted import HostedServer, Tokens, custom_tool, text
+from servers.hosted_agent import created, left, messages, sent
+from servers.hosted_outcomes import evaluation
+from servers.hosted_threads import sub_agent
 from servers.kernel import Kernel
 
 
@@ -39,6 +41,27 @@ def test_other_tools_keep_the_conversation(kernel: Kernel, server: HostedServer)
     (session,) = server.sessions.values()
     assert "third" in [tool.get("name") for tool in session.fields["agent"]["tools"]]
     assert messages(server) == ["one", "two", "three"] and created(server) == [1, 1, 1]
+
+
+def test_an_outcome_and_a_name_that_reach_the_server(kernel: Kernel, server: HostedServer) -> None:
+    kernel.run('rubric = "Each number is prime."')
+    script = [text("2, 4"), evaluation("needs_revision", "4 is none."), text("2, 3"), evaluation()]
+    server.script([sub_agent("scout <b>", usage=Tokens(input=7, output=9)), *script])
+    cell = kernel.run('%%agent -s primes --outcome "{rubric}"\nPrimes below 5')
+    assert "Attempt 1: needs revision. 4 is none." in cell.text
+    assert kernel.run("_.stop_reason, _.prompt").text.strip() == "('satisfied', 'Primes below 5')"
+    (outcome,) = sent(server, "user.define_outcome")
+    assert outcome["rubric"]["content"] == "Each number is prime." and messages(server) == []
+    assert "Only hosted agents" in kernel.run("%%agent -b embedded --outcome short\nHi").error
+    (session,) = server.sessions.values()
+    assert kernel.run("%agent rename primes numbers").text.strip().endswith("is called 'numbers' now.")
+    assert session.fields["title"] == "numbers"
+    server.refuse(1, status=400, method="POST", path=f"/v1/sessions/{session.id}", message="no titles here")
+    renamed = kernel.run("%agent rename numbers primes").text
+    assert "is called 'primes' now. Its server still has the old title:" in renamed
+    assert "no titles here" in renamed and session.fields["title"] == "numbers"
+    shown = kernel.run("%agent show primes").text
+    assert "sub-agent scout <b> · idle · in 7 · out 9" in shown
 
 
 def test_the_clean_up_asks(kernel: Kernel, server: HostedServer) -> None:

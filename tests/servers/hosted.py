@@ -25,13 +25,16 @@ from aiohttp import web
 from anthropic.types.shared import ErrorResponse
 
 from . import (
+    hosted_agents as agents,
     hosted_files as files,
     hosted_resources as resources,
     hosted_sessions as sessions,
     hosted_threads as threads,
+    hosted_vaults as vaults,
 )
 from .base import Gate, LoopbackServer
 from .hosted_manners import Manners
+from .hosted_outcomes import evaluation
 from .hosted_script import (
     Answer,
     Content,
@@ -93,6 +96,11 @@ class HostedServer(LoopbackServer):
         """Every agent's versions, by id."""
         self.environments: dict[str, dict[str, Any]] = {}
         self.sessions: dict[str, Session] = {}
+        self.vaults: dict[str, dict[str, Any]] = {}
+        self.credentials: dict[str, dict[str, dict[str, Any]]] = {}
+        """By the ids of their vaults, and their own."""
+        self.memory_stores: dict[str, dict[str, Any]] = {}
+        self.skills: dict[str, dict[str, Any]] = {}
         self.files: dict[str, files.File] = {}
         self.files_late = 0
         """How many requests do not list a file yet that an agent has written."""
@@ -131,6 +139,8 @@ class HostedServer(LoopbackServer):
         if not self._scripts and self.answer is not None:
             return [answer(self.answer)]
         prompt = "".join(block.get("text", "") for block in message.get("content", []))
+        if message["type"] == "user.define_outcome" and not self._scripts:
+            self.script([*self.default(message["description"]), evaluation()])
         steps = self._scripts.popleft() if self._scripts else self.default(prompt)
         return [request(step, usage=step.usage) if isinstance(step, Content) else step for step in steps]
 
@@ -186,7 +196,11 @@ class HostedServer(LoopbackServer):
         return web.json_response(body, status=status, headers=hints | headers)
 
     def route(
-        self, method: str, path: str, handler: Callable[[web.Request], Awaitable[Any]], beta: str = BETA
+        self,
+        method: str,
+        path: str,
+        handler: Callable[[web.Request], Awaitable[Any]],
+        betas: Sequence[str] = (BETA,),
     ) -> None:
         """Add an endpoint for requests with a key and the beta's header. What it returns is sent as JSON."""
 
@@ -196,8 +210,8 @@ class HostedServer(LoopbackServer):
                 raise web.HTTPUnauthorized(text="invalid API key")
             if "anthropic-version" not in request.headers:
                 raise web.HTTPBadRequest(text="anthropic-version: header is required")
-            if beta not in request.headers.get("anthropic-beta", "").split(","):
-                raise web.HTTPBadRequest(text=f"anthropic-beta: this endpoint needs {beta}")
+            if not set(betas) & set(request.headers.get("anthropic-beta", "").split(",")):
+                raise web.HTTPBadRequest(text=f"anthropic-beta: this endpoint needs {betas[0]}")
             if request.method == "POST":
                 # What was asked for is done, though the client has gone.
                 result = await asyncio.shield(self._post(request, handler))
@@ -218,7 +232,9 @@ class HostedServer(LoopbackServer):
 
     def routes(self, router: web.UrlDispatcher) -> None:
         self._router = router
+        agents.add_routes(self)
         resources.add_routes(self)
         sessions.add_routes(self)
         files.add_routes(self)
         threads.add_routes(self)
+        vaults.add_routes(self)

@@ -150,10 +150,10 @@ def add_routes(server: HostedServer) -> None:
     async def list_resources(request: web.Request) -> Any:
         return server.page(request, None, session_of(request).fields["resources"], 20, 1000)
 
-    server.route("POST", "/v1/files", upload, beta=FILES_BETA)
-    server.route("GET", "/v1/files", list_files, beta=FILES_BETA)
-    server.route("GET", "/v1/files/{id}", retrieve, beta=FILES_BETA)
-    server.route("GET", "/v1/files/{id}/content", content, beta=FILES_BETA)
-    server.route("DELETE", "/v1/files/{id}", delete, beta=FILES_BETA)
+    server.route("POST", "/v1/files", upload, (FILES_BETA,))
+    server.route("GET", "/v1/files", list_files, (FILES_BETA,))
+    server.route("GET", "/v1/files/{id}", retrieve, (FILES_BETA,))
+    server.route("GET", "/v1/files/{id}/content", content, (FILES_BETA,))
+    server.route("DELETE", "/v1/files/{id}", delete, (FILES_BETA,))
     server.route("POST", "/v1/sessions/{id}/resources", add_resource)
     server.route("GET", "/v1/sessions/{id}/resources", list_resources)

@@ -35,5 +35,8 @@ class Manners:
     """Answers and an interrupt may come in one request."""
     takes_threads: bool = False
     """An answer may name the thread of a sub-agent."""
+    posts_spans: bool = False
+    """The session's stream has its sub-agents' requests too, each with its thread's id."""
+    lists_threads: bool = True
     usage_event: bool = True
     """A `session.usage` comes before each idle."""

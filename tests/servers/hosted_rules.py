@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from . import hosted_outcomes
 from .content_rules import block_refusal
 
 if TYPE_CHECKING:
@@ -40,14 +41,17 @@ def check_events(session: Session, events: list[Event]) -> None:
         raise web.HTTPBadRequest(text="events: an interrupt must be sent alone")
     pending = dict(session.pending)
     for place, event in enumerate(events):
-        text = _refusal(session, event, pending, follows=events[place - 1]["type"] if place else "")
+        follows = events[place - 1]["type"] if place else ""
+        text = _refusal(session, event, pending, follows=follows, others=events)
         if event["type"] == "system.message" and place < len(events) - 1:
             text = "a system.message must be the last event"
         if text:
             raise web.HTTPBadRequest(text=f"events.{place}: {text}")
 
 
-def _refusal(session: Session, event: Event, pending: dict[str, Event], *, follows: str) -> str | None:
+def _refusal(
+    session: Session, event: Event, pending: dict[str, Event], *, follows: str, others: list[Event]
+) -> str | None:
     """Why the session does not take this event, or None; an answer takes its tool use out of `pending`."""
     kind = event["type"]
     if session.is_over_budget() and kind not in TAKEN_OVER_BUDGET:
@@ -63,6 +67,8 @@ def _refusal(session: Session, event: Event, pending: dict[str, Event], *, follo
         return "user.tool_result is for self_hosted environments only"
     if kind == "user.tool_confirmation" and event.get("deny_message") and event["result"] != "deny":
         return "deny_message is allowed with result deny only"
+    if kind == "user.define_outcome":
+        return hosted_outcomes.refusal(session, event, others)
     if kind in ANSWERS:
         name, answered = ANSWERS[kind]
         use = pending.get(event[name])

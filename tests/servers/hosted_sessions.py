@@ -18,11 +18,14 @@ from anthropic.types.beta.sessions import (
     event_send_params,
 )
 
+from .hosted_agents import agent_fields, session_agent
 from .hosted_files import mount
-from .hosted_resources import agent_fields, environment_of_session, found, metadata, session_agent
+from .hosted_history import Subscriber, frame
+from .hosted_resources import environment_of_session, found, metadata
 from .hosted_rules import check_budget, check_budget_update
-from .hosted_session import Session, Subscriber, frame
+from .hosted_session import Session
 from .hosted_types import check_request, check_response
+from .hosted_vaults import check_attached
 
 if TYPE_CHECKING:
     from .hosted import HostedServer
@@ -45,6 +48,7 @@ def add_routes(server: HostedServer) -> None:
     async def create(request: web.Request) -> Any:
         body = check_request(session_create_params.SessionCreateParams, await server.body(request))
         check_budget(body.get("budget"))
+        check_attached(server, body)
         fields = {
             "agent": session_agent(body["agent"], server.agents),
             "environment_id": environment_of_session(body["environment_id"], server.environments)["id"],

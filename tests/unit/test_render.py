@@ -30,12 +30,31 @@ from praison_nb.notebook.views.kernel_view import NOTHING, answer
 from praison_nb.notebook.views.state_widget import STATIC
 from praison_nb.render.html import COLOURS, below_html, panel_html, turn_html
 from praison_nb.render.items import TurnItems, tool_item
-from praison_nb.render.panel import turn_panel
+from praison_nb.render.panel import thread_lines, turn_panel
 from praison_nb.render.review import as_text
 from praison_nb.render.text import below_text, panel_text, tool_line, turn_text
 from praison_nb.session import Status, Usage
 from praison_nb.text import DISPLAY_CHARACTERS
-from praison_nb.turn import ToolCall, Turn
+from praison_nb.turn import Thread, ToolCall, Turn
+
+
+def test_sub_agents_have_a_line_each_of_limited_length_and_number() -> None:
+    hostile = "<img src=x onerror=alert(1)>\n\x1b[31m\u202e" + "x" * 5000
+    threads = [Thread(f"sthr_{n}", hostile, "id\nle", Usage(output_tokens=n)) for n in range(30)]
+    turn = Turn(ended=1.0, threads=tuple(threads))
+    lines = turn_panel(turn)["threads"]
+    assert len(lines) == 26 and lines[-1] == "5 more sub-agents"
+    assert all(len(line) < 200 and "\n" not in line and "\x1b" not in line for line in lines)
+    assert below_text(turn).splitlines()[:26] == lines
+    html = below_html(turn)
+    assert "<img" not in html and html.count("sub-agent &lt;img") == 25
+    notes = [item["text"] for item in TurnItems().exchange(turn) if item["kind"] == "note"]
+    assert notes == lines
+    # One that has used nothing yet, or whose model has no price.
+    assert thread_lines(Turn(threads=(Thread("t", "scout", "running"),))) == ["sub-agent scout · running"]
+    unpriced = Thread("t", "", "", Usage(output_tokens=1), unpriced_requests=1)
+    assert thread_lines(Turn(threads=(unpriced,))) == ["sub-agent · in 0 · out 1 · —"]
+
 
 USAGE = Usage(uncached_input_tokens=3660, cache_read_input_tokens=10342, output_tokens=1460)
 

@@ -28,6 +28,7 @@ from praison_nb.events import (
     TextDelta,
     TextFinal,
     Thinking,
+    ThreadChanged,
     ToolFinished,
     ToolStarted,
     TurnFailed,
@@ -113,7 +114,15 @@ class Random(random.Random):
             lambda: ApprovalAsked(call_id=self.call()),
             lambda: ApprovalAnswered(call_id=self.call(), allowed=self.random() < 0.5),
             lambda: RequestFinished(
-                model=self.choice(["", "m-2"]), usage=self.choice([None, self.usage()]), cost=self.usd()
+                model=self.choice(["", "m-2"]),
+                usage=self.choice([None, self.usage()]),
+                cost=self.usd(),
+                thread=self.choice(["", "sthr_1", "sthr_2"]),
+            ),
+            lambda: ThreadChanged(
+                thread=self.choice(["sthr_1", "sthr_3"]),
+                agent=self.text(),
+                status=self.choice(["idle", "<b>"]),
             ),
             lambda: SessionUsage(
                 usage=self.usage(),

@@ -6,16 +6,18 @@ import asyncio
 import functools
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from ...errors import ConfigError
 from ...events import Event
 from ...runtime.approvals import Asker
-from ...runtime.options import Subscriber
+from ...runtime.options import Subscriber, notices_of
 from ...runtime.run import Run
 from ...session import Status
 from ...turn import Turn
 from ..arguments import checked_arguments
+from ..base import validate_prompt
 from ..session import Session
 from .agents import AgentMethods
 from .config import HostedAgentConfig, names_of
@@ -24,14 +26,22 @@ from .ensure import ensure
 from .environments import EnvironmentMethods
 from .files import FileMethods
 from .inventory import InventoryMethods
+from .outcomes import Outcome
 from .protocol import RuntimeProtocol
 from .session import HostedSession
 from .sessions import SessionMethods
 from .turn import HostedTurn
+from .vaults import VaultMethods
 
 
 class HostedAgent(
-    AgentMethods, EnvironmentMethods, FileMethods, InventoryMethods, SessionMethods, RuntimeProtocol
+    AgentMethods,
+    EnvironmentMethods,
+    FileMethods,
+    InventoryMethods,
+    SessionMethods,
+    VaultMethods,
+    RuntimeProtocol,
 ):
     """A backend whose agent loop runs on the provider's runtime. Agent, environment and session are created
     there when the first prompt is sent, and used again from then on. `config` is a HostedAgentConfig, or
@@ -116,10 +126,54 @@ class HostedAgent(
         how = {"stream": stream, "budget": budget, "asker": asker, "view": view}
         return self._run(turn, source, subscribers, tags=tags, caller_waits=False, is_sent=True, **how)
 
+    def define_outcome(
+        self,
+        description: str,
+        *,
+        rubric: str | Path | Mapping[str, Any],
+        max_iterations: int = 3,
+        session: str = "main",
+        subscribers: Iterable[Subscriber] = (),
+        notices: Iterable[str] = (),
+        **options: Any,
+    ) -> Run:
+        """Start a turn that works until a grader on the server finds the `description` fulfilled by the
+        `rubric`, and return it under way; it takes `max_iterations` attempts at most, 20 being the most.
+        `rubric` is text, a Path to it, or the id of a file on the server. The other arguments are those of
+        `begin`. A note says what the grader found in each attempt, and `stop_reason` how it ended:
+        "satisfied", "max_iterations_reached", "failed" or "interrupted". Raises ConfigError.
+
+        >>> from praison_nb import HostedAgentConfig
+        >>> agent = HostedAgent(HostedAgentConfig(api_key="test-key", base_url=hosted_url))
+        >>> run = agent.define_outcome("A list of primes below 20", rubric="Each number is prime.")
+        >>> run.wait().stop_reason, run.turn.notices[-1]
+        ('satisfied', 'Attempt 1: satisfied. It is as it should be.')
+        """
+        outcome = Outcome(validate_prompt(description), rubric, max_iterations)
+        if options.get("attachments"):
+            raise ConfigError("An outcome has no attachments: give them as resources of the config.")
+        turn = Turn(
+            prompt=outcome.description,
+            session=session,
+            session_id=self.session.id,
+            backend=self.name,
+            model=self.model,
+            notices=(*notices_of(notices), *self.policy_notices()),
+        )
+        source = functools.partial(self.events, turn.prompt, outcome=outcome)
+        return self._run(turn, source, subscribers, **options)
+
     def events(
-        self, prompt: str, session: Session, run: Run, *, is_attached: bool = False
+        self,
+        prompt: str,
+        session: Session,
+        run: Run,
+        *,
+        is_attached: bool = False,
+        outcome: Outcome | None = None,
     ) -> AsyncIterator[Event]:
-        """One turn in the session, from the prompt until the session is idle again."""
+        """One turn in the session, from the prompt, or the outcome in its place, until the session is idle
+        again."""
         assert isinstance(session, HostedSession)
         context = HostedContext(
             config=self.config,
@@ -129,7 +183,7 @@ class HostedAgent(
             on_custom_tool=self.on_custom_tool,
             policy_notices=self.policy_notices,
         )
-        return HostedTurn(context, session, prompt, run, is_attached=is_attached).events()
+        return HostedTurn(context, session, prompt, run, is_attached=is_attached, outcome=outcome).events()
 
     async def ensure(self, session: HostedSession) -> None:
         """Find or create what the session needs and has not yet; or learn what a resumed one is.

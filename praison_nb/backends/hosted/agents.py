@@ -8,7 +8,8 @@ from ...errors import ConfigError, RequestRejectedError
 from . import api
 from .agent_versions import record, with_version
 from .base import HostedBase
-from .config import changed_config, update_params
+from .config_changes import changed_config, update_params
+from .names import with_ids
 from .records import Workspace
 
 if TYPE_CHECKING:
@@ -73,20 +74,21 @@ class AgentMethods(HostedBase):
         is_strict = version is not None or bool(before.agent_id)
         on_server = changed - SESSION_FIELDS if before.agent_id else changed
         if (agent_id := self.agent_id) is not None and on_server:
-            params = update_params(before, after, on_server)
             latest = version or self.agent_version
 
             async def update(client: AsyncAnthropic) -> int:
+                full = await with_ids(client, after)
+                params = update_params(before, full, on_server)
                 try:
                     new = await api.update_agent(client, agent_id, latest, params)
                 except RequestRejectedError:
                     # Another conversation of this notebook may have changed it: each has its version.
-                    agent = None if is_strict else await with_version(client, agent_id, after.agent_params())
+                    agent = None if is_strict else await with_version(client, agent_id, full.agent_params())
                     if agent is None:
                         raise
                     new = agent.version
                 if not before.agent_id:
-                    await record(Workspace.of(client), after, agent_id, new)
+                    await record(Workspace.of(client), full, agent_id, new)
                 return new
 
             self.agent_version = self._ask(update, _label(agent_id))

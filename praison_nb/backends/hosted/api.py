@@ -13,6 +13,7 @@ from ...history import Call, Item, Result, Text, User
 from ...session import SessionInfo
 from .client import all_pages, is_stale
 from .fields import ANSWERS, TOOL_USES, plain_text, prompt_text, tool_started
+from .own_message import OWN, prompt_of
 from .session import HostedSession
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ _RESULTS = {kind: name for kind, name in ANSWERS.items() if kind != "user.tool_c
 async def read_messages(client: AsyncAnthropic, session_id: str) -> list[Item]:
     """What was said in the session, oldest first, as `Backend.read_messages` has it."""
     events = client.with_options(max_retries=1, timeout=30).beta.sessions.events
-    kinds: Any = ["user.message", "agent.message", *TOOL_USES, *_RESULTS]
+    kinds: Any = [*OWN, "agent.message", *TOOL_USES, *_RESULTS]
     pages = events.list(session_id, order="asc", types=kinds)
     return [item async for event in all_pages(pages) if (item := _item(event)) is not None]
 
@@ -164,6 +165,8 @@ def _item(event: Any) -> Item | None:
         return Result(call_id=getattr(event, _RESULTS[event.type]), text=text, is_error=is_error)
     if event.type == "user.message" and text:
         return User(text=text, id=event.id)
+    if event.type == "user.define_outcome":
+        return User(text=prompt_of(event), id=event.id)
     if event.type == "agent.message" and text:
         return Text(text=text, id=event.id)
     return None

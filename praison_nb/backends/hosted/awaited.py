@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from ...events import Event, Notice
+from ...events import Event, Notice, ToolStarted
 from .fields import ANSWERS, TOOL_USES, awaited_calls, digest_of, stop_reason, tool_started, waits_for
 
 MAIN = ""
@@ -32,6 +32,10 @@ class AwaitedCalls:
         """The ids of what is waited for and nobody has answered."""
         ids = dict.fromkeys(each for named in self._named.values() for each in named)
         return [each for each in ids if each not in self.answered]
+
+    def started(self) -> list[ToolStarted]:
+        """All tool uses that are known."""
+        return [tool_started(use) for use in self.uses.values()]
 
     def open(self) -> list[Any]:
         """The tool uses that are waited for and nobody has answered."""

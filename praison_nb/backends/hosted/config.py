@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Any, Literal, TypeGuard
 
@@ -71,9 +71,12 @@ class HostedAgentConfig(Config):
     functions and names of built-in tools ("run_python", "read_file", …), which run here, and the API's
     own dicts (`{"type": "agent_toolset_20260401"}`, an `mcp_toolset`, a `custom` tool). For those that run
     here `policies` says "allow", "ask" or "deny" by the tool's name, and `working_dir` is where file tools
-    and commands work. `mcp_servers`, `skills`, `multiagent`, `resources` and `vault_ids` are as the API has
-    them; `resources` may be DataFrames, figures, pictures and Paths too, or pairs of a name and one of these,
-    which are uploaded and mounted in /workspace. `metadata` is the agent's: strings to strings.
+    and commands work. `mcp_servers`, `multiagent` and `resources` are as the API has them; `resources` may
+    be DataFrames, figures, pictures and Paths too, or pairs of a name and one of these, which are uploaded
+    and mounted in /workspace. `skills` are names, ids or the API's dicts, `memory_stores` and `vault_ids`
+    names or ids; a memory store may be a dict `{"memory_store_id": …, "access": "read_only", "instructions":
+    …}`. `title` (also `session_title`) is the sessions', `metadata` the agent's and the sessions': strings to
+    strings.
 
     `packages` is a PackagesConfig or `{"pip": ["pandas"]}`. `networking` is a NetworkingConfig, the API's
     dict, or the word "unrestricted" or "limited". `budget` is the most that one session may cost at list
@@ -110,7 +113,7 @@ class HostedAgentConfig(Config):
     working_dir: str = ""
     # What may hold somebody's token is kept out of the repr.
     mcp_servers: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
-    skills: Sequence[Mapping[str, Any]] = ()
+    skills: Sequence[str | Mapping[str, Any]] = ()
     multiagent: Mapping[str, Any] | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     agent_id: str = ""
@@ -119,8 +122,10 @@ class HostedAgentConfig(Config):
     environment_id: str = ""
     packages: PackagesConfig | Mapping[str, Sequence[str]] | None = None
     networking: NetworkingConfig | Mapping[str, Any] | str = "unrestricted"
+    title: str = ""
     session_title: str = "praison_nb session"
     resources: Sequence[Any] = field(default=(), repr=False)
+    memory_stores: Sequence[str | Mapping[str, Any]] = ()
     vault_ids: Sequence[str] = ()
     budget: float | Decimal | Mapping[str, Any] | None = None
     api_key: str | None = field(default=None, repr=False)
@@ -181,6 +186,12 @@ class HostedAgentConfig(Config):
         packages = self.packages or {}
         return packages.to_dict() if isinstance(packages, PackagesConfig) else _plain(packages)
 
+    @property
+    def memory_resources(self) -> list[dict[str, Any]]:
+        """`memory_stores` as a session's resources."""
+        dicts = [{"memory_store_id": each} if isinstance(each, str) else each for each in self.memory_stores]
+        return [{"type": "memory_store", **each} for each in dicts]
+
     def agent_params(self) -> dict[str, Any]:
         """The parameters that create the agent; what is empty is left out."""
         params = {
@@ -190,7 +201,7 @@ class HostedAgentConfig(Config):
             "description": self.description,
             "tools": self.api_tools,
             "mcp_servers": [dict(server) for server in self.mcp_servers],
-            "skills": [dict(skill) for skill in self.skills],
+            "skills": [_plain(skill) for skill in self.skills],
             "multiagent": dict(self.multiagent) if self.multiagent else None,
             "metadata": dict(self.metadata),
         }
@@ -217,7 +228,7 @@ class HostedAgentConfig(Config):
     def session_params(self) -> dict[str, Any]:
         """The parameters that create a session, but for its agent and environment."""
         params = {
-            "title": self.session_title,
+            "title": self.title or self.session_title,
             "vault_ids": list(self.vault_ids),
             "budget": budget_dict(self.budget),
         }
@@ -229,35 +240,6 @@ OVERRIDABLE = ("model", "system", "tools", "mcp_servers", "skills")
 AGENT_FIELDS = frozenset(
     ("name", "model", "system", "description", "tools", "mcp_servers", "skills", "multiagent", "metadata")
 )
-
-
-def changed_config(
-    config: HostedAgentConfig, changes: dict[str, Any], restored_tools: frozenset[str]
-) -> tuple[HostedAgentConfig, frozenset[str]]:
-    """`config` with the changes, and which fields of the agent on the server that changes. `restored_tools`
-    are on the server already, whether they run here by now or not yet. Raises ConfigError."""
-    tools = changes.get("tools")
-    if restored_tools and isinstance(tools, list | tuple) and (named := names_of(tools)) <= restored_tools:
-        kept = [tool for tool in config.tools if tool not in tools and not names_of([tool]) & named]
-        changes = {**changes, "tools": [*tools, *kept]}
-    changed = replace(config, **changes)
-    before, after = config.agent_params(), changed.agent_params()
-    for params in (before, after):
-        declared = params.get("tools", ())
-        params["tools"] = [tool for tool in declared if tool.get("name") not in restored_tools]
-    names = AGENT_FIELDS & changes.keys()
-    return changed, frozenset(name for name in names if before.get(name) != after.get(name))
-
-
-def update_params(
-    before: HostedAgentConfig, after: HostedAgentConfig, changed: frozenset[str]
-) -> dict[str, Any]:
-    """The changed fields as an update has them: what is empty clears, and metadata is a patch."""
-    full = after.agent_params()
-    params = {name: full.get(name) for name in changed}
-    if "metadata" in changed:
-        params["metadata"] = {**dict.fromkeys(before.metadata), **after.metadata}
-    return params
 
 
 def names_of(tools: Iterable[Any]) -> frozenset[str]:

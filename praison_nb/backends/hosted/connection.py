@@ -24,8 +24,8 @@ from .client import (
     with_hint,
 )
 from .context import HostedContext
-from .fields import ANSWERS, said_text
-from .own_message import in_order
+from .fields import ANSWERS
+from .own_message import OWN, in_order, prompt_of
 from .session import HostedSession
 
 log = logging.getLogger(__name__)
@@ -85,6 +85,15 @@ class Connection:
         except self.transient as error:
             log.debug("the threads of %s could not be read: %r", self._session.id, error)
         return found
+
+    async def threads(self) -> list[Any]:
+        """The session's threads as the server has them; none where it has no such list."""
+        pages = self._client_without_retries.beta.sessions.threads.list(self._session.id)
+        try:
+            return [each async for each in all_pages(pages)]
+        except self.transient as error:
+            log.debug("the threads of %s could not be listed: %r", self._session.id, error)
+            return []
 
     async def details(self) -> Any:
         """The session as the server has it."""
@@ -153,8 +162,8 @@ class Connection:
             if answered is not None:
                 is_same = getattr(event, answered) == sent[answered]
             else:
-                is_same = event.type == "user.message" and event.id not in self._session.seen
-                is_same = is_same and said_text(event.content) == sent["content"][-1]["text"]
+                is_same = event.type in OWN and event.id not in self._session.seen
+                is_same = is_same and prompt_of(event) == text_of(sent)
             if is_same:
                 return str(event.id)
         return None
@@ -176,6 +185,11 @@ class Connection:
         await asyncio.sleep(max(self._seconds_to_wait, self._delay * random.uniform(0.5, 1.0)))
         first, cap = self._context.backoff_seconds
         self._delay = min(cap, max(first, self._delay * 2))
+
+
+def text_of(sent: dict[str, Any]) -> str:
+    """The text of what was sent to begin a turn."""
+    return str(sent["description"] if "description" in sent else sent["content"][-1]["text"])
 
 
 def _without_threads(events: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ...errors import ModelNotFoundError, PraisonError, RequestRejectedError, SessionError
 from ...metering.origin import current_origin
-from . import agent_versions, environments, uploads
+from . import agent_versions, environments, names, uploads
 from .client import all_pages, ask
 from .config import HostedAgentConfig
 from .creation import find_marked, marked, once
@@ -69,6 +69,8 @@ async def _retrieved(client: AsyncAnthropic, session_id: str) -> Any:
 async def _begun(config: HostedAgentConfig, ids: ServerIds, session: HostedSession) -> Any:
     """A new session. What was made earlier may be archived or deleted by now, and is made anew."""
     resources = await asyncio.to_thread(uploads.prepare_all, config.resources)
+    named = "a list of skills, memory stores or vaults"
+    config = await ask(config, functools.partial(names.with_ids, config=config), named)
 
     async def obtain(client: AsyncAnthropic) -> None:
         workspace = Workspace.of(client)
@@ -131,11 +133,12 @@ async def create_session(
         session.mark = session.mark or uuid.uuid4().hex
         if resources is None:
             resources = await asyncio.to_thread(uploads.prepare_all, config.resources)
+        resources = [*resources, *config.memory_resources]
         params: Any = {
             **config.session_params(),
             "agent": reference,
             "environment_id": environment_id,
-            "metadata": marked({}, session.mark),
+            "metadata": marked(dict(config.metadata), session.mark),
         }
         sessions = client.with_options(max_retries=0).beta.sessions
         async with uploads.uploaded(client, resources) as files:

@@ -2,7 +2,7 @@
 
 A message waits in the session until it is taken. Only then its second copy has a `processed_at`, and an idle
 from before is of something else, whatever the session's status says. Some servers never send that time: there
-a message is taken once the session works behind it.
+a message is taken once the session works behind it. So is an outcome, whose time says when it was accepted.
 """
 
 from __future__ import annotations
@@ -14,9 +14,13 @@ from typing import Any
 from .fields import key_of, said_text
 from .session import HostedSession
 
+OWN = ("user.message", "user.define_outcome")
+"""What begins a turn."""
+
 
 class OwnMessage:
-    """The message with the text `prompt` in `session`. `note` gets every event in order, even again."""
+    """The message, or outcome, with the text `prompt` in `session`. `note` gets every event in order, even
+    again."""
 
     def __init__(self, prompt: str, session: HostedSession) -> None:
         self.prompt, self.session = prompt, session
@@ -25,33 +29,43 @@ class OwnMessage:
         self.is_sent = False
         self.is_taken = False
         """The session works on it."""
-        self._is_queued = False
+        self._is_queued = self._is_outcome = False
         self._has_worked = False
         """The agent has worked since the message was sent, on whatever."""
+        self._accepted_at: datetime | None = None
         self._taken_at: datetime | None = None
         self._early_idle: Any = None
 
     def note(self, event: Any) -> None:
         """Learn what an event says about the message."""
-        if event.type != "user.message":
+        time = processed_at(event)
+        if event.type not in OWN:
             is_new = self.is_sent and key_of(event) not in self.session.seen
             self._has_worked |= is_new and is_of_agent(event)
             is_work = event.type == "session.status_running" or is_of_agent(event)
-            if self._is_queued and is_work and not self.session.dates_messages:
+            is_behind = time is None or self._accepted_at is None or time >= self._accepted_at
+            if self._is_queued and is_work and is_behind and self._is_taken_by_work:
                 self.is_taken = True
             return
-        time = processed_at(event)
-        self.session.dates_messages |= time is not None
+        is_outcome = event.type == "user.define_outcome"
+        if not is_outcome:
+            self.session.dates_messages |= time is not None
         if self.is_sent and self._is_own(event):
-            self._is_queued = True
-            if time is not None:
+            self._is_queued, self._is_outcome = True, is_outcome
+            if is_outcome:
+                self._accepted_at = time
+            elif time is not None:
                 self.is_taken, self._taken_at = True, time
 
     def _is_own(self, message: Any) -> bool:
         if self.id:
             return bool(message.id == self.id)
         # A prompt may be the same as an earlier one, which a stream repeats.
-        return message.id not in self.session.seen and said_text(message.content) == self.prompt
+        return message.id not in self.session.seen and prompt_of(message) == self.prompt
+
+    @property
+    def _is_taken_by_work(self) -> bool:
+        return self._is_outcome or not self.session.dates_messages
 
     @property
     def is_dated(self) -> bool:
@@ -97,6 +111,13 @@ class OwnMessage:
 def is_of_agent(event: Any) -> bool:
     """Whether it is the agent's work, or a model's request for it."""
     return str(event.type).startswith(("span.", "agent."))
+
+
+def prompt_of(event: Any) -> str:
+    """The text of what begins a turn."""
+    if event.type == "user.define_outcome":
+        return str(event.description)
+    return said_text(event.content)
 
 
 def processed_at(event: Any) -> datetime | None:

@@ -17,6 +17,7 @@ from .base import HostedBase
 from .client import KEY_VARIABLE, all_pages, ask, client_of, explain, load
 from .config import HostedAgentConfig
 from .ensure import create_session
+from .names import with_ids
 from .records import Workspace
 from .session import HostedSession
 
@@ -51,9 +52,7 @@ class RuntimeProtocol(HostedBase):
         HostedAgentConfig or a dict of its fields, by default the agent's own. It is this object's agent from
         now on."""
         made = self._config(config)
-        agent_id, version = await self._await(
-            lambda client: agent_versions.obtain(client, Workspace.of(client), made)
-        )
+        agent_id, version = await self._await(lambda client: _obtained(client, made))
         self.agent_id, self.agent_version = agent_id, version
         return agent_id
 
@@ -69,14 +68,14 @@ class RuntimeProtocol(HostedBase):
         """Create a session of the agent in the environment and return its id, for `resume_session` too.
         `options` are fields of the config for this session: `title`, `resources`, `vault_ids`, `budget`. Of
         this object's agent it has `agent_version`."""
-        if "title" in options:
-            options["session_title"] = options.pop("title")
         config = replace(self.config, **options)
         version = self.agent_version if agent_id == self.agent_id else None
         ids = _Ids(agent_id, version, environment_id)
-        details = await self._await(
-            lambda client: create_session(client, config, ids, HostedSession()), "this agent or environment"
-        )
+
+        async def create(client: AsyncAnthropic) -> Any:
+            return await create_session(client, await with_ids(client, config), ids, HostedSession())
+
+        details = await self._await(create, "this agent or environment")
         return str(details.id)
 
     async def send_event(self, session_id: str, event: Mapping[str, Any]) -> None:
@@ -108,6 +107,10 @@ class RuntimeProtocol(HostedBase):
 
     async def _await(self, request: Callable[[AsyncAnthropic], Awaitable[T]], what: str = "") -> T:
         return await _on_loop(lambda: ask(self.config, request, what))
+
+
+async def _obtained(client: AsyncAnthropic, config: HostedAgentConfig) -> tuple[str, int]:
+    return await agent_versions.obtain(client, Workspace.of(client), await with_ids(client, config))
 
 
 async def _on_loop(function: Callable[[], Awaitable[T]]) -> T:

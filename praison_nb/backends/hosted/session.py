@@ -7,6 +7,7 @@ from typing import Any
 
 from ...session import SessionInfo, Status
 from ..session import Session
+from .threads import Threads
 from .usage import session_usage
 
 
@@ -27,6 +28,7 @@ class HostedSession(Session):
         """The id of the last message whose turn has ended."""
         self.dates_messages = False
         """Whether its server is known to say when it has taken a message."""
+        self.threads = Threads()
         self.settling: asyncio.Task[Any] | None = None
         """Asks what the session used until the end of its last turn."""
         self.over = ""

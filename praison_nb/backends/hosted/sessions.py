@@ -75,6 +75,18 @@ class SessionMethods(HostedBase):
         sessions = self._ask(lambda client: api.list_sessions(client, self.session, limit, options))
         return [session.to_dict() for session in sessions]
 
+    def rename(self, title: str, session_id: str | None = None) -> None:
+        """Give the session, or another one by its id, this title on the server. Before there is a session,
+        the next one gets it."""
+        if not isinstance(title, str) or not title.strip():
+            raise ConfigError("title must be text that is not empty.")
+        if key := session_id or self.session.id:
+            self._ask(lambda client: client.beta.sessions.update(key, title=title), f"the session {key}")
+        if key == self.session.id:
+            super().rename(title)
+        if not key:
+            self.config = replace(self.config, title=title)
+
     def interrupt(self) -> None:
         """Stop the turn under way, or what a resumed session does on its server; else nothing happens."""
         session = self.session

@@ -15,7 +15,6 @@ from ...events import (
     ApprovalAnswered,
     Event,
     Notice,
-    RequestFinished,
     RequestStarted,
     SessionAttached,
     TextDelta,
@@ -26,6 +25,7 @@ from ...events import (
     TurnFinished,
 )
 from ...turn import estimate_tokens
+from . import threads
 from .awaited import AwaitedCalls
 from .fields import (
     ANSWERS,
@@ -40,10 +40,11 @@ from .fields import (
     tool_started,
     waits_for,
 )
-from .own_message import OwnMessage, is_of_agent
+from .outcomes import end_of_outcome, evaluation_line
+from .own_message import OWN, OwnMessage, is_of_agent
 from .preview import Previews
 from .session import HostedSession
-from .usage import request_usage, session_usage
+from .usage import request_finished, session_usage
 
 
 class Reader:
@@ -60,14 +61,13 @@ class Reader:
         """An idle that may be of our message or older: the history decides."""
         self.stopping = False
         self.end: TurnFinished | TurnFailed | None = None
-        self.stop_reason = ""
+        self.stop_reason = self.verdict = ""
         self.calls = AwaitedCalls()
         self._interrupted = False
         self._previews = Previews()
         self._early_messages: dict[str, Any] = {}
         """Those that came before the session took our message: of another turn, or of a server that is late
         to say so."""
-        self._threads: set[str] = set()
         self._thinking: set[str] = set()
         self._error: Any = None
 
@@ -107,6 +107,7 @@ class Reader:
         for event in history:
             self.own.note(event)
             self.session.seen.add(key_of(event))
+            self.session.threads.note_earlier(event)
             match event.type:
                 case "session.status_running" | "session.status_rescheduled":
                     self.busy = True
@@ -133,13 +134,15 @@ class Reader:
     def reattach(self, history: list[Any]) -> list[Any]:
         """Take the session's last message for the turn's own, and return what is to be read of the history.
         Where that message is of a turn that has ended, this turn's was never sent."""
-        messages = [n for n, event in enumerate(history) if event.type == "user.message"]
+        messages = [n for n, event in enumerate(history) if event.type in OWN]
         if not messages or history[messages[-1]].id == self.session.message_id:
             detail = "the prompt had not been sent when the kernel ended: ask again"
             self.end = TurnFinished(stop_reason="not_sent", detail=detail)
             return []
         before, turn = history[: messages[-1]], history[messages[-1] :]
-        self.session.seen.update(map(key_of, before))
+        for event in before:
+            self.session.seen.add(key_of(event))
+            self.session.threads.note_earlier(event)
         self.own.id, self.own.is_sent = turn[0].id, True
         return turn
 
@@ -191,40 +194,36 @@ class Reader:
             case "agent.thread_context_compacted":
                 yield Notice(text="The conversation was summarised to fit the model's context.")
             case "agent.thread_message_sent" | "agent.thread_message_received":
-                if name := getattr(event, "to_agent_name", None):
-                    yield Activity(text=f"asking the sub-agent {name}")
-                elif name := getattr(event, "from_agent_name", None):
-                    yield Activity(text=f"the sub-agent {name} answers")
+                yield from threads.activity(event)
             case "span.model_request_start":
-                yield RequestStarted(id=event.id, input_tokens=self.prompt_tokens)
+                if not self.session.threads.owns_span(event):
+                    yield RequestStarted(id=event.id, input_tokens=self.prompt_tokens)
             case "span.model_request_end":
-                self._previews.abandon()
-                usage = request_usage(getattr(event, "model_usage", None))
-                model = self.session.model
-                yield RequestFinished(id=event.id, model=model, provider="anthropic", usage=usage)
+                if not self.session.threads.owns_span(event):
+                    self._previews.abandon()
+                    yield request_finished(event.id, self.session.model, getattr(event, "model_usage", None))
             case "span.outcome_evaluation_start" | "span.outcome_evaluation_ongoing":
                 yield Activity(text="evaluating the outcome")
             case "span.outcome_evaluation_end":
-                yield Notice(text=f"Outcome: {event.result}. {event.explanation}")
+                self.verdict = str(event.result)
+                yield Notice(text=evaluation_line(event))
+                # Nobody says which model the grader is.
+                yield request_finished(event.id, "", getattr(event, "usage", None))
             case "session.updated":
                 if title := getattr(event, "title", None):
                     self.session.title = title
                     yield SessionAttached(session_id=self.session.id, title=title)
             case "session.usage":
                 yield session_usage(event.usage, event.id)
-            case "session.thread_created":
-                self._threads.add(event.session_thread_id)
-                yield Activity(text=f"sub-agent {event.agent_name}: created")
             case (
-                "session.thread_status_running"
+                "session.thread_created"
+                | "session.thread_status_running"
                 | "session.thread_status_idle"
                 | "session.thread_status_rescheduled"
                 | "session.thread_status_terminated"
             ):
-                # The session's own thread has a status too, and the session's status says the same.
                 self.calls.note_status(event, event.session_thread_id)
-                if event.session_thread_id in self._threads:
-                    yield Activity(text=f"sub-agent {event.agent_name}: {event.type.split('_')[-1]}")
+                yield from self.session.threads.read(event)
             case "session.error":
                 status = getattr(getattr(event.error, "retry_status", None), "type", "")
                 if status == "retrying":
@@ -242,7 +241,8 @@ class Reader:
                 self.stop_reason = stop_reason(event)
                 self.calls.note_status(event)
                 if self.stop_reason != "requires_action":
-                    self.end = end_of_turn(event, self._error, self._interrupted and not self.stopping)
+                    end = end_of_turn(event, self._error, self._interrupted and not self.stopping)
+                    self.end = end_of_outcome(end, self.verdict)
                 elif not awaited_calls(event):
                     yield Notice(text=waits_for("something that it does not name"))
             case "session.status_terminated" | "session.deleted":
@@ -262,7 +262,7 @@ class Reader:
         was_taken = self.own.is_taken
         self.own.note(event)
         if self.own.is_taken and not was_taken:
-            self._error = None
+            self._error, self.verdict = None, ""
 
     def _is_own_idle(self, event: Any, from_history: bool) -> bool:
         """Whether an idle is about our turn; one that is not may be looked up in the history."""
@@ -298,5 +298,5 @@ class Reader:
         self._early_messages.clear()
 
     def _end_session(self, how: str) -> None:
-        self.stop_reason = how
-        self.end = TurnFailed(error=session_ended(self.session.id, how, self._error))
+        self.stop_reason, error = how, session_ended(self.session.id, how, self._error)
+        self.end = TurnFailed(error=error)

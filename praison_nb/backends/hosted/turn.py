@@ -22,11 +22,11 @@ from ...events import (
     RequestFinished,
     SessionAttached,
     SessionUsage,
+    ThreadChanged,
     ToolFinished,
     TurnFailed,
     TurnFinished,
 )
-from ...runtime import loop
 from ...runtime.run import DRAIN_SECONDS, Run
 from ..blocks import content_block
 from ..sdk_errors import unchained
@@ -34,30 +34,36 @@ from .client import client_of, explain, load, session_url
 from .connection import Connection
 from .context import HostedContext
 from .files import may_have_written, new_files
+from .outcomes import Outcome
 from .session import HostedSession
+from .settling import settle
 from .tool_calls import ToolCalls
 from .translate import Reader
-from .usage import session_usage
 
 log = logging.getLogger(__name__)
 
 SHOWN_AFTER_STOP = (
-    RequestFinished, SessionUsage, ApprovalAnswered, ToolFinished, TurnFinished, TurnFailed,
+    RequestFinished, SessionUsage, ApprovalAnswered, ThreadChanged, ToolFinished, TurnFinished, TurnFailed,
 )  # fmt: skip
 """What a stopped turn still shows."""
-LAST_SECONDS = 1.0
-"""When the process ends, the usage of a turn that has just ended is waited for so long."""
 
 
 class HostedTurn:
     """One turn of `session`. Everything here runs on the background loop. One that `is_attached` sends no
-    message, and goes on with the turn that the session has."""
+    message, and goes on with the turn that the session has; one with an `outcome` sends that."""
 
     def __init__(
-        self, context: HostedContext, session: HostedSession, prompt: str, run: Run, *, is_attached: bool
+        self,
+        context: HostedContext,
+        session: HostedSession,
+        prompt: str,
+        run: Run,
+        *,
+        is_attached: bool,
+        outcome: Outcome | None = None,
     ) -> None:
         self._context, self._session, self._run = context, session, run
-        self._is_attached = is_attached
+        self._is_attached, self._outcome = is_attached, outcome
         self._reader = Reader(prompt, session, sum(each.tokens for each in run.attachments))
         self._connection: Connection
         self._tool_calls: ToolCalls
@@ -162,6 +168,7 @@ class HostedTurn:
         self._tool_calls = ToolCalls(
             self._context, reader, self._run, put=self._put, spawn=self._spawn, send=connection.send
         )
+        session.threads.begin_turn()
         url = session_url(self._context.config, session.id)
         self._put(SessionAttached(session_id=session.id, model=session.model, title=session.title, url=url))
         while session.notices:
@@ -174,7 +181,8 @@ class HostedTurn:
         if reader.end is not None:
             self._note_end()
             self._put(reader.end)
-            await self._settle()
+            if reader.stop_reason != "deleted":
+                await settle(session, connection, self._run.turn.id, self._last_usage, self._put)
             await self._find_files()
 
     async def _read_to_the_end(self) -> None:
@@ -218,6 +226,8 @@ class HostedTurn:
             for event in reader.read_earlier(await self._connection.history()):
                 self._put(event)
             session.synced = True
+            if not session.threads.are_counted:
+                session.threads.set_baseline(await self._connection.threads())
             if reader.busy and reader.end is None:
                 self._put(Activity(text="waiting for what the session did before"))
                 self._tool_calls.process_pending()
@@ -240,6 +250,7 @@ class HostedTurn:
         reader.own.is_sent, session.synced = True, False
         text = {"type": "text", "text": reader.prompt}
         message = {"type": "user.message", "content": [*map(content_block, self._run.attachments), text]}
+        message = self._outcome.to_dict() if self._outcome else message
         reader.own.id = await self._connection.send([message], lambda: not reader.stopping)
         session.synced = True
         self._accepted.set()
@@ -248,12 +259,19 @@ class HostedTurn:
         """Show what the session's events mean, and see to the tool calls in them."""
         known = len(self._session.seen)
         for event in events:
-            self._show(self._reader.read(event, from_history=from_history))
+            shown = self._reader.read(event, from_history=from_history)
+            self._show(shown)
+            if any(isinstance(each, ThreadChanged) and each.status != "running" for each in shown):
+                self._spawn(self._count_threads())
             if self._reader.end is not None:
                 break  # what follows is of others
         if len(self._session.seen) > known:
             self._connection.reset_delay()
         self._tool_calls.process_pending()
+
+    async def _count_threads(self) -> None:
+        """Show what sub-agents used that have stopped to work."""
+        self._show([*self._session.threads.count(await self._connection.threads(), self._run.turn.id)])
 
     def _show(self, events: list[Event]) -> None:
         for event in events:
@@ -268,34 +286,10 @@ class HostedTurn:
         if reader.stop_reason in ("terminated", "deleted"):
             session.over = f"The session {session.id} was {reader.stop_reason}."
 
-    async def _settle(self) -> None:
-        """Ask what the session used in all. Nobody waits for it: the next turn gives it up, and the end of
-        the process leaves it a moment."""
-        session, connection = self._session, self._connection
-        if self._reader.stop_reason == "deleted":
-            return
-        session.settling = asyncio.current_task()
-        try:
-            try:
-                details = await connection.details()
-            except asyncio.CancelledError:
-                if not loop.is_ending():
-                    raise
-                details = await asyncio.wait_for(connection.details(), LAST_SECONDS)
-        except connection.transient as error:
-            log.warning("the session's usage could not be had: %s", connection.explain(error))
-            return
-        finally:
-            session.settling = None
-        session.title = details.title or ""
-        usage, known = session_usage(details.usage), self._last_usage
-        # What `retrieve` knows may be older than what the stream said.
-        if known is None or usage.usage.output_tokens >= known.usage.output_tokens:
-            self._put(usage)
-
     async def _find_files(self) -> None:
         """Show what the agent wrote. The server lists it a little later: nobody waits for that."""
-        if self._reader.stopping or not may_have_written(self._run.turn.tools):
+        # Not by the run's turn, which may be behind while the ledger is written.
+        if self._reader.stopping or not may_have_written(self._reader.calls.started()):
             return
         if files := await new_files(client_of(self._context.config), self._session):
             self._put(FilesWritten(files=files))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from ...events import SessionUsage, new_id
+from ...events import RequestFinished, SessionUsage, new_id
 from ...session import Usage
 
 
@@ -17,6 +17,11 @@ def request_usage(reported: Any) -> Usage:
         cache_write_5m_input_tokens=_count(reported, "cache_creation_input_tokens"),
         output_tokens=_count(reported, "output_tokens"),
     )
+
+
+def request_finished(span_id: str, model: str, reported: Any) -> RequestFinished:
+    """The end of the request with this span; `model` is "" where nobody says which."""
+    return RequestFinished(id=span_id, model=model, provider="anthropic", usage=request_usage(reported))
 
 
 def session_usage(reported: Any, event_id: str | None = None) -> SessionUsage:

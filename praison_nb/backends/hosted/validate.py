@@ -148,6 +148,47 @@ class MemoryStore(Resource):
     memory_store_id: Filled
 
 
+def _as_skill(skill: Any) -> Any:
+    return {"type": "custom", "skill_id": skill} if isinstance(skill, str) else skill
+
+
+def _as_store(store: Any) -> Any:
+    return {"memory_store_id": store} if isinstance(store, str) else store
+
+
+class MemoryMount(Resource):
+    memory_store_id: Filled
+    access: Literal["read_write", "read_only"] | None = None
+
+
+class StaticBearer(Part):
+    type: Literal["static_bearer"]
+    token: Filled
+    mcp_server_url: Filled
+
+
+class McpOauth(Part):
+    type: Literal["mcp_oauth"]
+    access_token: Filled
+    mcp_server_url: Filled
+
+
+class CredentialNetworking(Part):
+    type: Literal["unrestricted", "limited"]
+    allowed_hosts: Annotated[Items[Filled], Field(max_length=16)] | None = None
+
+
+class EnvironmentVariable(Part):
+    type: Literal["environment_variable"]
+    secret_name: Filled
+    secret_value: Filled
+    networking: CredentialNetworking
+
+
+class CredentialSettings(BaseModel):
+    auth: Annotated[StaticBearer | McpOauth | EnvironmentVariable, Discriminator("type")]
+
+
 class HostedSettings(BaseModel):
     agent_id: Name
     agent_version: Annotated[int, Field(strict=True, ge=1)] | None
@@ -156,10 +197,12 @@ class HostedSettings(BaseModel):
     model: Annotated[ModelOptions, BeforeValidator(_model_of)]
     system: Annotated[Text, Field(max_length=100_000)]
     description: Text
+    title: Text
     session_title: Text
     tools: Annotated[Items[Tool], Field(max_length=256)]
     mcp_servers: Annotated[Items[McpServer], Field(max_length=20)]
-    skills: Items[Skill]
+    skills: Items[Annotated[Skill, BeforeValidator(_as_skill)]]
+    memory_stores: Annotated[Items[Annotated[MemoryMount, BeforeValidator(_as_store)]], Field(max_length=8)]
     multiagent: Annotated[Coordinator | Multiagent, Discriminator("type")] | None
     metadata: Annotated[
         dict[Annotated[Filled, Field(max_length=64)], Annotated[Text, Field(max_length=512)]],
@@ -188,7 +231,7 @@ class HostedSettings(BaseModel):
             raise ValueError(f"tools: an mcp_toolset names {min(unknown)}, which is not in mcp_servers")
         if self.agent_version is not None and not self.agent_id:
             raise ValueError("agent_version is of the agent that agent_id names: give both")
-        own = [name for name in ("description", "metadata", "multiagent") if getattr(self, name)]
+        own = [name for name in ("description", "multiagent") if getattr(self, name)]
         if self.agent_id and own:
             raise ValueError(f"{own[0]} is the agent's own: leave it out with agent_id")
         if self.environment_id and (self.networking.type == "limited" or any(self.packages.values())):

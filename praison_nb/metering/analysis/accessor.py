@@ -87,7 +87,7 @@ class AgentAccessor:
                 "cached_tokens": frame["cache_read_input_tokens"],
                 "reasoning_tokens": frame["reasoning_output_tokens"],
                 "cost": known.astype("float64"),
-                "successes": (frame["stop_reason"] == "end_turn").astype("int64"),
+                "successes": frame["stop_reason"].isin(("end_turn", "satisfied")).astype("int64"),
                 "failures": (frame["status"].eq("error") & ~never_left(frame)).astype("int64"),
                 "without_price": unpriced.astype("int64"),
                 "estimated": estimated.astype("float64"),

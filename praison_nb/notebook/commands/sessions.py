@@ -134,8 +134,9 @@ def rename(extension: Extension, rest: str) -> None:
     new = new.strip()
     if not new or len(new.split()) > 1:
         raise ConfigError("Say `%agent rename OLD NEW`; a name is one word.")
-    stored = stored_sessions.rename(extension.conversations, old, new)
-    show(extension.shell, f"Session {stored.name!r} is called {new!r} now.")
+    stored, problem = stored_sessions.rename(extension.conversations, old, new)
+    but = f" Its server still has the old title: {problem}" if problem else ""
+    show(extension.shell, f"Session {stored.name!r} is called {new!r} now.{but}")
 
 
 def _required(key: str, command: str) -> str:

@@ -109,10 +109,20 @@ class Conversations:
         return _go_on(live, backend, options)
 
     def begin(
-        self, conversation: Conversation, prompt: str, *, notices: tuple[str, ...] = (), **options: Any
+        self,
+        conversation: Conversation,
+        prompt: str,
+        *,
+        notices: tuple[str, ...] = (),
+        rubric: str | None = None,
+        **options: Any,
     ) -> Run:
-        """Start a turn that the store records; `options` are those of `Backend.begin`."""
-        begin = functools.partial(conversation.backend.begin, prompt)
+        """Start a turn that the store records; `options` are those of `Backend.begin`. With a `rubric` the
+        prompt is an outcome's description."""
+        backend = conversation.backend
+        begin = functools.partial(backend.begin, prompt)
+        if rubric is not None:
+            begin = functools.partial(backend.define_outcome, prompt, rubric=rubric)
         return self._begin(conversation, begin, notices, options)
 
     def compact(self, conversation: Conversation, **options: Any) -> Run:

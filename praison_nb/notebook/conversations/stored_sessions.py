@@ -73,8 +73,9 @@ def forget(conversations: Conversations, key: str) -> StoredSession:
     return stored
 
 
-def rename(conversations: Conversations, old: str, new: str) -> StoredSession:
-    """Give a session another name. Raises ConfigError, StoreError."""
+def rename(conversations: Conversations, old: str, new: str) -> tuple[StoredSession, str]:
+    """Give a session another name, on its server too, and return it with why its server has the old title,
+    "" where it has not. Raises ConfigError, StoreError."""
     stored = _find(old, conversations)
     if _is_taken(conversations, stored.notebook, new):
         raise ConfigError(f"There is a session {new!r} already: take another name.")
@@ -82,7 +83,13 @@ def rename(conversations: Conversations, old: str, new: str) -> StoredSession:
     if live := conversations.of(stored.id):
         live.name = new
         conversations.put(live)
-    return stored
+    problem = ""
+    if is_on_server(stored):
+        try:
+            _server_backend(conversations, stored).rename(new, stored.id)
+        except PraisonError as error:
+            problem = str(error)
+    return stored, problem
 
 
 def first_free(name: str, is_taken: Callable[[str], object]) -> str:

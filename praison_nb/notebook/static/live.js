@@ -347,8 +347,9 @@ class TurnView {
     for (const gone of this.views.splice(state.items.length)) gone.element.remove();
     const last = this.views.at(-1);
     for (const view of this.views) view.element.classList.toggle("pnb-writing", view === last && view.kind === "text" && state.panel.running);
-    const notes = state.panel.notices;
-    if (notes.length !== this.notes.children.length) this.notes.replaceChildren(...notes.map((note) => make("div", "pnb-muted", note)));
+    const notes = [...state.panel.notices, ...state.panel.threads];
+    while (this.notes.children.length > notes.length) this.notes.lastChild.remove();
+    notes.forEach((note, i) => setText(this.notes.children[i] ?? this.notes.appendChild(make("div", "pnb-muted")), note));
     this.panel.update(state.panel);
   }
 

@@ -93,7 +93,9 @@ class KernelView:
             self._painter.ask()
             return
         states = tuple((call.id, call.approval, call.ended) for call in turn.tools)
-        before, self._urgent = self._urgent, (turn.status, turn.activity, states, len(turn.notices))
+        threads = tuple(each.status for each in turn.threads)
+        before = self._urgent
+        self._urgent = (turn.status, turn.activity, states, threads, len(turn.notices))
         self._pace.ask(urgent=before != self._urgent)
 
     def _paint(self) -> None:

@@ -141,7 +141,7 @@ class SessionWidget(SessionFollower):
         chat, backend = self._chat, self._conversation.backend
         run = next((run for run in chat.runs if run.turn.ended is None), None)
         if run is not None:
-            panel = {**turn_panel(run.turn), "notices": []}
+            panel = {**turn_panel(run.turn), "notices": [], "threads": []}
         else:
             heading = chat.conversation.name, backend.model, backend.name
             panel = panel_of(chat.session, backend.status_without_session, *heading)
