@@ -98,6 +98,7 @@ def test_everything_of_the_config_arrives(server: HostedServer) -> None:
     turn = agent.begin("Hi").wait()
     assert turn.text == "Hi" and turn.model == "claude-haiku-4-5"
     environment = server.seen("POST", "/v1/environments")[0].json
+    assert environment.pop("metadata").keys() == {"praison_nb"}
     assert environment == {
         "name": "lab",
         "config": {
