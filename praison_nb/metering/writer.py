@@ -17,7 +17,7 @@ from typing import Any
 from ..errors import ConfigError, LedgerError
 from ..events import Spent
 from ..process import this_process
-from ..storage import CurrentQueue, WriteQueue
+from ..write_queue import CurrentQueue, WriteQueue
 from .ledger import Ledger, RequestRow, Row, old_turns
 from .schema import LEDGER, default_path, network_of
 from .spill import Spill, left_behind

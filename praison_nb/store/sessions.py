@@ -12,8 +12,9 @@ from typing import Any
 
 from ..errors import StoreError
 from ..redaction import has_secret, redact_value
-from ..storage import CurrentQueue, WriteQueue, transact
+from ..storage import transact
 from ..text import replace_surrogates
+from ..write_queue import CurrentQueue, WriteQueue
 from .file import GLANCE_SECONDS, PATIENCE_SECONDS, STORE, connect, default_path, read
 from .stored import COLUMNS, StoredSession, from_row, to_row
 

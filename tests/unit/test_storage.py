@@ -104,7 +104,7 @@ def can_be_written(path: Path) -> bool:
         return True
 
 
-def is_free(queue: storage.WriteQueue[Any]) -> bool:
+def is_free(queue: write_queue.WriteQueue[Any]) -> bool:
     def acquire() -> bool:
         acquired = queue.lock.acquire(blocking=False)
         if acquired:
@@ -388,7 +388,7 @@ async def test_a_thread_that_dies_is_not_the_last(caplog: pytest.LogCaptureFixtu
             raise ends.pop()
         queue.drain(written.extend)
 
-    queue = storage.WriteQueue[int](Path("f"), schema.LEDGER, flush)
+    queue = write_queue.WriteQueue[int](Path("f"), schema.LEDGER, flush)
     for number in range(4):
         queue.enqueue(number)
         while queue.task is not None:
