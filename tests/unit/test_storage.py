@@ -29,6 +29,7 @@ from praison_nb.metering.ledger import Ledger, TurnRow
 from praison_nb.metering.writer import Writer
 from praison_nb.session import Usage
 from praison_nb.store import Store, StoredSession, StoreError, append_messages
+from praison_nb.write_queue import WriteQueue
 
 
 def row(number: int, **more: Any) -> TurnRow:
@@ -104,7 +105,7 @@ def can_be_written(path: Path) -> bool:
         return True
 
 
-def is_free(queue: write_queue.WriteQueue[Any]) -> bool:
+def is_free(queue: WriteQueue[Any]) -> bool:
     def acquire() -> bool:
         acquired = queue.lock.acquire(blocking=False)
         if acquired:
@@ -388,7 +389,7 @@ async def test_a_thread_that_dies_is_not_the_last(caplog: pytest.LogCaptureFixtu
             raise ends.pop()
         queue.drain(written.extend)
 
-    queue = write_queue.WriteQueue[int](Path("f"), schema.LEDGER, flush)
+    queue = WriteQueue[int](Path("f"), schema.LEDGER, flush)
     for number in range(4):
         queue.enqueue(number)
         while queue.task is not None:

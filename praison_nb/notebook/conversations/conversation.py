@@ -8,7 +8,8 @@ from typing import Any
 from ... import backends
 from ...backends.base import Backend
 from ...runtime.run import Run
-from ...store import Recorder, StoredSession
+from ...store import StoredSession
+from .recorder import Recorder
 
 AGENT_CHANGED = "begins a new session: the agent was changed"
 

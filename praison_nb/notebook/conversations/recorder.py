@@ -7,18 +7,18 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ..events import Event, SessionAttached, SessionUsage, TurnFailed, TurnFinished
-from ..history import Item, to_json
-from ..metering.origin import current_origin
-from ..turn import Turn
-from .process import this_process
-from .sessions import Change, append_messages, current, upsert_session
-from .stored import StoredSession
-from .turns import Snapshots
+from ...events import Event, SessionAttached, SessionUsage, TurnFailed, TurnFinished
+from ...history import Item, to_json
+from ...metering.origin import current_origin
+from ...store.process import this_process
+from ...store.sessions import Change, append_messages, current, upsert_session
+from ...store.stored import StoredSession
+from ...store.turns import Snapshots
+from ...turn import Turn
 
 if TYPE_CHECKING:
-    from ..backends.base import Backend
-    from ..backends.session import Session
+    from ...backends.base import Backend
+    from ...backends.session import Session
 
 
 class RecordedConversation(Protocol):
