@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ..content import OutputFile, attach_all
-from ..errors import ConfigError, TurnStopped
+from ..errors import ConfigError
 from ..events import Event
 from ..history import Item
 from ..metering.tags import of_turn
@@ -32,10 +32,10 @@ from ..runtime.options import Subscriber, TurnOptions, notices_of, subscribers_o
 from ..runtime.output import write_output
 from ..runtime.run import Run
 from ..session import SessionInfo, Status
-from ..text import replace_surrogates
 from ..tools.builtin.registry import POLICIES
 from ..tools.policy import policy_notices
 from ..turn import Turn
+from .answer import answer_of, validate_prompt
 from .arguments import checked_arguments
 from .session import Session
 
@@ -299,30 +299,3 @@ class Backend(Observable, ABC):
     def _info(self, session: Session) -> SessionInfo:
         status = session.status(self.status_without_session)
         return SessionInfo(session.id, status, session.title, session.usage.to_dict())
-
-
-def validate_prompt(prompt: Any) -> str:
-    """The prompt as it can be sent and stored. Raises ConfigError where there is none."""
-    if not isinstance(prompt, str) or not prompt.strip():
-        raise ConfigError("The prompt is empty: write what the agent should do.")
-    return replace_surrogates(prompt)
-
-
-def raise_for(turn: Turn) -> None:
-    """Raise what went wrong with a turn that is over, for callers who want just the text."""
-    if turn.error is not None:
-        raise turn.error
-    if turn.stop_reason == "interrupted":
-        stopped = TurnStopped("The turn was stopped; its text so far is in the exception's `turn`.")
-        stopped.turn = turn
-        raise stopped
-
-
-def answer_of(turn: Turn) -> str:
-    """The text of a turn that is over; what went wrong with it is raised. Why there is none is logged: a
-    caller who wants just the text sees nothing else of the turn."""
-    raise_for(turn)
-    if not turn.text:
-        for line in filter(None, (turn.detail, *turn.notices)):
-            log.warning("no answer: %s", line)
-    return turn.text

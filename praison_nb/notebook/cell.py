@@ -11,7 +11,7 @@ from argparse import Namespace
 from concurrent.futures import Future
 from typing import Any
 
-from ..backends.base import validate_prompt
+from ..backends.answer import validate_prompt
 from ..content import Attachment, attach_all
 from ..errors import ConfigError
 from ..metering.tags import parse_all

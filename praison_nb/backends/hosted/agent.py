@@ -16,8 +16,8 @@ from ...runtime.options import Subscriber, notices_of
 from ...runtime.run import Run
 from ...session import Status
 from ...turn import Turn
+from ..answer import validate_prompt
 from ..arguments import checked_arguments
-from ..base import validate_prompt
 from ..session import Session
 from .agents import AgentMethods
 from .config import HostedAgentConfig, names_of
