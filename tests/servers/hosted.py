@@ -113,7 +113,7 @@ class HostedServer(LoopbackServer):
         self.name_conflict: int | None = 409
         """The status for the name of an environment that there is, archived ones too; None allows two."""
         self.slow_requests: dict[str, Gate] = {}
-        """Where a POST to a path waits before anything is done."""
+        """Where a request to a path waits before anything is done."""
         self.slow_answers: dict[str, Gate] = {}
         """Where it waits when all is done, and its answer is not sent yet."""
         self.page_size = 1000
@@ -202,6 +202,8 @@ class HostedServer(LoopbackServer):
                 # What was asked for is done, though the client has gone.
                 result = await asyncio.shield(self._post(request, handler))
             else:
+                if request.path in self.slow_requests:
+                    await self.slow_requests[request.path].passed()
                 result = await handler(request)
             return result if isinstance(result, web.StreamResponse) else web.json_response(result)
 

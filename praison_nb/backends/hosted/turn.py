@@ -174,8 +174,9 @@ class HostedTurn:
         if reader.end is not None:
             self._note_end()
             self._put(reader.end)
+            turns = session.turns
             await self._settle()
-            await self._find_files()
+            await self._find_files(turns)
 
     async def _read_to_the_end(self) -> None:
         reader, connection = self._reader, self._connection
@@ -263,6 +264,7 @@ class HostedTurn:
 
     def _note_end(self) -> None:
         session, reader = self._session, self._reader
+        session.turns += 1
         session.stop_reason = reader.stop_reason
         session.message_id = reader.own.id or session.message_id
         if reader.stop_reason in ("terminated", "deleted"):
@@ -274,14 +276,17 @@ class HostedTurn:
         session, connection = self._session, self._connection
         if self._reader.stop_reason == "deleted":
             return
-        session.settling = asyncio.current_task()
+        session.settling = asked = asyncio.create_task(connection.details())
         try:
             try:
-                details = await connection.details()
+                details = await asked
             except asyncio.CancelledError:
-                if not loop.is_ending():
+                if loop.is_ending():
+                    details = await asyncio.wait_for(connection.details(), LAST_SECONDS)
+                elif _is_cancelled():
                     raise
-                details = await asyncio.wait_for(connection.details(), LAST_SECONDS)
+                else:
+                    return
         except connection.transient as error:
             log.warning("the session's usage could not be had: %s", connection.explain(error))
             return
@@ -293,12 +298,17 @@ class HostedTurn:
         if known is None or usage.usage.output_tokens >= known.usage.output_tokens:
             self._put(usage)
 
-    async def _find_files(self) -> None:
+    async def _find_files(self, turns: int) -> None:
         """Show what the agent wrote. The server lists it a little later: nobody waits for that."""
         if self._reader.stopping or not may_have_written(self._run.turn.tools):
             return
-        if files := await new_files(client_of(self._context.config), self._session):
+        if files := await new_files(client_of(self._context.config), self._session, turns):
             self._put(FilesWritten(files=files))
+
+
+def _is_cancelled() -> bool:
+    """Whether what runs is cancelled itself, and not something that it awaits."""
+    return bool((task := asyncio.current_task()) and task.cancelling())
 
 
 def _report(task: asyncio.Task[None]) -> None:
