@@ -26,7 +26,6 @@ from ...events import (
     TurnFailed,
     TurnFinished,
 )
-from ...runtime import loop
 from ...runtime.run import DRAIN_SECONDS, Run
 from ..blocks import content_block
 from ..sdk_errors import unchained
@@ -35,9 +34,9 @@ from .connection import Connection
 from .context import HostedContext
 from .files import may_have_written, new_files
 from .session import HostedSession
+from .settling import settle
 from .tool_calls import ToolCalls
 from .translate import Reader
-from .usage import session_usage
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +44,6 @@ SHOWN_AFTER_STOP = (
     RequestFinished, SessionUsage, ApprovalAnswered, ToolFinished, TurnFinished, TurnFailed,
 )  # fmt: skip
 """What a stopped turn still shows."""
-LAST_SECONDS = 1.0
-"""When the process ends, the usage of a turn that has just ended is waited for so long."""
 
 
 class HostedTurn:
@@ -175,7 +172,8 @@ class HostedTurn:
             self._note_end()
             self._put(reader.end)
             turns = session.turns
-            await self._settle()
+            if reader.stop_reason != "deleted":
+                await settle(session, connection, self._last_usage, self._put)
             await self._find_files(turns)
 
     async def _read_to_the_end(self) -> None:
@@ -270,45 +268,12 @@ class HostedTurn:
         if reader.stop_reason in ("terminated", "deleted"):
             session.over = f"The session {session.id} was {reader.stop_reason}."
 
-    async def _settle(self) -> None:
-        """Ask what the session used in all. Nobody waits for it: the next turn gives it up, and the end of
-        the process leaves it a moment."""
-        session, connection = self._session, self._connection
-        if self._reader.stop_reason == "deleted":
-            return
-        session.settling = asked = asyncio.create_task(connection.details())
-        try:
-            try:
-                details = await asked
-            except asyncio.CancelledError:
-                if loop.is_ending():
-                    details = await asyncio.wait_for(connection.details(), LAST_SECONDS)
-                elif _is_cancelled():
-                    raise
-                else:
-                    return
-        except connection.transient as error:
-            log.warning("the session's usage could not be had: %s", connection.explain(error))
-            return
-        finally:
-            session.settling = None
-        session.title = details.title or ""
-        usage, known = session_usage(details.usage), self._last_usage
-        # What `retrieve` knows may be older than what the stream said.
-        if known is None or usage.usage.output_tokens >= known.usage.output_tokens:
-            self._put(usage)
-
     async def _find_files(self, turns: int) -> None:
         """Show what the agent wrote. The server lists it a little later: nobody waits for that."""
         if self._reader.stopping or not may_have_written(self._run.turn.tools):
             return
         if files := await new_files(client_of(self._context.config), self._session, turns):
             self._put(FilesWritten(files=files))
-
-
-def _is_cancelled() -> bool:
-    """Whether what runs is cancelled itself, and not something that it awaits."""
-    return bool((task := asyncio.current_task()) and task.cancelling())
 
 
 def _report(task: asyncio.Task[None]) -> None:
