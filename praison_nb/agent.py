@@ -21,8 +21,9 @@ from typing import Any, Literal, overload
 
 from .backends import as_backend, choose
 from .backends.answer_stream import AnswerStream
+from .backends.answers import answer_of
 from .backends.arguments import checked_arguments
-from .backends.base import Backend, answer_of
+from .backends.base import Backend
 from .history import Item, Text, User, from_json
 from .runtime.approvals import ask_by_input
 from .runtime.deadlock import refuse_deadlock

@@ -15,7 +15,7 @@ from ..errors import PraisonError
 from ..runtime.loop import SLICE_SECONDS
 from ..runtime.output import write_output
 from ..runtime.run import Run
-from .base import answer_of
+from .answers import answer_of
 
 log = logging.getLogger(__name__)
 

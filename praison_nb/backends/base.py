@@ -13,7 +13,6 @@ it, its session and `retrieve_session()` are here.
 from __future__ import annotations
 
 import functools
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from ..content import OutputFile, attach_all
-from ..errors import ConfigError, TurnStopped
+from ..errors import ConfigError
 from ..events import Event
 from ..history import Item
 from ..runtime.approvals import Asker, ask_by_input
@@ -35,10 +34,9 @@ from ..text import replace_surrogates
 from ..tools.builtin.registry import POLICIES
 from ..tools.policy import policy_notices
 from ..turn import Turn
+from .answers import answer_of
 from .arguments import checked_arguments
 from .session import Session
-
-log = logging.getLogger(__name__)
 
 
 class Backend(Observable, ABC):
@@ -290,23 +288,3 @@ def validate_prompt(prompt: Any) -> str:
     if not isinstance(prompt, str) or not prompt.strip():
         raise ConfigError("The prompt is empty: write what the agent should do.")
     return replace_surrogates(prompt)
-
-
-def raise_for(turn: Turn) -> None:
-    """Raise what went wrong with a turn that is over, for callers who want just the text."""
-    if turn.error is not None:
-        raise turn.error
-    if turn.stop_reason == "interrupted":
-        stopped = TurnStopped("The turn was stopped; its text so far is in the exception's `turn`.")
-        stopped.turn = turn
-        raise stopped
-
-
-def answer_of(turn: Turn) -> str:
-    """The text of a turn that is over; what went wrong with it is raised. Why there is none is logged: a
-    caller who wants just the text sees nothing else of the turn."""
-    raise_for(turn)
-    if not turn.text:
-        for line in filter(None, (turn.detail, *turn.notices)):
-            log.warning("no answer: %s", line)
-    return turn.text

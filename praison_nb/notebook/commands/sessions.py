@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 
-from ...backends.base import raise_for
+from ...backends.answers import raise_for
 from ...errors import ConfigError
 from ...render import review
 from ...render.panel import Badge
