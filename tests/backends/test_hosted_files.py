@@ -202,6 +202,15 @@ def test_files_are_of_the_turn_that_wrote_them(server: HostedServer, is_slow: bo
     assert [[each.name for each in run.turn.files] for run in runs] == [["one.csv"], ["two.csv"]]
 
 
+def test_other_sessions_files_are_not_this_ones(server: HostedServer) -> None:
+    server.lists_all_files = True
+    for name in ("one.csv", "two.csv"):
+        server.script([BASH, wrote(name, CSV), text("Done.")])
+        agent = hosted(server)
+        assert [each.name for each in play(agent).files] == [name]
+        assert [each.name for each in agent.files()] == [name]
+
+
 def test_a_turn_without_a_tool_that_writes_asks_for_no_files(server: HostedServer) -> None:
     agent = hosted(server)
     server.script([builtin_tool("read", {"file_path": "a"}, result="b"), text("Read.")])

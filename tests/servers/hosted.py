@@ -96,6 +96,8 @@ class HostedServer(LoopbackServer):
         self.files: dict[str, files.File] = {}
         self.files_late = 0
         """How many requests do not list a file yet that an agent has written."""
+        self.lists_all_files = False
+        """Whether a session's files are listed with those of the others."""
         self.default: Callable[[str], Sequence[Step | Content]] = lambda prompt: [text(prompt, deltas=2)]
         """The script of a turn that has none, from the user's text: an echo."""
         self.answer: Answer | None = None
