@@ -118,7 +118,8 @@ class HostedTurn:
         if self._reader.own.is_sent:
             await self._accepted.wait()
         try:
-            await self._connection.send(events)
+            # What the server does not take together it may refuse with any status.
+            await self._connection.send(events, is_insistent=not refusals)
         except PraisonError as error:
             log.debug("refusals and the interrupt are sent one by one: %s", error)
             for event in events if refusals else ():
