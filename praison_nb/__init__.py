@@ -83,6 +83,11 @@ __all__ = ["__version__", "load_ipython_extension", "unload_ipython_extension", 
 
 
 def __getattr__(name: str) -> Any:
+    if name == "backend_registry":
+        from .backends.arguments import INSTEAD
+        from .errors import ConfigError
+
+        raise ConfigError(f"There is no {name}: {INSTEAD[name]}.")
     if name not in _WHERE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f".{_WHERE[name]}", __name__), name)

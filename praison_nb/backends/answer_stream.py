@@ -77,6 +77,17 @@ class AnswerStream:
     def __contains__(self, text: str) -> bool:
         return text in str(self)
 
+    def __format__(self, how: str) -> str:
+        return format(str(self), how)
+
+    def __getitem__(self, place: int | slice) -> str:
+        return str(self)[place]
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) == other if isinstance(other, str) else self is other
+
+    __hash__ = object.__hash__
+
     def __add__(self, text: str) -> str:
         return str(self) + text
 

@@ -13,7 +13,6 @@ it, its session and `retrieve_session()` are here.
 from __future__ import annotations
 
 import functools
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import aclosing
@@ -38,8 +37,6 @@ from ..turn import Turn
 from .answer import answer_of, validate_prompt
 from .arguments import checked_arguments
 from .session import Session
-
-log = logging.getLogger(__name__)
 
 
 class Backend(Observable, ABC):

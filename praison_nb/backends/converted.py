@@ -3,7 +3,7 @@ kind cannot have is one line; names and titles that change nothing are left behi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -65,11 +65,16 @@ def local_config(
     if isinstance(model, DefaultModel):
         is_of_provider = isinstance(config, LocalAgentConfig) and provider in ("local", "openai")
         model = model if is_of_provider else None
+    if provider != "local" and settings.get("provider") not in (None, "", provider):
+        # The one beside the config wins, but what is meant for the other one's server goes to no other.
+        other = settings.pop("provider")
+        if beside := next((each for each in ("api_key", "base_url") if settings.get(each)), ""):
+            raise ConfigError(f"{beside} of the config is for {other!r:.60}, and {provider!r} was named.")
     address = given.get("api_base") or settings.get("base_url") or settings.get("api_base")
     is_elsewhere = bool(address or settings.get("provider"))
     settings["model"] = given.pop("model", None) or _model_at(provider, model, is_elsewhere)
     if address and provider != "local":
-        settings["provider"] = settings.get("provider") or provider
+        settings["provider"] = provider
     return LocalAgentConfig(**_with_arguments(settings, instructions, given))
 
 
@@ -100,9 +105,9 @@ def _model_at(provider: str, model: str | None, is_elsewhere: bool) -> str | Non
 def _settings(config: AnyConfig, kind: type[Any]) -> dict[str, Any]:
     """The fields of `config` that make a config of `kind`."""
     if config is None or isinstance(config, Mapping):
-        settings = dict(config or {})
+        settings = {str(name): value for name, value in (config or {}).items()}
         if kind is HostedAgentConfig and (agents := settings.pop("callable_agents", None)):
-            settings.setdefault("multiagent", {"type": "coordinator", "agents": list(agents)})
+            settings.setdefault("multiagent", coordinator(agents))
         return settings
     known = {each.name for each in fields(kind)}
     if isinstance(config, kind):
@@ -126,6 +131,12 @@ def _settings(config: AnyConfig, kind: type[Any]) -> dict[str, Any]:
             instead = INSTEAD.get(name) or "only the other kind of agent has it: leave it out of the config"
             raise ConfigError(f"{name}: {instead}.")
     return settings
+
+
+def coordinator(agents: Any) -> dict[str, Any]:
+    """`callable_agents` as `multiagent` has them."""
+    agents = [agents] if isinstance(agents, str | Mapping) else agents
+    return {"type": "coordinator", "agents": list(agents) if isinstance(agents, Iterable) else agents}
 
 
 def _with_arguments(

@@ -22,7 +22,7 @@ from ..turn import ToolCall
 from .arguments import INSTEAD, checked_arguments
 from .base import Backend
 from .catalog import choice
-from .converted import DefaultModel, hosted_config, local_config
+from .converted import DefaultModel, coordinator, hosted_config, local_config
 from .hosted.agent import HostedAgent
 from .hosted.config import AGENT_TOOLSET, HostedAgentConfig
 from .local.agent import LocalAgent
@@ -52,8 +52,7 @@ class ManagedConfig(HostedAgentConfig):
     def __post_init__(self) -> None:
         _warn("ManagedConfig", "HostedAgentConfig", stacklevel=4)
         if self.callable_agents and self.multiagent is None:
-            coordinator = {"type": "coordinator", "agents": list(self.callable_agents)}
-            object.__setattr__(self, "multiagent", coordinator)
+            object.__setattr__(self, "multiagent", coordinator(self.callable_agents))
         super().__post_init__()
 
 

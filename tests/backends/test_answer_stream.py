@@ -56,6 +56,12 @@ def test_a_stream_raises_where_it_is_read() -> None:
         list(agent.start("Hi", stream=True))
 
 
+def test_a_stream_is_read_as_a_text() -> None:
+    stream = Agent("a", ScriptedBackend([TextDelta(text="Hello")])).start("Hi", stream=True)
+    assert stream == "Hello" and stream != "Bye" and (stream[0], stream[-2:]) == ("H", "lo")
+    assert (f"{stream:>7}", stream + "!", stream.upper()) == ("  Hello", "Hello!", "HELLO")
+
+
 def test_a_script_ends_with_its_answer() -> None:
     """Nobody reads the streams: the end of the script waits for them, and says what went wrong."""
     code = """

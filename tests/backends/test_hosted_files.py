@@ -21,9 +21,10 @@ from praison_nb.render.html import turn_html
 from praison_nb.render.text import turn_text
 from praison_nb.turn import Turn
 from praison_nb.turn_json import from_json, to_json
-from servers.hosted import HostedServer, builtin_tool, hang_up, text
+from servers.hosted import HostedServer, builtin_tool, hang_up, hold, text
 from servers.hosted_agent import hosted, sent
 from servers.hosted_files import wrote
+from servers.waiting import until
 
 CSV = b"city,people\nOslo,700000\n<b>Bergen</b>,290000\n"
 BASH = builtin_tool("bash", {"command": "python plot.py"}, result="done")
@@ -176,6 +177,38 @@ def test_what_the_agent_wrote_is_shown_and_stays(server: HostedServer, tmp_path:
     other.resume_session(str(agent.session_id))
     server.script([BASH, wrote("new.csv", CSV), text("One.")])
     assert [each.name for each in play(other).files] == ["new.csv"]
+
+
+@pytest.mark.parametrize("is_slow", [False, True])
+def test_files_are_of_the_turn_that_wrote_them(server: HostedServer, is_slow: bool) -> None:
+    """The next turn begins while the session's usage is asked for, or the files are looked for."""
+    agent = hosted(server)
+    play(agent)
+    server.files_late, gate, usage = 1, server.gate(), server.gate()
+    if is_slow:
+        server.slow_requests[f"/v1/sessions/{agent.session_id}"] = usage
+    server.script([BASH, wrote("one.csv", CSV), text("One.")], [hold(gate), BASH, wrote("two.csv", CSV)])
+    runs = [agent.begin("one")]
+    runs[0].wait()
+    if is_slow:
+        server.wait_for(lambda: usage.reached)
+    runs.append(agent.begin("two"))
+    until(runs[0], lambda turn: turn.files)
+    usage.open()
+    gate.open()
+    runs[1].wait()
+    for run in runs:
+        run.settled.result(20)
+    assert [[each.name for each in run.turn.files] for run in runs] == [["one.csv"], ["two.csv"]]
+
+
+def test_other_sessions_files_are_not_this_ones(server: HostedServer) -> None:
+    server.lists_all_files = True
+    for name in ("one.csv", "two.csv"):
+        server.script([BASH, wrote(name, CSV), text("Done.")])
+        agent = hosted(server)
+        assert [each.name for each in play(agent).files] == [name]
+        assert [each.name for each in agent.files()] == [name]
 
 
 def test_a_turn_without_a_tool_that_writes_asks_for_no_files(server: HostedServer) -> None:

@@ -174,11 +174,11 @@ def test_a_call_that_was_answered_meanwhile_is_not_asked_about(server: HostedSer
 # A stop
 
 
-@pytest.mark.parametrize("takes_mixed", [True, False])
+@pytest.mark.parametrize("mixed_status", [0, 400, 500])
 def test_a_stop_while_tools_ask_is_sent_as_the_server_takes_it(
-    server: HostedServer, takes_mixed: bool
+    server: HostedServer, mixed_status: int
 ) -> None:
-    server.manners.takes_mixed = takes_mixed
+    server.manners.mixed_status = mixed_status
     never = server.gate()
     server.script([request(ask(RM), ask(RM), custom_tool("theirs")), hold(never), text("too much")])
     agent = hosted(server)

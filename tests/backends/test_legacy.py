@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from praison_nb import HostedAgent, HostedAgentConfig, LocalAgent, NetworkingConfig
+import praison_nb
+from praison_nb import HostedAgent, HostedAgentConfig, LocalAgent, LocalAgentConfig, NetworkingConfig
 from praison_nb.backends.legacy import (
     AnthropicManagedAgent,
     LocalManagedAgent,
@@ -132,7 +133,12 @@ def test_a_provider_chooses_the_model(provider: str, config: Any, model: str) ->
             lambda: LocalManagedConfig(base_url="http://127.0.0.1:9/v1"),
             r"ManagedAgent\(api_base=…\)",
         ),
+        ("openai", lambda: LocalAgentConfig(model="claude-opus-4-5", provider="anthropic"), "is Anthropic's"),
+        ("openai", {"model": "x", "provider": "gemini", "api_key": "sk-0123456789"}, "is for 'gemini'"),
+        ("openai", {"model": "x", "provider": "groq", "base_url": "http://127.0.0.1:9/v1"}, "is for 'groq'"),
         ("openai", 3, "config must be a LocalAgentConfig, not int"),
+        ("openai", {3: "x"}, "No such field: 3"),
+        ("anthropic", {"callable_agents": 3}, "multiagent.agents must be a list"),
     ],
 )
 def test_what_does_not_convert_is_a_line(provider: str, config: Any, line: str) -> None:
@@ -140,6 +146,28 @@ def test_what_does_not_convert_is_a_line(provider: str, config: Any, line: str) 
     with pytest.raises(ConfigError, match=line) as caught:
         ManagedAgent(provider=provider, config=config)
     assert "\n" not in str(caught.value) and "0123456789" not in str(caught.value)
+
+
+def test_the_named_provider_wins_over_the_configs() -> None:
+    for config in ({"model": "m", "provider": "gemini"}, LocalAgentConfig(model="m", provider="gemini")):
+        agent = ManagedAgent("openai", config=config)
+        assert isinstance(agent, LocalAgent) and agent.provider == "openai"
+    assert ManagedAgent("gemini", config=config).provider == "gemini"  # type: ignore[attr-defined]
+
+
+def test_one_agent_may_be_named_alone() -> None:
+    expected = {"type": "coordinator", "agents": ["agent_1"]}
+    assert ManagedConfig(callable_agents="agent_1").multiagent == expected  # type: ignore[arg-type]
+    made = ManagedAgent("anthropic", config={"callable_agents": "agent_1"})
+    assert isinstance(made, HostedAgent) and made.config.multiagent == expected
+
+
+def test_what_is_not_offered_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"praison_nb.register\(name, factory\)"):
+        praison_nb.backend_registry  # noqa: B018
+    for ids in (3, {"agent_version": "x"}):
+        with pytest.raises(ConfigError, match="save_ids"):
+            HostedAgent().restore_ids(ids)  # type: ignore[arg-type]
 
 
 def test_a_config_becomes_one_of_the_other_kind() -> None:

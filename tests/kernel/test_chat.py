@@ -100,14 +100,16 @@ class LateServer(HostedServer):
         super().__init__()
         self.late: Gate | None = None
 
-    def route(self, method: str, path: str, handler: Callable[[web.Request], Awaitable[Any]]) -> None:
+    def route(
+        self, method: str, path: str, handler: Callable[[web.Request], Awaitable[Any]], **options: Any
+    ) -> None:
         async def later(request: web.Request) -> Any:
             told = await handler(request)
             if self.late is not None and "types[]" in request.query:
                 await self.late.passed()
             return told
 
-        super().route(method, path, later)
+        super().route(method, path, later, **options)
 
     def asked(self) -> int:
         """How often it was asked what was said."""

@@ -104,6 +104,8 @@ class HostedServer(LoopbackServer):
         self.files: dict[str, files.File] = {}
         self.files_late = 0
         """How many requests do not list a file yet that an agent has written."""
+        self.lists_all_files = False
+        """Whether a session's files are listed with those of the others."""
         self.default: Callable[[str], Sequence[Step | Content]] = lambda prompt: [text(prompt, deltas=2)]
         """The script of a turn that has none, from the user's text: an echo."""
         self.answer: Answer | None = None
@@ -121,7 +123,7 @@ class HostedServer(LoopbackServer):
         self.name_conflict: int | None = 409
         """The status for the name of an environment that there is, archived ones too; None allows two."""
         self.slow_requests: dict[str, Gate] = {}
-        """Where a POST to a path waits before anything is done."""
+        """Where a request to a path waits before anything is done."""
         self.slow_answers: dict[str, Gate] = {}
         """Where it waits when all is done, and its answer is not sent yet."""
         self.page_size = 1000
@@ -216,6 +218,8 @@ class HostedServer(LoopbackServer):
                 # What was asked for is done, though the client has gone.
                 result = await asyncio.shield(self._post(request, handler))
             else:
+                if request.path in self.slow_requests:
+                    await self.slow_requests[request.path].passed()
                 result = await handler(request)
             return result if isinstance(result, web.StreamResponse) else web.json_response(result)
 

@@ -117,7 +117,7 @@ def add_routes(server: HostedServer) -> None:
             raise web.HTTPBadRequest(text="scope_id: Extra inputs are not permitted")
         listed = []
         for file in reversed(server.files.values()):
-            if file.scope == scope:
+            if file.scope == scope or (file.scope and server.lists_all_files):
                 file.late -= 1
                 if file.late < 0:
                     listed.append(file.metadata)

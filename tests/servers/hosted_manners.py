@@ -31,8 +31,8 @@ class Manners:
     """A tool use has the optional `evaluated_permission`."""
     names_interrupts: bool = True
     """An interrupt has an id, where it is told of."""
-    takes_mixed: bool = True
-    """Answers and an interrupt may come in one request."""
+    mixed_status: int = 0
+    """How answers and an interrupt in one request are refused; 0 takes them."""
     takes_threads: bool = False
     """An answer may name the thread of a sub-agent."""
     posts_spans: bool = False

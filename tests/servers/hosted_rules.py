@@ -37,8 +37,9 @@ def check_events(session: Session, events: list[Event]) -> None:
     if not events:
         raise web.HTTPBadRequest(text="events: at least one")
     kinds = {event["type"] for event in events}
-    if "user.interrupt" in kinds and len(kinds) > 1 and not session.server.manners.takes_mixed:
-        raise web.HTTPBadRequest(text="events: an interrupt must be sent alone")
+    if "user.interrupt" in kinds and len(kinds) > 1 and (status := session.server.manners.mixed_status):
+        kind = web.HTTPInternalServerError if status == 500 else web.HTTPBadRequest
+        raise kind(text="events: an interrupt must be sent alone")
     pending = dict(session.pending)
     for place, event in enumerate(events):
         follows = events[place - 1]["type"] if place else ""

@@ -227,11 +227,13 @@ class HostedAgent(
 
     def restore_ids(self, ids: Mapping[str, Any]) -> None:
         """Use what `save_ids` of another process returned; for `attach`, `message_id` beside it is that of
-        the last message whose turn has ended. Asks no server yet."""
-        version = ids.get("agent_version")
+        the last message whose turn has ended. Asks no server yet. Raises ConfigError."""
+        version = ids.get("agent_version") if isinstance(ids, Mapping) else ""
+        if not isinstance(version, int | None):
+            raise ConfigError("restore_ids takes the dict that save_ids() returned.")
         self._put_session(HostedSession(ids.get("session_id") or ""))
         self.session.message_id = ids.get("message_id") or ""
         self.agent_id = ids.get("agent_id") or None
-        self.agent_version = int(version) if version is not None else None
+        self.agent_version = version
         self.environment_id = ids.get("environment_id") or None
         self._restored_tools = frozenset(ids.get("tools") or ())

@@ -79,7 +79,7 @@ async def with_version(client: AsyncAnthropic, agent_id: str, params: dict[str, 
             if agent.archived_at is not None:
                 return None
             change: dict[str, Any] = {name: params.get(name) for name in AGENT_FIELDS}
-            cleared = dict.fromkeys(key for key in agent.metadata if key != MARK)
+            cleared = dict.fromkeys(key for key in agent.metadata or () if key != MARK)
             change |= {"metadata": {**cleared, **params.get("metadata", {})}, "version": agent.version}
             return await client.with_options(max_retries=0).beta.agents.update(agent_id, **change)
         except Exception as error:

@@ -120,10 +120,16 @@ class Connection:
         """What the SDK raised, as a PraisonError."""
         return explain(error, self._context.config, self._session.label)
 
-    async def send(self, events: list[dict[str, Any]], should_send: Callable[[], bool] = lambda: True) -> str:
+    async def send(
+        self,
+        events: list[dict[str, Any]],
+        should_send: Callable[[], bool] = lambda: True,
+        *,
+        is_insistent: bool = True,
+    ) -> str:
         """Put `events` into the session and return the id of the first. Where it stays open whether they
-        arrived, the history is asked before they are sent again. Cancelled where `should_send()` says no.
-        Raises a PraisonError."""
+        arrived, the history is asked before they are sent again; without `is_insistent` they never are.
+        Cancelled where `should_send()` says no. Raises a PraisonError."""
         client, content = self._client_without_retries, cast("Any", replace_surrogates(events))
         since: float | None = None
         may_have_arrived = False
@@ -146,6 +152,8 @@ class Connection:
                     raise
             except self.transient as error:
                 since = time.monotonic() if since is None else since
+                if not is_insistent:
+                    raise self.explain(error) from None
                 self._check(error, since)
                 await self._pause()
             else:

@@ -85,7 +85,7 @@ def _usable(listed: Iterable[Any], names: list[str], params: dict[str, Any], dig
     wanted = canonical(params["config"])
 
     def fits(environment: Any) -> bool:
-        has = canonical(environment.config.to_dict(mode="json"))
+        has = canonical(environment.config.to_dict(mode="json") if environment.config else {})
         # A server may write packages in another way; what the container may reach is never taken on trust.
         is_own = f"-{digest}" in environment.name and has["networking"] == wanted["networking"]
         return environment.archived_at is None and (has == wanted or is_own)

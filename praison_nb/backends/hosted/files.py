@@ -125,12 +125,11 @@ class FileMethods(HostedBase):
         return found[-1]
 
 
-async def new_files(client: AsyncAnthropic, session: HostedSession) -> tuple[OutputFile, ...]:
-    """What the agent wrote in the turn that has just ended, pictures and tables with their content. Raises
-    nothing: a turn that is over does not fail by it."""
+async def new_files(client: AsyncAnthropic, session: HostedSession, turns: int) -> tuple[OutputFile, ...]:
+    """What the agent wrote in the turn that has just ended, the session's `turns`-th here; pictures and
+    tables with their content. Raises nothing: a turn that is over does not fail by it."""
     try:
-        new = await _settled(client, session)
-        session.known_files |= {each.id for each in new}
+        new = await _settled(client, session, turns)
         room, shown = ALL_PICTURES_BYTES, list[OutputFile]()
         for each in new[:SHOWN_FILES]:
             is_shown = each.size <= room or not each.name.lower().endswith(_PICTURES)
@@ -160,15 +159,18 @@ def safe_name(name: str) -> str:
     return last or "file"
 
 
-async def _settled(client: AsyncAnthropic, session: HostedSession) -> list[OutputFile]:
-    """The files that are new: when there are some and no more come, or after a while."""
+async def _settled(client: AsyncAnthropic, session: HostedSession, turns: int) -> list[OutputFile]:
+    """The files that are new, and known from now on: when there are some and no more come, or after a while.
+    What comes when the next turn has ended is that one's."""
     clock = asyncio.get_running_loop().time
     deadline = clock() + LAG_SECONDS
     before: list[OutputFile] = []
     while True:
-        files = await list_files(client, session)
-        new = [each for each in files if each.id not in session.known_files]
-        if clock() >= deadline or (new and new == before):
+        listed = await list_files(client, session)
+        is_next_over = session.turns > turns
+        new = [each for each in (before if is_next_over else listed) if each.id not in session.known_files]
+        if is_next_over or clock() >= deadline or (new and new == before):
+            session.known_files |= {each.id for each in new}
             return new
         before = new
         await asyncio.sleep(PAUSE_SECONDS)
@@ -178,9 +180,13 @@ async def list_files(client: AsyncAnthropic, session: HostedSession) -> list[Out
     """The files that the session's agent wrote, oldest first."""
     client = client.with_options(max_retries=1, timeout=30)
     pages = client.beta.files.list(scope_id=session.id, betas=uploads.BETAS)
-    # What was mounted is not to be downloaded.
-    found = [each async for each in all_pages(pages, MOST_LISTED) if each.downloadable is not False]
-    found.sort(key=lambda each: each.created_at)
+    # What was mounted is not to be downloaded; a server may list other sessions' files.
+    found = [
+        each
+        async for each in all_pages(pages, MOST_LISTED)
+        if each.downloadable is not False and getattr(each.scope, "id", session.id) == session.id
+    ]
+    found.sort(key=lambda each: str(each.created_at or ""))
     return [OutputFile(id=each.id, name=str(each.filename), size=int(each.size_bytes or 0)) for each in found]
 
 

@@ -96,7 +96,7 @@ async def _still_there(client: AsyncAnthropic, kind: str, there: dict[str, Any])
 
 def _remaining(kind: str, listed: Any, sessions: int, is_unused: bool) -> Remaining:
     name = listed.title if kind == "session" else listed.name
-    return Remaining(kind, listed.id, name or "", str(listed.created_at), sessions, is_unused)
+    return Remaining(kind, listed.id, name or "", str(listed.created_at or ""), sessions, is_unused)
 
 
 async def _end(client: AsyncAnthropic, made: list[Remaining]) -> list[str]:

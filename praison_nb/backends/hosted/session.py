@@ -24,6 +24,8 @@ class HostedSession(Session):
         self.seen: set[str] = set()
         self.stop_reason = ""
         """Why the last turn ended, in the server's word."""
+        self.turns = 0
+        """How many of our turns in it have ended."""
         self.message_id = ""
         """The id of the last message whose turn has ended."""
         self.dates_messages = False

@@ -99,8 +99,7 @@ class Reader:
             return []
         # On this stream our message was never seen: what came is of it, but where times say otherwise.
         is_dated = any(self.own.is_dated and is_of_agent(each) and self.own.owns(each) for each in history)
-        events = list(self._drop_early_messages()) if is_dated else []
-        return [*events, *self._translate(idle)]
+        return [*(self._drop_early_messages() if is_dated else ()), *self._translate(idle)]
 
     def read_earlier(self, history: list[Any]) -> list[Event]:
         """Take the history from before the turn as read; what it left open is shown."""
@@ -290,8 +289,7 @@ class Reader:
             yield TextFinal(text="", message_id=message_id)
 
     def _drop_early_messages(self) -> Iterator[Event]:
-        """Take back what turned out to be an answer to others, now that the agent works on ours. Where it
-        does nothing more, the server was late to say that it had taken our message."""
+        """Take back what turned out to be an answer to others, now that the agent works on ours."""
         for message in self._early_messages.values():
             if not (self.own.is_dated and self.own.owns(message)):
                 yield TextFinal(text="", message_id=message.id)

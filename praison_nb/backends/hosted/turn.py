@@ -127,7 +127,8 @@ class HostedTurn:
         if self._reader.own.is_sent:
             await self._accepted.wait()
         try:
-            await self._connection.send(events)
+            # What the server does not take together it may refuse with any status.
+            await self._connection.send(events, is_insistent=not refusals)
         except PraisonError as error:
             log.debug("refusals and the interrupt are sent one by one: %s", error)
             for event in events if refusals else ():
@@ -181,9 +182,10 @@ class HostedTurn:
         if reader.end is not None:
             self._note_end()
             self._put(reader.end)
+            turns = session.turns
             if reader.stop_reason != "deleted":
                 await settle(session, connection, self._run.turn.id, self._last_usage, self._put)
-            await self._find_files()
+            await self._find_files(turns)
 
     async def _read_to_the_end(self) -> None:
         reader, connection = self._reader, self._connection
@@ -281,17 +283,18 @@ class HostedTurn:
 
     def _note_end(self) -> None:
         session, reader = self._session, self._reader
+        session.turns += 1
         session.stop_reason = reader.stop_reason
         session.message_id = reader.own.id or session.message_id
         if reader.stop_reason in ("terminated", "deleted"):
             session.over = f"The session {session.id} was {reader.stop_reason}."
 
-    async def _find_files(self) -> None:
+    async def _find_files(self, turns: int) -> None:
         """Show what the agent wrote. The server lists it a little later: nobody waits for that."""
         # Not by the run's turn, which may be behind while the ledger is written.
         if self._reader.stopping or not may_have_written(self._reader.calls.started()):
             return
-        if files := await new_files(client_of(self._context.config), self._session):
+        if files := await new_files(client_of(self._context.config), self._session, turns):
             self._put(FilesWritten(files=files))
 
 
