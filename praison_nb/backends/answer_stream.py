@@ -127,7 +127,8 @@ class AnswerStream:
             for text in self._run.text():
                 self._pieces.append(text)
                 write_output(text)
-            write_output("\n")
+            if self._pieces:
+                write_output("\n")
         finally:
             self._printed.set()
             _waiting.pop(id(self), None)

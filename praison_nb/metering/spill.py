@@ -27,10 +27,10 @@ _KINDS: dict[str, type[TurnRow] | type[RequestRow]] = {"turn": TurnRow, "request
 
 
 def _folders() -> list[Path]:
-    from platformdirs import user_cache_dir
+    from platformdirs import user_state_dir
 
     return [
-        Path(user_cache_dir("praison_nb", appauthor=False)) / "waiting",
+        Path(user_state_dir("praison_nb", appauthor=False)) / "waiting",
         Path(tempfile.gettempdir()) / f"praison_nb-{_user()}" / "waiting",
     ]
 

@@ -309,7 +309,7 @@ def test_it_answers_on_all_wires() -> None:
         agent = LocalAgent(LocalAgentConfig(model="embedded", wire=wire, system="Be brief.", options=options))
         turn = agent.begin("What is the capital of France?").wait()
         assert turn.error is None and turn.text.strip(), (wire, turn)
-        assert turn.cost is None and len(turn.requests) == len(turn.items) == 1
+        assert turn.cost == 0 and len(turn.requests) == len(turn.items) == 1
         turns.append(turn)
     # The server has read the same prompt before, and says so.
     used = {(t.usage.input_tokens, t.usage.output_tokens, t.usage.estimated) for t in turns}

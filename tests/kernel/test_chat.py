@@ -101,7 +101,7 @@ class LateServer(HostedServer):
         self.late: Gate | None = None
 
     def route(
-        self, method: str, path: str, handler: Callable[[web.Request], Awaitable[Any]], **options: Any
+        self, method: str, path: str, handler: Callable[[web.Request], Awaitable[Any]], *betas: str
     ) -> None:
         async def later(request: web.Request) -> Any:
             told = await handler(request)
@@ -109,7 +109,7 @@ class LateServer(HostedServer):
                 await self.late.passed()
             return told
 
-        super().route(method, path, later, **options)
+        super().route(method, path, later, *betas)
 
     def asked(self) -> int:
         """How often it was asked what was said."""

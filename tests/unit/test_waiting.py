@@ -55,7 +55,7 @@ def limit(text: str) -> None:
 
 
 def files() -> list[Path]:
-    return [*Path(os.environ["XDG_CACHE_HOME"]).glob("praison_nb/waiting/*.jsonl")]
+    return [*Path(os.environ["XDG_STATE_HOME"]).glob("praison_nb/waiting/*.jsonl")]
 
 
 @pytest.fixture

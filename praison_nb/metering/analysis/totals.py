@@ -125,7 +125,7 @@ def by(
 
 def ledger_paths(ledger: Ledgers) -> list[Path]:
     """The files; see `readable_ledger`. Raises ConfigError and LedgerError."""
-    if ledger is None or isinstance(ledger, str | os.PathLike):
+    if isinstance(ledger, str | os.PathLike) or not isinstance(ledger, Iterable):
         return [readable_ledger(ledger)]
     paths = [readable_ledger(each) for each in ledger]
     if not paths:
