@@ -447,3 +447,15 @@ def test_a_child_neither_waits_for_its_parents_threads_nor_writes_their_rows() -
     book.flush()
     assert book.ledger.read("SELECT id FROM turns ORDER BY n") == [("turn-1",), ("turn-3",), ("turn-2",)]
     book.close()
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b.json"
+    with storage.replacing(path, 0o600) as new:
+        new.write(b"one")
+        assert not path.exists()
+    assert path.read_bytes() == b"one" and stat.S_IMODE(path.stat().st_mode) == 0o600
+    with pytest.raises(KeyboardInterrupt), storage.replacing(path) as new:
+        new.write(b"tw")
+        raise KeyboardInterrupt
+    assert path.read_bytes() == b"one" and list(path.parent.iterdir()) == [path]
