@@ -18,12 +18,7 @@ KEYS = ("ANTHROPIC_", "OPENAI_", "OLLAMA_", "GEMINI_", "OPENROUTER_", "GROQ_", "
 
 
 FIRST = (
-    (
-        "browser/test_hostile.py",
-        "browser/test_busy.py",
-        "browser/test_notebook7.py",
-        "browser/test_approvals.py",
-    ),
+    ("browser/test_hostile.py", "browser/test_busy.py"),
     ("browser/",),
     ("kernel/test_sessions.py",),
     ("kernel/test_runners.py",),
