@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -61,6 +62,8 @@ class Meter:
         self._baseline: SessionBaseline | None = None
         self._provider = ""
         self._sources: set[str] = set()
+        # Each row of a turn has nearly the same ones.
+        self._label = functools.cache(_label)
         self._open: dict[str, RequestRow] = {}
         """The requests that have begun and have not ended, by the ids of their beginnings."""
         self._request_began: float | None = None
@@ -267,7 +270,7 @@ class Meter:
             "backend": turn.backend,
             **more,
         }
-        return tuple(_label(labels.get(name, "")) for name in LABELS)
+        return tuple(self._label(labels.get(name, "")) for name in LABELS)
 
     def _source(self, session: SessionUsage | None) -> str:
         if session and session.is_provider_cost:

@@ -165,12 +165,13 @@ def interrupt(work: Callable[[], object], at: int) -> BaseException | None:
 
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 @pytest.mark.parametrize("is_new", [True, False], ids=["a new file", "a file that is there"])
+@pytest.mark.parametrize("step", [4, pytest.param(1, marks=pytest.mark.slow)])
 def test_an_interrupt_at_any_point_loses_nothing_and_holds_nothing(
-    kind: Any, in_memory: Path, is_new: bool
+    kind: Any, in_memory: Path, is_new: bool, step: int
 ) -> None:
     at, error = 0, None
     while at == 0 or error is not None:
-        at += 1
+        at += step
         file = kind(in_memory / f"{at if is_new else 0}.sqlite")
         first = 2 if is_new else 2 * at
         file.queue.waiting.extend([file.item(first), file.item(first + 1)])
