@@ -25,6 +25,8 @@ class OwnMessage:
         self.is_sent = False
         self.is_taken = False
         """The session works on it."""
+        self.is_passed = False
+        """The session works on a later message of others."""
         self._is_queued = False
         self._taken_at: datetime | None = None
         self._early_idle: Any = None
@@ -43,6 +45,8 @@ class OwnMessage:
             self._is_queued = True
             if time is not None:
                 self.is_taken, self._taken_at = True, time
+        elif self.is_taken and time is not None and (self._taken_at is None or time > self._taken_at):
+            self.is_passed = True
 
     @property
     def is_dated(self) -> bool:

@@ -9,6 +9,9 @@ from ...session import SessionInfo, Status
 from ..session import Session
 from .usage import session_usage
 
+LOOKS_FOR_COST = 5
+"""So often the cost of a session is looked for that its server has not told yet."""
+
 
 class HostedSession(Session):
     """A session on the server. `synced` says that `seen` holds the id of every event that it had, so that
@@ -27,6 +30,9 @@ class HostedSession(Session):
         """The id of the last message whose turn has ended."""
         self.dates_messages = False
         """Whether its server is known to say when it has taken a message."""
+        self.tells_requests = False
+        """Whether its server is known to tell of requests to models."""
+        self._looks_for_cost = 0
         self.settling: asyncio.Task[Any] | None = None
         """Asks what the session used until the end of its last turn."""
         self.over = ""
@@ -69,6 +75,11 @@ class HostedSession(Session):
         if details.archived_at is not None or details.status == "terminated":
             self.over = self.over or f"The session {self.id} has ended."
         return SessionInfo(self.id, self._status(details), self.title, self.provider_usage.usage.to_dict())
+
+    def waits_for_list_cost(self) -> bool:
+        """Whether to look once more for what the session costs in all: some servers never say."""
+        self._looks_for_cost += 1
+        return self._looks_for_cost < LOOKS_FOR_COST
 
     def _status(self, details: Any) -> Status:
         own = self.status(Status.IDLE)

@@ -15,8 +15,6 @@ from ...events import (
     ApprovalAnswered,
     Event,
     Notice,
-    RequestFinished,
-    RequestStarted,
     SessionAttached,
     TextDelta,
     TextFinal,
@@ -25,7 +23,6 @@ from ...events import (
     TurnFailed,
     TurnFinished,
 )
-from ...turn import estimate_tokens
 from .awaited import AwaitedCalls
 from .fields import (
     ANSWERS,
@@ -42,8 +39,9 @@ from .fields import (
 )
 from .own_message import OwnMessage
 from .preview import Previews
+from .requests import Requests
 from .session import HostedSession
-from .usage import request_usage, session_usage
+from .usage import session_usage
 
 
 class Reader:
@@ -53,6 +51,7 @@ class Reader:
     def __init__(self, prompt: str, session: HostedSession) -> None:
         self.prompt, self.session = prompt, session
         self.own = OwnMessage(prompt, session)
+        self.requests = Requests(self.own, session)
         self.busy = False
         """The session still works on something from before our message."""
         self.ambiguous_idle: Any = None
@@ -82,8 +81,10 @@ class Reader:
         queued = kind.startswith("user.") and getattr(event, "processed_at", None) is None
         if key and not queued:
             seen.add(key)
+        self.requests.has_output |= kind.startswith("agent.") and self.own.is_taken
         events = list(self._translate(event))
         if self.own.is_taken:
+            events[:0] = self.requests.read_early(by_time=self.own.is_dated)
             events += self._drop_early_messages()
         if (idle := self.own.pop_early_idle()) is not None:
             events += self._translate(idle)
@@ -97,13 +98,15 @@ class Reader:
         if not is_own:
             return []
         # On this stream our message was never seen: what came is of it, but where times say otherwise.
-        events = list(self._drop_early_messages()) if self.own.is_dated else []
+        events = list(self.requests.read_early(by_time=self.own.is_dated))
+        events += self._drop_early_messages() if self.own.is_dated else ()
         return [*events, *self._translate(idle)]
 
     def read_earlier(self, history: list[Any]) -> list[Event]:
         """Take the history from before the turn as read; what it left open is shown."""
         for event in history:
             self.own.note(event)
+            self.session.tells_requests |= event.type.startswith("span.model_request")
             self.session.seen.add(key_of(event))
             match event.type:
                 case "session.status_running" | "session.status_rescheduled":
@@ -193,13 +196,10 @@ class Reader:
                     yield Activity(text=f"asking the sub-agent {name}")
                 elif name := getattr(event, "from_agent_name", None):
                     yield Activity(text=f"the sub-agent {name} answers")
-            case "span.model_request_start":
-                yield RequestStarted(id=event.id, input_tokens=estimate_tokens(self.prompt))
-            case "span.model_request_end":
-                self._previews.abandon()
-                usage = request_usage(getattr(event, "model_usage", None))
-                model = self.session.model
-                yield RequestFinished(id=event.id, model=model, provider="anthropic", usage=usage)
+            case "span.model_request_start" | "span.model_request_end":
+                if event.type.endswith("end"):
+                    self._previews.abandon()
+                yield from self.requests.read(event)
             case "span.outcome_evaluation_start" | "span.outcome_evaluation_ongoing":
                 yield Activity(text="evaluating the outcome")
             case "span.outcome_evaluation_end":
@@ -209,7 +209,8 @@ class Reader:
                     self.session.title = title
                     yield SessionAttached(session_id=self.session.id, title=title)
             case "session.usage":
-                yield session_usage(event.usage, event.id)
+                self.requests.last_usage = session_usage(event.usage, event.id)
+                yield self.requests.last_usage
             case "session.thread_created":
                 self._threads.add(event.session_thread_id)
                 yield Activity(text=f"sub-agent {event.agent_name}: created")
@@ -240,10 +241,12 @@ class Reader:
                 self.stop_reason = stop_reason(event)
                 self.calls.note_status(event)
                 if self.stop_reason != "requires_action":
+                    yield from self.requests.end()
                     self.end = end_of_turn(event, self._error, self._interrupted and not self.stopping)
                 elif not awaited_calls(event):
                     yield Notice(text=waits_for("something that it does not name"))
             case "session.status_terminated" | "session.deleted":
+                yield from self.requests.end()
                 self._end_session(event.type.removeprefix("session.").removeprefix("status_"))
             case "workflow_run.created":
                 yield Activity(text=f"workflow {event.name}: created")

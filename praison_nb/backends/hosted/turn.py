@@ -18,6 +18,7 @@ from ...events import (
     ApprovalAnswered,
     Event,
     RequestFinished,
+    RequestStarted,
     SessionAttached,
     SessionUsage,
     ToolFinished,
@@ -41,6 +42,8 @@ SHOWN_AFTER_STOP = (
     RequestFinished, SessionUsage, ApprovalAnswered, ToolFinished, TurnFinished, TurnFailed,
 )  # fmt: skip
 """What a stopped turn still shows."""
+SETTLE_PAUSES = (0.0, 0.5, 1.0, 2.0, 4.0)
+"""Seconds before each look at what the session used, as long as its books are behind."""
 LAST_SECONDS = 1.0
 """When the process ends, the usage of a turn that has just ended is waited for so long."""
 
@@ -59,6 +62,8 @@ class HostedTurn:
         self._tool_calls: ToolCalls
         self._out: asyncio.Queue[Event | None] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._admitted = asyncio.Event()
+        """The request that the message begins may be made, and is in the ledger."""
         self._accepted = asyncio.Event()
         self._taken = asyncio.Event()
         self._last_usage: SessionUsage | None = None
@@ -75,6 +80,8 @@ class HostedTurn:
                         break
                     if not self._reader.stopping or isinstance(event, SHOWN_AFTER_STOP):
                         yield event
+                    if isinstance(event, RequestStarted):
+                        self._admitted.set()
                 except asyncio.CancelledError:
                     if self._reader.stopping:
                         raise
@@ -204,6 +211,7 @@ class HostedTurn:
         if self._is_attached and not reader.own.is_sent:
             turn = reader.reattach(await self._connection.history())
             if reader.own.is_sent:
+                self._put(reader.requests.begin(self._run.turn.id))
                 session.synced = True
                 self._accepted.set()
                 self._read(turn, from_history=True)
@@ -230,9 +238,15 @@ class HostedTurn:
         reader, session = self._reader, self._session
         if reader.own.is_sent or reader.busy or reader.end is not None or reader.stopping:
             return
-        reader.own.is_sent, session.synced = True, False
         message = {"type": "user.message", "content": [{"type": "text", "text": reader.prompt}]}
-        reader.own.id = await self._connection.send([message], lambda: not reader.stopping)
+        self._put(reader.requests.begin(self._run.turn.id))
+        try:
+            await self._admitted.wait()
+            reader.own.is_sent, session.synced = True, False
+            reader.own.id = await self._connection.send([message], lambda: not reader.stopping)
+        except (PraisonError, asyncio.CancelledError):
+            self._show(list(reader.requests.never_sent()))
+            raise
         session.synced = True
         self._accepted.set()
 
@@ -268,22 +282,34 @@ class HostedTurn:
             return
         session.settling = asyncio.current_task()
         try:
-            try:
-                details = await connection.details()
-            except asyncio.CancelledError:
-                if not loop.is_ending():
-                    raise
-                details = await asyncio.wait_for(connection.details(), LAST_SECONDS)
+            for pause in SETTLE_PAUSES:
+                await asyncio.sleep(pause)
+                if pause and not self._lacks_cost():
+                    return
+                try:
+                    details = await connection.details()
+                except asyncio.CancelledError:
+                    if not loop.is_ending():
+                        raise
+                    details = await asyncio.wait_for(connection.details(), LAST_SECONDS)
+                session.title = details.title or ""
+                usage, known = session_usage(details.usage), self._last_usage
+                # What `retrieve` knows may be older than what the stream said.
+                if known is None or usage.usage.output_tokens >= known.usage.output_tokens:
+                    self._put(usage)
         except connection.transient as error:
-            log.warning("the session's usage could not be had: %s", connection.explain(error))
-            return
+            level = logging.DEBUG if pause else logging.WARNING
+            log.log(level, "the session's usage could not be had: %s", connection.explain(error))
         finally:
             session.settling = None
-        session.title = details.title or ""
-        usage, known = session_usage(details.usage), self._last_usage
-        # What `retrieve` knows may be older than what the stream said.
-        if known is None or usage.usage.output_tokens >= known.usage.output_tokens:
-            self._put(usage)
+
+    def _lacks_cost(self) -> bool:
+        """Whether the provider's books may be behind what was counted here."""
+        usage = self._run.turn.session_usage
+        if usage is not None and usage.list_cost is None:
+            # Not known yet, or never: some servers have none.
+            return self._session.waits_for_list_cost()
+        return usage is None or usage.is_behind
 
 
 def _report(task: asyncio.Task[None]) -> None:
