@@ -160,6 +160,7 @@ class SessionUsage(_Base):
 
     The meter sets the rest: `extra_cost` in USD is what the turn costs beyond its requests, by the provider's
     own figure where `is_provider_cost`; that `is_behind` where it lacks some of what was counted here.
+    `fees` in USD are the part of `extra_cost` for searches.
     `cache_write_1h_tokens` are tokens of the turn that were written to the cache for an hour, though its
     requests say five minutes."""
 
@@ -170,6 +171,7 @@ class SessionUsage(_Base):
     extra_cost: Decimal = field(default=Decimal(0), metadata={"json": "beyond"})
     is_provider_cost: bool = False
     is_behind: bool = False
+    fees: Decimal = Decimal(0)
     cache_write_1h_tokens: int = field(default=0, metadata={"json": "longer_writes"})
 
 

@@ -228,7 +228,7 @@ class Meter:
             priced=turn.known_cost + estimate,
             list_cost=session.list_cost if session else None,
             active=session.active_seconds if session else None,
-            fees=turn.fees,
+            fees=turn.fees + (session.fees if session else 0),
             is_lower_bound=(not is_provider_cost and turn.is_lower_bound) or bool(running),
             estimated_cost=turn.estimated_cost + estimate,
             extra_cost=session.extra_cost if session else Decimal(0),

@@ -58,10 +58,12 @@ def true_up(
     one_hour = _one_hour_writes(event, turn, max(others.one_hour, used.usage.cache_write_1h_input_tokens))
     extra = running_cost(max(0.0, (event.active_seconds or 0.0) - (active or 0.0)))
     extra += _surcharge(one_hour, turn, provider, event.time)
-    extra += max(
-        Decimal(0), _searches(event.searches - used.searches, turn, provider, event.time) - turn.fees
+    searched = [_searches(each, turn, provider, event.time) for each in (event.searches, used.searches)]
+    fees = max(Decimal(0), searched[0] - max(searched[1], others.fees) - turn.fees)
+    extra += fees
+    event = replace(
+        event, cache_write_1h_tokens=one_hour, extra_cost=extra, fees=fees, is_provider_cost=False
     )
-    event = replace(event, cache_write_1h_tokens=one_hour, extra_cost=extra, is_provider_cost=False)
     if event.list_cost is None:
         return Settled(event, elsewhere)
     own = event.list_cost - elsewhere - others.cost

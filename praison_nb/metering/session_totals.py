@@ -18,9 +18,9 @@ from .writer import Writer
 @dataclass(frozen=True, slots=True)
 class OtherTurns:
     """What the ledger has of a session's other turns, whichever kernel ran them: how many `turns`, their
-    `cost` in USD and tokens, of which `one_hour` were written to the cache for an hour, and after how many
-    `active` seconds of the session they ended, None where nobody said. `elsewhere` is what the session cost
-    in no row (USD), None where no row knows."""
+    `cost` and `fees` in USD and their tokens, of which `one_hour` were written to the cache for an hour, and
+    after how many `active` seconds of the session they ended, None where nobody said. `elsewhere` is what the
+    session cost in no row (USD), None where no row knows."""
 
     turns: int = 0
     cost: Decimal = Decimal(0)
@@ -28,6 +28,7 @@ class OtherTurns:
     one_hour: int = 0
     tokens_in: int = 0
     tokens_out: int = 0
+    fees: Decimal = Decimal(0)
     elsewhere: Decimal | None = None
 
 
@@ -46,6 +47,7 @@ def other_turns(read: Read, waiting: Waiting, session_id: str, turn_id: str) -> 
                 counted.cache_write_1h_input_tokens,
                 counted.input_tokens,
                 counted.output_tokens,
+                named["fees"],
                 named["elsewhere"],
             )
     elsewhere = [row[-1] for row in rows.values() if row[-1] is not None]
@@ -58,6 +60,7 @@ def other_turns(read: Read, waiting: Waiting, session_id: str, turn_id: str) -> 
         one_hour=sum(row[2] for row in others),
         tokens_in=sum(row[3] for row in others),
         tokens_out=sum(row[4] for row in others),
+        fees=from_pico(sum(row[5] for row in others)),
         elsewhere=from_pico(max(elsewhere)) if elsewhere else None,
     )
 

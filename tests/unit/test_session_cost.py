@@ -15,7 +15,7 @@ from praison_nb.turn import Turn
 
 COUNTED = Usage(uncached_input_tokens=1000, output_tokens=100)
 BEFORE = SessionUsage(usage=COUNTED, list_cost=Decimal("0.10"), active_seconds=10.0)
-OTHERS = OtherTurns(1, Decimal("0.104"), 10.0, 0, 1000, 100, Decimal(0))
+OTHERS = OtherTurns(1, Decimal("0.104"), 10.0, 0, 1000, 100, elsewhere=Decimal(0))
 RUN = Turn(counted=COUNTED, priced=Decimal("0.05"), model="claude-sonnet-4-5")
 
 
@@ -72,7 +72,7 @@ def test_a_turn_that_was_cut_off_costs_what_the_provider_says() -> None:
 
 
 def test_the_baseline_is_the_ledgers_rows_then_the_providers() -> None:
-    elsewhere = OtherTurns(1, Decimal("0.104"), 10.0, 0, 1000, 100, Decimal("1.00"))
+    elsewhere = OtherTurns(1, Decimal("0.104"), 10.0, 0, 1000, 100, elsewhere=Decimal("1.00"))
     assert after("1.17", others=elsewhere).cost == Decimal("0.066")
     assert after("0.17", others=OtherTurns()).cost == Decimal("0.07")
     assert after("9.00", others=OtherTurns(), before=None).cost == Decimal("0.05")
