@@ -22,7 +22,7 @@ from .totals import Read, Waiting
 from .writer import Writer
 
 CENT = Decimal("0.01")
-"""The provider's figure is rounded to it: less of a difference says nothing."""
+"""The provider's figure is rounded to it."""
 
 BeforeTurn = Callable[[], SessionUsage | None]
 """The provider's count of a session before a turn; None where nobody knows."""
@@ -64,7 +64,8 @@ def true_up(
     event = replace(
         event, cache_write_1h_tokens=one_hour, extra_cost=extra, fees=fees, is_provider_cost=False
     )
-    if event.list_cost is None:
+    if event.list_cost is None or others.is_running:
+        # What a turn in another kernel costs is in the provider's figure, and not yet all in the ledger.
         return Settled(event, elsewhere)
     own = event.list_cost - elsewhere - others.cost
     gap = own - turn.priced - extra
@@ -73,7 +74,7 @@ def true_up(
     if not _is_current(event, turn, others) or lacks_request or (not is_whole and own <= 0):
         # Books that are behind lack whole requests. What they have already is of this turn.
         return Settled(replace(event, is_behind=True, **_gap(extra, gap) if gap >= CENT else {}), elsewhere)
-    if abs(gap) < CENT and is_whole:
+    if abs(gap) <= CENT / 2 and is_whole:
         return Settled(event, elsewhere)
     # Sub-agents, a place or a price that the table does not know: the provider's word counts.
     return Settled(

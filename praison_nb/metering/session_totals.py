@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import LedgerError
 from ..money import from_pico
+from ..process import is_alive
 from .ledger import MICRO, numbers
 from .schema import LABELS
 from .statements import SESSION_TOTALS, TURN_COLUMNS, TURNS_OF_SESSION
@@ -19,8 +20,8 @@ from .writer import Writer
 class OtherTurns:
     """What the ledger has of a session's other turns, whichever kernel ran them: how many `turns`, their
     `cost` and `fees` in USD and their tokens, of which `one_hour` were written to the cache for an hour, and
-    after how many `active` seconds of the session they ended, None where nobody said. `elsewhere` is what the
-    session cost in no row (USD), None where no row knows."""
+    after how many `active` seconds of the session they ended, None where nobody said; whether one
+    `is_running`. `elsewhere` is what the session cost in no row (USD), None where no row knows."""
 
     turns: int = 0
     cost: Decimal = Decimal(0)
@@ -29,6 +30,7 @@ class OtherTurns:
     tokens_in: int = 0
     tokens_out: int = 0
     fees: Decimal = Decimal(0)
+    is_running: bool = False
     elsewhere: Decimal | None = None
 
 
@@ -48,6 +50,7 @@ def other_turns(read: Read, waiting: Waiting, session_id: str, turn_id: str) -> 
                 counted.input_tokens,
                 counted.output_tokens,
                 named["fees"],
+                each.process,
                 named["elsewhere"],
             )
     elsewhere = [row[-1] for row in rows.values() if row[-1] is not None]
@@ -61,6 +64,7 @@ def other_turns(read: Read, waiting: Waiting, session_id: str, turn_id: str) -> 
         tokens_in=sum(row[3] for row in others),
         tokens_out=sum(row[4] for row in others),
         fees=from_pico(sum(row[5] for row in others)),
+        is_running=any(row[6] and is_alive(row[6]) for row in others),
         elsewhere=from_pico(max(elsewhere)) if elsewhere else None,
     )
 

@@ -130,7 +130,7 @@ SESSION_TOTALS = (
 TURNS_OF_SESSION = (
     "SELECT t.id, t.priced, t.active, t.cache_write_1h_input_tokens, t.uncached_input_tokens + "
     "t.cache_read_input_tokens + t.cache_write_5m_input_tokens + t.cache_write_1h_input_tokens, "
-    "t.output_tokens, t.fees, t.elsewhere FROM turns t "
+    "t.output_tokens, t.fees, t.process, t.elsewhere FROM turns t "
     "WHERE t.label IN (SELECT n FROM labels WHERE session_id = ?)"
 )
 

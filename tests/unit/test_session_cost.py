@@ -38,7 +38,7 @@ def after(
     ("list_cost", "cost", "by_provider"),
     [
         ("0.15", "0.05", False),  # 0.154 by the ledger: it agrees to the cent
-        ("0.16", "0.05", False),
+        ("0.16", "0.056", True),
         ("0.17", "0.066", True),
         ("0.14", "0.036", True),
         ("0.10", "0.05", False),  # a whole request is not in it yet
@@ -46,7 +46,7 @@ def after(
         (None, "0.05", False),
     ],
 )
-def test_the_providers_figure_counts_from_a_cent_on(
+def test_the_providers_figure_counts_where_cents_differ(
     list_cost: str | None, cost: str, by_provider: bool
 ) -> None:
     turn = after(list_cost)
@@ -80,3 +80,8 @@ def test_the_baseline_is_the_ledgers_rows_then_the_providers() -> None:
 
 def test_searches_that_only_the_session_counts_cost_money() -> None:
     assert after(None, searches=50).cost == Decimal("0.55")
+
+
+def test_what_a_turn_in_another_kernel_costs_is_left_to_that() -> None:
+    running = OtherTurns(1, Decimal("0.104"), 10.0, 0, 1000, 100, is_running=True, elsewhere=Decimal(0))
+    assert after("9.00", others=running).cost == Decimal("0.05")
