@@ -46,14 +46,14 @@ class Requests:
         self._session.tells_requests = True
         if self._own.is_sent and not self._own.is_taken:
             self._early.append(span)
-        elif self._own.is_taken and not self._own.is_passed:
+        elif self._own.owns_request(span):
             yield from self._read(span)
 
     def read_early(self, *, by_time: bool) -> Iterator[Event]:
         """Now that our message is taken: those are of others, but where the times say otherwise."""
         early, self._early = self._early, []
         for span in early:
-            if not by_time or self._own.owns(span):
+            if not by_time or self._own.owns_request(span):
                 yield from self._read(span)
 
     def end(self) -> Iterator[Event]:
