@@ -169,17 +169,22 @@ class ThreadChanged(_Base):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionUsage(_Base):
     """What the provider says that the whole session used so far: cumulative, never added to requests.
-    `list_cost` in USD, `active_seconds` in seconds, each None until known.
+    `list_cost` in USD, `active_seconds` in seconds, each None until known; `searches` of the web.
 
     The meter sets the rest: `extra_cost` in USD is what the turn costs beyond its requests, by the provider's
-    own figure where `is_provider_cost`; `cache_write_1h_tokens` are tokens of the turn that were written to
-    the cache for an hour, though its requests say five minutes."""
+    own figure where `is_provider_cost`; that `is_behind` where it lacks some of what was counted here.
+    `fees` in USD are the part of `extra_cost` for searches.
+    `cache_write_1h_tokens` are tokens of the turn that were written to the cache for an hour, though its
+    requests say five minutes."""
 
     usage: Usage
     list_cost: Decimal | None = None
     active_seconds: float | None = None
+    searches: int = 0
     extra_cost: Decimal = field(default=Decimal(0), metadata={"json": "beyond"})
     is_provider_cost: bool = False
+    is_behind: bool = False
+    fees: Decimal = Decimal(0)
     cache_write_1h_tokens: int = field(default=0, metadata={"json": "longer_writes"})
 
 

@@ -168,7 +168,7 @@ class Backend(Observable, ABC):
             functools.partial(source, session),
             chosen := TurnOptions(subscribers=(session.observe, *subscribers_of(subscribers)), **options),
             lock=session.lock,
-            before=session.before,
+            before=None if chosen.is_sent else session.before,
             allowed=session.allowed_tools,
         )
         if chosen.view is not None:

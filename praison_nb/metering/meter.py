@@ -34,7 +34,8 @@ from .admission import Admission, admit
 from .ledger import RequestRow, Row, TurnRow
 from .origin import current_origin
 from .schema import LABELS, RUNNING, UNKNOWN
-from .session_cost import BeforeTurn, SessionBaseline, with_extra_cost
+from .session_cost import BeforeTurn, Settled, settle, true_up
+from .session_totals import OtherTurns
 from .tags import encoded
 
 log = logging.getLogger(__name__)
@@ -51,14 +52,17 @@ class Meter:
     def __init__(
         self,
         limit: Decimal | None = None,
-        before: BeforeTurn = lambda turn: None,
+        before: BeforeTurn | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
         self.origin, self.tags = current_origin(), encoded(tags or {})
         self.writer = writer.current()
         self.limit = limit
         self._find_baseline = before
-        self._baseline: SessionBaseline | None = None
+        self._session_before: SessionUsage | None = None
+        """The provider's count of the session before the turn."""
+        self._elsewhere: Decimal | None = None
+        self._cheapest: Decimal | None = None
         self._provider = ""
         self._sources: set[str] = set()
         self._open: dict[str, RequestRow] = {}
@@ -73,12 +77,39 @@ class Meter:
         if isinstance(event, RequestFinished):
             at = event.time if self._request_began is None or event.thread else self._request_began
             return prices.with_cost(replace(event, usage=event.usage or turn.pending), at)
-        if self._baseline is None and isinstance(event, SessionAttached | RequestStarted | SessionUsage):
+        if isinstance(event, SessionAttached | RequestStarted) and self._find_baseline is not None:
             # Asked once, and before anything is used: the turn itself changes the answer.
-            self._baseline = self._find_baseline(turn.id)
-        if isinstance(event, SessionUsage) and self._baseline is not None:
-            return with_extra_cost(event, turn, self._baseline, self._provider)
+            self._session_before, self._find_baseline = self._find_baseline(), None
+            before = self._session_before
+            if before is not None and before.usage == Usage() and not before.list_cost:
+                self._elsewhere = Decimal(0)
         return event
+
+    async def settle(self, event: SessionUsage, turn: Turn) -> SessionUsage:
+        """`event` with what the turn costs by it; the ledger has it then. Before the event is folded."""
+        cheapest, provider = self._cheapest or Decimal(0), self._provider or "anthropic"
+
+        def find(others: OtherTurns) -> Settled:
+            return true_up(event, turn, self._session_before, others, provider=provider, cheapest=cheapest)
+
+        def row(settled: Settled) -> TurnRow:
+            self._elsewhere = settled.elsewhere if self._elsewhere is None else self._elsewhere
+            return self._turn(fold(turn, settled.event))
+
+        def work() -> Settled:
+            return settle(self.writer, turn, _label(turn.session_id), find, row)
+
+        try:
+            settled = await asyncio.to_thread(work)
+        except RuntimeError:
+            # No more threads: the process ends.
+            settled = work()
+        except Exception:
+            log.exception("the meter failed")
+            return event
+        if self.writer.waiting:
+            self.writer.enqueue()
+        return settled.event
 
     def record(self, event: Event, turn: Turn) -> None:
         """Have the ledger written by the event, which is folded into `turn` already. What fails is tried once
@@ -103,12 +134,15 @@ class Meter:
                     self._request_text = event.time
             case RequestStarted():
                 self._request_began, self._request_text = event.time, None
+                self._provider = event.provider or self._provider
             case RequestFinished() if event.thread:
                 # Beside the agent's own request, which goes on.
                 self._sources.add(event.cost_source)
                 self.writer.enqueue(self._turn(turn), self._request(event, turn))
             case RequestFinished():
                 self._sources.add(event.cost_source)
+                if event.cost:
+                    self._cheapest = min(event.cost, self._cheapest or event.cost)
                 self._provider = event.provider
                 started_id = event.started_id or next(reversed(self._open), "")
                 self._open.pop(started_id, None)
@@ -120,8 +154,6 @@ class Meter:
                 uncounted = [replace(row, state=UNKNOWN, cost=None) for row in self._open.values()]
                 self.writer.enqueue(self._turn(turn), *uncounted)
                 self._has_ended = True
-            case SessionUsage() if turn.ended is not None:
-                self.writer.enqueue(self._turn(turn))
 
     async def admit(self, event: RequestStarted, turn: Turn) -> Admission:
         """Whether the request may be sent that is to begin next, and how; the ledger has it then."""
@@ -179,6 +211,7 @@ class Meter:
 
     def _turn(self, turn: Turn) -> TurnRow:
         session = turn.session_usage
+        is_provider_cost = session is not None and session.is_provider_cost
         # Were the kernel killed now, this is what would be known.
         running = () if turn.ended is not None else tuple(self._open.values())
         estimate = sum((row.cost or Decimal(0) for row in running), Decimal(0))
@@ -205,10 +238,11 @@ class Meter:
             priced=turn.known_cost + estimate,
             list_cost=session.list_cost if session else None,
             active=session.active_seconds if session else None,
-            fees=turn.fees,
-            is_lower_bound=turn.is_lower_bound or bool(running),
+            fees=turn.fees + (session.fees if session else 0),
+            is_lower_bound=(not is_provider_cost and turn.is_lower_bound) or bool(running),
             estimated_cost=turn.estimated_cost + estimate,
             extra_cost=session.extra_cost if session else Decimal(0),
+            elsewhere=self._elsewhere,
             process=self.writer.process if turn.ended is None else "",
         )
 

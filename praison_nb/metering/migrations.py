@@ -4,7 +4,8 @@ nothing here is made of names that may change.
 A request is a row from the moment it is sent. Its `state` is 0 done, 1 running, 2 unknown (its kernel was
 killed, or nobody counted it); while it is not done, `cost` is that of its estimated input and `reserved`
 the most that it may cost. A turn's `process` is that of its kernel, "" once it is over. `extra_cost` is what
-a turn cost beyond its requests: a turn's `priced` is that and the sum of its requests' costs.
+a turn cost beyond its requests: a turn's `priced` is that and the sum of its requests' costs. `elsewhere` is
+what its session had cost before in no row of the ledger, NULL where nobody knows.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ MIGRATIONS = [
     ALTER TABLE turns ADD COLUMN reasoning_output_tokens INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE turns ADD COLUMN estimated_cost INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE turns ADD COLUMN extra_cost INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE turns ADD COLUMN elsewhere INTEGER;
     ALTER TABLE turns ADD COLUMN process TEXT NOT NULL DEFAULT '';
     CREATE INDEX requests_by_label ON requests (label);
     CREATE INDEX requests_by_turn ON requests (turn);

@@ -23,6 +23,7 @@ TURN_COLUMNS = (
     "is_lower_bound",
     "estimated_cost",
     "extra_cost",
+    "elsewhere",
 )
 REQUEST_COLUMNS = (
     "time",
@@ -124,6 +125,13 @@ SESSION_TOTALS = (
     "t.cache_write_5m_input_tokens + t.cache_write_1h_input_tokens), sum(t.output_tokens), sum(t.priced), "
     "sum(t.cost IS NULL) FROM turns t JOIN labels l ON l.n = t.label WHERE l.session_id != '' "
     "GROUP BY l.session_id"
+)
+
+TURNS_OF_SESSION = (
+    "SELECT t.id, t.priced, t.active, t.cache_write_1h_input_tokens, t.uncached_input_tokens + "
+    "t.cache_read_input_tokens + t.cache_write_5m_input_tokens + t.cache_write_1h_input_tokens, "
+    "t.output_tokens, t.fees, t.process, t.elsewhere FROM turns t "
+    "WHERE t.label IN (SELECT n FROM labels WHERE session_id = ?)"
 )
 
 # Prices that come later

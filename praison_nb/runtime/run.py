@@ -8,9 +8,9 @@ import asyncio
 import functools
 import inspect
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
 from contextlib import AsyncExitStack, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from ..administration import administration
 from ..errors import BackendError, ConfigError, PraisonError, TurnStopped
@@ -21,6 +21,7 @@ from ..events import (
     Notice,
     RequestFinished,
     RequestStarted,
+    SessionUsage,
     Spent,
     ToolStarted,
     TurnFailed,
@@ -42,6 +43,7 @@ from .observable import Observers
 from .options import Subscriber, TurnOptions
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 GRACE_SECONDS = 0.25
 """After a stop the backend has so long to end the turn by itself; then it is ended here."""
@@ -53,8 +55,8 @@ UNFINISHED = "Unfinished: its process ended before the turn did. The text so far
 
 class Run:
     """One turn under way. `source(run)` yields its events; `lock` keeps the turns of a session in order;
-    `before` says what the session had used before the turn; `allowed` is the session's set of tools that the
-    user said yes to once and for all. `approvals` are the user's answers."""
+    `before` says what the session had used before the turn, None where nobody can; `allowed` is the session's
+    set of tools that the user said yes to once and for all. `approvals` are the user's answers."""
 
     def __init__(
         self,
@@ -63,7 +65,7 @@ class Run:
         options: TurnOptions,
         *,
         lock: asyncio.Lock,
-        before: BeforeTurn,
+        before: BeforeTurn | None,
         allowed: set[str],
     ) -> None:
         loop.refuse_at_end()
@@ -225,6 +227,8 @@ class Run:
         self._take(TurnFinished())
 
     async def _take_in_turn(self, event: Event) -> None:
+        if isinstance(event, SessionUsage):
+            event = await self._despite_stop(self._meter.settle(event, self.turn))
         self._take(event)
         if isinstance(event, TurnFinished | TurnFailed):
             # What the backend still learns, such as the session's usage, keeps no other turn waiting.
@@ -233,14 +237,8 @@ class Run:
     async def _admit(self, event: RequestStarted) -> str:
         """Have the request noted that is about to be sent, and return why it may not be, "" where it may. A
         turn that is followed goes on by itself."""
-        work = asyncio.ensure_future(self._meter.admit(event, self.turn))
         try:
-            admission = await asyncio.shield(work)
-        except asyncio.CancelledError:
-            # What is noted must be known here, so that it is settled.
-            admission = await work
-            assert self._task is not None
-            self._task.cancel()
+            admission = await self._despite_stop(self._meter.admit(event, self.turn))
         except Exception:
             log.exception("the meter failed")
             return "" if self._meter.limit is None else "its budget cannot be known"
@@ -250,6 +248,17 @@ class Run:
         for line in self._meter.lines(admission.spent):
             self._take(Notice(text=line))
         return "" if self._options.is_sent else admission.refusal
+
+    async def _despite_stop(self, noting: Coroutine[Any, Any, T]) -> T:
+        """What is noted must be known here, so that it is settled; a stop is for the backend to handle."""
+        work = asyncio.ensure_future(noting)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            result = await work
+            assert self._task is not None
+            self._task.cancel()
+            return result
 
     async def _check_budget(self, *, after_writes: bool = False) -> str:
         """Take the events of what was spent so far, and return why no further request may be made, "" where

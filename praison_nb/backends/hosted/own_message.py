@@ -29,6 +29,8 @@ class OwnMessage:
         self.is_sent = False
         self.is_taken = False
         """The session works on it."""
+        self._passed_at: datetime | None = None
+        """When the session took a later message, of others."""
         self._is_queued = self._is_outcome = False
         self._has_worked = False
         """The agent has worked since the message was sent, on whatever."""
@@ -56,6 +58,8 @@ class OwnMessage:
                 self._accepted_at = time
             elif time is not None:
                 self.is_taken, self._taken_at = True, time
+        elif self.is_taken and time is not None and (self._taken_at is None or time > self._taken_at):
+            self._passed_at = min(time, self._passed_at or time)
 
     def _is_own(self, message: Any) -> bool:
         if self.id:
@@ -76,6 +80,11 @@ class OwnMessage:
         """Whether an event that comes now is from after the session took the message."""
         at = processed_at(event)
         return self.is_taken and (at is None or self._taken_at is None or at >= self._taken_at)
+
+    def owns_request(self, span: Any) -> bool:
+        """Whether a request is from after the session took the message, and before it took one of others."""
+        at = processed_at(span)
+        return self.owns(span) and (at is None or self._passed_at is None or at < self._passed_at)
 
     def owns_by_history(self, idle: Any, history: list[Any]) -> bool:
         """Whether an idle that came before anything of this message is of it, by the whole history. One that

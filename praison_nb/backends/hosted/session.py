@@ -10,6 +10,9 @@ from ..session import Session
 from .threads import Threads
 from .usage import session_usage
 
+LOOKS_FOR_COST = 5
+"""So often the cost of a session is looked for that its server has not told yet."""
+
 
 class HostedSession(Session):
     """A session on the server. `synced` says that `seen` holds the id of every event that it had, so that
@@ -31,6 +34,9 @@ class HostedSession(Session):
         self.dates_messages = False
         """Whether its server is known to say when it has taken a message."""
         self.threads = Threads()
+        self.tells_requests = False
+        """Whether its server is known to tell of requests to models."""
+        self._looks_for_cost = 0
         self.settling: asyncio.Task[Any] | None = None
         """Asks what the session used until the end of its last turn."""
         self.over = ""
@@ -77,6 +83,11 @@ class HostedSession(Session):
         if details.archived_at is not None or details.status == "terminated":
             self.over = self.over or f"The session {self.id} has ended."
         return SessionInfo(self.id, self._status(details), self.title, self.provider_usage.usage.to_dict())
+
+    def waits_for_list_cost(self) -> bool:
+        """Whether to look once more for what the session costs in all: some servers never say."""
+        self._looks_for_cost += 1
+        return self._looks_for_cost < LOOKS_FOR_COST
 
     def _status(self, details: Any) -> Status:
         own = self.status(Status.IDLE)

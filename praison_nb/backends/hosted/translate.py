@@ -15,7 +15,6 @@ from ...events import (
     ApprovalAnswered,
     Event,
     Notice,
-    RequestStarted,
     SessionAttached,
     TextDelta,
     TextFinal,
@@ -43,6 +42,7 @@ from .fields import (
 from .outcomes import end_of_outcome, evaluation_line
 from .own_message import OWN, OwnMessage, is_of_agent
 from .preview import Previews
+from .requests import Requests
 from .session import HostedSession
 from .usage import request_finished, session_usage
 
@@ -53,8 +53,8 @@ class Reader:
 
     def __init__(self, prompt: str, session: HostedSession, attached_tokens: int = 0) -> None:
         self.prompt, self.session = prompt, session
-        self.prompt_tokens = estimate_tokens(len(prompt)) + attached_tokens
         self.own = OwnMessage(prompt, session)
+        self.requests = Requests(self.own, session, estimate_tokens(prompt) + attached_tokens)
         self.busy = False
         """The session still works on something from before our message."""
         self.ambiguous_idle: Any = None
@@ -83,8 +83,10 @@ class Reader:
         queued = kind.startswith("user.") and getattr(event, "processed_at", None) is None
         if key and not queued:
             seen.add(key)
+        self.requests.has_output |= kind.startswith("agent.") and self.own.is_taken
         events = list(self._translate(event))
         if self.own.is_taken and is_of_agent(event):
+            events[:0] = self.requests.read_early(by_time=self.own.is_dated)
             events += self._drop_early_messages()
         if (idle := self.own.pop_early_idle()) is not None:
             events += self._translate(idle)
@@ -99,12 +101,15 @@ class Reader:
             return []
         # On this stream our message was never seen: what came is of it, but where times say otherwise.
         is_dated = any(self.own.is_dated and is_of_agent(each) and self.own.owns(each) for each in history)
-        return [*(self._drop_early_messages() if is_dated else ()), *self._translate(idle)]
+        events = list(self.requests.read_early(by_time=is_dated))
+        events += self._drop_early_messages() if is_dated else ()
+        return [*events, *self._translate(idle)]
 
     def read_earlier(self, history: list[Any]) -> list[Event]:
         """Take the history from before the turn as read; what it left open is shown."""
         for event in history:
             self.own.note(event)
+            self.session.tells_requests |= event.type.startswith("span.model_request")
             self.session.seen.add(key_of(event))
             self.session.threads.note_earlier(event)
             match event.type:
@@ -194,13 +199,11 @@ class Reader:
                 yield Notice(text="The conversation was summarised to fit the model's context.")
             case "agent.thread_message_sent" | "agent.thread_message_received":
                 yield from threads.activity(event)
-            case "span.model_request_start":
+            case "span.model_request_start" | "span.model_request_end":
                 if not self.session.threads.owns_span(event):
-                    yield RequestStarted(id=event.id, input_tokens=self.prompt_tokens)
-            case "span.model_request_end":
-                if not self.session.threads.owns_span(event):
-                    self._previews.abandon()
-                    yield request_finished(event.id, self.session.model, getattr(event, "model_usage", None))
+                    if event.type.endswith("end"):
+                        self._previews.abandon()
+                    yield from self.requests.read(event)
             case "span.outcome_evaluation_start" | "span.outcome_evaluation_ongoing":
                 yield Activity(text="evaluating the outcome")
             case "span.outcome_evaluation_end":
@@ -213,7 +216,8 @@ class Reader:
                     self.session.title = title
                     yield SessionAttached(session_id=self.session.id, title=title)
             case "session.usage":
-                yield session_usage(event.usage, event.id)
+                self.requests.last_usage = session_usage(event.usage, event.id)
+                yield self.requests.last_usage
             case (
                 "session.thread_created"
                 | "session.thread_status_running"
@@ -240,11 +244,13 @@ class Reader:
                 self.stop_reason = stop_reason(event)
                 self.calls.note_status(event)
                 if self.stop_reason != "requires_action":
+                    yield from self.requests.end()
                     end = end_of_turn(event, self._error, self._interrupted and not self.stopping)
                     self.end = end_of_outcome(end, self.verdict)
                 elif not awaited_calls(event):
                     yield Notice(text=waits_for("something that it does not name"))
             case "session.status_terminated" | "session.deleted":
+                yield from self.requests.end()
                 self._end_session(event.type.removeprefix("session.").removeprefix("status_"))
             case "workflow_run.created":
                 yield Activity(text=f"workflow {event.name}: created")

@@ -20,6 +20,7 @@ from ...events import (
     FilesWritten,
     Notice,
     RequestFinished,
+    RequestStarted,
     SessionAttached,
     SessionUsage,
     ThreadChanged,
@@ -36,7 +37,7 @@ from .context import HostedContext
 from .files import may_have_written, new_files
 from .outcomes import Outcome
 from .session import HostedSession
-from .settling import settle
+from .settling import settle, settle_late
 from .tool_calls import ToolCalls
 from .translate import Reader
 
@@ -69,6 +70,8 @@ class HostedTurn:
         self._tool_calls: ToolCalls
         self._out: asyncio.Queue[Event | None] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._admitted = asyncio.Event()
+        """The request that the message begins may be made, and is in the ledger."""
         self._accepted = asyncio.Event()
         self._taken = asyncio.Event()
         self._last_usage: SessionUsage | None = None
@@ -85,6 +88,8 @@ class HostedTurn:
                         break
                     if not self._reader.stopping or isinstance(event, SHOWN_AFTER_STOP):
                         yield event
+                    if isinstance(event, RequestStarted):
+                        self._admitted.set()
                 except asyncio.CancelledError:
                     if self._reader.stopping:
                         raise
@@ -182,10 +187,13 @@ class HostedTurn:
         if reader.end is not None:
             self._note_end()
             self._put(reader.end)
-            turns = session.turns
+            turns, is_settled = session.turns, False
             if reader.stop_reason != "deleted":
-                await settle(session, connection, self._run.turn.id, self._last_usage, self._put)
+                turn_id = self._run.turn.id
+                is_settled = await settle(session, connection, turn_id, self._last_usage, self._put)
             await self._find_files(turns)
+            if is_settled and self._lacks_cost():
+                await settle_late(session, connection, self._put, self._lacks_cost)
 
     async def _read_to_the_end(self) -> None:
         reader, connection = self._reader, self._connection
@@ -221,6 +229,7 @@ class HostedTurn:
         if self._is_attached and not reader.own.is_sent:
             turn = reader.reattach(await self._connection.history())
             if reader.own.is_sent:
+                self._put(reader.requests.begin(self._run.turn.id))
                 session.synced = True
                 self._accepted.set()
                 self._read(turn, from_history=True)
@@ -249,11 +258,17 @@ class HostedTurn:
         reader, session = self._reader, self._session
         if reader.own.is_sent or reader.busy or reader.end is not None or reader.stopping:
             return
-        reader.own.is_sent, session.synced = True, False
         text = {"type": "text", "text": reader.prompt}
         message = {"type": "user.message", "content": [*map(content_block, self._run.attachments), text]}
         message = self._outcome.to_dict() if self._outcome else message
-        reader.own.id = await self._connection.send([message], lambda: not reader.stopping)
+        self._put(reader.requests.begin(self._run.turn.id))
+        try:
+            await self._admitted.wait()
+            reader.own.is_sent, session.synced = True, False
+            reader.own.id = await self._connection.send([message], lambda: not reader.stopping)
+        except (PraisonError, asyncio.CancelledError):
+            self._show(list(reader.requests.never_sent()))
+            raise
         session.synced = True
         self._accepted.set()
 
@@ -296,6 +311,14 @@ class HostedTurn:
             return
         if files := await new_files(client_of(self._context.config), self._session, turns):
             self._put(FilesWritten(files=files))
+
+    def _lacks_cost(self) -> bool:
+        """Whether the provider's books may be behind what was counted here."""
+        usage = self._run.turn.session_usage
+        if usage is not None and usage.list_cost is None:
+            # Not known yet, or never: some servers have none.
+            return self._session.waits_for_list_cost()
+        return usage is None or usage.is_behind
 
 
 def _report(task: asyncio.Task[None]) -> None:
