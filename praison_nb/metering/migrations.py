@@ -64,7 +64,6 @@ MIGRATIONS = [
     ALTER TABLE turns ADD COLUMN reasoning_output_tokens INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE turns ADD COLUMN estimated_cost INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE turns ADD COLUMN extra_cost INTEGER NOT NULL DEFAULT 0;
-    ALTER TABLE turns ADD COLUMN elsewhere INTEGER;
     ALTER TABLE turns ADD COLUMN process TEXT NOT NULL DEFAULT '';
     CREATE INDEX requests_by_label ON requests (label);
     CREATE INDEX requests_by_turn ON requests (turn);
@@ -74,4 +73,5 @@ MIGRATIONS = [
         priced - (SELECT coalesce(sum(r.cost), 0) FROM requests r WHERE r.turn = turns.n);
     CREATE INDEX turns_with_extra_cost ON turns (time) WHERE extra_cost != 0;
     """,
+    "ALTER TABLE turns ADD COLUMN elsewhere INTEGER;",
 ]

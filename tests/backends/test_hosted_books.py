@@ -10,7 +10,7 @@ import pytest
 
 import praison_nb
 from praison_nb import HostedAgent, Turn
-from praison_nb.backends.hosted import turn as hosted_turn
+from praison_nb.backends.hosted import settling
 from servers.hosted import HostedServer, Manners, Tokens, request, text
 from servers.hosted_agent import hosted
 from servers.waiting import until
@@ -21,7 +21,7 @@ HALF_CENT = 0.0051
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hosted_turn, "SETTLE_PAUSES", (0.0, 0.01, 0.01, 0.01, 0.01))
+    monkeypatch.setattr(settling, "PAUSES", (0.0, 0.01, 0.01, 0.01, 0.01))
 
 
 @pytest.fixture

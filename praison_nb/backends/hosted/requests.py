@@ -24,6 +24,8 @@ class Requests:
         self._before = session.provider_usage
         self._early: list[Any] = []
         """Those from before the session took our message, or of a server that is late to say so."""
+        self._idles: dict[str, int] = {}
+        """How many of those came before each idle of others."""
         self._sent = ""
         """The id of the request that began with our message, until it has ended."""
         self._spans: dict[str, str] = {}
@@ -43,24 +45,32 @@ class Requests:
     def read(self, span: Any) -> Iterator[Event]:
         """A span that begins or ends. One of others means nothing."""
         self._session.tells_requests = True
-        if self._own.is_sent and not self._own.is_taken:
-            self._early.append(span)
-        elif self._own.owns_request(span):
+        if self._own.owns_request(span):
             yield from self._read(span)
+        elif self._own.is_sent and not self._own.owns(span):
+            self._early.append(span)
+
+    def note_idle(self, idle_id: str) -> None:
+        """What came before this idle is of others, unless it is the turn's own end."""
+        self._idles[idle_id] = len(self._early)
+
+    def forget_idle(self, idle_id: str) -> None:
+        """It is."""
+        self._idles.pop(idle_id, None)
 
     def read_early(self, *, by_time: bool) -> Iterator[Event]:
         """Now that our message is taken: those are of others, but where the times say otherwise."""
-        early, self._early = self._early, []
+        early, self._early = self._early[max(self._idles.values(), default=0) :], []
+        self._idles.clear()
         for span in early:
             if not by_time or self._own.owns_request(span):
                 yield from self._read(span)
 
-    def end(self) -> Iterator[Event]:
+    def end(self, idle_id: str = "") -> Iterator[Event]:
         """The turn is over. What no server told of is what its session used meanwhile, else an estimate."""
+        self.forget_idle(idle_id)
         # Nothing of the agent came since our message was taken: what came before that is of it.
-        early, self._early = self._early, []
-        for span in early:
-            yield from self._read(span)
+        yield from self.read_early(by_time=False)
         if not self._sent:
             return
         used = used_since(self.last_usage, self._before) if self.last_usage else Usage()

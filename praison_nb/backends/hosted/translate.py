@@ -86,7 +86,8 @@ class Reader:
         self.requests.has_output |= kind.startswith("agent.") and self.own.is_taken
         events = list(self._translate(event))
         if self.own.is_taken and is_of_agent(event):
-            events[:0] = self.requests.read_early(by_time=self.own.is_dated)
+            if self.own.owns(event):
+                events[:0] = self.requests.read_early(by_time=self.own.is_dated)
             events += self._drop_early_messages()
         if (idle := self.own.pop_early_idle()) is not None:
             events += self._translate(idle)
@@ -99,6 +100,7 @@ class Reader:
         self.session.seen.add(key_of(idle))
         if not is_own:
             return []
+        self.requests.forget_idle(key_of(idle))
         # On this stream our message was never seen: what came is of it, but where times say otherwise.
         is_dated = any(self.own.is_dated and is_of_agent(each) and self.own.owns(each) for each in history)
         events = list(self.requests.read_early(by_time=is_dated))
@@ -244,7 +246,7 @@ class Reader:
                 self.stop_reason = stop_reason(event)
                 self.calls.note_status(event)
                 if self.stop_reason != "requires_action":
-                    yield from self.requests.end()
+                    yield from self.requests.end(key_of(event))
                     end = end_of_turn(event, self._error, self._interrupted and not self.stopping)
                     self.end = end_of_outcome(end, self.verdict)
                 elif not awaited_calls(event):
@@ -273,6 +275,7 @@ class Reader:
         """Whether an idle is about our turn; one that is not may be looked up in the history."""
         if self.own.owns(event) or stop_reason(event) == "requires_action":
             return True
+        self.requests.note_idle(key_of(event))
         if self.own.is_sent and not self.own.is_taken and not from_history:
             self.ambiguous_idle = event
         else:
