@@ -56,13 +56,15 @@ class RequestStarted(_Base):
     `input_tokens` is an estimate, used until the server has counted; it will not be more than
     `max_input_tokens` (0: not known). `max_output_tokens` is the limit of output that the request sets, None
     where it sets none. Where `takes_limit` the backend sends the lesser one that the turn's run has by then
-    (`Run.output_limit`), so that the request fits a budget. `model`, `provider` and `service_tier` are as in
-    RequestFinished, "" where they are not known yet."""
+    (`Run.output_limit`), so that the request fits a budget. One that others follow by themselves has in
+    `max_cost` the USD that it costs with them at most, infinity where nobody bounds it. `model`, `provider`
+    and `service_tier` are as in RequestFinished, "" where they are not known yet."""
 
     input_tokens: int = 0
     max_input_tokens: int = 0
     max_output_tokens: int | None = None
     takes_limit: bool = False
+    max_cost: Decimal | None = None
     model: str = ""
     provider: str = ""
     service_tier: str = ""

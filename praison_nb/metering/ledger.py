@@ -41,8 +41,8 @@ class TurnRow:
     """A turn as it is now. Times in seconds, money in USD, `labels` in the order of schema.LABELS.
     `cost` is None where a part has no price; `priced` is what the rest costs, of which `extra_cost` is beyond
     its requests, `estimated_cost` for estimated tokens, and `fees` for what is no token. `elsewhere` is what
-    its session had cost before in no row of this ledger, None where that is not known. `process` runs it,
-    "" once it is over."""
+    its session had cost before in no row of this ledger, None where that is not known. `reserved` is what it
+    may cost at most beyond its requests so far, while it runs. `process` runs it, "" once it is over."""
 
     id: str
     labels: tuple[str, ...]
@@ -61,6 +61,7 @@ class TurnRow:
     estimated_cost: Decimal = Decimal(0)
     extra_cost: Decimal = Decimal(0)
     elsewhere: Decimal | None = None
+    reserved: Decimal = Decimal(0)
     process: str = ""
 
 

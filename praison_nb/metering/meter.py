@@ -62,6 +62,8 @@ class Meter:
         self._session_before: SessionUsage | None = None
         """The provider's count of the session before the turn."""
         self._elsewhere: Decimal | None = None
+        self._most = Decimal(0)
+        """USD that the turn may cost at its end, where it was admitted as a whole."""
         self._cheapest: Decimal | None = None
         self._provider = ""
         self._sources: set[str] = set()
@@ -159,6 +161,8 @@ class Meter:
         """Whether the request may be sent that is to begin next, and how; the ledger has it then."""
 
         def rows(admission: Admission) -> Sequence[Row]:
+            if event.max_cost is not None:
+                self._most = turn.known_cost + admission.reserved
             row = self._running(event, turn, admission)
             self._open[event.id] = row
             return self._turn(fold(turn, event)), row
@@ -243,6 +247,9 @@ class Meter:
             estimated_cost=turn.estimated_cost + estimate,
             extra_cost=session.extra_cost if session else Decimal(0),
             elsewhere=self._elsewhere,
+            reserved=max(
+                Decimal(0), self._most - turn.known_cost - sum(row.reserved for row in self._open.values())
+            ),
             process=self.writer.process if turn.ended is None else "",
         )
 
@@ -265,7 +272,7 @@ class Meter:
             usage=Usage(uncached_input_tokens=event.input_tokens, estimated=True),
             cost=admission.estimate,
             state=RUNNING,
-            reserved=max(admission.reserved, admission.estimate or Decimal(0)),
+            reserved=max(admission.reserved, admission.estimate or Decimal(0), self._most - turn.known_cost),
             is_lower_bound=True,
         )
 

@@ -10,6 +10,7 @@ import inspect
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
 from contextlib import AsyncExitStack, suppress
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from ..administration import administration
@@ -73,6 +74,8 @@ class Run:
         self.stopping = False
         self.output_limit: int | None = None
         """The tokens that the answer to the request which has just begun may have, None where any number."""
+        self.cost_limit: Decimal | None = None
+        """USD that the turn may cost from now on, None where nothing limits it."""
         self.lock = lock
         self._source, self._options = source, options
         self.attachments, self.settled = options.attachments, options.settled
@@ -242,7 +245,7 @@ class Run:
         except Exception:
             log.exception("the meter failed")
             return "" if self._meter.limit is None else "its budget cannot be known"
-        self.output_limit = admission.output_limit
+        self.output_limit, self.cost_limit = admission.output_limit, admission.cost_limit
         for each in admission.spent:
             self._take(each)
         for line in self._meter.lines(admission.spent):

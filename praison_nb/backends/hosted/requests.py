@@ -7,6 +7,7 @@ The first begins with the turn's message, before that is sent, so that it is kno
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from ...events import Event, RequestFinished, RequestStarted, SessionUsage
@@ -27,16 +28,29 @@ class Requests:
         self._idles: dict[str, int] = {}
         """How many of those came before each idle of others."""
         self._sent = ""
-        """The id of the request that began with our message, until it has ended."""
+        """The id of the request that began with what we sent, until it has ended."""
+        self._count, self._turn_id = 0, ""
         self._spans: dict[str, str] = {}
         """The ids under which requests began, by those of their spans."""
         self.last_usage: SessionUsage | None = None
         self.has_output = False
 
     def begin(self, turn_id: str) -> RequestStarted:
-        """Our message is about to be sent, or was by a process that ended."""
-        self._sent = f"{turn_id}-sent"
-        return self._started(self._sent)
+        """What begins one is about to be sent, or was by a process that ended: our message, an answer."""
+        self._count, self._turn_id = self._count + 1, turn_id
+        self._sent = f"{turn_id}-sent-{self._count}"
+        return replace(
+            self._started(self._sent), max_cost=self._session.budget_left if self._count == 1 else None
+        )
+
+    def goes_on_after_answers(self) -> bool:
+        """Whether an answer begins a request of its own, as far as its server tells."""
+        return self._session.tells_requests and not self._sent
+
+    def read_answer(self) -> Iterator[Event]:
+        """An answer in the history of a turn that is taken up: the process that ended began a request so."""
+        if self.goes_on_after_answers():
+            yield self.begin(self._turn_id)
 
     def never_sent(self) -> Iterator[Event]:
         """It was not."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 from typing import Any
 
 from ...session import SessionInfo, Status
 from ..session import Session
 from .threads import Threads
-from .usage import session_usage
+from .usage import dollars, session_usage
 
 LOOKS_FOR_COST = 5
 """So often the cost of a session is looked for that its server has not told yet."""
@@ -37,6 +38,9 @@ class HostedSession(Session):
         self.tells_requests = False
         """Whether its server is known to tell of requests to models."""
         self._looks_for_cost = 0
+        self.budget: Decimal | None = None
+        """USD at which the server ends it, None where it does not; that of the config is `own_budget`."""
+        self.own_budget: Decimal | None = None
         self.settling: asyncio.Task[Any] | None = None
         """Asks what the session used until the end of its last turn."""
         self.over = ""
@@ -80,9 +84,22 @@ class HostedSession(Session):
         self.title = details.title or ""
         self.model = details.agent.model.id
         self.provider_usage = session_usage(details.usage)
+        self.budget = dollars(getattr(details.budget, "max_list_cost", None))
+        self.own_budget = self.own_budget or self.budget
         if details.archived_at is not None or details.status == "terminated":
             self.over = self.over or f"The session {self.id} has ended."
         return SessionInfo(self.id, self._status(details), self.title, self.provider_usage.usage.to_dict())
+
+    @property
+    def cost(self) -> Decimal:
+        """USD so far, as its provider has said last."""
+        known = self.provider_usage
+        return (known.list_cost if known else None) or Decimal(0)
+
+    @property
+    def budget_left(self) -> Decimal:
+        """USD until the server ends it, infinity where it does not."""
+        return Decimal("Infinity") if self.budget is None else max(Decimal(0), self.budget - self.cost)
 
     def waits_for_list_cost(self) -> bool:
         """Whether to look once more for what the session costs in all: some servers never say."""

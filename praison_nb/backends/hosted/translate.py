@@ -59,7 +59,7 @@ class Reader:
         """The session still works on something from before our message."""
         self.ambiguous_idle: Any = None
         """An idle that may be of our message or older: the history decides."""
-        self.stopping = False
+        self.stopping = self.is_taking_up = False
         self.end: TurnFinished | TurnFailed | None = None
         self.stop_reason = self.verdict = ""
         self.calls = AwaitedCalls()
@@ -85,6 +85,8 @@ class Reader:
             seen.add(key)
         self.requests.has_output |= kind.startswith("agent.") and self.own.is_taken
         events = list(self._translate(event))
+        if self.is_taking_up and kind in ANSWERS and kind.startswith("user."):
+            events += self.requests.read_answer()
         if self.own.is_taken and is_of_agent(event):
             if self.own.owns(event):
                 events[:0] = self.requests.read_early(by_time=self.own.is_dated)

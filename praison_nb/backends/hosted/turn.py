@@ -37,6 +37,7 @@ from .context import HostedContext
 from .files import may_have_written, new_files
 from .outcomes import Outcome
 from .session import HostedSession
+from .session_budget import limit_cost
 from .settling import settle, settle_late
 from .tool_calls import ToolCalls
 from .translate import Reader
@@ -70,8 +71,8 @@ class HostedTurn:
         self._tool_calls: ToolCalls
         self._out: asyncio.Queue[Event | None] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._admitted = asyncio.Event()
-        """The request that the message begins may be made, and is in the ledger."""
+        self._admitted: dict[str, asyncio.Event] = {}
+        """By the ids of requests that begin with what is sent: they may be made, and are in the ledger."""
         self._accepted = asyncio.Event()
         self._taken = asyncio.Event()
         self._last_usage: SessionUsage | None = None
@@ -88,8 +89,8 @@ class HostedTurn:
                         break
                     if not self._reader.stopping or isinstance(event, SHOWN_AFTER_STOP):
                         yield event
-                    if isinstance(event, RequestStarted):
-                        self._admitted.set()
+                    if isinstance(event, RequestStarted) and event.id in self._admitted:
+                        self._admitted[event.id].set()
                 except asyncio.CancelledError:
                     if self._reader.stopping:
                         raise
@@ -172,7 +173,7 @@ class HostedTurn:
         if session.over:
             raise SessionError(f"{session.over} reset_session() begins a new one.")
         self._tool_calls = ToolCalls(
-            self._context, reader, self._run, put=self._put, spawn=self._spawn, send=connection.send
+            self._context, reader, self._run, put=self._put, spawn=self._spawn, send=self._send_answer
         )
         session.threads.begin_turn()
         url = session_url(self._context.config, session.id)
@@ -232,7 +233,9 @@ class HostedTurn:
                 self._put(reader.requests.begin(self._run.turn.id))
                 session.synced = True
                 self._accepted.set()
+                reader.is_taking_up = True
                 self._read(turn, from_history=True)
+                reader.is_taking_up = False
         elif not session.synced and not reader.own.is_sent:
             for event in reader.read_earlier(await self._connection.history()):
                 self._put(event)
@@ -261,9 +264,10 @@ class HostedTurn:
         text = {"type": "text", "text": reader.prompt}
         message = {"type": "user.message", "content": [*map(content_block, self._run.attachments), text]}
         message = self._outcome.to_dict() if self._outcome else message
-        self._put(reader.requests.begin(self._run.turn.id))
         try:
-            await self._admitted.wait()
+            await self._begin_request()
+            if line := await limit_cost(self._context.config, session, self._run.cost_limit):
+                self._put(Notice(text=line))
             reader.own.is_sent, session.synced = True, False
             reader.own.id = await self._connection.send([message], lambda: not reader.stopping)
         except (PraisonError, asyncio.CancelledError):
@@ -271,6 +275,18 @@ class HostedTurn:
             raise
         session.synced = True
         self._accepted.set()
+
+    async def _send_answer(self, answers: list[dict[str, Any]]) -> None:
+        if self._reader.requests.goes_on_after_answers():
+            await self._begin_request()
+        await self._connection.send(answers)
+
+    async def _begin_request(self) -> None:
+        """Have the request be in the ledger before what begins it is sent."""
+        started = self._reader.requests.begin(self._run.turn.id)
+        self._admitted[started.id] = admitted = asyncio.Event()
+        self._put(started)
+        await admitted.wait()
 
     def _read(self, events: list[Any], *, from_history: bool = False) -> None:
         """Show what the session's events mean, and see to the tool calls in them."""
