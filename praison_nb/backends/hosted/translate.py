@@ -24,7 +24,7 @@ from ...events import (
     TurnFinished,
 )
 from ...turn import estimate_tokens
-from . import threads
+from . import threads, workflows
 from .awaited import AwaitedCalls
 from .fields import (
     ANSWERS,
@@ -48,8 +48,7 @@ from .usage import request_finished, session_usage
 
 
 class Reader:
-    """One turn's reading of `session`, whose `seen` and `title` it keeps. `end` is the turn's end once it has
-    come."""
+    """One turn's reading of `session`, whose `seen` and `title` it keeps. `end` is the turn's, once known."""
 
     def __init__(self, prompt: str, session: HostedSession, attached_tokens: int = 0) -> None:
         self.prompt, self.session = prompt, session
@@ -74,7 +73,11 @@ class Reader:
     def read(self, event: Any, *, from_history: bool = False) -> list[Event]:
         """The turn's events for one of the session's; none where it was read before."""
         kind, key, seen = str(event.type), key_of(event), self.session.seen
-        self._note(event)
+        was_taken = self.own.is_taken
+        self.own.note(event)
+        if self.own.is_taken and not was_taken:
+            # An error from before is not the message's own.
+            self._error, self.verdict = None, ""
         if key in seen and not self.calls.is_changed(event):
             return []
         if kind == "session.status_idle" and not self._is_own_idle(event, from_history):
@@ -256,22 +259,8 @@ class Reader:
             case "session.status_terminated" | "session.deleted":
                 yield from self.requests.end()
                 self._end_session(event.type.removeprefix("session.").removeprefix("status_"))
-            case "workflow_run.created":
-                yield Activity(text=f"workflow {event.name}: created")
-            case "workflow_run.status_running" | "workflow_run.status_idle" | "workflow_run.status_ended":
-                yield Activity(text=f"workflow: {event.type.split('_')[-1]}")
-            case "workflow_run.phase_started" | "workflow_run.phase_ended":
-                what = "began" if event.type.endswith("started") else "ended"
-                yield Activity(text=f"workflow: a phase {what}")
-            case "workflow_run.error":
-                yield Notice(text=f"A workflow failed: {error_sentence(event.error)}")
-
-    def _note(self, event: Any) -> None:
-        """Learn whether the session works on our message; an error from before is not its own."""
-        was_taken = self.own.is_taken
-        self.own.note(event)
-        if self.own.is_taken and not was_taken:
-            self._error, self.verdict = None, ""
+            case kind if kind.startswith("workflow_run."):
+                yield from workflows.read(event)
 
     def _is_own_idle(self, event: Any, from_history: bool) -> bool:
         """Whether an idle is about our turn; one that is not may be looked up in the history."""

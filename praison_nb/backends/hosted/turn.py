@@ -8,7 +8,6 @@ into one queue, which `events()` yields; so a stop never cuts a request of the S
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
@@ -35,14 +34,13 @@ from .client import client_of, explain, load, session_url
 from .connection import Connection
 from .context import HostedContext
 from .files import may_have_written, new_files
+from .interrupt import interrupt, report_failure
 from .outcomes import Outcome
 from .session import HostedSession
 from .session_budget import limit_cost
 from .settling import settle, settle_late
 from .tool_calls import ToolCalls
 from .translate import Reader
-
-log = logging.getLogger(__name__)
 
 SHOWN_AFTER_STOP = (
     RequestFinished, SessionUsage, ApprovalAnswered, ThreadChanged, ToolFinished, TurnFinished, TurnFailed,
@@ -73,8 +71,7 @@ class HostedTurn:
         self._tasks: set[asyncio.Task[None]] = set()
         self._admitted: dict[str, asyncio.Event] = {}
         """By the ids of requests that begin with what is sent: they may be made, and are in the ledger."""
-        self._accepted = asyncio.Event()
-        self._taken = asyncio.Event()
+        self._accepted, self._taken = asyncio.Event(), asyncio.Event()
         self._last_usage: SessionUsage | None = None
 
     async def events(self) -> AsyncIterator[Event]:
@@ -112,7 +109,7 @@ class HostedTurn:
         """Run `work` beside the turn, until its end at the latest."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(_report)
+        task.add_done_callback(report_failure)
         return task
 
     # Stop
@@ -126,29 +123,8 @@ class HostedTurn:
             driver.cancel()  # nothing that the session would have to stop
             return
         asyncio.get_running_loop().call_later(DRAIN_SECONDS, driver.cancel)
-        self._spawn(self._interrupt(self._tool_calls.cancel_pending()))
-
-    async def _interrupt(self, refusals: list[dict[str, Any]]) -> None:
-        events, is_taken = [*refusals, {"type": "user.interrupt"}], self._taken
-        if self._reader.own.is_sent:
-            await self._accepted.wait()
-        try:
-            # What the server does not take together it may refuse with any status.
-            await self._connection.send(events, is_insistent=not refusals)
-        except PraisonError as error:
-            log.debug("refusals and the interrupt are sent one by one: %s", error)
-            for event in events if refusals else ():
-                await self._try_to_send(event)
-        if self._reader.own.is_sent and not is_taken.is_set():
-            # It overtook the message, which would run to its end.
-            await is_taken.wait()
-            await self._try_to_send(events[-1])
-
-    async def _try_to_send(self, event: dict[str, Any]) -> None:
-        try:
-            await self._connection.send([event])
-        except PraisonError as error:
-            log.warning("a %s was not accepted: %s", event["type"], error)
+        refusals, accepted = self._tool_calls.cancel_pending(), self._accepted if reader.own.is_sent else None
+        self._spawn(interrupt(self._connection, refusals, accepted, self._taken))
 
     # The driver
 
@@ -186,15 +162,15 @@ class HostedTurn:
             if reader.own.is_sent and reader.end is None:
                 session.synced = False
         if reader.end is not None:
-            self._note_end()
+            session.note_end(reader.stop_reason, reader.own.id)
             self._put(reader.end)
-            turns, is_settled = session.turns, False
-            if reader.stop_reason != "deleted":
-                turn_id = self._run.turn.id
-                is_settled = await settle(session, connection, turn_id, self._last_usage, self._put)
+            turns, turn_id = session.turns, self._run.turn.id
+            is_settled = reader.stop_reason != "deleted" and await settle(
+                session, connection, turn_id, self._last_usage, self._put
+            )
             await self._find_files(turns)
-            if is_settled and self._lacks_cost():
-                await settle_late(session, connection, self._put, self._lacks_cost)
+            if is_settled:
+                await settle_late(session, connection, self._put, lambda: self._run.turn.session_usage)
 
     async def _read_to_the_end(self) -> None:
         reader, connection = self._reader, self._connection
@@ -312,14 +288,6 @@ class HostedTurn:
         if self._reader.own.is_taken:
             self._taken.set()
 
-    def _note_end(self) -> None:
-        session, reader = self._session, self._reader
-        session.turns += 1
-        session.stop_reason = reader.stop_reason
-        session.message_id = reader.own.id or session.message_id
-        if reader.stop_reason in ("terminated", "deleted"):
-            session.over = f"The session {session.id} was {reader.stop_reason}."
-
     async def _find_files(self, turns: int) -> None:
         """Show what the agent wrote. The server lists it a little later: nobody waits for that."""
         # Not by the run's turn, which may be behind while the ledger is written.
@@ -327,16 +295,3 @@ class HostedTurn:
             return
         if files := await new_files(client_of(self._context.config), self._session, turns):
             self._put(FilesWritten(files=files))
-
-    def _lacks_cost(self) -> bool:
-        """Whether the provider's books may be behind what was counted here."""
-        usage = self._run.turn.session_usage
-        if usage is not None and usage.list_cost is None:
-            # Not known yet, or never: some servers have none.
-            return self._session.waits_for_list_cost()
-        return usage is None or usage.is_behind
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) and not isinstance(error, PraisonError):
-        log.error("a task of a hosted turn failed", exc_info=error)
