@@ -81,6 +81,8 @@ class RuntimeProtocol(HostedBase):
     async def send_event(self, session_id: str, event: Mapping[str, Any]) -> None:
         """Send the session an event, such as `{"type": "user.message", "content": [{"type": "text", "text":
         "Hello!"}]}`."""
+        if not isinstance(event, Mapping):
+            raise ConfigError(f"event must be a dict with a type, as the API has it, not {event!r:.40}.")
         events: Any = [dict(event)]
         await self._await(
             lambda client: client.beta.sessions.events.send(session_id, events=events),
