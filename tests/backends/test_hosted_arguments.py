@@ -68,5 +68,5 @@ async def test_execute_and_stream_take_attachments(server: HostedServer) -> None
     kinds = [[block["type"] for block in each["content"]] for each in sent(server, "user.message")]
     assert kinds == [["image", "text"]] * 2
     assert await agent.execute("None.", attachments=None) == "None."  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="^attachments takes figures"):
+    with pytest.raises(ConfigError, match=r"^attachments takes figures"):
         await agent.execute("What?", attachments=[3])
