@@ -17,6 +17,7 @@ from .base import HostedBase
 from .client import KEY_VARIABLE, all_pages, ask, client_of, explain, load
 from .config import HostedAgentConfig
 from .ensure import create_session
+from .fields import stop_reason
 from .names import with_ids
 from .records import Workspace
 from .session import HostedSession
@@ -154,7 +155,7 @@ async def _turn(known: list[Any], seen: set[str], stream: AsyncIterator[Any]) ->
     def ends(event: Any) -> bool:
         nonlocal is_working
         is_working = is_working or event.type.startswith(_WORKING)
-        is_idle = event.type == "session.status_idle" and event.stop_reason.type != "requires_action"
+        is_idle = event.type == "session.status_idle" and stop_reason(event) != "requires_action"
         return event.type == "session.status_terminated" or (is_idle and is_working)
 
     for event in known:

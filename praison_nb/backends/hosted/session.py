@@ -72,7 +72,8 @@ class HostedSession(Session):
     def update_from(self, details: Any) -> SessionInfo:
         """Take over what the server says of the session, and return it."""
         self.title = details.title or ""
-        self.model = details.agent.model.id
+        if details.agent is not None:
+            self.model = details.agent.model.id
         self.provider_usage = session_usage(details.usage)
         if details.archived_at is not None or details.status == "terminated":
             self.over = self.over or f"The session {self.id} has ended."

@@ -59,6 +59,8 @@ class Reader:
         """The session still works on something from before our message."""
         self.ambiguous_idle: Any = None
         """An idle that may be of our message or older: the history decides."""
+        self.doubtful_idle: Any = None
+        """One that may be of a session that sets itself up: the history decides, a little later."""
         self.stopping = False
         self.end: TurnFinished | TurnFailed | None = None
         self.stop_reason = self.verdict = ""
@@ -100,6 +102,12 @@ class Reader:
         # On this stream our message was never seen: what came is of it, but where times say otherwise.
         is_dated = any(self.own.is_dated and is_of_agent(each) and self.own.owns(each) for each in history)
         return [*(self._drop_early_messages() if is_dated else ()), *self._translate(idle)]
+
+    def resolve_doubt(self, history: list[Any]) -> list[Event]:
+        """The turn's events for a doubtful idle, now that the history has had its time."""
+        idle, self.doubtful_idle = self.doubtful_idle, None
+        self.session.seen.add(key_of(idle))
+        return [*self._translate(idle)] if self.own.owns_after_all(idle, history) else []
 
     def read_earlier(self, history: list[Any]) -> list[Event]:
         """Take the history from before the turn as read; what it left open is shown."""
@@ -265,8 +273,12 @@ class Reader:
 
     def _is_own_idle(self, event: Any, from_history: bool) -> bool:
         """Whether an idle is about our turn; one that is not may be looked up in the history."""
-        if self.own.owns(event) or stop_reason(event) == "requires_action":
-            return True
+        reason = stop_reason(event)
+        if self.own.owns(event) or reason == "requires_action":
+            if reason != "end_turn" or self._error or self.stopping or not self.own.is_doubtful:
+                return True
+            self.doubtful_idle = event
+            return False
         if self.own.is_sent and not self.own.is_taken and not from_history:
             self.ambiguous_idle = event
         else:

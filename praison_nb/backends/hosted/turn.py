@@ -46,6 +46,9 @@ SHOWN_AFTER_STOP = (
     RequestFinished, SessionUsage, ApprovalAnswered, ThreadChanged, ToolFinished, TurnFinished, TurnFailed,
 )  # fmt: skip
 """What a stopped turn still shows."""
+DOUBT_SECONDS = 6.0
+"""A session that is idle without having done anything may take the message so much later."""
+DOUBT_PAUSE_SECONDS = 0.1
 
 
 class HostedTurn:
@@ -200,6 +203,7 @@ class HostedTurn:
                         self._read([event])
                         if reader.ambiguous_idle is not None:
                             self._show(reader.resolve_idle(await connection.history()))
+                        await self._settle_doubt()
                         await self._find_calls()
                         await self._send_when_free()
                         if self._is_over():
@@ -236,8 +240,20 @@ class HostedTurn:
         elif self._connection.is_lost:
             self._read(await self._connection.history(), from_history=True)
         self._connection.mark_recovered()
+        await self._settle_doubt()
         await self._find_calls()
         await self._send_when_free()
+
+    async def _settle_doubt(self) -> None:
+        """Wait until the history says whether a doubtful idle is the turn's end, or long enough."""
+        reader, clock = self._reader, asyncio.get_running_loop().time
+        deadline = clock() + DOUBT_SECONDS
+        while (idle := reader.doubtful_idle) is not None:
+            history = await self._connection.history()
+            if reader.own.is_decided(idle, history) or reader.stopping or clock() >= deadline:
+                self._show(reader.resolve_doubt(history))
+            else:
+                await asyncio.sleep(DOUBT_PAUSE_SECONDS)
 
     async def _find_calls(self) -> None:
         """See to it that what the session waits for is known: it may never have been on our streams."""
