@@ -149,7 +149,7 @@ async def create_session(
             params |= {"resources": files.params} if resources else {}
             details = await once(lambda: sessions.create(**params), find)
             files.keep(details.resources)
-        session.notices += [f"mounted {line}" for line in files.lines]
+        session.note_mounts(files.lines)
     made = Made(kind="session", id=details.id, name=details.title or "", notebook=current_origin().notebook)
     await Workspace.of(client).add(made)
     return details

@@ -11,6 +11,7 @@ from ...events import ToolStarted, TurnFailed, TurnFinished
 from ...render import review
 from ...text import shorten
 from .client import BUDGET_HINT
+from .mounts import without_mounts
 
 TOOL_USES: dict[str, Literal["function", "builtin", "mcp"]] = {
     "agent.tool_use": "builtin",
@@ -43,7 +44,8 @@ def plain_text(content: Any) -> str:
 
 def said_text(content: Any) -> str:
     """The text alone of a message."""
-    return "".join(str(block.text) for block in content or () if getattr(block, "type", "") == "text")
+    texts = [str(block.text) for block in content or () if getattr(block, "type", "") == "text"]
+    return without_mounts("".join(texts))
 
 
 def prompt_text(content: Any) -> str:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .fields import key_of, said_text
+from .mounts import without_mounts
 from .session import HostedSession
 
 OWN = ("user.message", "user.define_outcome")
@@ -140,7 +141,7 @@ def is_of_agent(event: Any) -> bool:
 def prompt_of(event: Any) -> str:
     """The text of what begins a turn."""
     if event.type == "user.define_outcome":
-        return str(event.description)
+        return without_mounts(str(event.description))
     return said_text(event.content)
 
 

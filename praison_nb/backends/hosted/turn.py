@@ -34,6 +34,7 @@ from .client import client_of, explain, load, session_url
 from .connection import Connection
 from .context import HostedContext
 from .files import may_have_written, new_files
+from .mounts import with_mounts
 from .outcomes import Outcome
 from .session import HostedSession
 from .settling import settle
@@ -266,9 +267,12 @@ class HostedTurn:
         if reader.own.is_sent or reader.busy or reader.end is not None or reader.stopping:
             return
         reader.own.is_sent, session.synced = True, False
-        text = {"type": "text", "text": reader.prompt}
-        message = {"type": "user.message", "content": [*map(content_block, self._run.attachments), text]}
-        message = self._outcome.to_dict() if self._outcome else message
+        mounts, session.mounts = session.mounts, []
+        prompt = with_mounts(reader.prompt, mounts)
+        content = [*map(content_block, self._run.attachments), {"type": "text", "text": prompt}]
+        message: dict[str, Any] = {"type": "user.message", "content": content}
+        if self._outcome:
+            message = {**self._outcome.to_dict(), "description": prompt}
         reader.own.id = await self._connection.send([message], lambda: not reader.stopping)
         session.synced = True
         self._accepted.set()
