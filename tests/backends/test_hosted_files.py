@@ -338,6 +338,17 @@ def test_a_message_that_may_have_arrived_is_not_sent_twice(server: HostedServer)
     assert turn.text == "Seen." and len(sent(server, "user.message")) == 2
 
 
+def test_a_table_that_cannot_be_written_is_one_line() -> None:
+    class Shy:
+        def __str__(self) -> str:
+            raise ValueError("no text")
+
+    for name in ("shy.csv", "shy.parquet", ""):
+        with pytest.raises(e.ConfigError, match=r"^(shy\.\w+|The table) cannot be (CSV|Parquet): ") as caught:
+            uploads.prepare(pd.DataFrame({"a": [Shy()]}), name)
+        assert "\n" not in str(caught.value)
+
+
 def test_the_agent_is_told_what_was_mounted_and_the_prompt_stays_the_user_s(server: HostedServer) -> None:
     agent = hosted(server, resources=[("cities", table())])
     server.replay = 1000

@@ -26,6 +26,14 @@ ANSWERS = {
     "agent.mcp_tool_result": "mcp_tool_use_id",
 }
 """Where an answer names the tool use that it belongs to."""
+NAMED = {
+    **ANSWERS,
+    "session.thread_created": "session_thread_id",
+    "event_start": "event",
+    "event_delta": "event_id",
+    **dict.fromkeys(TOOL_USES, "id"),
+}
+"""Without which an event says nothing."""
 
 
 def key_of(event: Any) -> str:
@@ -38,12 +46,16 @@ def key_of(event: Any) -> str:
 
 
 def plain_text(content: Any) -> str:
-    """The text of content blocks; what is no text is named in brackets."""
+    """The text of content blocks; what is no text is named in brackets. Some servers send the text alone."""
+    if isinstance(content, str):
+        return content
     return "".join(_block(block) for block in content or ())
 
 
 def said_text(content: Any) -> str:
     """The text alone of a message."""
+    if isinstance(content, str):
+        return without_mounts(content)
     texts = [str(block.text) for block in content or () if getattr(block, "type", "") == "text"]
     return without_mounts("".join(texts))
 

@@ -29,6 +29,7 @@ from . import threads
 from .awaited import AwaitedCalls
 from .fields import (
     ANSWERS,
+    NAMED,
     TOOL_USES,
     awaited_calls,
     end_of_turn,
@@ -79,6 +80,8 @@ class Reader:
         self._note(event)
         if key in seen and not self.calls.is_changed(event):
             return []
+        if kind in NAMED and not getattr(event, NAMED[kind], None):
+            return []  # a server that leaves it out
         if kind == "session.status_idle" and not self._is_own_idle(event, from_history):
             return []
         # A queued event comes a second time, when it is dealt with.
