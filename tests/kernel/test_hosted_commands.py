@@ -46,13 +46,9 @@ def test_other_tools_keep_the_conversation(kernel: Kernel, server: HostedServer)
 
 def test_functions_come_beside_what_the_container_has(kernel: Kernel, server: HostedServer) -> None:
     kernel.run("def add(a: int, b: int) -> int:\n    return a + b\n\nfrom praison_nb import HostedAgent\n")
-    for cell in (
-        "%%agent -t add\nHi",
-        "agent = HostedAgent()",
-        "%%agent -b agent\nHi",
-        "%%agent -s agent -t add\nHi",
-    ):
-        assert kernel.run(cell).ok
+    kernel.run("agent = HostedAgent()")
+    for line in ("-t add", "-b agent", "-s agent -t add"):
+        assert kernel.run(f"%%agent {line}\nHi").ok
     for session in server.sessions.values():
         tools = [tool.get("name", tool["type"]) for tool in session.fields["agent"]["tools"]]
         assert sorted(tools) == ["add", "agent_toolset_20260401"]
