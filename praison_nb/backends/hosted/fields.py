@@ -124,6 +124,13 @@ def auto_reason(event: Any) -> str:
     return shorten(str(getattr(judgement, "reason_code", "") or ""), 60)
 
 
+def denial(event: Any) -> str:
+    """The line for a tool use that the server's own judgement denied; "" for any other."""
+    if getattr(event, "evaluated_permission", None) != "deny" or not (reason := auto_reason(event)):
+        return ""
+    return f"{shorten(str(event.name), 60)} was not run: the server's own judgement denied it ({reason})."
+
+
 def error_sentence(error: Any) -> str:
     """A session's error as one sentence."""
     message, kind = str(getattr(error, "message", "") or ""), str(getattr(error, "type", "") or "")

@@ -32,6 +32,7 @@ from .fields import (
     NAMED,
     TOOL_USES,
     awaited_calls,
+    denial,
     end_of_turn,
     error_sentence,
     key_of,
@@ -190,8 +191,11 @@ class Reader:
                 if event.id not in self._thinking:
                     yield Thinking()
             case "agent.tool_use" | "agent.mcp_tool_use" | "agent.custom_tool_use":
+                is_new = event.id not in self.calls.uses
                 self.calls.uses[event.id] = event
                 yield tool_started(event)
+                if is_new and (line := denial(event)):
+                    yield Notice(text=line)
             case (
                 "agent.tool_result" | "agent.mcp_tool_result" | "user.tool_result" | "user.custom_tool_result"
             ):
