@@ -355,6 +355,8 @@ def test_the_agent_is_told_what_was_mounted_and_the_prompt_stays_the_user_s(serv
     server.script([text("one")], [text("two")], [text("three")], [text("four")])
     assert play(agent, "First").text == "one"
     agent.add_resource(b"x", name="late.bin")
+    server.refuse(1, status=400, method="POST", path=f"/v1/sessions/{agent.session_id}/events", message="no")
+    assert agent.begin("refused").wait().error is not None
     turn = agent.define_outcome("Second", rubric="It is.").wait()
     assert (turn.prompt, turn.text) == ("Second", "two") and play(agent, "Third").text == "three"
     told = [each["content"][0]["text"] for each in sent(server, "user.message")]

@@ -49,7 +49,7 @@ SHOWN_AFTER_STOP = (
 """What a stopped turn still shows."""
 DOUBT_SECONDS = 6.0
 """A session that is idle without having done anything may take the message so much later."""
-DOUBT_PAUSE_SECONDS = 0.1
+DOUBT_PAUSE_SECONDS = 0.25
 
 
 class HostedTurn:
@@ -267,13 +267,14 @@ class HostedTurn:
         if reader.own.is_sent or reader.busy or reader.end is not None or reader.stopping:
             return
         reader.own.is_sent, session.synced = True, False
-        mounts, session.mounts = session.mounts, []
+        mounts = [*session.mounts]
         prompt = with_mounts(reader.prompt, mounts)
         content = [*map(content_block, self._run.attachments), {"type": "text", "text": prompt}]
         message: dict[str, Any] = {"type": "user.message", "content": content}
         if self._outcome:
             message = {**self._outcome.to_dict(), "description": prompt}
         reader.own.id = await self._connection.send([message], lambda: not reader.stopping)
+        del session.mounts[: len(mounts)]
         session.synced = True
         self._accepted.set()
 
