@@ -49,6 +49,8 @@ class HostedSession(Session):
         self.is_resumed = bool(session_id)
         self.notices: list[str] = []
         """Lines that the next turn shows."""
+        self.mounts: list[str] = []
+        """A line for each file that was mounted and the agent has not been told of."""
         self.known_files: set[str] = set()
         """The ids of the agent's files that a turn has shown."""
         self.mark = ""
@@ -80,10 +82,16 @@ class HostedSession(Session):
         )
         return SessionInfo(self.id, status, self.title, usage.to_dict())
 
+    def note_mounts(self, lines: list[str]) -> None:
+        """Have the next turn show what was mounted, and the agent be told of it."""
+        self.notices += [f"mounted {line}" for line in lines]
+        self.mounts += lines
+
     def update_from(self, details: Any) -> SessionInfo:
         """Take over what the server says of the session, and return it."""
         self.title = details.title or ""
-        self.model = details.agent.model.id
+        if details.agent is not None:
+            self.model = details.agent.model.id
         self.provider_usage = session_usage(details.usage)
         self.budget = dollars(getattr(details.budget, "max_list_cost", None))
         self.own_budget = self.own_budget or self.budget

@@ -35,6 +35,7 @@ from .connection import Connection
 from .context import HostedContext
 from .files import may_have_written, new_files
 from .interrupt import interrupt, report_failure
+from .mounts import with_mounts
 from .outcomes import Outcome
 from .session import HostedSession
 from .session_budget import limit_cost
@@ -46,6 +47,9 @@ SHOWN_AFTER_STOP = (
     RequestFinished, SessionUsage, ApprovalAnswered, ThreadChanged, ToolFinished, TurnFinished, TurnFailed,
 )  # fmt: skip
 """What a stopped turn still shows."""
+DOUBT_SECONDS = 6.0
+"""A session that is idle without having done anything may take the message so much later."""
+DOUBT_PAUSE_SECONDS = 0.25
 
 
 class HostedTurn:
@@ -185,6 +189,7 @@ class HostedTurn:
                         self._read([event])
                         if reader.ambiguous_idle is not None:
                             self._show(reader.resolve_idle(await connection.history()))
+                        await self._settle_doubt()
                         await self._find_calls()
                         await self._send_when_free()
                         if self._is_over():
@@ -224,8 +229,20 @@ class HostedTurn:
         elif self._connection.is_lost:
             self._read(await self._connection.history(), from_history=True)
         self._connection.mark_recovered()
+        await self._settle_doubt()
         await self._find_calls()
         await self._send_when_free()
+
+    async def _settle_doubt(self) -> None:
+        """Wait until the history says whether a doubtful idle is the turn's end, or long enough."""
+        reader, clock = self._reader, asyncio.get_running_loop().time
+        deadline = clock() + DOUBT_SECONDS
+        while (idle := reader.doubtful_idle) is not None:
+            history = await self._connection.history()
+            if reader.own.is_decided(idle, history) or reader.stopping or clock() >= deadline:
+                self._show(reader.resolve_doubt(history))
+            else:
+                await asyncio.sleep(DOUBT_PAUSE_SECONDS)
 
     async def _find_calls(self) -> None:
         """See to it that what the session waits for is known: it may never have been on our streams."""
@@ -237,9 +254,12 @@ class HostedTurn:
         reader, session = self._reader, self._session
         if reader.own.is_sent or reader.busy or reader.end is not None or reader.stopping:
             return
-        text = {"type": "text", "text": reader.prompt}
-        message = {"type": "user.message", "content": [*map(content_block, self._run.attachments), text]}
-        message = self._outcome.to_dict() if self._outcome else message
+        mounts = [*session.mounts]
+        prompt = with_mounts(reader.prompt, mounts)
+        content = [*map(content_block, self._run.attachments), {"type": "text", "text": prompt}]
+        message: dict[str, Any] = {"type": "user.message", "content": content}
+        if self._outcome:
+            message = {**self._outcome.to_dict(), "description": prompt}
         try:
             await self._begin_request()
             if line := await limit_cost(self._context.config, session, self._run.cost_limit):
@@ -249,6 +269,7 @@ class HostedTurn:
         except (PraisonError, asyncio.CancelledError):
             self._show(list(reader.requests.never_sent()))
             raise
+        del session.mounts[: len(mounts)]
         session.synced = True
         self._accepted.set()
 
