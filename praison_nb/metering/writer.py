@@ -120,13 +120,18 @@ class Writer(WriteQueue[Row]):
         """The ledger works (again), and nothing waits."""
         self.problem, self.slow = "", False
         with self._spilling:
-            if not self.waiting:
-                self._spill.remove()
+            self._spill.remove()
+        if self.waiting:
+            # They came meanwhile, and may have been in that file.
+            self._put_aside()
         self._noticed = {line for line in self._noticed if line.endswith("local disk.")}
 
     def fail(self, error: LedgerError) -> None:
         """The ledger does not work, or not in time: put what waits into the second place."""
         self.problem = str(error)
+        self._put_aside()
+
+    def _put_aside(self) -> None:
         with self._spilling:
             try:
                 if rows := tuple(self.waiting):
