@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from aiohttp import web
 
@@ -158,19 +158,15 @@ class BookServer(LoopbackServer):
         stream = await self.stream(request)
         steps = list(self._steps(request.path, body, round_, entry))
         entry.is_cut = round_.cut is not None
-        sent = ""
-        for number, (event, text) in enumerate(steps):
+        is_odd = round_.usage in NOT_TOLD
+        for number, (event, output, counts) in enumerate(steps):
             if round_.hold is not None and number == round_.hold % len(steps):
                 await gate.passed()
             await stream.write(event)
-            sent += text
-            entry.output = self.tokens(sent)
-            if b'"usage": {' in event or b'"usage": [' in event:
-                is_odd = round_.usage in NOT_TOLD
+            entry.output = output
+            if counts:
                 entry.knows_input = not is_odd
-                entry.is_told = None if is_odd else b'"message_start"' not in event
-            if entry.is_told is not False:
-                entry.output += round_.hidden
+                entry.is_told = None if is_odd else counts == "all"
         entry.is_cut = False
         plan.calls += round_.calls
         return stream.response
@@ -179,50 +175,59 @@ class BookServer(LoopbackServer):
         error = {"type": "overloaded_error", "message": "not now", "code": None, "param": None}
         return web.json_response({"type": "error", "error": error}, status=status)
 
-    def _steps(self, path: str, body: JSON, round_: Round, entry: Entry) -> Iterator[tuple[bytes, str]]:
-        """Each event, and what a model wrote of it."""
+    def _steps(
+        self, path: str, body: JSON, round_: Round, entry: Entry
+    ) -> Iterator[tuple[bytes, int, Literal["", "input", "all"]]]:
+        """Each event, the tokens of output so far, and what it tells of the count."""
         calls = [("jump", "{}")] * round_.calls
-        output = self.tokens(round_.text + "{}" * round_.calls)
         if path.endswith("messages"):
             made = messages.reply(round_.text, calls=calls, size=9)
         elif path.endswith("responses"):
             made = responses.reply(round_.text, calls=calls, size=9)
         else:
             made = openai.reply(round_.text, calls=calls, usage=(1, 1), size=9)
+        sent, hidden = "", 0
         for event in made:
             if isinstance(event, bytes):
-                yield event, ""
+                yield event, self.tokens(sent) + hidden, ""
                 continue
             assert isinstance(event, dict)
-            text = _written(event)
-            self._count(event, entry, round_, output + round_.hidden)
+            sent += _written(event)
+            if event.get("usage") or event.get("type") == "response.completed":
+                hidden = round_.hidden
+            output = self.tokens(sent) + hidden
+            _count(event, entry, round_, output)
             for holder in (event, event.get("response"), event.get("message")):
                 if isinstance(holder, dict) and "model" in holder:
                     holder["model"] = body["model"]
+            data = json.dumps(event)
+            counts = any(text in data for text in ('"usage": {', '"usage": ['))
             name = f"event: {event['type']}\n" if "type" in event else ""
-            yield f"{name}data: {json.dumps(event)}\n\n".encode(), text
+            told = ("input" if "message" in event else "all") if counts else ""
+            yield f"{name}data: {data}\n\n".encode(), output, told
 
-    def _count(self, event: JSON, entry: Entry, round_: Round, output: int) -> None:
-        """Put the count into an event that has a place for it."""
-        uncached = entry.input - entry.cached
-        match event:
-            case {"type": "message_start", "message": message}:
-                message["usage"] = {
-                    "input_tokens": uncached, "cache_read_input_tokens": entry.cached, "output_tokens": 1
-                }  # fmt: skip
-            case {"type": "message_delta"}:
-                event["usage"] = {"input_tokens": uncached, "output_tokens": output}
-            case {"type": "response.completed", "response": response}:
-                response["usage"] = responses.usage(entry.input, output, entry.cached)
-                if round_.usage == "missing":
-                    response["usage"] = None
-            case {"object": "chat.completion.chunk"}:
-                is_last = bool(event.pop("usage", None))
-                told = _chat_usage(round_.usage, entry, output, round_.hidden)
-                if entry.model == TELLS_COST and isinstance(told, dict):
-                    told["cost"] = float(usd(entry.model, uncached, entry.cached, output) or 0)
-                if told is not None and (is_last or round_.usage == "each"):
-                    event["usage"] = told
+
+def _count(event: JSON, entry: Entry, round_: Round, output: int) -> None:
+    """Put the count into an event that has a place for it."""
+    uncached = entry.input - entry.cached
+    match event:
+        case {"type": "message_start", "message": message}:
+            message["usage"] = {
+                "input_tokens": uncached, "cache_read_input_tokens": entry.cached, "output_tokens": 1
+            }  # fmt: skip
+        case {"type": "message_delta"}:
+            event["usage"] = {"input_tokens": uncached, "output_tokens": output}
+        case {"type": "response.completed", "response": response}:
+            response["usage"] = responses.usage(entry.input, output, entry.cached)
+            if round_.usage == "missing":
+                response["usage"] = None
+        case {"object": "chat.completion.chunk"}:
+            is_last = bool(event.pop("usage", None))
+            told = _chat_usage(round_.usage, entry, output, round_.hidden)
+            if entry.model == TELLS_COST and isinstance(told, dict):
+                told["cost"] = float(usd(entry.model, uncached, entry.cached, output) or 0)
+            if told is not None and (is_last or round_.usage == "each"):
+                event["usage"] = told
 
 
 def _chat_usage(kind: str, entry: Entry, output: int, hidden: int) -> Any:
