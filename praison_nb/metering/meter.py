@@ -61,6 +61,7 @@ class Meter:
         self._baseline: SessionBaseline | None = None
         self._provider = ""
         self._sources: set[str] = set()
+        self._tiers: set[str] = set()
         self._open: dict[str, RequestRow] = {}
         """The requests that have begun and have not ended, by the ids of their beginnings."""
         self._request_began: float | None = None
@@ -96,6 +97,8 @@ class Meter:
                     )
 
     def _record(self, event: Event, turn: Turn) -> None:
+        if isinstance(event, RequestFinished):
+            self._tiers.add(event.service_tier)
         match event:
             case TextDelta():
                 # The one that comes by the thousand.
@@ -194,6 +197,7 @@ class Meter:
                 status=turn.status.value,
                 stop_reason=turn.stop_reason,
                 error=type(turn.error).__name__ if turn.error else "",
+                service_tier=next(iter(self._tiers), "") if len(self._tiers) < 2 else "mixed",
             ),
             time=turn.started,
             duration=turn.seconds,

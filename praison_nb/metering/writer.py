@@ -62,8 +62,11 @@ class Writer(WriteQueue[Row]):
         return this_process(self.path.parent / "running")
 
     async def wait_until_written(self) -> None:
-        """Wait until everything is on the disk, or cannot be, or takes too long."""
+        """Wait until everything is on the disk, or cannot be, or takes too long; then it is in the second
+        place."""
         if self.slow:
+            with contextlib.suppress(RuntimeError):
+                await asyncio.to_thread(self._put_aside)
             return
         try:
             async with asyncio.timeout(WRITE_SECONDS):
