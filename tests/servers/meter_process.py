@@ -47,7 +47,7 @@ class Processes:
         assert self._parent.stdin and self._parent.stdout
         with socket.create_server(("127.0.0.1", 0)) as listening:
             print(json.dumps([listening.getsockname()[1], dict(os.environ)]), file=self._parent.stdin)
-            listening.settimeout(30)
+            listening.settimeout(60)
             connection, _ = listening.accept()
         return Process(int(self._parent.stdout.readline()), connection)
 
