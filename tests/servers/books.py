@@ -166,7 +166,7 @@ class BookServer(LoopbackServer):
             entry.output = output
             if counts:
                 entry.knows_input = not is_odd
-                entry.is_told = None if is_odd else counts == "all"
+                entry.is_told = None if is_odd or counts == "so far" else counts == "all"
         entry.is_cut = False
         plan.calls += round_.calls
         return stream.response
@@ -177,7 +177,7 @@ class BookServer(LoopbackServer):
 
     def _steps(
         self, path: str, body: JSON, round_: Round, entry: Entry
-    ) -> Iterator[tuple[bytes, int, Literal["", "input", "all"]]]:
+    ) -> Iterator[tuple[bytes, int, Literal["", "input", "so far", "all"]]]:
         """Each event, the tokens of output so far, and what it tells of the count."""
         calls = [("jump", "{}")] * round_.calls
         if path.endswith("messages"):
@@ -203,7 +203,8 @@ class BookServer(LoopbackServer):
             data = json.dumps(event)
             counts = any(text in data for text in ('"usage": {', '"usage": ['))
             name = f"event: {event['type']}\n" if "type" in event else ""
-            told = ("input" if "message" in event else "all") if counts else ""
+            goes_on = "choices" in event and bool(event["choices"])
+            told = ("input" if "message" in event else "so far" if goes_on else "all") if counts else ""
             yield f"{name}data: {data}\n\n".encode(), output, told
 
 
