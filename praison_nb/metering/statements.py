@@ -136,6 +136,11 @@ TURNS_OF_SESSION = (
     "WHERE t.label IN (SELECT n FROM labels WHERE session_id = ?)"
 )
 
+PARTS_OF_THREAD = (
+    f"SELECT r.id, t.id, {', '.join(f'r.{name}' for name in TOKENS)}, r.cost "
+    "FROM requests r JOIN turns t ON t.n = r.turn WHERE r.id >= ? AND r.id < ? ORDER BY r.n"
+)
+
 # Prices that come later
 
 UNPRICED = (

@@ -242,6 +242,10 @@ class Run:
     async def _take_in_turn(self, event: Event) -> None:
         if isinstance(event, SessionUsage):
             event = await self._admissions.settle(event)
+        if isinstance(event, RequestFinished) and event.thread:
+            for part in await self._admissions.settle_thread(event):
+                self._take(part)
+            return
         self._take(event)
         if isinstance(event, TurnFinished | TurnFailed):
             # What the backend still learns, such as the session's usage, keeps no other turn waiting.
@@ -249,7 +253,7 @@ class Run:
 
     def _take(self, event: Event) -> None:
         if isinstance(event, TurnFinished | TurnFailed):
-            if self.turn.ended is None and (line := self._meter.last_line()):
+            if self.turn.ended is None and (line := self._meter.writer.waiting_line):
                 self._take(Notice(text=line))
             if self.stopping:
                 event = TurnFinished(stop_reason="interrupted", time=event.time)

@@ -454,7 +454,7 @@ def test_a_meter_that_fails_is_asked_again(
     """What it failed at once is recorded; at what it fails twice the user reads of, and the next request and
     the turn are recorded all the same."""
     left = [failures]
-    real = Meter._request
+    real = Meter.request_row
 
     def fail(self: Meter, event: RequestFinished, turn: Turn) -> RequestRow:
         if left[0] and event.id == "request-1":
@@ -462,7 +462,7 @@ def test_a_meter_that_fails_is_asked_again(
             raise ValueError("no row")
         return real(self, event, turn)
 
-    monkeypatch.setattr(Meter, "_request", fail)
+    monkeypatch.setattr(Meter, "request_row", fail)
     turn = play(request(1), request(2))
     assert len(rows(path, "requests")) == (2 if failures == 1 else 1)
     assert rows(path)[0]["requests"] == 2 and "the meter failed" in caplog.text
@@ -475,7 +475,7 @@ def test_the_end_of_a_turn_is_recorded_though_the_meter_fails(
     path: Path, monkeypatch: pytest.MonkeyPatch, failures: int
 ) -> None:
     left = [failures]
-    real = Meter._turn
+    real = Meter.turn_row
 
     def fail(self: Meter, turn: Turn) -> TurnRow:
         if left[0] and turn.ended is not None:
@@ -483,7 +483,7 @@ def test_the_end_of_a_turn_is_recorded_though_the_meter_fails(
             raise ValueError("no row")
         return real(self, turn)
 
-    monkeypatch.setattr(Meter, "_turn", fail)
+    monkeypatch.setattr(Meter, "turn_row", fail)
     play(request(1))
     assert rows(path)[0]["stop_reason"] == ("end_turn" if failures == 1 else "")
     assert len([line for line in play().notices if "ValueError: no row" in line]) == failures - 1

@@ -8,10 +8,11 @@ ended. A server that has no threads to ask may still post their spans.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from ...events import Activity, Event, RequestFinished, ThreadChanged
+from ...metering.session_threads import difference, part_id
 from ...session import Usage
 from ...text import shorten
 from .fields import stop_reason
@@ -35,7 +36,7 @@ class _Thread:
     counted: Usage | None = field(default_factory=Usage)
     """What turns have counted; None where an earlier process may have counted some."""
     sum: Usage = field(default_factory=Usage)
-    """What this process has counted."""
+    """What was posted in all."""
     posted: Usage = field(default_factory=Usage)
     """By spans that were posted to the session's stream, not counted yet."""
     status: str = ""
@@ -82,10 +83,10 @@ class Threads:
                 status = _REASONS.get(stop_reason(event), status)
         yield self._changed(key, thread, status)
 
-    def owns_span(self, event: Any) -> bool:
-        """Whether a span is of a sub-agent; what it used is kept for `count`."""
+    def owns_span(self, event: Any, *, is_of_turn: bool) -> bool:
+        """Whether a span is of a sub-agent; what it used is kept for `count` where it is of the turn."""
         thread = self._known.get(getattr(event, "session_thread_id", None) or "")
-        if thread is not None:
+        if thread is not None and is_of_turn:
             thread.posted += request_usage(getattr(event, "model_usage", None))
         return thread is not None
 
@@ -101,23 +102,25 @@ class Threads:
         there = {key: details for key, _, details in self._matching(listed)}
         for key, thread in self._known.items():
             details = there.get(key)
-            usage, model = thread.posted, ""
+            usage: Usage | None = thread.posted
+            thread.sum += thread.posted
+            part, model = f"{key}@{turn_id}-{thread.sum.input_tokens + thread.sum.output_tokens}", ""
             if details is not None and details.usage is not None:
                 total = session_usage(details.usage).usage
-                before = total if thread.counted is None else thread.counted
-                usage = _difference(total, before)
+                usage = None if thread.counted is None else difference(total, thread.counted)
+                part = part_id(key, total)
                 model = str(getattr(getattr(details.agent, "model", None), "id", "") or "")
                 # Two lists may come in the other order.
-                thread.counted = before + usage
+                thread.counted = total if thread.counted is None or usage is None else thread.counted + usage
             thread.posted = Usage()
             if usage != Usage():
-                thread.sum += usage
-                part = f"{key}@{turn_id}-{thread.sum.input_tokens + thread.sum.output_tokens}"
                 yield RequestFinished(id=part, model=model, provider="anthropic", usage=usage, thread=key)
             status = thread.status
             if is_over and details is not None and status in ("", "running", "retrying"):
                 status = str(details.status)
-            if (thread.is_active and status != thread.status) or (usage != Usage() and not thread.is_active):
+            if (thread.is_active and status != thread.status) or (
+                usage and usage != Usage() and not thread.is_active
+            ):
                 yield self._changed(key, thread, status)
 
     def _changed(self, key: str, thread: _Thread, status: str) -> ThreadChanged:
@@ -138,8 +141,3 @@ def activity(event: Any) -> Iterator[Event]:
 
 def _name(agent: Any) -> str:
     return shorten(str(agent or ""), LONGEST_NAME)
-
-
-def _difference(total: Usage, before: Usage) -> Usage:
-    names = [each.name for each in fields(Usage) if each.type == "int"]
-    return Usage(**{name: max(0, getattr(total, name) - getattr(before, name)) for name in names})

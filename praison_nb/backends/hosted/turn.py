@@ -291,7 +291,8 @@ class HostedTurn:
         for event in events:
             shown = self._reader.read(event, from_history=from_history)
             self._show(shown)
-            if any(isinstance(each, ThreadChanged) and each.status != "running" for each in shown):
+            has_rested = any(isinstance(each, ThreadChanged) and each.status != "running" for each in shown)
+            if has_rested and self._reader.own.is_taken:
                 self._spawn(self._count_threads())
             if self._reader.end is not None:
                 break  # what follows is of others

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from ...events import RequestFinished, SessionUsage, new_id
 from ...metering.prices import SEARCHES
+from ...metering.session_threads import difference
 from ...session import Usage
 
 
@@ -70,11 +70,7 @@ def session_usage(reported: Any, event_id: str | None = None) -> SessionUsage:
 
 def used_since(after: SessionUsage, before: SessionUsage | None) -> Usage:
     """What a session used between two counts of it."""
-    old = before.usage if before else Usage()
-    counts = {
-        f.name: getattr(after.usage, f.name) - getattr(old, f.name) for f in fields(Usage) if f.type == "int"
-    }
-    return Usage(**{name: max(0, count) for name, count in counts.items()})
+    return difference(after.usage, before.usage if before else Usage())
 
 
 def dollars(amount: Any) -> Decimal | None:
