@@ -20,8 +20,10 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from ..events import RequestFinished
+from ..money import read_usd, to_pico
 from ..session import Usage
 from . import price_gaps, price_table, user_prices
+from .ledger import MAX_NUMBER
 from .model_names import names
 
 log = logging.getLogger(__name__)
@@ -56,10 +58,12 @@ _UNKNOWN = Cost(None, "unpriced")
 
 
 def with_cost(event: RequestFinished, at: float) -> RequestFinished:
-    """`event` with its cost, where the provider gave none. `at` (seconds since 1970) chooses the price of
-    that time."""
-    if event.cost is not None or event.usage is None:
-        return event
+    """`event` with its cost, where the provider gave none that can be. `at` (seconds since 1970) chooses the
+    price of that time."""
+    # A backend of the user's may have a float.
+    told = event.cost if isinstance(event.cost, Decimal) else read_usd(event.cost)
+    if event.usage is None or (told is not None and can_be(told)):
+        return event if told is event.cost else replace(event, cost=told)
     found = cost(event.usage, event.model, event.provider, at, event.service_tier, event.billed_calls)
     return replace(
         event,
@@ -143,8 +147,16 @@ def _listed(asked: _Asked) -> Cost:
 
 
 def _checked(found: Cost) -> Cost:
-    usd = found.usd
-    return found if usd is not None and usd.is_finite() and usd >= 0 else _UNKNOWN
+    return found if found.usd is not None and can_be(found.usd) else _UNKNOWN
+
+
+def can_be(usd: Decimal) -> bool:
+    """Whether so many USD are a cost: the ledger keeps no greater one.
+
+    >>> can_be(Decimal("0.5")), can_be(Decimal(-1)), can_be(Decimal("1e5")), can_be(Decimal("NaN"))
+    (True, False, False, False)
+    """
+    return usd.is_finite() and 0 <= to_pico(usd) <= MAX_NUMBER
 
 
 def _has_sound(usage: Usage) -> bool:

@@ -27,6 +27,8 @@ COLOURS = {
 WAITING = "var(--jp-warn-color1, #e65100)"
 TEXT = "var(--jp-ui-font-color1, #212121)"
 MUTED = "var(--jp-ui-font-color2, #757575)"
+SHORT_FACT = 60
+"""Characters of a fact that stands in one line."""
 
 
 def turn_html(turn: Turn) -> str:
@@ -90,7 +92,9 @@ def _fact_html(before: str, strong: str, after: str, title: str, link: str) -> s
         middle = (
             f'<a href="{html.escape(link)}" target="_blank" rel="noopener noreferrer">{escape(strong)}</a>'
         )
-    style = "white-space: nowrap; margin-left: 8px"
+    # A sentence, such as why a turn ended, is longer than its line.
+    is_line = len(before) + len(strong) + len(after) <= SHORT_FACT
+    style = ("white-space: nowrap; " if is_line else "") + "margin-left: 8px"
     return f'<span style="{style}"{titled}>{escape(before)}{middle}{escape(after)}</span>'
 
 

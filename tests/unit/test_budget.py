@@ -19,7 +19,7 @@ from praison_nb.backends.base import Backend
 from praison_nb.backends.session import Session
 from praison_nb.errors import ConfigError
 from praison_nb.events import Event, RequestFinished, RequestStarted, SessionAttached, Spent, TextDelta
-from praison_nb.metering import budget, lines, meter, schema, user_prices, writer
+from praison_nb.metering import budget, lines, rows, schema, user_prices, writer
 from praison_nb.metering.ledger import TurnRow
 from praison_nb.metering.origin import Origin, current_origin
 from praison_nb.runtime.run import Run
@@ -144,10 +144,10 @@ def test_a_notebooks_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="does not know its notebook"):
         limit("1/notebook")
     place = Origin(current_origin().user, "/nb/a.ipynb", "")
-    monkeypatch.setattr(meter, "current_origin", lambda: place)
+    monkeypatch.setattr(rows, "current_origin", lambda: place)
     limit("0.01/notebook", place)
     assert [spend(1).stop_reason, spend(1).stop_reason] == ["end_turn", "budget_reached"]
-    monkeypatch.setattr(meter, "current_origin", lambda: Origin(place.user, "/nb/b.ipynb", ""))
+    monkeypatch.setattr(rows, "current_origin", lambda: Origin(place.user, "/nb/b.ipynb", ""))
     assert spend(1).stop_reason == "end_turn"
 
 

@@ -124,6 +124,12 @@ def test_every_state_in_words(events: list[Event], words: str) -> None:
     assert words in turn_text(turn(*events))
 
 
+def test_a_sentence_in_the_panel_is_folded() -> None:
+    ended = turn(TurnFinished(stop_reason="budget_reached", detail="the day's budget is used up. " * 9))
+    short = turn(TurnFinished(stop_reason="budget_reached", detail="used up"))
+    assert panel_html(ended).count("nowrap") == panel_html(short).count("nowrap") - 1
+
+
 def test_a_notice_and_a_name_are_one_line_each() -> None:
     odd = fold(done(), Notice(text="x\u200b was not run.\n[idle] p\u0430id"))
     odd = replace(odd, session="a\u202eb")
