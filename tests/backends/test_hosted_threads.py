@@ -109,6 +109,24 @@ def test_two_clients_of_a_session_count_its_sub_agents_once(server: HostedServer
     assert counts_agree() == server.sessions[str(first.session_id)].spent.to_dict()["input_tokens"]
 
 
+@pytest.mark.parametrize("posts_spans", [True, False])
+def test_a_sub_agent_that_another_client_has_made_is_counted_and_shown(
+    server: HostedServer, posts_spans: bool
+) -> None:
+    server.manners.posts_spans = posts_spans
+    first, second = hosted(server), hosted(server)
+    settled(first)
+    second.resume_session(str(first.session_id))
+    server.script([sub_agent("scout", usage=USED, thread_id="sthr_1"), text("Found.")])
+    settled(second, "2")
+    server.script([sub_agent("scout", usage=Tokens(input=7), thread_id="sthr_1"), text("Found.")])
+    turn = settled(first, "3")
+    (thread,) = turn.threads
+    assert (thread.agent, thread.usage) == ("scout", Usage(uncached_input_tokens=7))
+    assert turn.usage == OWN + thread.usage
+    assert counts_agree() == server.sessions[str(first.session_id)].spent.to_dict()["input_tokens"] + 4000
+
+
 @pytest.mark.parametrize("lists_threads", [True, False])
 def test_a_client_that_waits_counts_no_sub_agents_of_the_turn_before_its_own(
     server: HostedServer, lists_threads: bool

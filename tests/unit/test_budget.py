@@ -314,3 +314,12 @@ def test_a_budget_that_cannot_be_known_stops(monkeypatch: pytest.MonkeyPatch) ->
     assert stopped.stop_reason == "budget_reached" and not stopped.text
     assert "cannot be known" in stopped.detail
     assert backend.begin("x").wait().text == "hi"
+
+
+def test_a_budget_holds_where_its_ledger_is_damaged_after_it_was_set() -> None:
+    spend(1)
+    limit("0.02/day")
+    writer.current().close()
+    writer.default_path().write_bytes(b"no ledger " * 1000)
+    ends = [ScriptedBackend(cent()).begin("x").wait().stop_reason for _ in range(3)]
+    assert ends == ["end_turn", "budget_reached", "budget_reached"]

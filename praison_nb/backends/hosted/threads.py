@@ -49,6 +49,8 @@ class Threads:
 
     def __init__(self) -> None:
         self._known: dict[str, _Thread] = {}
+        self._own: set[str] = set()
+        """The session's own thread, and what no list has."""
 
     def __bool__(self) -> bool:
         return bool(self._known)
@@ -67,6 +69,21 @@ class Threads:
         """Learn of a thread from the history before the turn."""
         if event.type == CREATED:
             self._known.setdefault(event.session_thread_id, _Thread(_name(event.agent_name), None))
+
+    def missing(self, event: Any) -> str:
+        """The id of an event's thread whose creation was never seen, "" where it is known."""
+        key = getattr(event, "session_thread_id", None) or ""
+        is_known = event.type == CREATED or key in self._known or key in self._own
+        return "" if is_known else str(key)
+
+    def learn(self, key: str, listed: Iterable[Any]) -> None:
+        """Learn by the server's list what a thread is: one that another client's turn made, or the session's
+        own. Of what it used the ledger knows what was counted."""
+        for each in listed:
+            if each.id == key and each.parent_thread_id:
+                self._known[key] = _Thread(_name(each.agent.name))
+        if key not in self._known:
+            self._own.add(key)
 
     def read(self, event: Any) -> Iterator[Event]:
         """What the creation of a thread or its status shows. The session's own thread has a status too, which

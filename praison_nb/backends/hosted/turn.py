@@ -186,6 +186,7 @@ class HostedTurn:
                     if self._is_over():
                         return
                     async for event in stream:
+                        await self._find_thread(event)
                         self._read([event])
                         if reader.ambiguous_idle is not None:
                             self._show(reader.resolve_idle(await connection.history()))
@@ -299,6 +300,13 @@ class HostedTurn:
         if len(self._session.seen) > known:
             self._connection.reset_delay()
         self._tool_calls.process_pending()
+
+    async def _find_thread(self, event: Any) -> None:
+        """See to it that an event's thread is known: another client's turn may have made it."""
+        session = self._session
+        if key := session.threads.missing(event):
+            may_be_others = session.is_resumed or session.turns
+            session.threads.learn(key, await self._connection.threads() if may_be_others else ())
 
     async def _count_threads(self) -> None:
         """Show what sub-agents used that have stopped to work."""
