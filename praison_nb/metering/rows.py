@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from decimal import Decimal
 
 from ..events import RequestFinished, RequestStarted
@@ -39,8 +39,9 @@ class TurnRows:
     def turn_row(self, turn: Turn) -> TurnRow:
         session = turn.session_usage
         is_provider_cost = session is not None and session.is_provider_cost
-        # Were the kernel killed now, this is what would be known.
+        # Were the kernel killed now, this is what would be known: of requests under way what their rows say.
         running = () if turn.ended is not None else tuple(self._open.values())
+        output_tokens = turn.counted.output_tokens if running else turn.usage.output_tokens
         reserved = sum(row.reserved for row in running)
         estimate = sum((row.cost or Decimal(0) for row in running), Decimal(0))
         unpriced = 0 if turn.cost is not None else turn.unpriced_requests + turn.is_cut_off
@@ -62,7 +63,7 @@ class TurnRows:
             first_text=None if turn.first_text is None else turn.first_text - turn.started,
             requests=len(turn.requests) + len(running),
             unpriced=unpriced,
-            usage=turn.usage,
+            usage=replace(turn.usage, output_tokens=output_tokens),
             cost=None if turn.cost is None or unpriced else turn.cost + estimate,
             priced=turn.known_cost + estimate,
             list_cost=session.list_cost if session else None,
