@@ -53,11 +53,55 @@ def test_cells_that_are_not_awaited_by_asyncio(kernel: Kernel, mode: str) -> Non
 
 def test_a_tool_runs_on_the_main_thread_below_another_magic(kernel: Kernel, server: OpenAIServer) -> None:
     assert kernel.run(
-        "import threading\ndef where() -> bool:\n    return threading.current_thread() is threading.main_thread()"
+        "import threading\ndef where() -> bool:\n"
+        "    return threading.current_thread() is threading.main_thread()"
     ).ok
     server.script(reply(calls=[("where", "{}")]), reply("There."))
     assert kernel.run("%%time\n%%agent -t where\nWhere?").answers == ["There."]
     assert server.bodies[-1]["messages"][-1]["content"] == "True"
+
+
+CALLERS = """
+import asyncio, threading, ipywidgets
+def name() -> str:
+    return threading.current_thread().name
+def ask(*_, tool="name"):
+    get_ipython().run_cell_magic("agent", f"-t {tool}", "Hi")
+def run(*_):
+    get_ipython().run_cell("%%agent -t name\\nHi")
+async def task():
+    await asyncio.sleep(0)
+    run()
+button = ipywidgets.Button()
+button.on_click(ask)
+soon = asyncio.get_running_loop().call_soon
+%agent policy run_python allow
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "where"),
+    [
+        ("soon(ask)", "MainThread"),
+        ("soon(button.click)", "MainThread"),
+        ("_task = asyncio.create_task(task())", "MainThread"),
+        ("threading.Timer(0, ask).start()", "Thread-"),
+        ("threading.Thread(target=run).start()", "Thread-"),
+        ("threading.Thread(target=lambda: ask(tool='run_python')).start()", "MainThread"),
+    ],
+)
+def test_a_turn_of_a_callback_waits_for_no_cell(
+    kernel: Kernel, server: OpenAIServer, code: str, where: str
+) -> None:
+    assert kernel.run(CALLERS).ok
+    before = len(server.bodies)
+    tool = "run_python" if "run_python" in code else "name"
+    arguments = '{"code": "name()"}' if tool == "run_python" else "{}"
+    server.script(reply(calls=[(tool, arguments)]), reply("Done."))
+    # No other cell is run until the turn is over.
+    assert kernel.run(code).ok
+    server.wait_for(lambda: len(server.bodies) == before + 2)
+    assert where in server.bodies[-1]["messages"][-1]["content"]
 
 
 def test_what_is_captured_is_what_stays(kernel: Kernel, server: OpenAIServer) -> None:

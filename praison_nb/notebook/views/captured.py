@@ -13,7 +13,8 @@ def is_captured(shell: Any) -> bool:
 
 
 def publisher(shell: Any) -> Any:
-    """What publishes the outputs of the cell that runs now; they stay with it when another cell is captured."""
+    """What publishes the outputs of the cell that runs now. The shell has another one while another cell is
+    captured."""
     return _InPlace(shell.display_pub) if is_captured(shell) else shell.display_pub
 
 
