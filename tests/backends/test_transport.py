@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import resource
 import shutil
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -642,3 +644,43 @@ async def test_a_server_that_hangs_up_without_an_answer() -> None:
     async with raw_server(b"") as port:
         _, _, problem = await read(Server("API", f"http://127.0.0.1:{port}/v1", "m", api_key=KEY))
     assert isinstance(problem, e.UnreachableError) and is_retryable(problem)
+
+
+@contextmanager
+def no_files_left() -> Iterator[None]:
+    """The process has as many files open as it may."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    held = [os.open(os.devnull, os.O_RDONLY)]
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(held) + 1, before[1]))
+        with suppress(OSError):
+            while True:
+                held.append(os.open(os.devnull, os.O_RDONLY))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        for each in held:
+            os.close(each)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+async def test_a_process_that_can_open_no_file(host: str) -> None:
+    with AnyServer(DONE) as there:
+        server = Server("API", there.url.replace("127.0.0.1", host) + "/v1", "m", api_key=KEY)
+        # What is imported on the way is imported now.
+        nobody = Server("API", "http://localhost:1/v1", "m", api_key=KEY)
+        await read(nobody)
+        with no_files_left():
+            _, _, problem = await read(server)
+    assert isinstance(problem, e.UnreachableError) and "as many files and connections open" in str(problem)
+
+
+@pytest.mark.parametrize("wait", ["-5", "nan", "1e400", "soon", "-Infinity", ""])
+async def test_a_time_to_wait_that_is_none(wait: str) -> None:
+    async def refuse(request: web.Request) -> web.Response:
+        return web.json_response({"error": {"message": "slow"}}, status=429, headers={"retry-after": wait})
+
+    with AnyServer(refuse) as there:
+        _, _, problem = await read(there.server())
+    assert isinstance(problem, e.RateLimitError) and "Try again later" in str(problem)
+    assert problem.retry_after is None and is_retryable(problem)
