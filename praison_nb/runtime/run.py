@@ -201,7 +201,8 @@ class Run:
                 events = self._source(self)
                 await self._take_all(events)
             except PraisonError as error:
-                self._take(TurnFailed(error=error))
+                # The frames of the loop hold the request, whose options have keys.
+                self._take(TurnFailed(error=error.with_traceback(None)))
             except (asyncio.CancelledError, GeneratorExit):
                 raise
             except BaseException as error:

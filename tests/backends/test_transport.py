@@ -6,9 +6,7 @@ import asyncio
 import json
 import os
 import resource
-import shutil
 import ssl
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import permutations
@@ -589,20 +587,6 @@ async def test_no_proxy_for_this_machine(monkeypatch: pytest.MonkeyPatch, no_pro
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
     with AnyServer(event(n=1) + DONE) as there:
         assert (await read(there.server()))[0] == [{"n": 1}]
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 that nobody else knows, and its key."""
-    if not shutil.which("openssl"):
-        pytest.skip("there is no openssl")
-    folder = tmp_path_factory.mktemp("tls")
-    crt, key = folder / "crt.pem", folder / "key.pem"
-    line = (
-        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=here -addext subjectAltName=IP:127.0.0.1"
-    )
-    subprocess.run([*line.split(), "-keyout", key, "-out", crt], check=True, capture_output=True)
-    return crt, key
 
 
 def tls(certificate: tuple[Path, Path]) -> ssl.SSLContext:
