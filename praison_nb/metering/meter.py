@@ -25,13 +25,14 @@ from ..events import (
     TurnFinished,
 )
 from ..fold import fold
-from ..redaction import redact
 from ..session import Usage
-from ..text import describe_exception, replace_surrogates
+from ..text import describe_exception
 from ..turn import Turn
-from . import budget, prices, user_prices, writer
+from . import budget, prices, writer
 from .admission import Admission, admit
+from .labels import label, source_of
 from .ledger import RequestRow, Row, TurnRow
+from .lines import budget_lines, once
 from .origin import current_origin
 from .schema import LABELS, RUNNING, UNKNOWN
 from .session_cost import BeforeTurn, Settled, settle, true_up
@@ -39,9 +40,6 @@ from .session_totals import OtherTurns
 from .tags import encoded
 
 log = logging.getLogger(__name__)
-
-LONGEST_LABEL = 300
-"""Characters; a server may give its model a name of any length."""
 
 
 class Meter:
@@ -56,8 +54,7 @@ class Meter:
         tags: Mapping[str, str] | None = None,
     ) -> None:
         self.origin, self.tags = current_origin(), encoded(tags or {})
-        self.writer = writer.current()
-        self.limit = limit
+        self.writer, self.limit = writer.current(), limit
         self._find_baseline = before
         self._session_before: SessionUsage | None = None
         """The provider's count of the session before the turn."""
@@ -65,14 +62,12 @@ class Meter:
         self._most = Decimal(0)
         """USD that the turn may cost at its end, where it was admitted as a whole."""
         self._cheapest: Decimal | None = None
-        self._provider = ""
-        self._sources: set[str] = set()
+        self._provider, self._sources = "", set[str]()
         self._open: dict[str, RequestRow] = {}
         """The requests that have begun and have not ended, by the ids of their beginnings."""
         self._request_began: float | None = None
         self._request_text: float | None = None
-        self._has_ended = False
-        self._warned: set[str] = set()
+        self._has_ended, self._warned = False, set[str]()
 
     def with_cost(self, event: Event, turn: Turn) -> Event:
         """`event` with what it costs, before it is folded into `turn`."""
@@ -99,7 +94,7 @@ class Meter:
             return self._turn(fold(turn, settled.event))
 
         def work() -> Settled:
-            return settle(self.writer, turn, _label(turn.session_id), find, row)
+            return settle(self.writer, turn, label(turn.session_id), find, row)
 
         try:
             settled = await asyncio.to_thread(work)
@@ -189,7 +184,7 @@ class Meter:
         except LedgerError as error:
             self.writer.fail(error)
         except ConfigError as error:
-            lines = _once(str(error), str(error), self._warned)
+            lines = once(str(error), str(error), self._warned)
         except RuntimeError:
             # No more threads: the process ends.
             return list[Spent | Notice](spent)
@@ -197,8 +192,7 @@ class Meter:
 
     def lines(self, spent: Sequence[Spent]) -> list[str]:
         """What the user should read by what was `spent`."""
-        lines = [line for each in spent for line in self._warnings(each)] + self.writer.pop_notices()
-        return lines + _once(user_prices.problem, user_prices.problem, _shown)
+        return budget_lines(spent, self._warned) + self.writer.pop_notices()
 
     def last_line(self) -> str:
         """What the user should read at the turn's end: how much the ledger lacks."""
@@ -209,15 +203,12 @@ class Meter:
         with contextlib.suppress(RuntimeError):
             asyncio.get_running_loop().run_in_executor(None, prices.preload)
 
-    def _warnings(self, spent: Spent) -> list[str]:
-        lines = _once(budget.warning(spent), spent.per, self._warned)
-        return lines + _once(budget.unpriced_warning(spent), f"unpriced {spent.per}", _shown)
-
     def _turn(self, turn: Turn) -> TurnRow:
         session = turn.session_usage
         is_provider_cost = session is not None and session.is_provider_cost
         # Were the kernel killed now, this is what would be known.
         running = () if turn.ended is not None else tuple(self._open.values())
+        reserved = sum(row.reserved for row in running)
         estimate = sum((row.cost or Decimal(0) for row in running), Decimal(0))
         unpriced = 0 if turn.cost is not None else turn.unpriced_requests + turn.is_cut_off
         unpriced += sum(row.cost is None for row in running)
@@ -227,7 +218,7 @@ class Meter:
                 turn,
                 provider=self._provider,
                 model=turn.model,
-                cost_source=self._source(session),
+                cost_source=source_of(self._sources, session),
                 status=turn.status.value,
                 stop_reason=turn.stop_reason,
                 error=type(turn.error).__name__ if turn.error else "",
@@ -247,9 +238,7 @@ class Meter:
             estimated_cost=turn.estimated_cost + estimate,
             extra_cost=session.extra_cost if session else Decimal(0),
             elsewhere=self._elsewhere,
-            reserved=max(
-                Decimal(0), self._most - turn.known_cost - sum(row.reserved for row in self._open.values())
-            ),
+            reserved=max(Decimal(0), self._most - turn.known_cost - reserved),
             process=self.writer.process if turn.ended is None else "",
         )
 
@@ -308,27 +297,4 @@ class Meter:
             "backend": turn.backend,
             **more,
         }
-        return tuple(_label(labels.get(name, "")) for name in LABELS)
-
-    def _source(self, session: SessionUsage | None) -> str:
-        if session and session.is_provider_cost:
-            return "provider"
-        if len(self._sources) < 2:
-            return next(iter(self._sources), "")
-        return "unpriced" if "unpriced" in self._sources else "mixed"
-
-
-_shown: set[str] = set()
-"""The lines that are shown once in a process, by what they are about."""
-
-
-def _once(line: str, key: str, shown: set[str]) -> list[str]:
-    if not line or key in shown:
-        return []
-    shown.add(key)
-    return [line]
-
-
-def _label(text: str) -> str:
-    # A key that is cut in two would not be known for one.
-    return replace_surrogates(redact(text[: LONGEST_LABEL + 4000])[:LONGEST_LABEL])
+        return tuple(label(labels.get(name, "")) for name in LABELS)

@@ -83,9 +83,9 @@ from praison_nb import HostedAgent, HostedAgentConfig
 def again() -> str:
     "Ask again."
     return "more"
-config = HostedAgentConfig(model="claude-sonnet-4-6", base_url=sys.argv[1], api_key=sys.argv[2], tools=[again])
-agent = HostedAgent(config)
-print(agent.begin("word " * 1000).wait().stop_reason, flush=True)
+model, base_url, api_key = sys.argv[1:]
+config = HostedAgentConfig(model=model, base_url=base_url, api_key=api_key, tools=[again])
+print(HostedAgent(config).begin("word " * 1000).wait().stop_reason, flush=True)
 """
 
 
@@ -117,7 +117,7 @@ def test_a_killed_kernel_leaves_every_request_that_was_sent(
                 [request(*mine, **usage), held],
             ][place]
     server.script(steps)
-    with subprocess.Popen([sys.executable, "-c", LOOP, server.url, KEY]) as kernel:
+    with subprocess.Popen([sys.executable, "-c", LOOP, MODEL, server.url, KEY]) as kernel:
         try:
             server.wait_for(lambda: gate.reached)
         finally:

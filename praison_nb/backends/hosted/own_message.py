@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .fields import key_of, said_text
+from .mounts import without_mounts
 from .session import HostedSession
 
 OWN = ("user.message", "user.define_outcome")
@@ -32,6 +33,8 @@ class OwnMessage:
         self._passed_at: datetime | None = None
         """When the session took a later message, of others."""
         self._is_queued = self._is_outcome = False
+        self._is_worked_on = False
+        """The agent has worked since the message is taken."""
         self._has_worked = False
         """The agent has worked since the message was sent, on whatever."""
         self._accepted_at: datetime | None = None
@@ -45,9 +48,11 @@ class OwnMessage:
             is_new = self.is_sent and key_of(event) not in self.session.seen
             self._has_worked |= is_new and is_of_agent(event)
             is_work = event.type == "session.status_running" or is_of_agent(event)
+            self._is_worked_on |= self.is_taken and is_new and is_of_agent(event)
             is_behind = time is None or self._accepted_at is None or time >= self._accepted_at
             if self._is_queued and is_work and is_behind and self._is_taken_by_work:
                 self.is_taken = True
+                self._is_worked_on = is_new and is_of_agent(event)
             return
         is_outcome = event.type == "user.define_outcome"
         if not is_outcome:
@@ -75,6 +80,11 @@ class OwnMessage:
     def is_dated(self) -> bool:
         """Whether it is known when the session took the message."""
         return self._taken_at is not None
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether nothing but its running says that the session has taken the message: it may be set up."""
+        return self.is_taken and not (self.is_dated or self._is_worked_on or self._is_outcome)
 
     def owns(self, event: Any) -> bool:
         """Whether an event that comes now is from after the session took the message."""
@@ -104,6 +114,16 @@ class OwnMessage:
         self._note_all(history[end:])
         return is_own
 
+    def is_decided(self, idle: Any, history: list[Any]) -> bool:
+        """Whether the history says if a doubtful idle is of this message: it has been taken at a time that is
+        known, or the agent works behind the idle."""
+        self._note_all(history)
+        return self.is_dated or _is_followed_by_work(idle, history)
+
+    def owns_after_all(self, idle: Any, history: list[Any]) -> bool:
+        """Whether a doubtful idle is of this message, by what is known now."""
+        return self.owns(idle) and not _is_followed_by_work(idle, history)
+
     def _note_all(self, events: Iterable[Any]) -> None:
         for event in events:
             self.note(event)
@@ -117,6 +137,11 @@ class OwnMessage:
         return idle
 
 
+def _is_followed_by_work(idle: Any, history: list[Any]) -> bool:
+    place = next((n for n, event in enumerate(history) if event.id == idle.id), len(history))
+    return any(map(is_of_agent, history[place:]))
+
+
 def is_of_agent(event: Any) -> bool:
     """Whether it is the agent's work, or a model's request for it."""
     return str(event.type).startswith(("span.", "agent."))
@@ -125,7 +150,7 @@ def is_of_agent(event: Any) -> bool:
 def prompt_of(event: Any) -> str:
     """The text of what begins a turn."""
     if event.type == "user.define_outcome":
-        return str(event.description)
+        return without_mounts(str(event.description))
     return said_text(event.content)
 
 

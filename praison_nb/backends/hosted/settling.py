@@ -55,13 +55,15 @@ async def settle_late(
     session: HostedSession,
     connection: Connection,
     put: Callable[[Event], None],
-    lacks_cost: Callable[[], bool],
+    last: Callable[[], SessionUsage | None],
 ) -> None:
-    """Ask again, a few times, as long as the books lack what was counted here."""
+    """Ask again, a few times, as long as the books lack what was counted here, by the `last` count."""
+    if not session.lacks_cost(last()):
+        return
     for pause in PAUSES:
         if await _while_nobody_waits(session, connection, asyncio.sleep(pause, True)) is None:
             return
-        if not lacks_cost():
+        if not session.lacks_cost(last()):
             return
         details = await _while_nobody_waits(session, connection, connection.details())
         if details is None:

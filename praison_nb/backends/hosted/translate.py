@@ -24,12 +24,14 @@ from ...events import (
     TurnFinished,
 )
 from ...turn import estimate_tokens
-from . import threads
+from . import threads, workflows
 from .awaited import AwaitedCalls
 from .fields import (
     ANSWERS,
+    NAMED,
     TOOL_USES,
     awaited_calls,
+    denial,
     end_of_turn,
     error_sentence,
     key_of,
@@ -48,8 +50,7 @@ from .usage import request_finished, session_usage
 
 
 class Reader:
-    """One turn's reading of `session`, whose `seen` and `title` it keeps. `end` is the turn's end once it has
-    come."""
+    """One turn's reading of `session`, whose `seen` and `title` it keeps. `end` is the turn's, once known."""
 
     def __init__(self, prompt: str, session: HostedSession, attached_tokens: int = 0) -> None:
         self.prompt, self.session = prompt, session
@@ -59,6 +60,8 @@ class Reader:
         """The session still works on something from before our message."""
         self.ambiguous_idle: Any = None
         """An idle that may be of our message or older: the history decides."""
+        self.doubtful_idle: Any = None
+        """One that may be of a session that sets itself up: the history decides, a little later."""
         self.stopping = self.is_taking_up = False
         self.end: TurnFinished | TurnFailed | None = None
         self.stop_reason = self.verdict = ""
@@ -74,9 +77,15 @@ class Reader:
     def read(self, event: Any, *, from_history: bool = False) -> list[Event]:
         """The turn's events for one of the session's; none where it was read before."""
         kind, key, seen = str(event.type), key_of(event), self.session.seen
-        self._note(event)
+        was_taken = self.own.is_taken
+        self.own.note(event)
+        if self.own.is_taken and not was_taken:
+            # An error from before is not the message's own.
+            self._error, self.verdict = None, ""
         if key in seen and not self.calls.is_changed(event):
             return []
+        if kind in NAMED and not getattr(event, NAMED[kind], None):
+            return []  # a server that leaves it out
         if kind == "session.status_idle" and not self._is_own_idle(event, from_history):
             return []
         # A queued event comes a second time, when it is dealt with.
@@ -108,6 +117,12 @@ class Reader:
         events = list(self.requests.read_early(by_time=is_dated))
         events += self._drop_early_messages() if is_dated else ()
         return [*events, *self._translate(idle)]
+
+    def resolve_doubt(self, history: list[Any]) -> list[Event]:
+        """The turn's events for a doubtful idle, now that the history has had its time."""
+        idle, self.doubtful_idle = self.doubtful_idle, None
+        self.session.seen.add(key_of(idle))
+        return [*self._translate(idle)] if self.own.owns_after_all(idle, history) else []
 
     def read_earlier(self, history: list[Any]) -> list[Event]:
         """Take the history from before the turn as read; what it left open is shown."""
@@ -188,8 +203,11 @@ class Reader:
                 if event.id not in self._thinking:
                     yield Thinking()
             case "agent.tool_use" | "agent.mcp_tool_use" | "agent.custom_tool_use":
+                is_new = event.id not in self.calls.uses
                 self.calls.uses[event.id] = event
                 yield tool_started(event)
+                if is_new and (line := denial(event)):
+                    yield Notice(text=line)
             case (
                 "agent.tool_result" | "agent.mcp_tool_result" | "user.tool_result" | "user.custom_tool_result"
             ):
@@ -256,27 +274,17 @@ class Reader:
             case "session.status_terminated" | "session.deleted":
                 yield from self.requests.end()
                 self._end_session(event.type.removeprefix("session.").removeprefix("status_"))
-            case "workflow_run.created":
-                yield Activity(text=f"workflow {event.name}: created")
-            case "workflow_run.status_running" | "workflow_run.status_idle" | "workflow_run.status_ended":
-                yield Activity(text=f"workflow: {event.type.split('_')[-1]}")
-            case "workflow_run.phase_started" | "workflow_run.phase_ended":
-                what = "began" if event.type.endswith("started") else "ended"
-                yield Activity(text=f"workflow: a phase {what}")
-            case "workflow_run.error":
-                yield Notice(text=f"A workflow failed: {error_sentence(event.error)}")
-
-    def _note(self, event: Any) -> None:
-        """Learn whether the session works on our message; an error from before is not its own."""
-        was_taken = self.own.is_taken
-        self.own.note(event)
-        if self.own.is_taken and not was_taken:
-            self._error, self.verdict = None, ""
+            case kind if kind.startswith("workflow_run."):
+                yield from workflows.read(event)
 
     def _is_own_idle(self, event: Any, from_history: bool) -> bool:
         """Whether an idle is about our turn; one that is not may be looked up in the history."""
-        if self.own.owns(event) or stop_reason(event) == "requires_action":
-            return True
+        reason = stop_reason(event)
+        if self.own.owns(event) or reason == "requires_action":
+            if reason != "end_turn" or self._error or self.stopping or not self.own.is_doubtful:
+                return True
+            self.doubtful_idle = event
+            return False
         self.requests.note_idle(key_of(event))
         if self.own.is_sent and not self.own.is_taken and not from_history:
             self.ambiguous_idle = event

@@ -8,7 +8,6 @@ into one queue, which `events()` yields; so a stop never cuts a request of the S
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
@@ -35,6 +34,8 @@ from .client import client_of, explain, load, session_url
 from .connection import Connection
 from .context import HostedContext
 from .files import may_have_written, new_files
+from .interrupt import interrupt, report_failure
+from .mounts import with_mounts
 from .outcomes import Outcome
 from .session import HostedSession
 from .session_budget import limit_cost
@@ -42,12 +43,13 @@ from .settling import settle, settle_late
 from .tool_calls import ToolCalls
 from .translate import Reader
 
-log = logging.getLogger(__name__)
-
 SHOWN_AFTER_STOP = (
     RequestFinished, SessionUsage, ApprovalAnswered, ThreadChanged, ToolFinished, TurnFinished, TurnFailed,
 )  # fmt: skip
 """What a stopped turn still shows."""
+DOUBT_SECONDS = 6.0
+"""A session that is idle without having done anything may take the message so much later."""
+DOUBT_PAUSE_SECONDS = 0.25
 
 
 class HostedTurn:
@@ -73,8 +75,7 @@ class HostedTurn:
         self._tasks: set[asyncio.Task[None]] = set()
         self._admitted: dict[str, asyncio.Event] = {}
         """By the ids of requests that begin with what is sent: they may be made, and are in the ledger."""
-        self._accepted = asyncio.Event()
-        self._taken = asyncio.Event()
+        self._accepted, self._taken = asyncio.Event(), asyncio.Event()
         self._last_usage: SessionUsage | None = None
 
     async def events(self) -> AsyncIterator[Event]:
@@ -112,7 +113,7 @@ class HostedTurn:
         """Run `work` beside the turn, until its end at the latest."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(_report)
+        task.add_done_callback(report_failure)
         return task
 
     # Stop
@@ -126,29 +127,8 @@ class HostedTurn:
             driver.cancel()  # nothing that the session would have to stop
             return
         asyncio.get_running_loop().call_later(DRAIN_SECONDS, driver.cancel)
-        self._spawn(self._interrupt(self._tool_calls.cancel_pending()))
-
-    async def _interrupt(self, refusals: list[dict[str, Any]]) -> None:
-        events, is_taken = [*refusals, {"type": "user.interrupt"}], self._taken
-        if self._reader.own.is_sent:
-            await self._accepted.wait()
-        try:
-            # What the server does not take together it may refuse with any status.
-            await self._connection.send(events, is_insistent=not refusals)
-        except PraisonError as error:
-            log.debug("refusals and the interrupt are sent one by one: %s", error)
-            for event in events if refusals else ():
-                await self._try_to_send(event)
-        if self._reader.own.is_sent and not is_taken.is_set():
-            # It overtook the message, which would run to its end.
-            await is_taken.wait()
-            await self._try_to_send(events[-1])
-
-    async def _try_to_send(self, event: dict[str, Any]) -> None:
-        try:
-            await self._connection.send([event])
-        except PraisonError as error:
-            log.warning("a %s was not accepted: %s", event["type"], error)
+        refusals, accepted = self._tool_calls.cancel_pending(), self._accepted if reader.own.is_sent else None
+        self._spawn(interrupt(self._connection, refusals, accepted, self._taken))
 
     # The driver
 
@@ -186,15 +166,15 @@ class HostedTurn:
             if reader.own.is_sent and reader.end is None:
                 session.synced = False
         if reader.end is not None:
-            self._note_end()
+            session.note_end(reader.stop_reason, reader.own.id)
             self._put(reader.end)
-            turns, is_settled = session.turns, False
-            if reader.stop_reason != "deleted":
-                turn_id = self._run.turn.id
-                is_settled = await settle(session, connection, turn_id, self._last_usage, self._put)
+            turns, turn_id = session.turns, self._run.turn.id
+            is_settled = reader.stop_reason != "deleted" and await settle(
+                session, connection, turn_id, self._last_usage, self._put
+            )
             await self._find_files(turns)
-            if is_settled and self._lacks_cost():
-                await settle_late(session, connection, self._put, self._lacks_cost)
+            if is_settled:
+                await settle_late(session, connection, self._put, lambda: self._run.turn.session_usage)
 
     async def _read_to_the_end(self) -> None:
         reader, connection = self._reader, self._connection
@@ -209,6 +189,7 @@ class HostedTurn:
                         self._read([event])
                         if reader.ambiguous_idle is not None:
                             self._show(reader.resolve_idle(await connection.history()))
+                        await self._settle_doubt()
                         await self._find_calls()
                         await self._send_when_free()
                         if self._is_over():
@@ -248,8 +229,20 @@ class HostedTurn:
         elif self._connection.is_lost:
             self._read(await self._connection.history(), from_history=True)
         self._connection.mark_recovered()
+        await self._settle_doubt()
         await self._find_calls()
         await self._send_when_free()
+
+    async def _settle_doubt(self) -> None:
+        """Wait until the history says whether a doubtful idle is the turn's end, or long enough."""
+        reader, clock = self._reader, asyncio.get_running_loop().time
+        deadline = clock() + DOUBT_SECONDS
+        while (idle := reader.doubtful_idle) is not None:
+            history = await self._connection.history()
+            if reader.own.is_decided(idle, history) or reader.stopping or clock() >= deadline:
+                self._show(reader.resolve_doubt(history))
+            else:
+                await asyncio.sleep(DOUBT_PAUSE_SECONDS)
 
     async def _find_calls(self) -> None:
         """See to it that what the session waits for is known: it may never have been on our streams."""
@@ -261,9 +254,12 @@ class HostedTurn:
         reader, session = self._reader, self._session
         if reader.own.is_sent or reader.busy or reader.end is not None or reader.stopping:
             return
-        text = {"type": "text", "text": reader.prompt}
-        message = {"type": "user.message", "content": [*map(content_block, self._run.attachments), text]}
-        message = self._outcome.to_dict() if self._outcome else message
+        mounts = [*session.mounts]
+        prompt = with_mounts(reader.prompt, mounts)
+        content = [*map(content_block, self._run.attachments), {"type": "text", "text": prompt}]
+        message: dict[str, Any] = {"type": "user.message", "content": content}
+        if self._outcome:
+            message = {**self._outcome.to_dict(), "description": prompt}
         try:
             await self._begin_request()
             if line := await limit_cost(self._context.config, session, self._run.cost_limit):
@@ -273,6 +269,7 @@ class HostedTurn:
         except (PraisonError, asyncio.CancelledError):
             self._show(list(reader.requests.never_sent()))
             raise
+        del session.mounts[: len(mounts)]
         session.synced = True
         self._accepted.set()
 
@@ -312,14 +309,6 @@ class HostedTurn:
         if self._reader.own.is_taken:
             self._taken.set()
 
-    def _note_end(self) -> None:
-        session, reader = self._session, self._reader
-        session.turns += 1
-        session.stop_reason = reader.stop_reason
-        session.message_id = reader.own.id or session.message_id
-        if reader.stop_reason in ("terminated", "deleted"):
-            session.over = f"The session {session.id} was {reader.stop_reason}."
-
     async def _find_files(self, turns: int) -> None:
         """Show what the agent wrote. The server lists it a little later: nobody waits for that."""
         # Not by the run's turn, which may be behind while the ledger is written.
@@ -327,16 +316,3 @@ class HostedTurn:
             return
         if files := await new_files(client_of(self._context.config), self._session, turns):
             self._put(FilesWritten(files=files))
-
-    def _lacks_cost(self) -> bool:
-        """Whether the provider's books may be behind what was counted here."""
-        usage = self._run.turn.session_usage
-        if usage is not None and usage.list_cost is None:
-            # Not known yet, or never: some servers have none.
-            return self._session.waits_for_list_cost()
-        return usage is None or usage.is_behind
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) and not isinstance(error, PraisonError):
-        log.error("a task of a hosted turn failed", exc_info=error)
