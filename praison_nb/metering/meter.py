@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -54,6 +55,8 @@ class Meter:
         tags: Mapping[str, str] | None = None,
     ) -> None:
         self.origin, self.tags = current_origin(), encoded(tags or {})
+        # Most texts are the same in all rows of a turn.
+        self._label = functools.cache(label)
         self.writer, self.limit = writer.current(), limit
         self._find_baseline = before
         self._session_before: SessionUsage | None = None
@@ -297,4 +300,4 @@ class Meter:
             "backend": turn.backend,
             **more,
         }
-        return tuple(label(labels.get(name, "")) for name in LABELS)
+        return tuple(self._label(labels.get(name, "")) for name in LABELS)
