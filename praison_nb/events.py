@@ -27,7 +27,7 @@ from .content import OutputFile
 from .errors import PraisonError
 from .session import Usage
 
-# Of our own, so that a seed of the user's repeats no id; the system's randomness costs more than a chunk of text.
+# Our own: a seed of the user's repeats no id, and the system's randomness costs more than a chunk of text.
 _random = random.Random()
 os.register_at_fork(after_in_child=_random.seed)
 
