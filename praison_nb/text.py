@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import fields, replace
@@ -23,14 +24,22 @@ def replace_surrogates(value: T) -> T:
     >>> replace_surrogates("caf\\udce9"), replace_surrogates({"say": ["\\ud83d\\ude00"]})
     ('caf�', {'say': ['😀']})
     """
-    made: object = value
     if isinstance(value, str):
-        made = _joined(value)
-    elif isinstance(value, dict):
-        made = {replace_surrogates(key): replace_surrogates(inner) for key, inner in value.items()}
-    elif isinstance(value, list):
-        made = [replace_surrogates(inner) for inner in value]
-    return made  # type: ignore[return-value]
+        return _joined(value)  # type: ignore[return-value]
+    try:
+        # A long conversation is looked through at the speed of C; next to none has any.
+        json.dumps(value, ensure_ascii=False, check_circular=False, default=str).encode()
+    except (TypeError, ValueError):
+        return _without_surrogates(value)  # type: ignore[no-any-return]
+    return value
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return _joined(value)
+    if isinstance(value, dict):
+        return {_without_surrogates(key): _without_surrogates(inner) for key, inner in value.items()}
+    return [_without_surrogates(inner) for inner in value] if isinstance(value, list) else value
 
 
 def replace_surrogates_in_fields(value: T) -> T:
@@ -74,11 +83,12 @@ def shorten(text: str, width: int) -> str:
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """The end of a line about a name that there is not: the nearest that there is, "" without one.
 
-    >>> did_you_mean("modle", ["model", "name"]), did_you_mean(5, ["model"])
-    (": did you mean 'model'?", '')
+    >>> did_you_mean("modle", ["model", "name"]), did_you_mean("CRM", ["crm"]), did_you_mean(5, ["model"])
+    (": did you mean 'model'?", ": did you mean 'crm'?", '')
     """
-    near = get_close_matches(str(name)[:100], known, 1, 0.7)
-    return f": did you mean {near[0]!r}?" if near else ""
+    by_letters = {each.casefold(): each for each in known}
+    near = get_close_matches(str(name)[:100].casefold(), by_letters, 1, 0.7)
+    return f": did you mean {by_letters[near[0]]!r}?" if near else ""
 
 
 def describe_exception(error: BaseException) -> str:
