@@ -211,8 +211,7 @@ class Run:
                 events = self._source(self)
                 await self._take_all(events)
             except PraisonError as error:
-                # The frames of the loop hold the request, whose options have keys.
-                self._take(TurnFailed(error=error.with_traceback(None)))
+                self._take(TurnFailed(error=error.with_traceback(None)))  # frames hold keys
             except (asyncio.CancelledError, GeneratorExit):
                 raise
             except BaseException as error:
