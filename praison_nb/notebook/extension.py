@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..runtime.run import Run
     from .conversations.conversation import Conversation
     from .conversations.registry import Conversations
+    from .views.pages import Pages
 
 OWN_CELL = "_agent_cell"
 """The magic that a cell calls which begins with `%%agent`."""
@@ -71,6 +72,13 @@ class Extension:
 
         return Conversations(lambda: self.magics.keep_history)
 
+    @functools.cached_property
+    def pages(self) -> Pages:
+        """The kernel's pages that have the extension."""
+        from .views.pages import Pages
+
+        return Pages(_find_kept, lambda: _status(self))
+
     # In the shell
 
     def add(self, *magics: Any) -> None:
@@ -89,6 +97,9 @@ class Extension:
         shell.events.register("post_run_cell", self._cell_has_ended)
         undo(shell.events.unregister, "post_run_cell", self._cell_has_ended)
         undo(clear_policies)
+        if hasattr(shell, "kernel"):
+            self.pages.register()
+            undo(self.pages.unregister)
         undo(lambda: self.conversations.stop())
 
     def remove(self) -> None:
@@ -162,7 +173,13 @@ class Extension:
         asker = None if is_late else ask_by_input
         done = self.new_shown_future()
         view = view_maker(
-            self.shell, self.magics.live, background=True, takes_clicks=True, done=done, is_late=is_late
+            self.shell,
+            self.magics.live,
+            self.pages,
+            background=True,
+            takes_clicks=True,
+            done=done,
+            is_late=is_late,
         )
         run = None
         try:
@@ -196,6 +213,18 @@ class Extension:
         if name in self.shell.user_ns:
             return backends.as_backend(self.shell.user_ns[name])
         return None
+
+
+def _find_kept(turn_id: str) -> dict[str, str] | None:
+    from .commands.show import find_kept
+
+    return find_kept(turn_id)
+
+
+def _status(extension: Extension) -> dict[str, Any]:
+    from .commands.status import status
+
+    return status(extension)
 
 
 def _discard(values: list[Any], value: Any) -> None:

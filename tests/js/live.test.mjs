@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-const source = readFileSync(new URL("../../praison_nb/notebook/static/live.js", import.meta.url), "utf8");
+const source = readFileSync(new URL("../../praison_nb/notebook/labextension/static/live.js", import.meta.url), "utf8");
 // As hosts load it: from a text, where no relative import resolves.
 const live = await import(`data:text/javascript;base64,${Buffer.from(source).toString("base64")}`);
 const { safeHref, applyPatches } = live;

@@ -1,0 +1,300 @@
+// The extension of JupyterLab and Notebook 7: it draws turns that are outputs of their own, follows them in the kernel,
+// and writes into the notebook what stays of them (docs/turn-output.md).
+
+const MIME = "application/vnd.praison-nb.turn+json";
+const TARGET = "praison-nb"; // the comm's target and its id: the pages of a kernel share it
+const VERSION = 1;
+const WRITE_MS = 5000; // what came meanwhile is written into the notebook
+const END_MS = 1000; // the kernel's own update has reached the page that ran the cell by then
+const STATUS_MS = 1000;
+const GONE = {
+  unknown: "The kernel does not know this turn any more; its text so far is kept.",
+  none: "No kernel runs this turn; its text so far is kept.",
+  restarting: "The kernel was restarted, and the turn ended with it; its text so far is kept.",
+  dead: "The kernel died, and the turn ended with it; its text so far is kept.",
+};
+
+/** The turns of this page by their ids: outputs may show one in several places. */
+class Turns {
+  constructor(live) {
+    this.live = live;
+    this.stores = new Map();
+  }
+
+  get(id) {
+    if (!this.stores.has(id)) this.stores.set(id, new this.live.Store((message) => this.send(id, message)));
+    const store = this.stores.get(id);
+    store.change = (state) => (store.isLive ? state : this.live.withoutControls(state, GONE[store.gone]));
+    return store;
+  }
+
+  /** Take the state that an output holds, where none newer is known. */
+  offer(id, state) {
+    const store = this.get(id);
+    if (!store.state || (!store.isLive && state.number > store.state.number)) store.set(structuredClone(state));
+    return store;
+  }
+
+  send(id, message) {
+    this.stores.get(id).link?.send({ ...message, id });
+  }
+}
+
+/** One notebook and its kernel. */
+class Link {
+  constructor(panel, turns, onStatus) {
+    Object.assign(this, { panel, turns, onStatus, comm: null, status: null, written: new Map() });
+    const { sessionContext, context } = panel;
+    sessionContext.iopubMessage.connect((_, message) => this.see(message));
+    sessionContext.statusChanged.connect((_, status) => this.heed(status));
+    sessionContext.connectionStatusChanged.connect((_, status) => status === "connected" && this.resume());
+    sessionContext.kernelChanged.connect((_, { oldValue, newValue }) => {
+      if (oldValue) this.lose("none");
+      if (newValue) this.resume();
+    });
+    context.saveState.connect((_, state) => state === "started" && this.write());
+    const timer = setInterval(() => this.write(), WRITE_MS);
+    panel.disposed.connect(() => clearInterval(timer));
+    // A page that was loaded while a turn ran, or after it.
+    Promise.all([context.ready, sessionContext.ready]).then(() => this.resume());
+  }
+
+  /** The outputs of turns whose end this page has not seen. What was not run here and is signed by nobody attaches to
+   * nothing. */
+  *outputs(wanted) {
+    for (const cell of this.panel.content.model?.cells ?? []) {
+      for (let i = 0; i < (cell.outputs?.length ?? 0); i++) {
+        const output = cell.outputs.get(i);
+        const data = output.data[MIME];
+        if (output.trusted && data?.version === VERSION && (!wanted || data.id === wanted)) yield [output, data];
+      }
+    }
+  }
+
+  resume() {
+    for (const [, data] of this.outputs()) {
+      const store = this.turns.offer(data.id, data);
+      store.asked = false; // what was asked before may be lost
+      // What this page saw to the kernel's end is more than anybody kept.
+      if (store.gone !== "restarting" && store.gone !== "dead") this.follow(data.id);
+    }
+  }
+
+  /** A turn begins in this kernel, or is shown as it is now; its output may be out of view. */
+  see({ header, content }) {
+    const data = /^(update_)?display_data$/.test(header.msg_type) ? content.data[MIME] : null;
+    if (data?.version !== VERSION) return;
+    if (!this.turns.offer(data.id, data).isLive) this.follow(data.id);
+  }
+
+  follow(id) {
+    const store = this.turns.get(id);
+    store.link = this;
+    if (this.open()) store.ask();
+    else this.lose("none", id);
+  }
+
+  open() {
+    if (this.comm) return true;
+    const kernel = this.panel.sessionContext.session?.kernel;
+    if (!kernel || kernel.status === "dead" || !kernel.handleComms) return false;
+    this.comm = kernel.createComm(TARGET, TARGET);
+    this.comm.onMsg = (message) => this.take(message.content.data);
+    this.comm.onClose = () => this.lose("unknown");
+    this.comm.open({ version: VERSION });
+    this.askStatus();
+    return true;
+  }
+
+  send(message) {
+    this.comm?.send(message);
+  }
+
+  take(message) {
+    if (message.status) {
+      this.status = message.status;
+      this.onStatus();
+      return;
+    }
+    const store = this.turns.stores.get(message.id);
+    if (!store || store.link !== this) return;
+    if (message.unknown) {
+      this.lose("unknown", message.id);
+    } else if (message.still) {
+      this.put(message.id, message.still);
+    } else if (message.ended) {
+      // Pages that share the document are not to write at the same time.
+      setTimeout(() => this.finish(message.id), END_MS * (1 + Math.random()));
+    } else {
+      if (message.state) Object.assign(store, { isLive: true, gone: "" });
+      store.take(message);
+    }
+    if (message.panel || message.ended) this.askStatus();
+  }
+
+  /** Ask for what stays of a turn, where the kernel's own update did not reach this page's notebook. */
+  finish(id) {
+    const store = this.turns.stores.get(id);
+    for (const _ of this.outputs(id)) {
+      store.asked = false;
+      store.ask();
+      return;
+    }
+    this.turns.stores.delete(id);
+  }
+
+  /** Write what stays. */
+  put(id, data) {
+    for (const [output] of this.outputs(id)) output.setData({ data });
+    this.turns.stores.delete(id);
+  }
+
+  /** Write what there is so far, so that it is in the file whenever that is saved. */
+  write() {
+    for (const [output, { id, number, gone }] of this.outputs()) {
+      const store = this.turns.stores.get(id);
+      if (!store?.state || (store.state.number <= number && !store.gone) || gone) continue;
+      const state = store.change(store.state);
+      const { items, panel } = store.gone ? state : store.state;
+      const data = { version: VERSION, id, number: store.state.number, items, panel, ...(store.gone ? { gone: true } : {}) };
+      output.setData({ data: { [MIME]: structuredClone(data), ...this.turns.live.staticOf(state) } });
+    }
+  }
+
+  heed(status) {
+    if (["restarting", "autorestarting"].includes(status)) this.lose("restarting");
+    if (["dead", "terminating"].includes(status)) this.lose("dead");
+  }
+
+  /** The kernel says nothing more about its turns, or about one. */
+  lose(gone, id = "") {
+    if (!id) {
+      this.comm = null;
+      this.status = null;
+      this.onStatus();
+    }
+    for (const [key, store] of this.turns.stores) {
+      if (store.link !== this || (id && key !== id) || store.gone === gone) continue;
+      Object.assign(store, { isLive: false, asked: false, gone: store.gone || gone });
+      if (store.state) store.show();
+    }
+    this.write();
+  }
+
+  /** What the status bar says, soon. */
+  askStatus() {
+    this.timer ??= setTimeout(() => {
+      this.timer = null;
+      this.send({ kind: "status" });
+    }, STATUS_MS);
+  }
+}
+
+export async function plugins(get, live, style) {
+  const [{ IRenderMimeRegistry }, { INotebookTracker }, { Widget }, bar, settings, apputils] = await Promise.all(
+    ["@jupyterlab/rendermime", "@jupyterlab/notebook", "@lumino/widgets", "@jupyterlab/statusbar", "@jupyterlab/settingregistry", "@jupyterlab/apputils"].map(get),
+  );
+  const turns = new Turns(live);
+  const links = new Map();
+  let onStatus = () => {};
+
+  class TurnOutput extends Widget {
+    renderModel(model) {
+      const data = model.data[MIME];
+      if (data.version !== VERSION) {
+        this.node.textContent = model.data["text/plain"] ?? "";
+      } else if (this.store !== turns.offer(data.id, data)) {
+        this.end?.();
+        this.store = turns.get(data.id);
+        this.node.replaceChildren();
+        this.end = this.store.mount(this.node);
+      }
+      return Promise.resolve();
+    }
+
+    dispose() {
+      this.end?.();
+      this.end = null;
+      super.dispose();
+    }
+  }
+
+  const turn = {
+    id: "praison-nb:turn",
+    description: "Draws and follows the turns of agents.",
+    autoStart: true,
+    requires: [IRenderMimeRegistry, INotebookTracker],
+    activate: (app, rendermime, tracker) => {
+      document.head.append(Object.assign(document.createElement("link"), { rel: "stylesheet", href: style }));
+      // Not safe: what is not trusted is shown as the HTML beside it, and attaches to nothing.
+      rendermime.addFactory({ safe: false, mimeTypes: [MIME], createRenderer: () => new TurnOutput() }, 0);
+      const add = (panel) => {
+        links.set(panel, new Link(panel, turns, () => onStatus()));
+        panel.disposed.connect(() => links.delete(panel));
+      };
+      tracker.forEach(add);
+      tracker.widgetAdded.connect((_, panel) => add(panel));
+    },
+  };
+
+  const status = bar?.IStatusBar && {
+    id: "praison-nb:status",
+    description: "Says in the status bar what the notebook's agents do and spent.",
+    autoStart: true,
+    requires: [bar.IStatusBar, INotebookTracker],
+    optional: settings ? [settings.ISettingRegistry] : [],
+    activate: async (app, statusBar, tracker, registry) => {
+      const node = document.createElement("button");
+      node.type = "button";
+      node.className = "pnb-status-item";
+      node.title = "Agents of this notebook";
+      const item = new Widget({ node });
+      const link = () => links.get(tracker.currentWidget);
+      let isOn = true;
+      onStatus = () => {
+        const label = link()?.status?.label ?? "";
+        node.textContent = label && `Agents: ${label}`;
+        item.setHidden(!isOn || !label);
+      };
+      node.addEventListener("click", () => {
+        const { Dialog, showDialog } = apputils;
+        const body = new Widget({ node: table(link().status) });
+        showDialog({ title: "Agents of this notebook", body, buttons: [Dialog.okButton()] });
+      });
+      statusBar.registerStatusItem("praison-nb:status", { item, align: "left", rank: 20 });
+      tracker.currentChanged.connect(onStatus);
+      onStatus();
+      try {
+        const loaded = await registry?.load("praison-nb:status");
+        const heed = () => {
+          isOn = loaded?.composite.statusBar !== false;
+          onStatus();
+        };
+        loaded?.changed.connect(heed);
+        heed();
+      } catch (error) {
+        console.warn("praison-nb: its settings cannot be read.", error);
+      }
+    },
+  };
+  return [turn, ...(status ? [status] : [])];
+}
+
+/** The table of `%agent`, as text in cells. */
+function table({ headers, rows, none }) {
+  const root = document.createElement("div");
+  if (!rows.length) {
+    root.textContent = none;
+    return root;
+  }
+  const add = (parent, tag, text = "") => parent.appendChild(Object.assign(document.createElement(tag), { textContent: text }));
+  root.className = "jp-RenderedHTMLCommon";
+  const grid = add(root, "table");
+  const line = (tag, cells) => {
+    const row = add(grid, "tr");
+    for (const cell of cells) add(row, tag, cell);
+  };
+  line("th", headers);
+  for (const row of rows) line("td", row);
+  return root;
+}
