@@ -27,7 +27,7 @@ _COMPLETED = ("%%agent", "%agent")
 
 class AgentMagicsProtocol(Protocol):
     """`%%agent` and `%agent` with their defaults, which `%config AgentMagics.…` sets. `complete` is IPython's
-    hook of that name."""
+    hook of that name, the last three are for `Pages`."""
 
     backend: str
     model: str
@@ -38,6 +38,9 @@ class AgentMagicsProtocol(Protocol):
     agent: Callable[..., Any]
     agent_line: Callable[..., Any]
     complete: Callable[[Any, Any], list[str]]
+    find_kept: Callable[[str], dict[str, str] | None]
+    status: Callable[[], str]
+    table: Callable[[], dict[str, Any]]
 
 
 def can_await(shell: Any) -> bool:
@@ -77,7 +80,7 @@ class Extension:
         """The kernel's pages that have the extension."""
         from .views.pages import Pages
 
-        return Pages(_find_kept, lambda: _status(self))
+        return Pages(self.magics.find_kept, self.magics.status, self.magics.table)
 
     # In the shell
 
@@ -213,18 +216,6 @@ class Extension:
         if name in self.shell.user_ns:
             return backends.as_backend(self.shell.user_ns[name])
         return None
-
-
-def _find_kept(turn_id: str) -> dict[str, str] | None:
-    from .commands.show import find_kept
-
-    return find_kept(turn_id)
-
-
-def _status(extension: Extension) -> dict[str, Any]:
-    from .commands.status import status
-
-    return status(extension)
 
 
 def _discard(values: list[Any], value: Any) -> None:

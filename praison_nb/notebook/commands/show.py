@@ -200,8 +200,8 @@ def _cut_off(turn: Turn, kept: StoredTurn) -> Turn:
 
 
 def find_kept(turn_id: str) -> dict[str, str] | None:
-    """What stays of a turn of another kernel, whose output a page has that did not see its end: HTML and text.
-    None where it is not kept, or goes on there."""
+    """What stays of a turn of another kernel, whose output a page has that did not see its end: HTML and
+    text. None where it is not kept, or goes on there."""
     opened = store.current()
     opened.flush()
     try:

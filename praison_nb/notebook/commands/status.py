@@ -12,12 +12,15 @@ from ...text import strip_control_chars
 from ..extension import Extension
 from .sessions import HEADERS, NONE_YET, overview_rows
 
+MICRO = 1_000_000
 
-def status(extension: Extension) -> dict[str, Any]:
-    """What runs in this kernel and what its turns of today cost, in a line (`label`); and the table of
-    `%agent` (`headers`, `rows`), a line in its place (`none`)."""
-    begin = periods.began("day", time.time()) / 1_000_000
+
+def status(extension: Extension) -> str:
+    """What runs in this kernel, and what its turns of today cost, in a few words; "" before the first."""
     turns = [run.turn for each in extension.conversations for run in each.runs]
+    if not turns:
+        return ""
+    begin = periods.began("day", time.time()) / MICRO
     running = [turn for turn in turns if turn.ended is None]
     waiting = sum(bool(turn.waiting) for turn in running)
     today = [turn for turn in turns if turn.started >= begin or turn.ended is None]
@@ -29,6 +32,10 @@ def status(extension: Extension) -> dict[str, Any]:
     )
     parts = [f"{len(running)} running" if running else "idle"]
     parts += [f"{waiting} waiting for you"] if waiting else []
+    return " · ".join([*parts, f"{spent} today"])
+
+
+def overview_table(extension: Extension) -> dict[str, Any]:
+    """The table of `%agent` as `headers` and `rows` of text; `none` stands in the place of no rows."""
     rows = [[strip_control_chars(str(cell)) for cell in row] for row in overview_rows(extension)]
-    label = " · ".join([*parts, f"{spent} today"])
-    return {"label": label, "headers": HEADERS, "rows": rows, "none": NONE_YET}
+    return {"headers": HEADERS, "rows": rows, "none": NONE_YET}

@@ -1,12 +1,12 @@
 """The live view: one output with all of the turn, drawn by the page's extension, or by a widget.
 
-The output is one bundle of the turn as it is, as JSON of our own, as text/html and as text/plain. A page with the
-extension follows it over `Pages`; where none has been heard of, a widget stands in the bundle; until either is
-there the bundle itself is updated. All of them get the same `State`.
+The output is one bundle of the turn as it is, as JSON of our own, as text/html and as text/plain. A page with
+the extension follows it over `Pages`; where none has been heard of, a widget stands in the bundle; until one
+of them is there the bundle itself is updated. All of them get the same `State`.
 
-A page sends {"kind": "stop" | "allow" | "allow_session" | "deny", "call_id": …}, a yes with the "digest" of the
-call that it showed, and "ready" when it lacks something; the widget's page also "here" when it shows the turn,
-and "gone" when the static output stands in its place.
+A page sends {"kind": "stop" | "allow" | "allow_session" | "deny", "call_id": …}, a yes with the "digest" of
+the call that it showed, and "ready" when it lacks something; the widget's page also "here" when it shows the
+turn, and "gone" when the static output stands in its place.
 """
 
 from __future__ import annotations
@@ -14,8 +14,11 @@ from __future__ import annotations
 from typing import Any
 
 from ...events import new_id
+from ...render.formulas import escape
 from ...render.items import TurnItems
-from ...render.panel import turn_panel
+from ...render.markdown import NO_FORMULAS
+from ...render.panel import Badge, turn_panel
+from ...render.text import panel_text
 from ...runtime import loop
 from ...runtime.run import Run
 from ...turn import Turn
@@ -41,7 +44,9 @@ class LiveOutput(TurnOutput):
         self._widget_pages = 0
         """Pages that show the widget and can show the static output in its place."""
         self._is_seen = False
-        self._is_asked = self._is_attached = self._is_final = False
+        self._is_asked = False
+        self._is_attached = not widget and pages.is_announced
+        """Whether pages follow over `Pages`."""
         self._is_alone = widget
         self._sent = 0
         super().__init__(run, shell, **options)
@@ -52,10 +57,14 @@ class LiveOutput(TurnOutput):
         self._pages.add(turn.id, self)
         if self._is_widget_only:
             self._open_widget()
-        elif not self._pages.is_announced:
+        elif self._is_attached:
+            self._pace.interval = INTERVAL_SECONDS
+        else:
             call_later = loop.get().call_later
             loop.get().call_soon_threadsafe(call_later, ANSWER_SECONDS, self._be_alone)
-        self._show(self._bundle(turn), self._display_id)
+        line = panel_text(turn)
+        first = {"text/html": f'<div class="{NO_FORMULAS}">{escape(line)}</div>', "text/plain": line}
+        self._show({**self._bundle(turn), **first}, self._display_id)
 
     def _described(self, turn: Turn) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         hint = "" if self._takes_clicks else "interrupt the kernel to stop"
@@ -67,7 +76,7 @@ class LiveOutput(TurnOutput):
         if self._is_attached:
             if self._widget is not None and not was_attached:
                 self._show(self._bundle(turn), self._display_id)
-        elif self._widget is None and self._is_alone and not self._pages.is_announced:
+        elif self._widget is None and self._is_alone:
             self._open_widget()
             self._show(self._bundle(turn), self._display_id)
         elif self._widget is None:
@@ -96,17 +105,15 @@ class LiveOutput(TurnOutput):
 
     def _end(self, turn: Turn, is_settled: bool) -> None:
         still = self._still(turn)
-        if is_settled and self._is_final:
-            if self._is_asked:
-                self._is_asked = False
-                self._pages.send({"id": turn.id, "still": still})
-        else:
-            self._speak(turn)
+        if self._is_asked and is_settled:
+            self._is_asked, self._is_attached = False, True
+            self._pages.send({"id": turn.id, "still": still})
+        elif self._is_attached and not self._is_over:
+            self._pages.send({"id": turn.id, "ended": str(Badge.of(turn.status, turn))})
+        elif self._widget is not None:
+            # A page that was loaded again has no output to replace, only the widget.
+            self._widget.forward(self._state.advance(*self._described(turn)))
         self._show(still, self._display_id)
-        if is_settled and not self._is_final:
-            self._is_final = True
-            if self._is_attached:
-                self._pages.send({"id": turn.id, "ended": True})
         if self._is_seen and self._widget_pages == 0:
             # The static output stands in its place everywhere: the widget leaves nothing behind.
             self._is_seen = False

@@ -1,7 +1,7 @@
 """What a cell shows of a turn: a subscriber of its events.
 
-Each output has a display id that exists before the cell ends, because an update by its id reaches the output of
-a cell that has ended and a new output does not. When the turn is over it holds text/html of our own and
+Each output has a display id that exists before the cell ends, because an update by its id reaches the output
+of a cell that has ended and a new output does not. When the turn is over it holds text/html of our own and
 text/plain: plain data that needs no kernel, no widget, and no renderer of somebody else's.
 """
 
@@ -42,6 +42,13 @@ def answer(turn: Turn) -> dict[str, str]:
     return {"text/html": answer_html(turn), "text/plain": answer_text(turn)}
 
 
+def _urgent(turn: Turn) -> tuple[object, ...]:
+    """What is shown at once when it changes."""
+    states = tuple((call.id, call.approval, call.ended) for call in turn.tools)
+    threads = tuple(each.status for each in turn.threads)
+    return turn.status, turn.activity, states, threads, len(turn.notices)
+
+
 class TurnOutput:
     """What all ways of showing a turn have in common. Made in the cell before its turn begins, called with
     events on the loop's thread, drawn on a thread of the views'. See `choose.view_maker`."""
@@ -68,8 +75,7 @@ class TurnOutput:
         # In the context of this cell, whoever stops the turn from whichever other one.
         self._painter = Painter(self._paint)
         self._pace = Pace(self._painter.ask, self.interval)
-        self._urgent: tuple[object, ...] = ()
-        """What is shown at once when it changes."""
+        self._urgent = _urgent(run.turn)
         self._shown: dict[str, dict[str, Any]] = {}
         """What each display id has."""
         self._first_message = shell.kernel.session.message_count
@@ -86,10 +92,7 @@ class TurnOutput:
             self._pace.cancel()
             self._painter.ask()
             return
-        states = tuple((call.id, call.approval, call.ended) for call in turn.tools)
-        threads = tuple(each.status for each in turn.threads)
-        before = self._urgent
-        self._urgent = (turn.status, turn.activity, states, threads, len(turn.notices))
+        before, self._urgent = self._urgent, _urgent(turn)
         self._pace.ask(urgent=before != self._urgent)
 
     def _paint(self) -> None:

@@ -1,8 +1,8 @@
 """Pages of JupyterLab and Notebook 7 with the extension that comes in the wheel: they draw a turn that is an
 output of its own (docs/turn-output.md).
 
-All pages of a kernel share one comm, whose id is its target's name: what is said once reaches all of them. A page
-opens it when it sees such an output, and that is how it is known to be there.
+All pages of a kernel share one comm, whose id is its target's name: what is said once reaches all of them. A
+page opens it when it sees such an output, and that is how it is known to be there.
 """
 
 from __future__ import annotations
@@ -28,13 +28,18 @@ class OutputProtocol(Protocol):
 
 
 class Pages:
-    """The pages of this kernel. `find(turn_id)` gives what stays of a turn of an earlier kernel, None where
-    nobody knows it; `status()` what the status bar says. Both may take a while."""
+    """The pages of this kernel. `find(turn_id)` gives what stays of a turn of another kernel, None where
+    nobody knows it; `status()` what the status bar says, and `table()` what a click on it shows. The first
+    and the last may take a while."""
 
     def __init__(
-        self, find: Callable[[str], dict[str, str] | None], status: Callable[[], dict[str, Any]]
+        self,
+        find: Callable[[str], dict[str, str] | None],
+        status: Callable[[], str],
+        table: Callable[[], dict[str, Any]],
     ) -> None:
-        self._find, self._status = find, status
+        self._find, self._status, self._table = find, status, table
+        self._said = ""
         # Each opening makes one of the same id, and one that is forgotten closes it for all.
         self._comms: list[Any] = []
         self._outputs: dict[str, OutputProtocol] = {}
@@ -63,13 +68,17 @@ class Pages:
         self._outputs[turn_id] = output
 
     def send(self, message: dict[str, Any]) -> None:
-        """Say it to all pages. From any thread."""
+        """Say it to all pages, and what is new in the status bar. From any thread."""
         if self._comms:
+            before, self._said = self._said, self._status()
+            if before != self._said:
+                message = {**message, "status": self._said}
             self._comms[-1].send(message)
 
     def _on_open(self, comm: Any, message: Any) -> None:
         comm.on_msg(lambda message: self._on_message(message["content"]["data"]))
         self._comms.append(comm)
+        self._said = ""  # a page that is new knows nothing
 
     def _on_message(self, message: Any) -> None:
         """A message of a page, on whichever thread. Nothing is done here but handing over."""
@@ -78,8 +87,8 @@ class Pages:
 
     def _take(self, message: dict[str, Any]) -> None:
         turn_id = str(message.get("id", ""))
-        if message.get("kind") == "status":
-            loop.spawn(self._send_status())
+        if message.get("kind") == "table":
+            loop.spawn(self._send_table())
         elif turn_id in self._outputs:
             self._outputs[turn_id].take(message)
         elif message.get("kind") == "ready":
@@ -89,5 +98,5 @@ class Pages:
         still = await asyncio.to_thread(self._find, turn_id)
         self.send({"id": turn_id, "still": still} if still else {"id": turn_id, "unknown": True})
 
-    async def _send_status(self) -> None:
-        self.send({"status": await asyncio.to_thread(self._status)})
+    async def _send_table(self) -> None:
+        self.send({"table": await asyncio.to_thread(self._table)})

@@ -6,7 +6,6 @@ const TARGET = "praison-nb"; // the comm's target and its id: the pages of a ker
 const VERSION = 1;
 const WRITE_MS = 5000; // what came meanwhile is written into the notebook
 const END_MS = 1000; // the kernel's own update has reached the page that ran the cell by then
-const STATUS_MS = 1000;
 const GONE = {
   unknown: "The kernel does not know this turn any more; its text so far is kept.",
   none: "No kernel runs this turn; its text so far is kept.",
@@ -24,6 +23,8 @@ class Turns {
   get(id) {
     if (!this.stores.has(id)) this.stores.set(id, new this.live.Store((message) => this.send(id, message)));
     const store = this.stores.get(id);
+    // Pages that share the document are not to write at the same time.
+    store.onEnd = () => setTimeout(() => store.link?.finish(id), END_MS * (1 + Math.random()));
     store.change = (state) => (store.isLive ? state : this.live.withoutControls(state, GONE[store.gone]));
     return store;
   }
@@ -43,7 +44,7 @@ class Turns {
 /** One notebook and its kernel. */
 class Link {
   constructor(panel, turns, onStatus) {
-    Object.assign(this, { panel, turns, onStatus, comm: null, status: null, written: new Map() });
+    Object.assign(this, { panel, turns, onStatus, comm: null, status: "" });
     const { sessionContext, context } = panel;
     sessionContext.iopubMessage.connect((_, message) => this.see(message));
     sessionContext.statusChanged.connect((_, status) => this.heed(status));
@@ -84,7 +85,10 @@ class Link {
   see({ header, content }) {
     const data = /^(update_)?display_data$/.test(header.msg_type) ? content.data[MIME] : null;
     if (data?.version !== VERSION) return;
-    if (!this.turns.offer(data.id, data).isLive) this.follow(data.id);
+    const isKnown = this.turns.stores.has(data.id);
+    const store = this.turns.offer(data.id, data);
+    if (this.comm && !isKnown) Object.assign(store, { link: this, isLive: true }); // the kernel says more by itself
+    else if (!store.isLive) this.follow(data.id);
   }
 
   follow(id) {
@@ -102,7 +106,6 @@ class Link {
     this.comm.onMsg = (message) => this.take(message.content.data);
     this.comm.onClose = () => this.lose("unknown");
     this.comm.open({ version: VERSION });
-    this.askStatus();
     return true;
   }
 
@@ -111,25 +114,22 @@ class Link {
   }
 
   take(message) {
-    if (message.status) {
+    if (message.status !== undefined) {
       this.status = message.status;
       this.onStatus();
-      return;
     }
+    if (message.table) this.showTable?.(message.table);
     const store = this.turns.stores.get(message.id);
     if (!store || store.link !== this) return;
     if (message.unknown) {
       this.lose("unknown", message.id);
     } else if (message.still) {
       this.put(message.id, message.still);
-    } else if (message.ended) {
-      // Pages that share the document are not to write at the same time.
-      setTimeout(() => this.finish(message.id), END_MS * (1 + Math.random()));
     } else {
       if (message.state) Object.assign(store, { isLive: true, gone: "" });
       store.take(message);
+      if (message.ended) store.end(message.ended);
     }
-    if (message.panel || message.ended) this.askStatus();
   }
 
   /** Ask for what stays of a turn, where the kernel's own update did not reach this page's notebook. */
@@ -170,7 +170,7 @@ class Link {
   lose(gone, id = "") {
     if (!id) {
       this.comm = null;
-      this.status = null;
+      this.status = "";
       this.onStatus();
     }
     for (const [key, store] of this.turns.stores) {
@@ -181,12 +181,13 @@ class Link {
     this.write();
   }
 
-  /** What the status bar says, soon. */
-  askStatus() {
-    this.timer ??= setTimeout(() => {
-      this.timer = null;
-      this.send({ kind: "status" });
-    }, STATUS_MS);
+  /** Have `show` called with the table of `%agent`, once. */
+  ask(show) {
+    this.showTable = (table) => {
+      this.showTable = null;
+      show(table);
+    };
+    this.send({ kind: "table" });
   }
 }
 
@@ -252,14 +253,16 @@ export async function plugins(get, live, style) {
       const link = () => links.get(tracker.currentWidget);
       let isOn = true;
       onStatus = () => {
-        const label = link()?.status?.label ?? "";
+        const label = link()?.status ?? "";
         node.textContent = label && `Agents: ${label}`;
         item.setHidden(!isOn || !label);
       };
       node.addEventListener("click", () => {
         const { Dialog, showDialog } = apputils;
-        const body = new Widget({ node: table(link().status) });
-        showDialog({ title: "Agents of this notebook", body, buttons: [Dialog.okButton()] });
+        link()?.ask((content) => {
+          const body = new Widget({ node: table(content) });
+          showDialog({ title: "Agents of this notebook", body, buttons: [Dialog.okButton()] });
+        });
       });
       statusBar.registerStatusItem("praison-nb:status", { item, align: "left", rank: 20 });
       tracker.currentChanged.connect(onStatus);

@@ -254,6 +254,9 @@ function announce(text) {
   region.replaceChildren(text);
 }
 
+/** The session and how it is. */
+const spoken = ({ facts, label }) => `${facts[0]?.[1] ?? ""}: ${label}`;
+
 function button(label, className = "") {
   const element = make("button", `pnb-btn ${className}`, label);
   element.type = "button";
@@ -424,6 +427,7 @@ export class Store {
     this.views = new Set();
     this.asked = false;
     this.change = (state) => state; // what is shown of it
+    this.onEnd = () => {};
   }
 
   take(message) {
@@ -433,13 +437,11 @@ export class Store {
     } else if (message.reply) {
       for (const view of this.views) view.reply?.(message.reply);
     } else if (message.number === this.state?.number + 1) {
-      const wasRunning = this.state.panel.running;
       this.state.number = message.number;
       const patches = message.items ?? [];
       applyPatches(this.state.items, patches, message.count ?? 0);
       if (message.panel) this.state.panel = message.panel;
       for (const view of this.views) view.update(this.change(this.state), patches);
-      if (wasRunning && !this.state.panel.running) this.end();
     } else if (this.state && message.number > this.state.number) {
       this.ask();
     }
@@ -447,10 +449,8 @@ export class Store {
 
   /** Show this from now on. */
   set(state) {
-    const wasRunning = this.state?.panel.running;
     this.state = { kind: "turn", ...this.state, ...state };
     this.show();
-    if (wasRunning && !state.panel.running) this.end();
   }
 
   show() {
@@ -463,9 +463,13 @@ export class Store {
     this.send({ kind: "ready" });
   }
 
-  end() {
-    const { label, facts } = this.state.panel;
-    if (this.state.kind === "turn") announce(`${facts[0]?.[1] ?? ""}: ${label}`);
+  /** The turn is over. What stays of it takes the place of the views, with what is in focus there. */
+  end(label) {
+    if (!this.state?.panel.running) return;
+    this.state.panel = { ...this.state.panel, running: false, waiting: false, status: "idle", label };
+    for (const view of this.views) view.update(this.change(this.state), []);
+    announce(spoken(this.state.panel));
+    this.onEnd();
   }
 
   /** Show it in the element; returns what ends that. */
@@ -532,7 +536,9 @@ class WidgetStore extends Store {
   }
 
   take(message) {
+    const wasRunning = this.state.panel.running;
     super.take(message);
+    if (this.state.kind === "turn" && wasRunning && !this.state.panel.running) announce(spoken(this.state.panel));
     this.report();
   }
 
