@@ -80,7 +80,7 @@ def panel_html(turn: Turn) -> str:
         f"font-size: 12px; color: {MUTED}; font-variant-numeric: tabular-nums"
     )
     facts = (_fact_html(*fact) for fact in turn_panel(turn)["facts"])
-    return f'<div style="{style}">{" &emsp;".join([badge_html(Badge.of(turn.status, turn)), *facts])}</div>'
+    return f'<div style="{style}">{"&emsp; ".join([badge_html(Badge.of(turn.status, turn)), *facts])}</div>'
 
 
 def _fact_html(before: str, strong: str, after: str, title: str, link: str) -> str:

@@ -2,11 +2,14 @@
 // and writes into the notebook what stays of them (docs/turn-output.md).
 
 const MIME = "application/vnd.praison-nb.turn+json";
-const TARGET = "praison-nb"; // the comm's target and its id: the pages of a kernel share it
+const COMM = "praison-nb"; // the comm's target and its id: the pages of a kernel share it
 const VERSION = 1;
 const WRITE_MS = 5000; // what came meanwhile is written into the notebook
+const INFO_MS = 1000; // a kernel that has not said by then what it can is busy
+const SUBSHELL_MS = 5000; // JupyterLab holds back for 3 s what is sent to a busy kernel
 const END_MS = 1000; // the kernel's own update has reached the page that ran the cell by then
 const GONE = {
+  kept: "", // the output says so already
   unknown: "The kernel does not know this turn any more; its text so far is kept.",
   none: "No kernel runs this turn; its text so far is kept.",
   restarting: "The kernel was restarted, and the turn ended with it; its text so far is kept.",
@@ -32,7 +35,10 @@ class Turns {
   /** Take the state that an output holds, where none newer is known. */
   offer(id, state) {
     const store = this.get(id);
-    if (!store.state || (!store.isLive && state.number > store.state.number)) store.set(structuredClone(state));
+    if (!store.state || (!store.isLive && state.number > store.state.number)) {
+      if (state.gone) store.gone = "kept";
+      store.set(structuredClone(state));
+    }
     return store;
   }
 
@@ -41,21 +47,73 @@ class Turns {
   }
 }
 
+const within = (ms, promise) => Promise.race([promise, new Promise((resolve) => setTimeout(resolve, ms))]);
+
+/** What this page says to a kernel, in order. It goes to a thread of its own there, a subshell, where the kernel has such:
+ * so it arrives while a cell runs, also in a page that was loaded meanwhile, to which a busy kernel has not even said what
+ * it can. */
+class Line {
+  constructor(kernel) {
+    this.kernel = kernel;
+    this.ready = this.openSubshell().catch(() => {});
+    this.post("comm_open", { comm_id: COMM, target_name: COMM, data: { version: VERSION } });
+  }
+
+  async openSubshell() {
+    const { kernel } = this;
+    const info = await within(INFO_MS, kernel.info);
+    if (info && !info.supported_features?.includes("kernel subshells")) return;
+    const asked = kernel.sendControlMessage(this.message("control", "create_subshell_request", {}), true);
+    this.subshell = (await within(SUBSHELL_MS, asked.done))?.content.subshell_id;
+  }
+
+  message(channel, type, content) {
+    const { clientId: session, username } = this.kernel;
+    const id = this.subshell ? { subshell_id: this.subshell } : {};
+    const header = { msg_id: crypto.randomUUID?.() ?? String(Math.random()), msg_type: type, session, username, version: "5.5", date: new Date().toISOString(), ...id };
+    return { header, parent_header: {}, metadata: {}, content, channel, buffers: [] };
+  }
+
+  post(type, content) {
+    this.ready.then(() => this.isClosed || this.kernel.isDisposed || this.kernel.sendShellMessage(this.message("shell", type, content), false, true));
+  }
+
+  send(data) {
+    this.post("comm_msg", { comm_id: COMM, data });
+  }
+
+  /** What is not sent by now is meant for a kernel that is gone. */
+  close() {
+    this.isClosed = true;
+  }
+
+  /** The page goes on without this notebook. */
+  dispose() {
+    const { kernel, subshell } = this;
+    this.subshell = "";
+    if (subshell && !kernel.isDisposed) kernel.sendControlMessage(this.message("control", "delete_subshell_request", { subshell_id: subshell }));
+    this.close();
+  }
+}
+
 /** One notebook and its kernel. */
 class Link {
   constructor(panel, turns, onStatus) {
-    Object.assign(this, { panel, turns, onStatus, comm: null, status: "" });
+    Object.assign(this, { panel, turns, onStatus, line: null, status: "" });
     const { sessionContext, context } = panel;
     sessionContext.iopubMessage.connect((_, message) => this.see(message));
     sessionContext.statusChanged.connect((_, status) => this.heed(status));
     sessionContext.connectionStatusChanged.connect((_, status) => status === "connected" && this.resume());
     sessionContext.kernelChanged.connect((_, { oldValue, newValue }) => {
       if (oldValue) this.lose("none");
-      if (newValue) this.resume();
+      if (newValue) this.resume(); // one that is chosen may know the turn
     });
     context.saveState.connect((_, state) => state === "started" && this.write());
     const timer = setInterval(() => this.write(), WRITE_MS);
-    panel.disposed.connect(() => clearInterval(timer));
+    panel.disposed.connect(() => {
+      clearInterval(timer);
+      this.line?.dispose();
+    });
     // A page that was loaded while a turn ran, or after it.
     Promise.all([context.ready, sessionContext.ready]).then(() => this.resume());
   }
@@ -76,18 +134,21 @@ class Link {
     for (const [, data] of this.outputs()) {
       const store = this.turns.offer(data.id, data);
       store.asked = false; // what was asked before may be lost
-      // What this page saw to the kernel's end is more than anybody kept.
-      if (store.gone !== "restarting" && store.gone !== "dead") this.follow(data.id);
+      // Of a turn that ended with its kernel the next one is asked, which may have it in its store, once that is known to
+      // have praison_nb. What this page saw to the kernel's end is more than anybody kept.
+      if (store.gone === "kept" ? this.line : !store.gone) this.follow(data.id);
     }
   }
 
-  /** A turn begins in this kernel, or is shown as it is now; its output may be out of view. */
+  /** What the kernel says: to all pages, or that a turn begins, or how it is now; its output may be out of view. */
   see({ header, content }) {
+    if (header.msg_type === "comm_msg" && content.comm_id === COMM) this.take(content.data);
+    if (header.msg_type === "comm_close" && content.comm_id === COMM) this.lose("unknown");
     const data = /^(update_)?display_data$/.test(header.msg_type) ? content.data[MIME] : null;
     if (data?.version !== VERSION) return;
     const isKnown = this.turns.stores.has(data.id);
     const store = this.turns.offer(data.id, data);
-    if (this.comm && !isKnown) Object.assign(store, { link: this, isLive: true }); // the kernel says more by itself
+    if (this.line && !isKnown) Object.assign(store, { link: this, isLive: true }); // the kernel says more by itself
     else if (!store.isLive) this.follow(data.id);
   }
 
@@ -99,18 +160,16 @@ class Link {
   }
 
   open() {
-    if (this.comm) return true;
     const kernel = this.panel.sessionContext.session?.kernel;
-    if (!kernel || kernel.status === "dead" || !kernel.handleComms) return false;
-    this.comm = kernel.createComm(TARGET, TARGET);
-    this.comm.onMsg = (message) => this.take(message.content.data);
-    this.comm.onClose = () => this.lose("unknown");
-    this.comm.open({ version: VERSION });
-    return true;
+    if (!this.line && kernel && kernel.status !== "dead") {
+      this.line = new Line(kernel);
+      this.resume();
+    }
+    return Boolean(this.line);
   }
 
   send(message) {
-    this.comm?.send(message);
+    this.line?.send(message);
   }
 
   take(message) {
@@ -169,7 +228,8 @@ class Link {
   /** The kernel says nothing more about its turns, or about one. */
   lose(gone, id = "") {
     if (!id) {
-      this.comm = null;
+      this.line?.close();
+      this.line = null;
       this.status = "";
       this.onStatus();
     }

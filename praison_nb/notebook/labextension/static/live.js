@@ -10,6 +10,8 @@ const HASTY_MS = 500; // nobody has read a question sooner
 const TAGS = new Set("a blockquote br code em h1 h2 h3 h4 h5 h6 hr li ol p pre s span strong table tbody td th thead tr ul".split(" "));
 const STYLES = new Set(["white-space: pre-wrap", "margin: 1em 2em", "text-align:left", "text-align:center", "text-align:right"]);
 const CLASSES = new Set(["pnb-picture", "mathjax_process tex2jax_process"]);
+const WRAP = { style: "white-space: pre-wrap" };
+const MOST_DELIMITERS = 50; // each is an element or two
 const NO_FORMULAS = "mathjax_ignore tex2jax_ignore";
 
 /** The address if a click on it can only open a page or a mail, else "". */
@@ -493,6 +495,22 @@ export class Store {
 // What a saved notebook holds of a turn that runs, for whoever opens it: as the kernel does it when the turn is over, and
 // from what this page has.
 
+/** A text that no page takes for a formula, a copy for screen readers included; as `formulas.escape` has it. */
+function inert(text) {
+  if (text.split(/[$\\]/).length > MOST_DELIMITERS) return [made("span", { "aria-hidden": "true" }, text)];
+  return text.split(/([$\\])/).filter(Boolean).flatMap((part) => {
+    if (part === "$") return [made("span", { "aria-hidden": "true" }, part), made("span", { role: "img", "aria-label": part })];
+    return [part === "\\" ? make("span", "", part) : part];
+  });
+}
+
+function made(tag, attributes, ...content) {
+  const element = make(tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...content.flatMap((each) => (typeof each === "string" && tag !== "span" ? inert(each) : [each])));
+  return element;
+}
+
 /** HTML and text of the state. */
 export function staticOf(state) {
   const root = make("div");
@@ -500,20 +518,20 @@ export function staticOf(state) {
   for (const item of state.items) {
     if (item.kind === "text") {
       const part = make("div", `pnb-answer ${NO_FORMULAS}`);
-      part.append(...safeNodes((item.done ?? "") + (item.tail ?? "")), item.rest ?? "");
+      part.append(...safeNodes((item.done ?? "") + (item.tail ?? "")), ...inert(item.rest ?? ""));
       texts.push(part.textContent);
       root.append(part);
     } else {
-      const part = make("details", NO_FORMULAS);
       const line = `${item.name} ${item.line}`;
-      part.append(make("summary", "", line), ...[item.arguments, item.result].filter(Boolean).map((text) => make("pre", "", text)));
+      const boxes = [item.arguments, item.result].filter(Boolean).map((text) => made("pre", WRAP, text));
+      const part = made("details", { class: NO_FORMULAS }, made("summary", {}, line), ...boxes);
       texts.push(`▸ ${line}`);
       root.append(part);
     }
   }
   const { label, facts, notices, threads } = state.panel;
   const lines = [...notices, ...threads, `[${label}] ${facts.map((fact) => fact.slice(0, 3).join("")).join("  ")}`];
-  for (const line of lines) root.append(make("div", NO_FORMULAS, line));
+  for (const line of lines) root.append(made("div", { class: NO_FORMULAS }, line));
   return { "text/html": new XMLSerializer().serializeToString(root), "text/plain": [...texts, lines.join("\n")].join("\n\n") };
 }
 
