@@ -56,13 +56,15 @@ class RequestStarted(_Base):
     `input_tokens` is an estimate, used until the server has counted; it will not be more than
     `max_input_tokens` (0: not known). `max_output_tokens` is the limit of output that the request sets, None
     where it sets none. Where `takes_limit` the backend sends the lesser one that the turn's run has by then
-    (`Run.output_limit`), so that the request fits a budget. `model`, `provider` and `service_tier` are as in
-    RequestFinished, "" where they are not known yet."""
+    (`Run.output_limit`), so that the request fits a budget. One that others follow by themselves has in
+    `max_cost` the USD that it costs with them at most, infinity where nobody bounds it. `model`, `provider`
+    and `service_tier` are as in RequestFinished, "" where they are not known yet."""
 
     input_tokens: int = 0
     max_input_tokens: int = 0
     max_output_tokens: int | None = None
     takes_limit: bool = False
+    max_cost: Decimal | None = None
     model: str = ""
     provider: str = ""
     service_tier: str = ""
@@ -169,17 +171,22 @@ class ThreadChanged(_Base):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionUsage(_Base):
     """What the provider says that the whole session used so far: cumulative, never added to requests.
-    `list_cost` in USD, `active_seconds` in seconds, each None until known.
+    `list_cost` in USD, `active_seconds` in seconds, each None until known; `searches` of the web.
 
     The meter sets the rest: `extra_cost` in USD is what the turn costs beyond its requests, by the provider's
-    own figure where `is_provider_cost`; `cache_write_1h_tokens` are tokens of the turn that were written to
-    the cache for an hour, though its requests say five minutes."""
+    own figure where `is_provider_cost`; that `is_behind` where it lacks some of what was counted here.
+    `fees` in USD are the part of `extra_cost` for searches.
+    `cache_write_1h_tokens` are tokens of the turn that were written to the cache for an hour, though its
+    requests say five minutes."""
 
     usage: Usage
     list_cost: Decimal | None = None
     active_seconds: float | None = None
+    searches: int = 0
     extra_cost: Decimal = field(default=Decimal(0), metadata={"json": "beyond"})
     is_provider_cost: bool = False
+    is_behind: bool = False
+    fees: Decimal = Decimal(0)
     cache_write_1h_tokens: int = field(default=0, metadata={"json": "longer_writes"})
 
 

@@ -19,6 +19,8 @@ def format_usd(cost: Decimal | None) -> str:
 
     >>> format_usd(Decimal("0.03124")), format_usd(None), format_usd(Decimal("0.00000151"))
     ('$0.0312', '—', '$0.0000015')
+    >>> format_usd(Decimal("-1E-28"))
+    '$0.0000'
     """
     return "—" if cost is None else _dollars(cost, 4)
 
@@ -46,6 +48,8 @@ def mark_usd(cost: Decimal | None, *, estimated: bool = False, is_lower_bound: b
 
 
 def _dollars(amount: Decimal, digits: int) -> str:
+    # What is left of sums that cancel out is no amount, and has no sign.
+    amount = round(amount, 12) + 0
     if 0 < abs(amount) < Decimal("0.00095"):
         # Not beyond what the ledger keeps.
         digits = min(12, 1 - amount.adjusted())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
@@ -85,30 +85,36 @@ class Usage:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class SessionInfo:
     """What `retrieve_session()` returns, as a dict: exactly these four, none of them ever None or missing.
 
     `id` and `title` are the backend's, "" without one. `status` may be given as its word; one that is none
     is "unknown". `usage` is `Usage.to_dict()` of the whole session: at least the ints `input_tokens` (cached
-    or not) and `output_tokens`, which are 0 where they are not given.
+    or not) and `output_tokens`, which are 0 where they are not given. What else a backend has is left out.
 
     >>> from praison_nb.session import SessionInfo
     >>> SessionInfo(id="s-1", status="idle", usage={"input_tokens": 5}).to_dict()
     {'id': 's-1', 'status': 'idle', 'title': '', 'usage': {'input_tokens': 5, 'output_tokens': 0}}
     """
 
-    id: str = ""
-    status: Status | str = Status.UNKNOWN
-    title: str = ""
-    usage: Mapping[str, Any] = field(default_factory=lambda: Usage().to_dict())
+    id: str
+    status: Status | str
+    title: str
+    usage: Mapping[str, Any]
 
-    def __post_init__(self) -> None:
-        for name in ("id", "title"):
-            value = getattr(self, name)
+    def __init__(
+        self,
+        id: str = "",
+        status: Status | str = Status.UNKNOWN,
+        title: str = "",
+        usage: Mapping[str, Any] | Usage | None = None,
+        **others: Any,
+    ) -> None:
+        for name, value in (("id", id), ("title", title)):
             object.__setattr__(self, name, "" if value is None else str(value))
-        object.__setattr__(self, "status", _status(self.status))
-        object.__setattr__(self, "usage", _usage(self.usage))
+        object.__setattr__(self, "status", _status(status))
+        object.__setattr__(self, "usage", _usage(usage))
 
     def to_dict(self) -> dict[str, Any]:
         """A plain dict of the four, `status` as a plain str."""

@@ -74,11 +74,12 @@ def shorten(text: str, width: int) -> str:
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """The end of a line about a name that there is not: the nearest that there is, "" without one.
 
-    >>> did_you_mean("modle", ["model", "name"]), did_you_mean(5, ["model"])
-    (": did you mean 'model'?", '')
+    >>> did_you_mean("modle", ["model", "name"]), did_you_mean("CRM", ["crm"]), did_you_mean(5, ["model"])
+    (": did you mean 'model'?", ": did you mean 'crm'?", '')
     """
-    near = get_close_matches(str(name)[:100], known, 1, 0.7)
-    return f": did you mean {near[0]!r}?" if near else ""
+    by_letters = {each.casefold(): each for each in known}
+    near = get_close_matches(str(name)[:100].casefold(), by_letters, 1, 0.7)
+    return f": did you mean {by_letters[near[0]]!r}?" if near else ""
 
 
 def describe_exception(error: BaseException) -> str:

@@ -216,8 +216,9 @@ class Turn:
     @property
     def cost(self) -> Decimal | None:
         """USD, or None when a request has no known price. While a turn runs: of its finished requests."""
-        is_known = not self.unpriced_requests or (self.session_usage and self.session_usage.is_provider_cost)
-        return self.known_cost if is_known and not self.is_cut_off else None
+        is_whole = not self.unpriced_requests and not self.is_cut_off
+        is_provider_cost = self.session_usage is not None and self.session_usage.is_provider_cost
+        return self.known_cost if is_whole or is_provider_cost else None
 
     @property
     def is_cut_off(self) -> bool:

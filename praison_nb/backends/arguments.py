@@ -42,6 +42,28 @@ def refuse(what: str, name: str, known: Iterable[str]) -> ConfigError:
     return ConfigError(f"{what}{shorten(name, 60)}{hint}")
 
 
+def check_options(method: str, options: Iterable[str], function: Callable[..., Any]) -> None:
+    """Raise ConfigError, which names the `method` of ours, for the first of the options that `function`, to
+    which they go, does not take.
+
+    >>> check_options("list_sessions", ["statusses"], lambda statuses, order: None)
+    Traceback (most recent call last):
+    praison_nb.errors.ConfigError: list_sessions has no argument statusses: did you mean 'statuses'?
+    """
+    known = [name for name in inspect.signature(function).parameters if not name.startswith("extra_")]
+    for name in options:
+        if name not in known:
+            raise refuse(f"{method} has no argument ", name, known)
+
+
+def check_methods(cls: type[T]) -> type[T]:
+    """Decorates a class: the public methods that it defines check their arguments."""
+    for name, value in list(vars(cls).items()):
+        if inspect.isfunction(value) and not (name.startswith("_") or hasattr(value, "__wrapped__")):
+            setattr(cls, name, checked_arguments()(value))
+    return cls
+
+
 def checked_arguments(config: type[Any] | None = None) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Decorates a constructor or a method: an argument that it does not take is a ConfigError that names the
     right one, or the field of `config` that it is. Before the config may stand what PraisonAI has there,
@@ -51,13 +73,16 @@ def checked_arguments(config: type[Any] | None = None) -> Callable[[Callable[P, 
         signature = inspect.signature(function)
         known = [name for name in signature.parameters if name not in ("self", "options", "kwargs")]
         takes_any = any(each.kind is each.VAR_KEYWORD for each in signature.parameters.values())
-        owner = function.__qualname__.removesuffix(".__init__")
 
         @functools.wraps(function)
         def checked(*values: Any, **given: Any) -> Any:
-            if known[0] == "config" and len(values) > 1 and isinstance(values[1], str):
+            if known[:1] == ["config"] and len(values) > 1 and isinstance(values[1], str):
                 first = "provider" if "provider" in known else "compute"
                 given, values = {first: values[1], **given}, (values[0], *values[2:])
+            # A method is its object's, wherever it is defined.
+            owner = function.__qualname__ if "." not in function.__qualname__ else type(values[0]).__name__
+            if function.__name__ not in ("__init__", owner):
+                owner += f".{function.__name__}"
             for name in () if takes_any else [each for each in given if each not in known]:
                 if name in INSTEAD and (given[name] is None or given[name] == "local"):
                     # What is here is what was asked for.
@@ -72,7 +97,8 @@ def checked_arguments(config: type[Any] | None = None) -> Callable[[Callable[P, 
             try:
                 signature.bind(*values, **given)
             except TypeError as error:
-                raise ConfigError(f"{owner}: {error}. It takes {', '.join(known)}.") from None
+                takes = ", ".join(known) or "no arguments"
+                raise ConfigError(f"{owner}: {error}. It takes {takes}.") from None
             return function(*values, **given)
 
         return checked

@@ -35,10 +35,11 @@ from ..tools.builtin.registry import POLICIES
 from ..tools.policy import policy_notices
 from ..turn import Turn
 from .answer import answer_of, validate_prompt
-from .arguments import checked_arguments
+from .arguments import check_methods, checked_arguments
 from .session import Session
 
 
+@check_methods
 class Backend(Observable, ABC):
     """A backend that yields typed events."""
 
@@ -143,7 +144,7 @@ class Backend(Observable, ABC):
         )
         source = functools.partial(self.events, turn.prompt)
         how = {"caller_waits": caller_waits, "stream": stream, "budget": budget, "asker": asker, "view": view}
-        return self._run(turn, source, subscribers, tags=tags, attachments=tuple(attachments), **how)
+        return self._run(turn, source, subscribers, tags=tags, attachments=tuple(attachments or ()), **how)
 
     def policy_notices(self) -> tuple[str, ...]:
         """What code has changed in the policies since this was last asked: by each turn, and by each call."""
@@ -168,7 +169,7 @@ class Backend(Observable, ABC):
             functools.partial(source, session),
             chosen := TurnOptions(subscribers=(session.observe, *subscribers_of(subscribers)), **options),
             lock=session.lock,
-            before=session.before,
+            before=None if chosen.is_sent else session.before,
             allowed=session.allowed_tools,
         )
         if chosen.view is not None:
@@ -186,15 +187,18 @@ class Backend(Observable, ABC):
         its own."""
         raise ConfigError(f"Only hosted agents work towards an outcome: this one is on {self.name}.")
 
-    async def execute(self, prompt: str, **kwargs: Any) -> str:
-        """Send `prompt` and return the whole answer. `kwargs` are of the protocol, and nothing is made of
-        them: `begin` has the options. Raises the turn's error (see praison_nb.errors)."""
-        return answer_of(await self.begin(prompt, asker=ask_by_input))
+    async def execute(self, prompt: str, *, attachments: Iterable[Any] = (), **kwargs: Any) -> str:
+        """Send `prompt` with its `attachments`, as `begin` has them, and return the whole answer. `kwargs`
+        are of the protocol, and nothing is made of them: `begin` has the options. Raises the turn's error
+        (see praison_nb.errors)."""
+        return answer_of(await self.begin(prompt, asker=ask_by_input, attachments=attachments))
 
-    async def stream(self, prompt: str, **kwargs: Any) -> AsyncIterator[str]:
-        """Send `prompt` and yield the answer in pieces; `kwargs` as for `execute`. Leaving early stops the
-        turn. Raises its error."""
-        run = self.begin(prompt, stream=True, asker=ask_by_input)
+    async def stream(
+        self, prompt: str, *, attachments: Iterable[Any] = (), **kwargs: Any
+    ) -> AsyncIterator[str]:
+        """Send `prompt` and yield the answer in pieces; the arguments are those of `execute`. Leaving early
+        stops the turn. Raises its error."""
+        run = self.begin(prompt, stream=True, asker=ask_by_input, attachments=attachments)
         async with aclosing(run.atext()) as pieces:
             async for text in pieces:
                 yield text

@@ -105,6 +105,9 @@ def _hosted(**options: Any) -> Backend:
     from .hosted.agent import HostedAgent
     from .hosted.config import HostedAgentConfig
 
+    if tools := options.get("tools"):
+        # Functions come beside what the container has.
+        options["tools"] = [*tools, *HostedAgentConfig.tools]
     return HostedAgent(config=_config(HostedAgentConfig, "hosted", options))
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any
 
 from ..events import Event, SessionUsage
-from ..metering.session_cost import SessionBaseline
 from ..runtime.observable import Observable
 from ..runtime.run import Run
 from ..session import Status, Usage
@@ -37,8 +35,6 @@ class Session(Observable):
         self.requests: dict[Any, Any] = {}
         """What a backend has to know of its last requests to make the next one."""
         self._turns: dict[str, Usage] = {}
-        self._costs: dict[str, Decimal] = {}
-        self._cost_before: Decimal | None = None
 
     def _begin_anew_after_fork(self) -> None:
         """A forked process has a loop of its own: nobody holds the lock there, and what runs is the parent's
@@ -79,21 +75,15 @@ class Session(Observable):
         """Note the turn's usage. The usage of a stopped turn comes late, so each turn has its own entry."""
         self.id = turn.session_id or self.id
         self._turns[turn.id] = turn.usage
-        self._costs[turn.id] = turn.known_cost
         self.provider_usage = turn.session_usage or self.provider_usage
         self.notify()
 
-    def before(self, turn_id: str) -> SessionBaseline | None:
-        """What the session had used before the turn; None for one that was begun elsewhere and of which
-        its provider has given no count yet."""
-        usage = self.provider_usage
-        if usage is None and (self.is_resumed or len(self._turns) > 1):
+    def before(self) -> SessionUsage | None:
+        """The provider's count of the session before a turn that begins now; None for a session that was
+        begun elsewhere and of which there is no count yet."""
+        if self.provider_usage is None and (self.is_resumed or len(self._turns) > 1):
             return None
-        usage = usage or SessionUsage(usage=Usage())
-        if self._cost_before is None:
-            self._cost_before = usage.list_cost or Decimal(0)
-        others = (cost for turn, cost in self._costs.items() if turn != turn_id)
-        return SessionBaseline(usage, self._cost_before + sum(others, Decimal(0)))
+        return self.provider_usage or SessionUsage(usage=Usage())
 
     @property
     def usage(self) -> Usage:

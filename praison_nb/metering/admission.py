@@ -57,13 +57,15 @@ class Bound:
 class Admission:
     """What was decided of a request: `refusal` is why it is not sent, "" where it is, with `output_limit` in
     tokens, None where it needs none. `reserved` (USD) is the most that it may cost, `estimate` that of its
-    input, None where there is no price. `spent` is what the scopes had spent before it."""
+    input, None where there is no price. `cost_limit` (USD) is what one that goes on by itself may cost by the
+    budgets, None without any. `spent` is what the scopes had spent before it."""
 
     refusal: str = ""
     output_limit: int | None = None
     reserved: Decimal = Decimal(0)
     estimate: Decimal | None = None
     spent: Sequence[Spent] = field(default=())
+    cost_limit: Decimal | None = None
 
 
 def bound(event: RequestStarted) -> Bound | None:
@@ -96,6 +98,11 @@ def decide(event: RequestStarted, most: Bound | None, spent: Sequence[Spent]) ->
     limits = [each for each in spent if each.limit is not None]
     if refusal := next(filter(None, map(budget.reached, limits)), ""):
         return Admission(refusal, spent=spent)
+    if event.max_cost is not None:
+        left = min(map(budget.left, limits), default=None)
+        reserved = event.max_cost if left is None else min(event.max_cost, left)
+        known = reserved if reserved.is_finite() else Decimal(0)
+        return Admission("", None, known, estimate, spent, cost_limit=left)
     if not limits or not event.takes_limit:
         return Admission(
             "", None, most.cost(asked) if most and event.takes_limit else Decimal(0), estimate, spent

@@ -99,7 +99,7 @@ def last_spent(writer: Writer, turn: Turn, origin: Origin, now: float) -> list[S
         is_same = periods.began(each.per, then) == since and (
             each.per != "session" or session_id == turn.session_id
         )
-        late = waiting.total(labels, since)
+        late = waiting.total(labels, since, turn.id)
         usd = from_pico(late.spent) + (each.usd if is_same else 0)
         spent.append(
             replace(each, usd=usd, reserved=from_pico(late.reserved) + (each.reserved if is_same else 0))
@@ -115,7 +115,8 @@ def read_spent(read: Read, waiting: Waiting, turn: Turn, origin: Origin, now: fl
         limit = known.get(scope)
         if limit is None and not (scope == "session" and turn.session_id):
             continue
-        sum_ = total(read, waiting, labels_of(scope, turn.session_id, origin), periods.began(scope, now))
+        labels, since = labels_of(scope, turn.session_id, origin), periods.began(scope, now)
+        sum_ = total(read, waiting, labels, since, turn.id)
         spent.append(
             Spent(
                 per=scope,

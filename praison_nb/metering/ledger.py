@@ -40,8 +40,9 @@ def old_turns(path: Path) -> Path:
 class TurnRow:
     """A turn as it is now. Times in seconds, money in USD, `labels` in the order of schema.LABELS.
     `cost` is None where a part has no price; `priced` is what the rest costs, of which `extra_cost` is beyond
-    its requests, `estimated_cost` for estimated tokens, and `fees` for what is no token. `process` runs it,
-    "" once it is over."""
+    its requests, `estimated_cost` for estimated tokens, and `fees` for what is no token. `elsewhere` is what
+    its session had cost before in no row of this ledger, None where that is not known. `reserved` is what it
+    may cost at most beyond its requests so far, while it runs. `process` runs it, "" once it is over."""
 
     id: str
     labels: tuple[str, ...]
@@ -59,6 +60,8 @@ class TurnRow:
     is_lower_bound: bool = False
     estimated_cost: Decimal = Decimal(0)
     extra_cost: Decimal = Decimal(0)
+    elsewhere: Decimal | None = None
+    reserved: Decimal = Decimal(0)
     process: str = ""
 
 
@@ -86,7 +89,7 @@ class RequestRow:
 Row = TurnRow | RequestRow
 
 _COUNTED = (*TOKENS, "reasoning_output_tokens")
-_MONEY = ("cost", "priced", "list_cost", "fees", "estimated_cost", "extra_cost", "reserved")
+_MONEY = ("cost", "priced", "list_cost", "fees", "estimated_cost", "extra_cost", "elsewhere", "reserved")
 _UNITS = {
     **dict.fromkeys(("time", "duration", "first_text", "active"), MICRO),
     **dict.fromkeys(_MONEY, PICO),

@@ -25,22 +25,21 @@ from ..events import (
     TurnFinished,
 )
 from ..fold import fold
-from ..redaction import redact
 from ..session import Usage
-from ..text import describe_exception, replace_surrogates
+from ..text import describe_exception
 from ..turn import Turn
-from . import budget, prices, user_prices, writer
+from . import budget, prices, writer
 from .admission import Admission, admit
+from .labels import label, source_of
 from .ledger import RequestRow, Row, TurnRow
+from .lines import budget_lines, once
 from .origin import current_origin
 from .schema import LABELS, RUNNING, UNKNOWN
-from .session_cost import BeforeTurn, SessionBaseline, with_extra_cost
+from .session_cost import BeforeTurn, Settled, settle, true_up
+from .session_totals import OtherTurns
 from .tags import encoded
 
 log = logging.getLogger(__name__)
-
-LONGEST_LABEL = 300
-"""Characters; a server may give its model a name of any length."""
 
 
 class Meter:
@@ -51,34 +50,63 @@ class Meter:
     def __init__(
         self,
         limit: Decimal | None = None,
-        before: BeforeTurn = lambda turn: None,
+        before: BeforeTurn | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
         self.origin, self.tags = current_origin(), encoded(tags or {})
-        self.writer = writer.current()
-        self.limit = limit
+        self.writer, self.limit = writer.current(), limit
         self._find_baseline = before
-        self._baseline: SessionBaseline | None = None
-        self._provider = ""
-        self._sources: set[str] = set()
+        self._session_before: SessionUsage | None = None
+        """The provider's count of the session before the turn."""
+        self._elsewhere: Decimal | None = None
+        self._most = Decimal(0)
+        """USD that the turn may cost at its end, where it was admitted as a whole."""
+        self._cheapest: Decimal | None = None
+        self._provider, self._sources = "", set[str]()
         self._open: dict[str, RequestRow] = {}
         """The requests that have begun and have not ended, by the ids of their beginnings."""
         self._request_began: float | None = None
         self._request_text: float | None = None
-        self._has_ended = False
-        self._warned: set[str] = set()
+        self._has_ended, self._warned = False, set[str]()
 
     def with_cost(self, event: Event, turn: Turn) -> Event:
         """`event` with what it costs, before it is folded into `turn`."""
         if isinstance(event, RequestFinished):
             at = event.time if self._request_began is None or event.thread else self._request_began
             return prices.with_cost(replace(event, usage=event.usage or turn.pending), at)
-        if self._baseline is None and isinstance(event, SessionAttached | RequestStarted | SessionUsage):
+        if isinstance(event, SessionAttached | RequestStarted) and self._find_baseline is not None:
             # Asked once, and before anything is used: the turn itself changes the answer.
-            self._baseline = self._find_baseline(turn.id)
-        if isinstance(event, SessionUsage) and self._baseline is not None:
-            return with_extra_cost(event, turn, self._baseline, self._provider)
+            self._session_before, self._find_baseline = self._find_baseline(), None
+            before = self._session_before
+            if before is not None and before.usage == Usage() and not before.list_cost:
+                self._elsewhere = Decimal(0)
         return event
+
+    async def settle(self, event: SessionUsage, turn: Turn) -> SessionUsage:
+        """`event` with what the turn costs by it; the ledger has it then. Before the event is folded."""
+        cheapest, provider = self._cheapest or Decimal(0), self._provider or "anthropic"
+
+        def find(others: OtherTurns) -> Settled:
+            return true_up(event, turn, self._session_before, others, provider=provider, cheapest=cheapest)
+
+        def row(settled: Settled) -> TurnRow:
+            self._elsewhere = settled.elsewhere if self._elsewhere is None else self._elsewhere
+            return self._turn(fold(turn, settled.event))
+
+        def work() -> Settled:
+            return settle(self.writer, turn, label(turn.session_id), find, row)
+
+        try:
+            settled = await asyncio.to_thread(work)
+        except RuntimeError:
+            # No more threads: the process ends.
+            settled = work()
+        except Exception:
+            log.exception("the meter failed")
+            return event
+        if self.writer.waiting:
+            self.writer.enqueue()
+        return settled.event
 
     def record(self, event: Event, turn: Turn) -> None:
         """Have the ledger written by the event, which is folded into `turn` already. What fails is tried once
@@ -103,12 +131,15 @@ class Meter:
                     self._request_text = event.time
             case RequestStarted():
                 self._request_began, self._request_text = event.time, None
+                self._provider = event.provider or self._provider
             case RequestFinished() if event.thread:
                 # Beside the agent's own request, which goes on.
                 self._sources.add(event.cost_source)
                 self.writer.enqueue(self._turn(turn), self._request(event, turn))
             case RequestFinished():
                 self._sources.add(event.cost_source)
+                if event.cost:
+                    self._cheapest = min(event.cost, self._cheapest or event.cost)
                 self._provider = event.provider
                 started_id = event.started_id or next(reversed(self._open), "")
                 self._open.pop(started_id, None)
@@ -120,13 +151,13 @@ class Meter:
                 uncounted = [replace(row, state=UNKNOWN, cost=None) for row in self._open.values()]
                 self.writer.enqueue(self._turn(turn), *uncounted)
                 self._has_ended = True
-            case SessionUsage() if turn.ended is not None:
-                self.writer.enqueue(self._turn(turn))
 
     async def admit(self, event: RequestStarted, turn: Turn) -> Admission:
         """Whether the request may be sent that is to begin next, and how; the ledger has it then."""
 
         def rows(admission: Admission) -> Sequence[Row]:
+            if event.max_cost is not None:
+                self._most = turn.known_cost + admission.reserved
             row = self._running(event, turn, admission)
             self._open[event.id] = row
             return self._turn(fold(turn, event)), row
@@ -153,7 +184,7 @@ class Meter:
         except LedgerError as error:
             self.writer.fail(error)
         except ConfigError as error:
-            lines = _once(str(error), str(error), self._warned)
+            lines = once(str(error), str(error), self._warned)
         except RuntimeError:
             # No more threads: the process ends.
             return list[Spent | Notice](spent)
@@ -161,8 +192,7 @@ class Meter:
 
     def lines(self, spent: Sequence[Spent]) -> list[str]:
         """What the user should read by what was `spent`."""
-        lines = [line for each in spent for line in self._warnings(each)] + self.writer.pop_notices()
-        return lines + _once(user_prices.problem, user_prices.problem, _shown)
+        return budget_lines(spent, self._warned) + self.writer.pop_notices()
 
     def last_line(self) -> str:
         """What the user should read at the turn's end: how much the ledger lacks."""
@@ -173,14 +203,12 @@ class Meter:
         with contextlib.suppress(RuntimeError):
             asyncio.get_running_loop().run_in_executor(None, prices.preload)
 
-    def _warnings(self, spent: Spent) -> list[str]:
-        lines = _once(budget.warning(spent), spent.per, self._warned)
-        return lines + _once(budget.unpriced_warning(spent), f"unpriced {spent.per}", _shown)
-
     def _turn(self, turn: Turn) -> TurnRow:
         session = turn.session_usage
+        is_provider_cost = session is not None and session.is_provider_cost
         # Were the kernel killed now, this is what would be known.
         running = () if turn.ended is not None else tuple(self._open.values())
+        reserved = sum(row.reserved for row in running)
         estimate = sum((row.cost or Decimal(0) for row in running), Decimal(0))
         unpriced = 0 if turn.cost is not None else turn.unpriced_requests + turn.is_cut_off
         unpriced += sum(row.cost is None for row in running)
@@ -190,7 +218,7 @@ class Meter:
                 turn,
                 provider=self._provider,
                 model=turn.model,
-                cost_source=self._source(session),
+                cost_source=source_of(self._sources, session),
                 status=turn.status.value,
                 stop_reason=turn.stop_reason,
                 error=type(turn.error).__name__ if turn.error else "",
@@ -205,10 +233,12 @@ class Meter:
             priced=turn.known_cost + estimate,
             list_cost=session.list_cost if session else None,
             active=session.active_seconds if session else None,
-            fees=turn.fees,
-            is_lower_bound=turn.is_lower_bound or bool(running),
+            fees=turn.fees + (session.fees if session else 0),
+            is_lower_bound=(not is_provider_cost and turn.is_lower_bound) or bool(running),
             estimated_cost=turn.estimated_cost + estimate,
             extra_cost=session.extra_cost if session else Decimal(0),
+            elsewhere=self._elsewhere,
+            reserved=max(Decimal(0), self._most - turn.known_cost - reserved),
             process=self.writer.process if turn.ended is None else "",
         )
 
@@ -231,7 +261,7 @@ class Meter:
             usage=Usage(uncached_input_tokens=event.input_tokens, estimated=True),
             cost=admission.estimate,
             state=RUNNING,
-            reserved=max(admission.reserved, admission.estimate or Decimal(0)),
+            reserved=max(admission.reserved, admission.estimate or Decimal(0), self._most - turn.known_cost),
             is_lower_bound=True,
         )
 
@@ -267,27 +297,4 @@ class Meter:
             "backend": turn.backend,
             **more,
         }
-        return tuple(_label(labels.get(name, "")) for name in LABELS)
-
-    def _source(self, session: SessionUsage | None) -> str:
-        if session and session.is_provider_cost:
-            return "provider"
-        if len(self._sources) < 2:
-            return next(iter(self._sources), "")
-        return "unpriced" if "unpriced" in self._sources else "mixed"
-
-
-_shown: set[str] = set()
-"""The lines that are shown once in a process, by what they are about."""
-
-
-def _once(line: str, key: str, shown: set[str]) -> list[str]:
-    if not line or key in shown:
-        return []
-    shown.add(key)
-    return [line]
-
-
-def _label(text: str) -> str:
-    # A key that is cut in two would not be known for one.
-    return replace_surrogates(redact(text[: LONGEST_LABEL + 4000])[:LONGEST_LABEL])
+        return tuple(label(labels.get(name, "")) for name in LABELS)

@@ -4,7 +4,9 @@ nothing here is made of names that may change.
 A request is a row from the moment it is sent. Its `state` is 0 done, 1 running, 2 unknown (its kernel was
 killed, or nobody counted it); while it is not done, `cost` is that of its estimated input and `reserved`
 the most that it may cost. A turn's `process` is that of its kernel, "" once it is over. `extra_cost` is what
-a turn cost beyond its requests: a turn's `priced` is that and the sum of its requests' costs.
+a turn cost beyond its requests: a turn's `priced` is that and the sum of its requests' costs. `elsewhere` is
+what its session had cost before in no row of the ledger, NULL where nobody knows. `reserved` is what a turn
+that runs may cost at most beyond all requests that it has made.
 """
 
 from __future__ import annotations
@@ -71,5 +73,9 @@ MIGRATIONS = [
     UPDATE turns SET extra_cost =
         priced - (SELECT coalesce(sum(r.cost), 0) FROM requests r WHERE r.turn = turns.n);
     CREATE INDEX turns_with_extra_cost ON turns (time) WHERE extra_cost != 0;
+    """,
+    """
+    ALTER TABLE turns ADD COLUMN elsewhere INTEGER;
+    ALTER TABLE turns ADD COLUMN reserved INTEGER NOT NULL DEFAULT 0;
     """,
 ]

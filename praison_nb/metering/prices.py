@@ -30,6 +30,9 @@ Source = Literal["provider", "table", "user", "local", "unpriced"]
 LOCAL = frozenset({"embedded", "ollama", "lmstudio", "llamacpp"})
 """Providers of what runs here by itself. Nobody is paid."""
 
+SEARCHES = "web_searches"
+"""The price table's name for searches of the web."""
+
 RUNNING_HOUR = Decimal("0.08")
 """USD for an hour that a hosted session runs, at Anthropic's public list price; idle time is free."""
 

@@ -1,52 +1,101 @@
-"""What a turn of a hosted session costs beyond its requests: the time that the session ran, cache writes that
-cost more than its requests say, which only the session's own count has, and other charges."""
+"""What a turn of a hosted session costs beyond its requests: the time that the session ran, searches and
+cache writes that only the session's own count has, and whatever else the provider bills. A session's turns
+cost in all what its provider says: the gap between that and the ledger's rows of the session is of the turn
+in which it shows, and no turn costs less than nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Any
 
+from ..errors import LedgerError, PraisonError
 from ..events import SessionUsage
 from ..session import Usage
 from ..turn import Turn
-from .prices import price, running_cost
+from . import budget
+from .ledger import TurnRow
+from .prices import SEARCHES, cost, price, running_cost
+from .session_totals import OtherTurns, other_turns
+from .totals import Read, Waiting
+from .writer import Writer
 
 CENT = Decimal("0.01")
-"""The provider's figure is rounded to it: less of a difference says nothing."""
+"""The provider's figure is rounded to it."""
+
+BeforeTurn = Callable[[], SessionUsage | None]
+"""The provider's count of a session before a turn; None where nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
-class SessionBaseline:
-    """A session before a turn: its provider's count of it, and what the turns before cost as they were
-    `recorded` here, in USD."""
+class Settled:
+    """The session's count with what the turn costs beyond its requests, and USD that the session had cost in
+    no row of the ledger, None where that is not known."""
 
-    usage: SessionUsage
-    recorded: Decimal
-
-
-BeforeTurn = Callable[[str], SessionBaseline | None]
-"""By a turn's id; None where nobody knows."""
+    event: SessionUsage
+    elsewhere: Decimal | None
 
 
-def with_extra_cost(event: SessionUsage, turn: Turn, before: SessionBaseline, provider: str) -> SessionUsage:
-    """`event` with what the turn costs beyond its requests, by what the session had used before."""
-    one_hour = _one_hour_writes(event, turn, before.usage)
-    extra = running_cost(max(0.0, (event.active_seconds or 0.0) - (before.usage.active_seconds or 0.0)))
+def true_up(
+    event: SessionUsage,
+    turn: Turn,
+    before: SessionUsage | None,
+    others: OtherTurns,
+    *,
+    provider: str = "anthropic",
+    cheapest: Decimal = Decimal(0),
+) -> Settled:
+    """By what the ledger has of the session's `others`, else by the provider's count `before` the turn.
+    `cheapest` is the USD of the turn's cheapest request. Pure."""
+    if before is None and not others.turns and others.elsewhere is None:
+        return Settled(event, None)
+    elsewhere = others.elsewhere
+    if elsewhere is None:
+        elsewhere = Decimal(0) if others.turns or before is None else _cost_of(before, turn, provider)
+    used = before or SessionUsage(usage=Usage())
+    active = others.active if others.turns else used.active_seconds
+    one_hour = _one_hour_writes(event, turn, max(others.one_hour, used.usage.cache_write_1h_input_tokens))
+    extra = running_cost(max(0.0, (event.active_seconds or 0.0) - (active or 0.0)))
     extra += _surcharge(one_hour, turn, provider, event.time)
-    event = replace(event, cache_write_1h_tokens=one_hour, extra_cost=extra)
-    if event.list_cost is None or not _is_current(event, turn, before.usage):
-        return event
-    gap = event.list_cost - before.recorded - turn.priced - extra
-    if abs(gap) < CENT and not turn.unpriced_requests:
-        return event
-    # Searches, sub-agents, a price that the table does not know: the provider's word counts.
-    return replace(event, extra_cost=extra + gap, is_provider_cost=True)
+    searched = [_searches(each, turn, provider, event.time) for each in (event.searches, used.searches)]
+    fees = max(Decimal(0), searched[0] - max(searched[1], others.fees) - turn.fees)
+    extra += fees
+    event = replace(
+        event, cache_write_1h_tokens=one_hour, extra_cost=extra, fees=fees, is_provider_cost=False
+    )
+    if event.list_cost is None or others.is_running:
+        # What a turn in another kernel costs is in the provider's figure, and not yet all in the ledger.
+        return Settled(event, elsewhere)
+    own = event.list_cost - elsewhere - others.cost
+    gap = own - turn.priced - extra
+    is_whole = not turn.unpriced_requests and not turn.is_cut_off
+    lacks_request = gap <= -CENT and gap - CENT <= -cheapest
+    if not _is_current(event, turn, others) or lacks_request or (not is_whole and own <= 0):
+        # Books that are behind lack whole requests. What they have already is of this turn.
+        return Settled(replace(event, is_behind=True, **_gap(extra, gap) if gap >= CENT else {}), elsewhere)
+    if abs(gap) <= CENT / 2 and is_whole:
+        return Settled(event, elsewhere)
+    # Sub-agents, a place or a price that the table does not know: the provider's word counts.
+    return Settled(
+        replace(event, is_behind=gap < -CENT, **_gap(extra, max(gap, -turn.priced - extra))), elsewhere
+    )
 
 
-def _one_hour_writes(event: SessionUsage, turn: Turn, before: SessionUsage) -> int:
-    written = event.usage.cache_write_1h_input_tokens - before.usage.cache_write_1h_input_tokens
-    more = written - turn.counted.cache_write_1h_input_tokens
+def _gap(extra: Decimal, gap: Decimal) -> dict[str, Any]:
+    return {"extra_cost": extra + gap, "is_provider_cost": True}
+
+
+def _cost_of(before: SessionUsage, turn: Turn, provider: str) -> Decimal:
+    """USD of a session so far, by its tokens where its provider does not say."""
+    if before.list_cost is not None:
+        return before.list_cost
+    tokens, _ = price(before.usage, turn.model, provider, before.time)
+    return (tokens or Decimal(0)) + running_cost(before.active_seconds or 0.0)
+
+
+def _one_hour_writes(event: SessionUsage, turn: Turn, before: int) -> int:
+    more = event.usage.cache_write_1h_input_tokens - before - turn.counted.cache_write_1h_input_tokens
     return max(0, min(more, turn.counted.cache_write_5m_input_tokens))
 
 
@@ -58,9 +107,63 @@ def _surcharge(one_hour: int, turn: Turn, provider: str, at: float) -> Decimal:
     return Decimal(0) if hour is None or short is None else hour - short
 
 
-def _is_current(event: SessionUsage, turn: Turn, before: SessionUsage) -> bool:
-    """Whether the provider has counted all that we saw; its books may be a moment behind."""
+def _searches(count: int, turn: Turn, provider: str, at: float) -> Decimal:
+    if count <= 0:
+        return Decimal(0)
+    return cost(Usage(), turn.model, provider, at, billed_calls={SEARCHES: count}).fees
+
+
+def _is_current(event: SessionUsage, turn: Turn, others: OtherTurns) -> bool:
+    """Whether the provider has counted all tokens that we saw; its books may be a moment behind."""
     counted = turn.counted
-    tokens_in = event.usage.input_tokens - before.usage.input_tokens
-    tokens_out = event.usage.output_tokens - before.usage.output_tokens
-    return tokens_in >= counted.input_tokens and tokens_out >= counted.output_tokens
+    tokens_in, tokens_out = event.usage.input_tokens, event.usage.output_tokens
+    return counted.estimated or (
+        tokens_in >= others.tokens_in + counted.input_tokens
+        and tokens_out >= others.tokens_out + counted.output_tokens
+    )
+
+
+def settle(
+    writer: Writer,
+    turn: Turn,
+    session_id: str,
+    find: Callable[[OtherTurns], Settled],
+    row: Callable[[Settled], TurnRow],
+) -> Settled:
+    """`find` the turn's part of its session, and note its `row`: in one transaction, so that two kernels do
+    not count the same money. Waits for the disk: not on the loop's thread."""
+    busy = LedgerError(f"The ledger {writer.path} is busy.")
+
+    def work(read: Read, waiting: Waiting) -> Settled:
+        return find(other_turns(read, waiting, session_id, turn.id))
+
+    def in_ledger() -> Settled:
+        writer.prepare(budget.LOCK_SECONDS)
+        late = tuple(writer.waiting)
+
+        def step(connection: Any) -> Settled:
+            writer.ledger.put(connection, late)
+            settled = work(lambda query, values: connection.execute(query, values).fetchall(), Waiting(()))
+            writer.ledger.put(connection, (row(settled),))
+            return settled
+
+        is_durable = bool(late) or turn.ended is not None
+        settled = writer.ledger.transact(step, budget.LOCK_SECONDS, is_durable=is_durable)
+        for _ in late:
+            writer.waiting.popleft()
+        writer.succeed()
+        return settled
+
+    try:
+        return writer.with_lock(0.0 if writer.slow else budget.LOCK_SECONDS, in_ledger, busy)
+    except PraisonError as error:
+        if isinstance(error, LedgerError) and error is not busy:
+            writer.fail(error)
+    with writer.deciding:
+        waiting = Waiting(tuple(writer.waiting))
+        try:
+            settled = work(writer.read, waiting)
+        except LedgerError:
+            settled = Settled(find(OtherTurns()).event, None)
+        writer.waiting.append(row(settled))
+    return settled

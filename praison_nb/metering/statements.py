@@ -23,6 +23,8 @@ TURN_COLUMNS = (
     "is_lower_bound",
     "estimated_cost",
     "extra_cost",
+    "elsewhere",
+    "reserved",
 )
 REQUEST_COLUMNS = (
     "time",
@@ -95,9 +97,9 @@ DELETE_LIMIT = "DELETE FROM budgets WHERE per = ? AND key = ?"
 
 def sums(names: Iterable[str], *, by_time: bool) -> tuple[str, str]:
     """Two queries, for rows with these labels, and `by_time` from a time on: of requests, what those cost
-    that are done and what the others may; of turns, what they cost beyond their requests, how many there are,
-    and how many of them lack a price. Values: those of the labels, the time, and the ids (a JSON list) of
-    rows to leave out."""
+    that are done and what the others may; of turns, what they cost beyond their requests, what those that run
+    may cost still but for one, how many there are, and how many of them lack a price. Values: those of the
+    labels, the time, and the ids (a JSON list) of rows to leave out; for turns the id of the one first."""
     labels = f"(SELECT n FROM labels WHERE {' AND '.join(f'{name} = ?' for name in names)})"
     # Of a time the index of times is the right one, else that of the labels: "+" hides the other from SQLite.
     rest = f"+r.label IN {labels} AND r.time >= ?" if by_time else f"r.label IN {labels} AND +r.time >= ?"
@@ -107,8 +109,9 @@ def sums(names: Iterable[str], *, by_time: bool) -> tuple[str, str]:
         f"coalesce(sum(CASE WHEN r.state != {DONE} THEN r.reserved END), 0) FROM requests r WHERE {rest}"
     )
     of_turns = (
-        "SELECT coalesce(sum(r.extra_cost), 0), count(*), coalesce(sum(r.unpriced > 0), 0) "
-        f"FROM turns r WHERE {rest}"
+        "SELECT coalesce(sum(r.extra_cost), 0), "
+        "coalesce(sum(CASE WHEN r.process != '' AND r.id != ? THEN r.reserved END), 0), "
+        f"count(*), coalesce(sum(r.unpriced > 0), 0) FROM turns r WHERE {rest}"
     )
     return of_requests, of_turns
 
@@ -124,6 +127,13 @@ SESSION_TOTALS = (
     "t.cache_write_5m_input_tokens + t.cache_write_1h_input_tokens), sum(t.output_tokens), sum(t.priced), "
     "sum(t.cost IS NULL) FROM turns t JOIN labels l ON l.n = t.label WHERE l.session_id != '' "
     "GROUP BY l.session_id"
+)
+
+TURNS_OF_SESSION = (
+    "SELECT t.id, t.priced, t.active, t.cache_write_1h_input_tokens, t.uncached_input_tokens + "
+    "t.cache_read_input_tokens + t.cache_write_5m_input_tokens + t.cache_write_1h_input_tokens, "
+    "t.output_tokens, t.fees, t.process, t.elsewhere FROM turns t "
+    "WHERE t.label IN (SELECT n FROM labels WHERE session_id = ?)"
 )
 
 # Prices that come later

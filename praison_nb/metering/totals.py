@@ -18,8 +18,8 @@ Read = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """In picodollars: what requests that are done cost, and at most those that are not. How many turns there
-    were, and how many of them lack a price."""
+    """In picodollars: what requests that are done cost, and at most those that are not and those that turns
+    may make by themselves. How many turns there were, and how many of them lack a price."""
 
     spent: int
     reserved: int
@@ -52,28 +52,33 @@ class Waiting:
         """As `request_ids`."""
         return json.dumps([*self.turns])
 
-    def total(self, labels: Mapping[str, str], since: int) -> Total:
+    def total(self, labels: Mapping[str, str], since: int, turn_id: str = "") -> Total:
         """As `total`, of these rows alone."""
         requests = [row for row in self.requests.values() if _counts(row, labels, since)]
         turns = [row for row in self.turns.values() if _counts(row, labels, since)]
         return Total(
             sum(to_pico(row.cost) for row in requests if row.state == DONE and row.cost)
             + sum(to_pico(row.extra_cost) for row in turns),
-            sum(to_pico(row.reserved) for row in requests if row.state != DONE),
+            sum(to_pico(row.reserved) for row in requests if row.state != DONE)
+            + sum(to_pico(row.reserved) for row in turns if row.process and row.id != turn_id),
             len(turns),
             sum(row.unpriced > 0 for row in turns),
         )
 
 
-def total(read: Read, waiting: Waiting, labels: Mapping[str, str], since: int) -> Total:
-    """Of all rows with these labels that began at `since` (microseconds) or later."""
+def total(read: Read, waiting: Waiting, labels: Mapping[str, str], since: int, turn_id: str = "") -> Total:
+    """Of all rows with these labels that began at `since` (microseconds) or later. What the turn `turn_id`
+    may cost still is left out: it is for that turn's own requests."""
     of_requests, of_turns = statements.sums(labels, by_time=since > 0)
     names = tuple(labels.values())
     [(spent, reserved)] = read(of_requests, (*names, since, waiting.request_ids))
-    [(extra, turns, unpriced)] = read(of_turns, (*names, since, waiting.turn_ids))
-    late = waiting.total(labels, since)
+    [(extra, more, turns, unpriced)] = read(of_turns, (turn_id, *names, since, waiting.turn_ids))
+    late = waiting.total(labels, since, turn_id)
     return Total(
-        spent + extra + late.spent, reserved + late.reserved, turns + late.turns, unpriced + late.unpriced
+        spent + extra + late.spent,
+        reserved + more + late.reserved,
+        turns + late.turns,
+        unpriced + late.unpriced,
     )
 
 

@@ -9,7 +9,8 @@ import functools
 import inspect
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
+from decimal import Decimal
 from typing import Any
 
 from ..administration import administration
@@ -21,19 +22,19 @@ from ..events import (
     Notice,
     RequestFinished,
     RequestStarted,
-    Spent,
+    SessionUsage,
     ToolStarted,
     TurnFailed,
     TurnFinished,
 )
 from ..fold import fold
 from ..metering import writer
-from ..metering.budget import reached
 from ..metering.meter import Meter
 from ..metering.session_cost import BeforeTurn
 from ..text import describe_exception, replace_surrogates_in_fields
 from ..turn import ToolCall, Turn
 from . import loop, user_loop
+from .admissions import Admissions, cancelled
 from .approvals import NO, Approvals, Asker, digest_of
 from .deadlock import called_by, callers, refuse_deadlock, set_callers
 from .function_call import FunctionCall, run_in_pool
@@ -53,8 +54,8 @@ UNFINISHED = "Unfinished: its process ended before the turn did. The text so far
 
 class Run:
     """One turn under way. `source(run)` yields its events; `lock` keeps the turns of a session in order;
-    `before` says what the session had used before the turn; `allowed` is the session's set of tools that the
-    user said yes to once and for all. `approvals` are the user's answers."""
+    `before` says what the session had used before the turn, None where nobody can; `allowed` is the session's
+    set of tools that the user said yes to once and for all. `approvals` are the user's answers."""
 
     def __init__(
         self,
@@ -63,18 +64,17 @@ class Run:
         options: TurnOptions,
         *,
         lock: asyncio.Lock,
-        before: BeforeTurn,
+        before: BeforeTurn | None,
         allowed: set[str],
     ) -> None:
         loop.refuse_at_end()
         self.turn = turn
         self.stopping = False
-        self.output_limit: int | None = None
-        """The tokens that the answer to the request which has just begun may have, None where any number."""
         self.lock = lock
         self._source, self._options = source, options
         self.attachments, self.settled = options.attachments, options.settled
         self._meter = Meter(options.budget, before, options.tags)
+        self._admissions = Admissions(self._meter, lambda: self.turn, self._take, self._cancel)
         self._subscribers: Observers[Event, Turn] = Observers(*options.subscribers)
         self._calls: list[FunctionCall] = []
         self._mailbox = Mailbox()
@@ -152,6 +152,16 @@ class Run:
 
     # For backends, on the loop's thread
 
+    @property
+    def output_limit(self) -> int | None:
+        """The tokens that the answer to the request which has just begun may have, None where any number."""
+        return self._admissions.last.output_limit
+
+    @property
+    def cost_limit(self) -> Decimal | None:
+        """USD that the turn may cost from that request on, None where nothing limits it."""
+        return self._admissions.last.cost_limit
+
     async def call(self, function: Callable[[], Any], is_async: bool) -> Any:
         """Run the user's `function` where it belongs and return what it returns; it is awaited when
         `is_async`."""
@@ -195,7 +205,7 @@ class Run:
                 if not self._options.is_sent:
                     if refusal := administration().refusal(self.turn.model):
                         raise ConfigError(refusal)
-                    if over := await self._check_budget():
+                    if over := await self._admissions.check():
                         self._take(TurnFinished(stop_reason="budget_reached", detail=over))
                         return
                 events = self._source(self)
@@ -216,72 +226,26 @@ class Run:
 
     async def _take_all(self, events: AsyncIterator[Event]) -> None:
         async for event in events:
-            if isinstance(event, RequestStarted) and (over := await self._admit(event)):
-                await self._end_early(events, over)
-                return
+            if isinstance(event, RequestStarted):
+                over = await self._admissions.admit(event)
+                # A turn that is followed goes on by itself.
+                if over and not self._options.is_sent:
+                    self._take(TurnFinished(stop_reason="budget_reached", detail=over))
+                    async for late in cancelled(events):
+                        await self._take_in_turn(late)
+                    return
             await self._take_in_turn(event)
             if isinstance(event, RequestFinished):
-                await self._check_budget(after_writes=True)
+                await self._admissions.check(after_writes=True)
         self._take(TurnFinished())
 
     async def _take_in_turn(self, event: Event) -> None:
+        if isinstance(event, SessionUsage):
+            event = await self._admissions.settle(event)
         self._take(event)
         if isinstance(event, TurnFinished | TurnFailed):
             # What the backend still learns, such as the session's usage, keeps no other turn waiting.
             await self._place.aclose()
-
-    async def _admit(self, event: RequestStarted) -> str:
-        """Have the request noted that is about to be sent, and return why it may not be, "" where it may. A
-        turn that is followed goes on by itself."""
-        work = asyncio.ensure_future(self._meter.admit(event, self.turn))
-        try:
-            admission = await asyncio.shield(work)
-        except asyncio.CancelledError:
-            # What is noted must be known here, so that it is settled.
-            admission = await work
-            assert self._task is not None
-            self._task.cancel()
-        except Exception:
-            log.exception("the meter failed")
-            return "" if self._meter.limit is None else "its budget cannot be known"
-        self.output_limit = admission.output_limit
-        for each in admission.spent:
-            self._take(each)
-        for line in self._meter.lines(admission.spent):
-            self._take(Notice(text=line))
-        return "" if self._options.is_sent else admission.refusal
-
-    async def _check_budget(self, *, after_writes: bool = False) -> str:
-        """Take the events of what was spent so far, and return why no further request may be made, "" where
-        one may. With `after_writes` it waits until the usage is on the disk. A failure of the meter is the
-        turn's only where that has a budget."""
-        try:
-            if after_writes:
-                await self._meter.writer.wait_until_written()
-            events = await self._meter.spending(self.turn)
-            for event in events:
-                self._take(event)
-            return next(filter(None, (reached(each) for each in events if isinstance(each, Spent))), "")
-        except asyncio.CancelledError:
-            # The backend handles a stop at the next point where it waits itself: it has work to end.
-            assert self._task is not None
-            self._task.cancel()
-        except Exception:
-            log.exception("the meter failed")
-            return "" if self._meter.limit is None else "its budget cannot be known"
-        return ""
-
-    async def _end_early(self, events: AsyncIterator[Event], why: str) -> None:
-        """End the turn before its next request. The backend is cancelled where it stands, as by a stop,
-        so that nothing is sent and its provider stops; what it still yields is usage."""
-        self._take(TurnFinished(stop_reason="budget_reached", detail=why))
-        if not isinstance(events, AsyncGenerator):
-            return
-        with suppress(StopAsyncIteration, asyncio.CancelledError):
-            event = await events.athrow(asyncio.CancelledError())
-            while True:
-                await self._take_in_turn(event)
-                event = await anext(events)
 
     def _take(self, event: Event) -> None:
         if isinstance(event, TurnFinished | TurnFailed):
@@ -319,6 +283,10 @@ class Run:
         # The fold ignores a second end.
         loop.get().call_later(GRACE_SECONDS, self._take, TurnFinished(stop_reason="interrupted"))
         loop.get().call_later(DRAIN_SECONDS, self._task.cancel)
+
+    def _cancel(self) -> None:
+        assert self._task is not None
+        self._task.cancel()
 
     def _close(self, task: asyncio.Future[Any]) -> None:
         if self.turn.ended is None:

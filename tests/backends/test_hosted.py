@@ -238,6 +238,10 @@ DONE = {"stop_reason": {"type": "end_turn"}}
         ([rescheduled(), running()], [Activity]),
         ([raw({"type": "agent.future_thing", "colour": "blue"})], []),
         ([raw({"type": "session.status_dreaming", "content": None})], []),
+        *(
+            ([raw({"type": kind})], [])
+            for kind in ("session.thread_created", "user.tool_confirmation", "agent.tool_result")
+        ),
         ([sse(b"event: ping\ndata: {}\n\n"), sse(b": a comment\n\n"), sse(b'data: {"type": "x"}\n\n')], []),
     ],
     ids=lambda value: None,
@@ -253,6 +257,11 @@ def test_what_an_event_shows(server: HostedServer, steps: list[Any], expected: l
     ] == expected
     if "title" in str(steps):
         assert agent.session.title == "New"
+
+
+def test_content_that_is_a_text_alone_is_that_text(server: HostedServer) -> None:
+    server.script([raw({"type": "agent.message", "content": "plain"})])
+    assert play(hosted(server))[0].text == "plain"
 
 
 def test_builtin_and_mcp_tools_are_shown_with_their_results(server: HostedServer) -> None:

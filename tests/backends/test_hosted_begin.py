@@ -72,6 +72,20 @@ def test_turns_one_after_the_other(
     assert [play(client, "again")[0].text for client in (other, agent, other)] == ["again"] * 3
 
 
+@pytest.mark.parametrize("replay", [0, 1000])
+@pytest.mark.parametrize("tells_running", [False, True])
+def test_a_session_that_sets_itself_up_behind_the_message(
+    server: HostedServer, tells_running: bool, replay: int
+) -> None:
+    """It runs and goes idle before it takes the message: a server that nobody knows yet may mean the end."""
+    server.manners = Manners(take_seconds=0.05, sets_up_first=True, tells_running=tells_running)
+    server.replay = replay
+    agent = hosted(server)
+    for prompt in ("one", "two"):
+        turn, _ = play(agent, prompt)
+        assert (turn.text, turn.stop_reason) == (prompt, "end_turn")
+
+
 @pytest.mark.parametrize("by_arrival", [False, True])
 @pytest.mark.parametrize("cut", [False, True])
 def test_an_idle_between_another_message_and_ours(server: HostedServer, by_arrival: bool, cut: bool) -> None:
@@ -102,8 +116,12 @@ def test_a_message_that_waits_is_waited_for(server: HostedServer) -> None:
     assert run.wait().text == "one\n\ntwo" and old.wait().text == "one"
 
 
-def test_an_empty_turn_ends_too(server: HostedServer) -> None:
-    server.manners = Manners(take_seconds=LATE, starts_idle=True)
+@pytest.mark.parametrize("dates_messages", [False, True])
+def test_an_empty_turn_ends_too(
+    server: HostedServer, dates_messages: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("praison_nb.backends.hosted.turn.DOUBT_SECONDS", 0.2)
+    server.manners = Manners(take_seconds=LATE, starts_idle=True, dates_messages=dates_messages)
     server.replay = 1000
     server.script([idle("end_turn")])
     agent = hosted(server)

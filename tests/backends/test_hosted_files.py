@@ -17,8 +17,10 @@ from praison_nb import HostedAgentConfig, errors as e
 from praison_nb.backends.hosted import files, uploads
 from praison_nb.backends.hosted.files import safe_name
 from praison_nb.content import OutputFile
+from praison_nb.history import User
 from praison_nb.render.html import turn_html
 from praison_nb.render.text import turn_text
+from praison_nb.runtime import loop
 from praison_nb.turn import Turn
 from praison_nb.turn_json import from_json, to_json
 from servers.hosted import HostedServer, builtin_tool, hang_up, hold, text
@@ -334,3 +336,39 @@ def test_a_message_that_may_have_arrived_is_not_sent_twice(server: HostedServer)
     server.script([hang_up(), text("Seen.")])
     turn = play(agent, "Look.", attachments=[Figure()])
     assert turn.text == "Seen." and len(sent(server, "user.message")) == 2
+
+
+def test_a_table_that_cannot_be_written_is_one_line() -> None:
+    class Shy:
+        def __str__(self) -> str:
+            raise ValueError("no text")
+
+    for name in ("shy.csv", "shy.parquet", ""):
+        with pytest.raises(e.ConfigError, match=r"^(shy\.\w+|The table) cannot be (CSV|Parquet): ") as caught:
+            uploads.prepare(pd.DataFrame({"a": [Shy()]}), name)
+        assert "\n" not in str(caught.value)
+
+
+def test_the_agent_is_told_what_was_mounted_and_the_prompt_stays_the_user_s(server: HostedServer) -> None:
+    agent = hosted(server, resources=[("cities", table())])
+    server.replay = 1000
+    server.script([text("one")], [text("two")], [text("three")], [text("four")])
+    assert play(agent, "First").text == "one"
+    agent.add_resource(b"x", name="late.bin")
+    server.refuse(1, status=400, method="POST", path=f"/v1/sessions/{agent.session_id}/events", message="no")
+    assert agent.begin("refused").wait().error is not None
+    turn = agent.define_outcome("Second", rubric="It is.").wait()
+    assert (turn.prompt, turn.text) == ("Second", "two") and play(agent, "Third").text == "three"
+    told = [each["content"][0]["text"] for each in sent(server, "user.message")]
+    cities = "/workspace/cities.parquet: DataFrame, 3 rows × 2 columns, as Parquet, "
+    assert told[0].startswith(f"[Files in your container, read-only: {cities}")
+    assert told[0].endswith("]\n\nFirst") and told[1] == "Third"
+    (outcome,) = sent(server, "user.define_outcome")
+    assert outcome["description"].startswith(
+        "[Files in your container, read-only: /workspace/late.bin: bytes"
+    )
+    other = hosted(server)
+    other.resume_session(agent.session_id or "")
+    assert play(other, "Fourth").text == "four"
+    items = loop.run_sync(lambda: other.read_messages(other.session))
+    assert [each.text for each in items if isinstance(each, User)] == ["First", "Second", "Third", "Fourth"]

@@ -16,10 +16,23 @@ from praison_nb.backends.hosted.client import session_url
 from praison_nb.render.html import turn_html
 from praison_nb.render.panel import turn_panel
 from praison_nb.turn_json import from_json, to_json
-from servers.hosted import HostedServer, custom_tool, hold, text
-from servers.hosted_agent import KEY, hosted, left, names, other_computer
+from servers.hosted import HostedServer, Manners, custom_tool, hold, text
+from servers.hosted_agent import KEY, created, hosted, left, names, other_computer
 
 PACKAGES = {"pip": ["pandas", "numpy"]}
+
+
+def test_a_session_that_does_not_say_its_agent_is_used_all_the_same(server: HostedServer) -> None:
+    server.manners = Manners(tells_agent=False)
+    agent = hosted(server)
+    assert [agent.begin(prompt).wait().text for prompt in ("one", "two")] == ["one", "two"]
+    assert created(server) == [1, 1, 1] and agent.model == agent.config.model_name
+    assert agent.agent_id in server.agents and agent.retrieve_session()["status"] == "idle"
+    assert [each["id"] for each in agent.list_sessions()] == [agent.session_id]
+    assert {each.kind for each in agent.list_made()} == {"session", "agent", "environment"}
+    other = hosted(server)
+    other.resume_session(agent.session_id or "")
+    assert other.begin("three").wait().text == "three"
 
 
 # Other tools in a session that goes on

@@ -150,6 +150,8 @@ async def test_it_is_in_the_messages(server: HostedServer) -> None:
         ({"rubric": ""}, "rubric must say"),
         ({"rubric": None}, "rubric must say"),
         ({"rubric": Path("missing.md")}, "cannot be read"),
+        ({"rubric": {"type": "file"}}, "rubric as a dict is"),
+        ({"rubric": {}}, "rubric as a dict is"),
         ({"rubric": "x" * 262_145}, "262,144"),
         ({"rubric": "x", "max_iterations": 21}, "1 to 20"),
         ({"rubric": "x", "max_iterations": True}, "1 to 20"),

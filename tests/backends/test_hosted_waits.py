@@ -24,6 +24,7 @@ from servers.hosted import (
     text,
 )
 from servers.hosted_agent import hosted, play, sent
+from servers.hosted_contents import Call
 from servers.hosted_threads import Thread
 from servers.waiting import until
 
@@ -52,6 +53,16 @@ def test_the_reason_of_an_automatic_permission_is_shown(server: HostedServer) ->
     run.approve(call.id)
     assert run.wait().text == "done" and "rm asks" in run.turn.notices[0]
     assert "indeterminate" in run.turn.notices[0]
+
+
+def test_a_call_that_the_server_denies_says_why(server: HostedServer) -> None:
+    judged = {"type": "auto", "evaluated_permission": {"type": "deny", "reason_code": "high_risk"}}
+    fields = {"name": "bash", "input": {"command": "rm -rf /"}, "evaluated_permission": "deny"}
+    use = Call(type="agent.tool_use", fields={**fields, "evaluation": judged}, result="No.", is_error=True)
+    server.script([use, text("It may not.")])
+    turn = hosted(server).begin("Hi").wait()
+    assert turn.text == "It may not." and turn.tools[0].result == "No."
+    assert turn.notices == ("bash was not run: the server's own judgement denied it (high_risk).",)
 
 
 @pytest.mark.parametrize("place", ["history", "thread"])

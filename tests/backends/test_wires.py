@@ -247,6 +247,21 @@ def test_an_answer_that_is_only_reasoning(peer: Peer, way: str, caplog: pytest.L
     assert well(ask(backend, "Again?"), "Again?")
 
 
+def nothing(wire: str) -> list[Any]:
+    if wire == "messages":
+        return messages.reply("")
+    if wire == "responses":
+        return responses.steps()
+    return [openai.chunk({}, finish_reason="stop"), openai.usage(3, 0), openai.DONE]
+
+
+def test_an_answer_that_is_empty_says_so(peer: Peer) -> None:
+    peer.server.script(nothing(peer.wire))
+    backend = peer.agent()
+    assert "note: The model's answer is empty: ask again." in str(ask(backend, "Hi"))
+    assert well(ask(backend, "Again?"), "Again?")
+
+
 NO_LONGER = [
     "messages.1.content.0: Invalid `signature` in `thinking` block",
     "The encrypted content for item rs_1 could not be verified.",

@@ -39,8 +39,20 @@ def test_other_tools_keep_the_conversation(kernel: Kernel, server: HostedServer)
     kernel.run("def third(x: int) -> int:\n    return x")
     assert kernel.run("%%agent -t third\nthree").answers == ["three"]
     (session,) = server.sessions.values()
-    assert "third" in [tool.get("name") for tool in session.fields["agent"]["tools"]]
+    tools = [tool.get("name", tool["type"]) for tool in session.fields["agent"]["tools"]]
+    assert "third" in tools and "agent_toolset_20260401" in tools
     assert messages(server) == ["one", "two", "three"] and created(server) == [1, 1, 1]
+
+
+def test_functions_come_beside_what_the_container_has(kernel: Kernel, server: HostedServer) -> None:
+    kernel.run("def add(a: int, b: int) -> int:\n    return a + b\n\nfrom praison_nb import HostedAgent\n")
+    kernel.run("agent = HostedAgent()")
+    for line in ("-t add", "-b agent", "-s agent -t add"):
+        assert kernel.run(f"%%agent {line}\nHi").ok
+    for session in server.sessions.values():
+        tools = [tool.get("name", tool["type"]) for tool in session.fields["agent"]["tools"]]
+        assert sorted(tools) == ["add", "agent_toolset_20260401"]
+    assert len(server.sessions) == 2
 
 
 def test_an_outcome_and_a_name_that_reach_the_server(kernel: Kernel, server: HostedServer) -> None:

@@ -97,3 +97,14 @@ def test_files_come_after_the_turn_and_its_cell() -> None:
         assert any("data:image/png;base64," in html for html in again.of("text/html"))
         refused = kernel.run("%agent files -s nobody")
         assert not refused.ok and "nobody" in refused.error and "Traceback" not in refused.error
+
+
+def test_files_of_the_only_hosted_session_need_no_name() -> None:
+    with HostedServer() as server, Kernel(env=environment(server)) as kernel:
+        assert kernel.run(SETUP).ok
+        assert "'main'" in kernel.run("%agent files").error
+        server.script([text("One.")], [text("Two.")])
+        assert kernel.run("%%agent -b agent\nHi").ok
+        assert "session 'agent' wrote no files" in kernel.run("%agent files").text
+        assert kernel.run("%%agent -b hosted -s other\nHi").ok
+        assert "Hosted are: agent, other." in kernel.run("%agent files").error

@@ -65,7 +65,10 @@ class History:
             "usage": self.spent.to_dict(),
             **self.fields,
         }
-        return check_response(BetaManagedAgentsSession, session)
+        session = check_response(BetaManagedAgentsSession, session)
+        if not self.server.manners.tells_agent:
+            del session["agent"]
+        return session
 
     def seen_status(self) -> str:
         """What a request learns of the status: for a while after an idle, it is still running."""

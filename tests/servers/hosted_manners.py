@@ -27,6 +27,10 @@ class Manners:
     """The session goes idle between two messages that wait."""
     starts_idle: bool = False
     """A new session has run and gone idle already, as one whose container was set up."""
+    tells_agent: bool = True
+    """A session says which agent it has."""
+    sets_up_first: bool = False
+    """A session that has a message runs and goes idle before it takes it."""
     tells_permission: bool = True
     """A tool use has the optional `evaluated_permission`."""
     names_interrupts: bool = True

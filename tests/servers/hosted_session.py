@@ -129,7 +129,7 @@ class Session(History):
     def _wake(self) -> None:
         if self._inbox and (self._turn is None or self._turn.done()) and self.status != "terminated":
             manners = self.server.manners
-            if not (manners.take_seconds or manners.takes_first):
+            if not (manners.take_seconds or manners.takes_first or manners.sets_up_first):
                 self.emit({"type": "session.status_running"})
             self._turn = self.server.spawn(self._play())
 
@@ -140,6 +140,12 @@ class Session(History):
             self._is_taking = True
             await asyncio.sleep(manners.take_seconds)
             self._is_taking = False
+        if manners.sets_up_first:
+            for _ in range(2):
+                await asyncio.sleep(manners.take_seconds)
+                self.emit({"type": "session.status_running"})
+                self.emit({"type": "session.status_idle", "stop_reason": {"type": "end_turn"}})
+            await asyncio.sleep(manners.take_seconds)
         if manners.takes_first and not message["processed_at"]:
             message = self._processed(message)
         if self.status == "idle":

@@ -8,7 +8,6 @@ from aiohttp import web
 from anthropic.types.beta import (
     BetaManagedAgentsDeletedSession,
     BetaManagedAgentsDeltaType,
-    BetaManagedAgentsSession,
     session_create_params,
     session_update_params,
 )
@@ -104,7 +103,7 @@ def add_routes(server: HostedServer) -> None:
         ]
         if query.get("order", "desc") == "desc":
             wanted.reverse()
-        return server.page(request, BetaManagedAgentsSession, wanted, 20, 1000) | {"prev_page": None}
+        return server.page(request, None, wanted, 20, 1000) | {"prev_page": None}
 
     async def delete(request: web.Request) -> Any:
         session = idle_session_of(request, "deleted")

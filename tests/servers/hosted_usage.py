@@ -15,14 +15,19 @@ class Tokens:
     cache_read: int = 0
     cache_write_5m: int = 0
     cache_write_1h: int = 0
+    speed: str = ""
+    geo: str = ""
+    """Where it ran: costs money, and no span tells it."""
+    searches: int = 0
 
-    def to_span(self) -> dict[str, int]:
+    def to_span(self) -> dict[str, Any]:
         """The `model_usage` of a span, which does not tell the two kinds of cache writes apart."""
         return {
             "input_tokens": self.input,
             "output_tokens": self.output,
             "cache_read_input_tokens": self.cache_read,
             "cache_creation_input_tokens": self.cache_write_5m + self.cache_write_1h,
+            **({"speed": self.speed} if self.speed else {}),
         }
 
 
@@ -34,12 +39,18 @@ class Spending:
     cents: int | None = None
     """The list cost; None until it is known."""
     seconds: float = 0.0
+    lag: int = 0
+    """So many looks at the usage, after each request, still find the list cost from before it."""
+    _looks: int = 0
+    _told: int | None = None
 
     def add(self, tokens: Tokens, cents: int | None, seconds: float) -> None:
         self.requests.append(tokens)
         self.seconds += seconds
         if cents is not None:
-            self.cents = (self.cents or 0) + cents
+            if not self._looks:
+                self._told = self.cents
+            self.cents, self._looks = (self.cents or 0) + cents, self.lag
 
     def to_dict(self) -> dict[str, Any]:
         """The cumulative `usage`; before the first request nothing is known yet."""
@@ -55,6 +66,10 @@ class Spending:
             },
             "active_seconds": self.seconds,
         }
-        if self.cents is not None:
-            usage["list_cost"] = {"amount": str(self.cents), "currency": "USD"}
+        if searches := sum(each.searches for each in self.requests):
+            usage["server_tool_use"] = {"web_search_requests": searches, "web_fetch_requests": 0}
+        told = self._told if self._looks else self.cents
+        self._looks = max(0, self._looks - 1)
+        if told is not None:
+            usage["list_cost"] = {"amount": str(told), "currency": "USD"}
         return usage

@@ -473,6 +473,11 @@ def test_what_the_server_did_not_count_is_estimated() -> None:
     assert usage(completion_tokens=4, total_tokens=24) == Usage(uncached_input_tokens=20, output_tokens=4)
 
 
+def test_a_total_below_what_was_received_makes_no_count_negative() -> None:
+    made = Read(chunk({"content": "word " * 50}), {"usage": {"total_tokens": 13}}).reply.usage
+    assert made == Usage(output_tokens=13, estimated=True)
+
+
 @pytest.mark.parametrize(
     "reported",
     [

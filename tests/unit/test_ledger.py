@@ -467,7 +467,8 @@ def test_a_relative_path_stays_where_it_was(monkeypatch: pytest.MonkeyPatch, tmp
     assert schema.default_path() == first == tmp_path / "relative-ledger.sqlite"
 
 
-def test_an_older_ledger_is_brought_up_to_date(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("version", range(1, len(schema.MIGRATIONS)))
+def test_an_older_ledger_is_brought_up_to_date(path: Path, version: int) -> None:
     """Its rows stay, and what a turn had cost beyond its requests is known from then on."""
     counts = ", ".join("0" for _ in schema.TOKENS)
     connection = sqlite3.connect(path)
@@ -478,11 +479,14 @@ def test_an_older_ledger_is_brought_up_to_date(path: Path, monkeypatch: pytest.M
             estimated, cost, priced) VALUES (3, 't', 7, 5, 1, 2, 0, {counts}, 0, 100, 100);
         INSERT INTO requests (id, label, turn, time, {", ".join(schema.TOKENS)}, estimated, cost)
             VALUES ('a', 7, 3, 5, {counts}, 0, 60), ('b', 7, 3, 6, {counts}, 0, NULL);
-        PRAGMA user_version = 1;
     """)
+    connection.executescript(f"{';'.join(schema.MIGRATIONS[1:version])}; PRAGMA user_version = {version};")
     connection.close()
-    Ledger(path).write(_rows(1))
+    turn, request_row = _rows(1)
+    assert isinstance(turn, TurnRow)
+    Ledger(path).write([replace(turn, elsewhere=Decimal(2)), request_row])
     first, second = rows(path)
+    assert (first["elsewhere"], second["elsewhere"]) == (None, 2 * 10**12)
     assert (first["user"], first["label"], first["extra_cost"], first["process"]) == ("ann", 7, 40, "")
     assert second["extra_cost"] == 0 and second["label"] == 8
     assert [row["state"] for row in rows(path, "requests")] == [schema.DONE] * 3

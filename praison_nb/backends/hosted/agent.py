@@ -17,7 +17,7 @@ from ...runtime.run import Run
 from ...session import Status
 from ...turn import Turn
 from ..answer import validate_prompt
-from ..arguments import checked_arguments
+from ..arguments import check_options, checked_arguments
 from ..session import Session
 from .agents import AgentMethods
 from .config import HostedAgentConfig, names_of
@@ -149,6 +149,7 @@ class HostedAgent(
         >>> run.wait().stop_reason, run.turn.notices[-1]
         ('satisfied', 'Attempt 1: satisfied. It is as it should be.')
         """
+        check_options("define_outcome", options, self.begin)
         outcome = Outcome(validate_prompt(description), rubric, max_iterations)
         if options.get("attachments"):
             raise ConfigError("An outcome has no attachments: give them as resources of the config.")
@@ -228,12 +229,25 @@ class HostedAgent(
     def restore_ids(self, ids: Mapping[str, Any]) -> None:
         """Use what `save_ids` of another process returned; for `attach`, `message_id` beside it is that of
         the last message whose turn has ended. Asks no server yet. Raises ConfigError."""
-        version = ids.get("agent_version") if isinstance(ids, Mapping) else ""
-        if not isinstance(version, int | None):
+        if not _are_ids(ids):
             raise ConfigError("restore_ids takes the dict that save_ids() returned.")
         self._put_session(HostedSession(ids.get("session_id") or ""))
         self.session.message_id = ids.get("message_id") or ""
         self.agent_id = ids.get("agent_id") or None
-        self.agent_version = version
+        self.agent_version = ids.get("agent_version")
         self.environment_id = ids.get("environment_id") or None
         self._restored_tools = frozenset(ids.get("tools") or ())
+
+
+def _are_ids(ids: Any) -> bool:
+    """Whether it is what `save_ids` returns."""
+    if not isinstance(ids, Mapping):
+        return False
+    texts = [ids.get(f"{kind}_id") or "" for kind in ("agent", "environment", "session", "message")]
+    tools = ids.get("tools") or ()
+    is_listed = isinstance(tools, list | tuple | set | frozenset)
+    return (
+        is_listed
+        and isinstance(ids.get("agent_version"), int | None)
+        and all(isinstance(each, str) for each in (*texts, *tools))
+    )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import RequestRejectedError, SessionError
 from ...history import Call, Item, Result, Text, User
 from ...session import SessionInfo
+from ..arguments import check_options
 from .client import all_pages, is_stale
 from .fields import ANSWERS, TOOL_USES, plain_text, prompt_text, tool_started
 from .own_message import OWN, prompt_of
@@ -38,6 +39,7 @@ async def list_agents(
     client: AsyncAnthropic, limit: int | None, options: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """The agents on the server, `limit` at most."""
+    check_options("list_agents", options, client.beta.agents.list)
     pages = client.beta.agents.list(**options)
     return [agent.to_dict(mode="json") async for agent in all_pages(pages, limit)]
 
@@ -90,6 +92,7 @@ async def list_sessions(
 ) -> list[SessionInfo]:
     """The sessions on the server, newest first, `limit` at most, of which one may be our `own`; `options`
     are the API's filters."""
+    check_options("list_sessions", options, client.beta.sessions.list)
     listed = [details async for details in all_pages(client.beta.sessions.list(**options), limit)]
     sessions = [own if details.id == own.id else HostedSession(details.id) for details in listed]
     return [session.update_from(details) for session, details in zip(sessions, listed, strict=True)]

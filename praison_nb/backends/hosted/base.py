@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from ...runtime import loop
+from ..arguments import check_methods
 from ..base import Backend
 from .client import address_of, ask, client_of
 from .config import HostedAgentConfig
@@ -32,6 +33,10 @@ class HostedBase(Backend):
         _live.add(self)
         self._restored_tools: frozenset[str] = frozenset()
         """The names of the tools that ran in the process that the agent was restored from."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        check_methods(cls)
 
     def client(self) -> AsyncAnthropic:
         """The SDK's async client, for use on the background loop. Raises MissingKeyError."""

@@ -25,6 +25,7 @@ from .client import (
 )
 from .context import HostedContext
 from .fields import ANSWERS
+from .mounts import without_mounts
 from .own_message import OWN, in_order, prompt_of
 from .session import HostedSession
 
@@ -197,7 +198,7 @@ class Connection:
 
 def text_of(sent: dict[str, Any]) -> str:
     """The text of what was sent to begin a turn."""
-    return str(sent["description"] if "description" in sent else sent["content"][-1]["text"])
+    return without_mounts(str(sent["description"] if "description" in sent else sent["content"][-1]["text"]))
 
 
 def _without_threads(events: list[dict[str, Any]]) -> list[dict[str, Any]]:

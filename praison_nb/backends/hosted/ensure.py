@@ -50,8 +50,12 @@ async def ensure(config: HostedAgentConfig, ids: ServerIds, session: HostedSessi
             details = await _begun(config, ids, session)
         session.id = details.id
         session.update_from(details)
-        ids.agent_id = ids.agent_id or details.agent.id
-        ids.agent_version = ids.agent_version or details.agent.version
+        if details.agent is None:
+            # The server does not say which it has: the one that was asked for.
+            session.model = config.model_name
+        else:
+            ids.agent_id = ids.agent_id or details.agent.id
+            ids.agent_version = ids.agent_version or details.agent.version
         ids.environment_id = ids.environment_id or details.environment_id
     if session.has_other_tools and not session.over:
         try:
@@ -145,7 +149,7 @@ async def create_session(
             params |= {"resources": files.params} if resources else {}
             details = await once(lambda: sessions.create(**params), find)
             files.keep(details.resources)
-        session.notices += [f"mounted {line}" for line in files.lines]
+        session.note_mounts(files.lines)
     made = Made(kind="session", id=details.id, name=details.title or "", notebook=current_origin().notebook)
     await Workspace.of(client).add(made)
     return details

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ...errors import ConfigError, ModelNotFoundError
+from ..arguments import check_options
 from .base import HostedBase
 from .client import all_pages, transient_errors
 from .creation import MARK, marked, once
@@ -141,6 +142,7 @@ class EnvironmentMethods(HostedBase):
         filters (include_archived)."""
 
         async def listed(client: AsyncAnthropic) -> list[dict[str, Any]]:
+            check_options("list_environments", options, client.beta.environments.list)
             pages = client.beta.environments.list(**options)
             return [each.to_dict(mode="json") async for each in all_pages(pages, limit)]
 

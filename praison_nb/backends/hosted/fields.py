@@ -11,6 +11,7 @@ from ...events import ToolStarted, TurnFailed, TurnFinished
 from ...render import review
 from ...text import shorten
 from .client import BUDGET_HINT
+from .mounts import without_mounts
 
 TOOL_USES: dict[str, Literal["function", "builtin", "mcp"]] = {
     "agent.tool_use": "builtin",
@@ -25,6 +26,14 @@ ANSWERS = {
     "agent.mcp_tool_result": "mcp_tool_use_id",
 }
 """Where an answer names the tool use that it belongs to."""
+NAMED = {
+    **ANSWERS,
+    "session.thread_created": "session_thread_id",
+    "event_start": "event",
+    "event_delta": "event_id",
+    **dict.fromkeys(TOOL_USES, "id"),
+}
+"""Without which an event says nothing."""
 
 
 def key_of(event: Any) -> str:
@@ -37,13 +46,18 @@ def key_of(event: Any) -> str:
 
 
 def plain_text(content: Any) -> str:
-    """The text of content blocks; what is no text is named in brackets."""
+    """The text of content blocks; what is no text is named in brackets. Some servers send the text alone."""
+    if isinstance(content, str):
+        return content
     return "".join(_block(block) for block in content or ())
 
 
 def said_text(content: Any) -> str:
     """The text alone of a message."""
-    return "".join(str(block.text) for block in content or () if getattr(block, "type", "") == "text")
+    if isinstance(content, str):
+        return without_mounts(content)
+    texts = [str(block.text) for block in content or () if getattr(block, "type", "") == "text"]
+    return without_mounts("".join(texts))
 
 
 def prompt_text(content: Any) -> str:
@@ -108,6 +122,13 @@ def auto_reason(event: Any) -> str:
     """Why the server's own judgement did not let a tool use run; "" where it made none, or let it."""
     judgement = getattr(getattr(event, "evaluation", None), "evaluated_permission", None)
     return shorten(str(getattr(judgement, "reason_code", "") or ""), 60)
+
+
+def denial(event: Any) -> str:
+    """The line for a tool use that the server's own judgement denied; "" for any other."""
+    if getattr(event, "evaluated_permission", None) != "deny" or not (reason := auto_reason(event)):
+        return ""
+    return f"{shorten(str(event.name), 60)} was not run: the server's own judgement denied it ({reason})."
 
 
 def error_sentence(error: Any) -> str:

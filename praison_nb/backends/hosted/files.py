@@ -65,7 +65,7 @@ class FileMethods(HostedBase):
             free = uploads.renamed(upload, (str(getattr(each, "mount_path", "")) for each in mounts))
             async with uploads.uploaded(client, [free]) as files:
                 files.keep([await resources.add(session.id, **files.params[0])])
-            session.notices += [f"mounted {line}" for line in files.lines]
+            session.note_mounts(files.lines)
             return free.mount_path
 
         return self._ask(add, session.label)

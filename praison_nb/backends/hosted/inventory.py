@@ -58,11 +58,11 @@ async def _made(client: AsyncAnthropic, in_use: set[str]) -> list[Remaining]:
     unused = {key for key in recorded if key not in in_use and sessions[key].status not in WORKING}
     remaining = [_remaining("session", sessions[key], 0, key in unused) for key in recorded]
     users = {
-        "agent": [each.agent.id for each in sessions.values()],
+        "agent": [each.agent.id for each in sessions.values() if each.agent],
         "environment": [each.environment_id for each in sessions.values()],
     }
     still_used = {
-        "agent": {each.agent.id for key, each in sessions.items() if key not in unused},
+        "agent": {each.agent.id for key, each in sessions.items() if key not in unused and each.agent},
         "environment": {each.environment_id for key, each in sessions.items() if key not in unused},
     }
     for kind in ("agent", "environment"):

@@ -61,6 +61,8 @@ async def with_ids(client: AsyncAnthropic, config: HostedAgentConfig) -> HostedA
 
 async def find(client: AsyncAnthropic, kind: _Kind, key: str) -> str:
     """The id of what has the id or name."""
+    if not isinstance(key, str) or not key.strip():
+        raise ConfigError(f"{kind.field}: {key!r:.80} must be an id or a name.")
     return key if re.fullmatch(kind.id_form, key) else str((await _look_up(client, kind, key))["id"])
 
 

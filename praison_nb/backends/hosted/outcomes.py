@@ -59,6 +59,10 @@ class Outcome:
 
 def _rubric(given: Any) -> dict[str, Any]:
     if isinstance(given, Mapping):
+        if not given.get({"text": "content", "file": "file_id"}.get(str(given.get("type")), "")):
+            raise ConfigError(
+                'rubric as a dict is {"type": "text", "content": …} or {"type": "file", "file_id": …}.'
+            )
         return dict(given)
     if isinstance(given, Path):
         try:

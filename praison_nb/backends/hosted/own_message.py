@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .fields import key_of, said_text
+from .mounts import without_mounts
 from .session import HostedSession
 
 OWN = ("user.message", "user.define_outcome")
@@ -29,7 +30,11 @@ class OwnMessage:
         self.is_sent = False
         self.is_taken = False
         """The session works on it."""
+        self._passed_at: datetime | None = None
+        """When the session took a later message, of others."""
         self._is_queued = self._is_outcome = False
+        self._is_worked_on = False
+        """The agent has worked since the message is taken."""
         self._has_worked = False
         """The agent has worked since the message was sent, on whatever."""
         self._accepted_at: datetime | None = None
@@ -43,9 +48,11 @@ class OwnMessage:
             is_new = self.is_sent and key_of(event) not in self.session.seen
             self._has_worked |= is_new and is_of_agent(event)
             is_work = event.type == "session.status_running" or is_of_agent(event)
+            self._is_worked_on |= self.is_taken and is_new and is_of_agent(event)
             is_behind = time is None or self._accepted_at is None or time >= self._accepted_at
             if self._is_queued and is_work and is_behind and self._is_taken_by_work:
                 self.is_taken = True
+                self._is_worked_on = is_new and is_of_agent(event)
             return
         is_outcome = event.type == "user.define_outcome"
         if not is_outcome:
@@ -56,6 +63,8 @@ class OwnMessage:
                 self._accepted_at = time
             elif time is not None:
                 self.is_taken, self._taken_at = True, time
+        elif self.is_taken and time is not None and (self._taken_at is None or time > self._taken_at):
+            self._passed_at = min(time, self._passed_at or time)
 
     def _is_own(self, message: Any) -> bool:
         if self.id:
@@ -72,10 +81,20 @@ class OwnMessage:
         """Whether it is known when the session took the message."""
         return self._taken_at is not None
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether nothing but its running says that the session has taken the message: it may be set up."""
+        return self.is_taken and not (self.is_dated or self._is_worked_on or self._is_outcome)
+
     def owns(self, event: Any) -> bool:
         """Whether an event that comes now is from after the session took the message."""
         at = processed_at(event)
         return self.is_taken and (at is None or self._taken_at is None or at >= self._taken_at)
+
+    def owns_request(self, span: Any) -> bool:
+        """Whether a request is from after the session took the message, and before it took one of others."""
+        at = processed_at(span)
+        return self.owns(span) and (at is None or self._passed_at is None or at < self._passed_at)
 
     def owns_by_history(self, idle: Any, history: list[Any]) -> bool:
         """Whether an idle that came before anything of this message is of it, by the whole history. One that
@@ -95,6 +114,16 @@ class OwnMessage:
         self._note_all(history[end:])
         return is_own
 
+    def is_decided(self, idle: Any, history: list[Any]) -> bool:
+        """Whether the history says if a doubtful idle is of this message: it has been taken at a time that is
+        known, or the agent works behind the idle."""
+        self._note_all(history)
+        return self.is_dated or _is_followed_by_work(idle, history)
+
+    def owns_after_all(self, idle: Any, history: list[Any]) -> bool:
+        """Whether a doubtful idle is of this message, by what is known now."""
+        return self.owns(idle) and not _is_followed_by_work(idle, history)
+
     def _note_all(self, events: Iterable[Any]) -> None:
         for event in events:
             self.note(event)
@@ -108,6 +137,11 @@ class OwnMessage:
         return idle
 
 
+def _is_followed_by_work(idle: Any, history: list[Any]) -> bool:
+    place = next((n for n, event in enumerate(history) if event.id == idle.id), len(history))
+    return any(map(is_of_agent, history[place:]))
+
+
 def is_of_agent(event: Any) -> bool:
     """Whether it is the agent's work, or a model's request for it."""
     return str(event.type).startswith(("span.", "agent."))
@@ -116,7 +150,7 @@ def is_of_agent(event: Any) -> bool:
 def prompt_of(event: Any) -> str:
     """The text of what begins a turn."""
     if event.type == "user.define_outcome":
-        return str(event.description)
+        return without_mounts(str(event.description))
     return said_text(event.content)
 
 

@@ -17,6 +17,7 @@ from .base import HostedBase
 from .client import KEY_VARIABLE, all_pages, ask, client_of, explain, load
 from .config import HostedAgentConfig
 from .ensure import create_session
+from .fields import stop_reason
 from .names import with_ids
 from .records import Workspace
 from .session import HostedSession
@@ -81,6 +82,8 @@ class RuntimeProtocol(HostedBase):
     async def send_event(self, session_id: str, event: Mapping[str, Any]) -> None:
         """Send the session an event, such as `{"type": "user.message", "content": [{"type": "text", "text":
         "Hello!"}]}`."""
+        if not isinstance(event, Mapping):
+            raise ConfigError(f"event must be a dict with a type, as the API has it, not {event!r:.40}.")
         events: Any = [dict(event)]
         await self._await(
             lambda client: client.beta.sessions.events.send(session_id, events=events),
@@ -152,7 +155,7 @@ async def _turn(known: list[Any], seen: set[str], stream: AsyncIterator[Any]) ->
     def ends(event: Any) -> bool:
         nonlocal is_working
         is_working = is_working or event.type.startswith(_WORKING)
-        is_idle = event.type == "session.status_idle" and event.stop_reason.type != "requires_action"
+        is_idle = event.type == "session.status_idle" and stop_reason(event) != "requires_action"
         return event.type == "session.status_terminated" or (is_idle and is_working)
 
     for event in known:

@@ -116,6 +116,8 @@ class SessionMethods(HostedBase):
         config, session, limit = replace(self.config, budget=budget), self.session, budget_dict(budget)
         if session.id:
             self._ask(lambda client: api.set_budget(client, session.id, limit), session.label)
+            usd = None if limit is None else Decimal(limit["max_list_cost"]["amount"]) / 100
+            session.budget = session.own_budget = usd
         self.config = config
 
     def limit_budget(self, limit: Decimal | None) -> None:

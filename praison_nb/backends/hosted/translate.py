@@ -15,7 +15,6 @@ from ...events import (
     ApprovalAnswered,
     Event,
     Notice,
-    RequestStarted,
     SessionAttached,
     TextDelta,
     TextFinal,
@@ -25,12 +24,14 @@ from ...events import (
     TurnFinished,
 )
 from ...turn import estimate_tokens
-from . import threads
+from . import threads, workflows
 from .awaited import AwaitedCalls
 from .fields import (
     ANSWERS,
+    NAMED,
     TOOL_USES,
     awaited_calls,
+    denial,
     end_of_turn,
     error_sentence,
     key_of,
@@ -43,23 +44,25 @@ from .fields import (
 from .outcomes import end_of_outcome, evaluation_line
 from .own_message import OWN, OwnMessage, is_of_agent
 from .preview import Previews
+from .requests import Requests
 from .session import HostedSession
 from .usage import request_finished, session_usage
 
 
 class Reader:
-    """One turn's reading of `session`, whose `seen` and `title` it keeps. `end` is the turn's end once it has
-    come."""
+    """One turn's reading of `session`, whose `seen` and `title` it keeps. `end` is the turn's, once known."""
 
     def __init__(self, prompt: str, session: HostedSession, attached_tokens: int = 0) -> None:
         self.prompt, self.session = prompt, session
-        self.prompt_tokens = estimate_tokens(len(prompt)) + attached_tokens
         self.own = OwnMessage(prompt, session)
+        self.requests = Requests(self.own, session, estimate_tokens(prompt) + attached_tokens)
         self.busy = False
         """The session still works on something from before our message."""
         self.ambiguous_idle: Any = None
         """An idle that may be of our message or older: the history decides."""
-        self.stopping = False
+        self.doubtful_idle: Any = None
+        """One that may be of a session that sets itself up: the history decides, a little later."""
+        self.stopping = self.is_taking_up = False
         self.end: TurnFinished | TurnFailed | None = None
         self.stop_reason = self.verdict = ""
         self.calls = AwaitedCalls()
@@ -74,17 +77,28 @@ class Reader:
     def read(self, event: Any, *, from_history: bool = False) -> list[Event]:
         """The turn's events for one of the session's; none where it was read before."""
         kind, key, seen = str(event.type), key_of(event), self.session.seen
-        self._note(event)
+        was_taken = self.own.is_taken
+        self.own.note(event)
+        if self.own.is_taken and not was_taken:
+            # An error from before is not the message's own.
+            self._error, self.verdict = None, ""
         if key in seen and not self.calls.is_changed(event):
             return []
+        if kind in NAMED and not getattr(event, NAMED[kind], None):
+            return []  # a server that leaves it out
         if kind == "session.status_idle" and not self._is_own_idle(event, from_history):
             return []
         # A queued event comes a second time, when it is dealt with.
         queued = kind.startswith("user.") and getattr(event, "processed_at", None) is None
         if key and not queued:
             seen.add(key)
+        self.requests.has_output |= kind.startswith("agent.") and self.own.is_taken
         events = list(self._translate(event))
+        if self.is_taking_up and kind in ANSWERS and kind.startswith("user."):
+            events += self.requests.read_answer()
         if self.own.is_taken and is_of_agent(event):
+            if self.own.owns(event):
+                events[:0] = self.requests.read_early(by_time=self.own.is_dated)
             events += self._drop_early_messages()
         if (idle := self.own.pop_early_idle()) is not None:
             events += self._translate(idle)
@@ -97,14 +111,24 @@ class Reader:
         self.session.seen.add(key_of(idle))
         if not is_own:
             return []
+        self.requests.forget_idle(key_of(idle))
         # On this stream our message was never seen: what came is of it, but where times say otherwise.
         is_dated = any(self.own.is_dated and is_of_agent(each) and self.own.owns(each) for each in history)
-        return [*(self._drop_early_messages() if is_dated else ()), *self._translate(idle)]
+        events = list(self.requests.read_early(by_time=is_dated))
+        events += self._drop_early_messages() if is_dated else ()
+        return [*events, *self._translate(idle)]
+
+    def resolve_doubt(self, history: list[Any]) -> list[Event]:
+        """The turn's events for a doubtful idle, now that the history has had its time."""
+        idle, self.doubtful_idle = self.doubtful_idle, None
+        self.session.seen.add(key_of(idle))
+        return [*self._translate(idle)] if self.own.owns_after_all(idle, history) else []
 
     def read_earlier(self, history: list[Any]) -> list[Event]:
         """Take the history from before the turn as read; what it left open is shown."""
         for event in history:
             self.own.note(event)
+            self.session.tells_requests |= event.type.startswith("span.model_request")
             self.session.seen.add(key_of(event))
             self.session.threads.note_earlier(event)
             match event.type:
@@ -179,8 +203,11 @@ class Reader:
                 if event.id not in self._thinking:
                     yield Thinking()
             case "agent.tool_use" | "agent.mcp_tool_use" | "agent.custom_tool_use":
+                is_new = event.id not in self.calls.uses
                 self.calls.uses[event.id] = event
                 yield tool_started(event)
+                if is_new and (line := denial(event)):
+                    yield Notice(text=line)
             case (
                 "agent.tool_result" | "agent.mcp_tool_result" | "user.tool_result" | "user.custom_tool_result"
             ):
@@ -194,13 +221,11 @@ class Reader:
                 yield Notice(text="The conversation was summarised to fit the model's context.")
             case "agent.thread_message_sent" | "agent.thread_message_received":
                 yield from threads.activity(event)
-            case "span.model_request_start":
+            case "span.model_request_start" | "span.model_request_end":
                 if not self.session.threads.owns_span(event):
-                    yield RequestStarted(id=event.id, input_tokens=self.prompt_tokens)
-            case "span.model_request_end":
-                if not self.session.threads.owns_span(event):
-                    self._previews.abandon()
-                    yield request_finished(event.id, self.session.model, getattr(event, "model_usage", None))
+                    if event.type.endswith("end"):
+                        self._previews.abandon()
+                    yield from self.requests.read(event)
             case "span.outcome_evaluation_start" | "span.outcome_evaluation_ongoing":
                 yield Activity(text="evaluating the outcome")
             case "span.outcome_evaluation_end":
@@ -213,7 +238,8 @@ class Reader:
                     self.session.title = title
                     yield SessionAttached(session_id=self.session.id, title=title)
             case "session.usage":
-                yield session_usage(event.usage, event.id)
+                self.requests.last_usage = session_usage(event.usage, event.id)
+                yield self.requests.last_usage
             case (
                 "session.thread_created"
                 | "session.thread_status_running"
@@ -240,33 +266,26 @@ class Reader:
                 self.stop_reason = stop_reason(event)
                 self.calls.note_status(event)
                 if self.stop_reason != "requires_action":
+                    yield from self.requests.end(key_of(event))
                     end = end_of_turn(event, self._error, self._interrupted and not self.stopping)
                     self.end = end_of_outcome(end, self.verdict)
                 elif not awaited_calls(event):
                     yield Notice(text=waits_for("something that it does not name"))
             case "session.status_terminated" | "session.deleted":
+                yield from self.requests.end()
                 self._end_session(event.type.removeprefix("session.").removeprefix("status_"))
-            case "workflow_run.created":
-                yield Activity(text=f"workflow {event.name}: created")
-            case "workflow_run.status_running" | "workflow_run.status_idle" | "workflow_run.status_ended":
-                yield Activity(text=f"workflow: {event.type.split('_')[-1]}")
-            case "workflow_run.phase_started" | "workflow_run.phase_ended":
-                what = "began" if event.type.endswith("started") else "ended"
-                yield Activity(text=f"workflow: a phase {what}")
-            case "workflow_run.error":
-                yield Notice(text=f"A workflow failed: {error_sentence(event.error)}")
-
-    def _note(self, event: Any) -> None:
-        """Learn whether the session works on our message; an error from before is not its own."""
-        was_taken = self.own.is_taken
-        self.own.note(event)
-        if self.own.is_taken and not was_taken:
-            self._error, self.verdict = None, ""
+            case kind if kind.startswith("workflow_run."):
+                yield from workflows.read(event)
 
     def _is_own_idle(self, event: Any, from_history: bool) -> bool:
         """Whether an idle is about our turn; one that is not may be looked up in the history."""
-        if self.own.owns(event) or stop_reason(event) == "requires_action":
-            return True
+        reason = stop_reason(event)
+        if self.own.owns(event) or reason == "requires_action":
+            if reason != "end_turn" or self._error or self.stopping or not self.own.is_doubtful:
+                return True
+            self.doubtful_idle = event
+            return False
+        self.requests.note_idle(key_of(event))
         if self.own.is_sent and not self.own.is_taken and not from_history:
             self.ambiguous_idle = event
         else:

@@ -8,7 +8,6 @@ into one queue, which `events()` yields; so a stop never cuts a request of the S
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
@@ -20,6 +19,7 @@ from ...events import (
     FilesWritten,
     Notice,
     RequestFinished,
+    RequestStarted,
     SessionAttached,
     SessionUsage,
     ThreadChanged,
@@ -34,18 +34,22 @@ from .client import client_of, explain, load, session_url
 from .connection import Connection
 from .context import HostedContext
 from .files import may_have_written, new_files
+from .interrupt import interrupt, report_failure
+from .mounts import with_mounts
 from .outcomes import Outcome
 from .session import HostedSession
-from .settling import settle
+from .session_budget import limit_cost
+from .settling import settle, settle_late
 from .tool_calls import ToolCalls
 from .translate import Reader
-
-log = logging.getLogger(__name__)
 
 SHOWN_AFTER_STOP = (
     RequestFinished, SessionUsage, ApprovalAnswered, ThreadChanged, ToolFinished, TurnFinished, TurnFailed,
 )  # fmt: skip
 """What a stopped turn still shows."""
+DOUBT_SECONDS = 6.0
+"""A session that is idle without having done anything may take the message so much later."""
+DOUBT_PAUSE_SECONDS = 0.25
 
 
 class HostedTurn:
@@ -69,8 +73,9 @@ class HostedTurn:
         self._tool_calls: ToolCalls
         self._out: asyncio.Queue[Event | None] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._accepted = asyncio.Event()
-        self._taken = asyncio.Event()
+        self._admitted: dict[str, asyncio.Event] = {}
+        """By the ids of requests that begin with what is sent: they may be made, and are in the ledger."""
+        self._accepted, self._taken = asyncio.Event(), asyncio.Event()
         self._last_usage: SessionUsage | None = None
 
     async def events(self) -> AsyncIterator[Event]:
@@ -85,6 +90,8 @@ class HostedTurn:
                         break
                     if not self._reader.stopping or isinstance(event, SHOWN_AFTER_STOP):
                         yield event
+                    if isinstance(event, RequestStarted) and event.id in self._admitted:
+                        self._admitted[event.id].set()
                 except asyncio.CancelledError:
                     if self._reader.stopping:
                         raise
@@ -106,7 +113,7 @@ class HostedTurn:
         """Run `work` beside the turn, until its end at the latest."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(_report)
+        task.add_done_callback(report_failure)
         return task
 
     # Stop
@@ -120,29 +127,8 @@ class HostedTurn:
             driver.cancel()  # nothing that the session would have to stop
             return
         asyncio.get_running_loop().call_later(DRAIN_SECONDS, driver.cancel)
-        self._spawn(self._interrupt(self._tool_calls.cancel_pending()))
-
-    async def _interrupt(self, refusals: list[dict[str, Any]]) -> None:
-        events, is_taken = [*refusals, {"type": "user.interrupt"}], self._taken
-        if self._reader.own.is_sent:
-            await self._accepted.wait()
-        try:
-            # What the server does not take together it may refuse with any status.
-            await self._connection.send(events, is_insistent=not refusals)
-        except PraisonError as error:
-            log.debug("refusals and the interrupt are sent one by one: %s", error)
-            for event in events if refusals else ():
-                await self._try_to_send(event)
-        if self._reader.own.is_sent and not is_taken.is_set():
-            # It overtook the message, which would run to its end.
-            await is_taken.wait()
-            await self._try_to_send(events[-1])
-
-    async def _try_to_send(self, event: dict[str, Any]) -> None:
-        try:
-            await self._connection.send([event])
-        except PraisonError as error:
-            log.warning("a %s was not accepted: %s", event["type"], error)
+        refusals, accepted = self._tool_calls.cancel_pending(), self._accepted if reader.own.is_sent else None
+        self._spawn(interrupt(self._connection, refusals, accepted, self._taken))
 
     # The driver
 
@@ -167,7 +153,7 @@ class HostedTurn:
         if session.over:
             raise SessionError(f"{session.over} reset_session() begins a new one.")
         self._tool_calls = ToolCalls(
-            self._context, reader, self._run, put=self._put, spawn=self._spawn, send=connection.send
+            self._context, reader, self._run, put=self._put, spawn=self._spawn, send=self._send_answer
         )
         session.threads.begin_turn()
         url = session_url(self._context.config, session.id)
@@ -180,12 +166,15 @@ class HostedTurn:
             if reader.own.is_sent and reader.end is None:
                 session.synced = False
         if reader.end is not None:
-            self._note_end()
+            session.note_end(reader.stop_reason, reader.own.id)
             self._put(reader.end)
-            turns = session.turns
-            if reader.stop_reason != "deleted":
-                await settle(session, connection, self._run.turn.id, self._last_usage, self._put)
+            turns, turn_id = session.turns, self._run.turn.id
+            is_settled = reader.stop_reason != "deleted" and await settle(
+                session, connection, turn_id, self._last_usage, self._put
+            )
             await self._find_files(turns)
+            if is_settled:
+                await settle_late(session, connection, self._put, lambda: self._run.turn.session_usage)
 
     async def _read_to_the_end(self) -> None:
         reader, connection = self._reader, self._connection
@@ -200,6 +189,7 @@ class HostedTurn:
                         self._read([event])
                         if reader.ambiguous_idle is not None:
                             self._show(reader.resolve_idle(await connection.history()))
+                        await self._settle_doubt()
                         await self._find_calls()
                         await self._send_when_free()
                         if self._is_over():
@@ -221,9 +211,12 @@ class HostedTurn:
         if self._is_attached and not reader.own.is_sent:
             turn = reader.reattach(await self._connection.history())
             if reader.own.is_sent:
+                self._put(reader.requests.begin(self._run.turn.id))
                 session.synced = True
                 self._accepted.set()
+                reader.is_taking_up = True
                 self._read(turn, from_history=True)
+                reader.is_taking_up = False
         elif not session.synced and not reader.own.is_sent:
             for event in reader.read_earlier(await self._connection.history()):
                 self._put(event)
@@ -236,8 +229,20 @@ class HostedTurn:
         elif self._connection.is_lost:
             self._read(await self._connection.history(), from_history=True)
         self._connection.mark_recovered()
+        await self._settle_doubt()
         await self._find_calls()
         await self._send_when_free()
+
+    async def _settle_doubt(self) -> None:
+        """Wait until the history says whether a doubtful idle is the turn's end, or long enough."""
+        reader, clock = self._reader, asyncio.get_running_loop().time
+        deadline = clock() + DOUBT_SECONDS
+        while (idle := reader.doubtful_idle) is not None:
+            history = await self._connection.history()
+            if reader.own.is_decided(idle, history) or reader.stopping or clock() >= deadline:
+                self._show(reader.resolve_doubt(history))
+            else:
+                await asyncio.sleep(DOUBT_PAUSE_SECONDS)
 
     async def _find_calls(self) -> None:
         """See to it that what the session waits for is known: it may never have been on our streams."""
@@ -249,13 +254,36 @@ class HostedTurn:
         reader, session = self._reader, self._session
         if reader.own.is_sent or reader.busy or reader.end is not None or reader.stopping:
             return
-        reader.own.is_sent, session.synced = True, False
-        text = {"type": "text", "text": reader.prompt}
-        message = {"type": "user.message", "content": [*map(content_block, self._run.attachments), text]}
-        message = self._outcome.to_dict() if self._outcome else message
-        reader.own.id = await self._connection.send([message], lambda: not reader.stopping)
+        mounts = [*session.mounts]
+        prompt = with_mounts(reader.prompt, mounts)
+        content = [*map(content_block, self._run.attachments), {"type": "text", "text": prompt}]
+        message: dict[str, Any] = {"type": "user.message", "content": content}
+        if self._outcome:
+            message = {**self._outcome.to_dict(), "description": prompt}
+        try:
+            await self._begin_request()
+            if line := await limit_cost(self._context.config, session, self._run.cost_limit):
+                self._put(Notice(text=line))
+            reader.own.is_sent, session.synced = True, False
+            reader.own.id = await self._connection.send([message], lambda: not reader.stopping)
+        except (PraisonError, asyncio.CancelledError):
+            self._show(list(reader.requests.never_sent()))
+            raise
+        del session.mounts[: len(mounts)]
         session.synced = True
         self._accepted.set()
+
+    async def _send_answer(self, answers: list[dict[str, Any]]) -> None:
+        if self._reader.requests.goes_on_after_answers():
+            await self._begin_request()
+        await self._connection.send(answers)
+
+    async def _begin_request(self) -> None:
+        """Have the request be in the ledger before what begins it is sent."""
+        started = self._reader.requests.begin(self._run.turn.id)
+        self._admitted[started.id] = admitted = asyncio.Event()
+        self._put(started)
+        await admitted.wait()
 
     def _read(self, events: list[Any], *, from_history: bool = False) -> None:
         """Show what the session's events mean, and see to the tool calls in them."""
@@ -281,14 +309,6 @@ class HostedTurn:
         if self._reader.own.is_taken:
             self._taken.set()
 
-    def _note_end(self) -> None:
-        session, reader = self._session, self._reader
-        session.turns += 1
-        session.stop_reason = reader.stop_reason
-        session.message_id = reader.own.id or session.message_id
-        if reader.stop_reason in ("terminated", "deleted"):
-            session.over = f"The session {session.id} was {reader.stop_reason}."
-
     async def _find_files(self, turns: int) -> None:
         """Show what the agent wrote. The server lists it a little later: nobody waits for that."""
         # Not by the run's turn, which may be behind while the ledger is written.
@@ -296,8 +316,3 @@ class HostedTurn:
             return
         if files := await new_files(client_of(self._context.config), self._session, turns):
             self._put(FilesWritten(files=files))
-
-
-def _report(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) and not isinstance(error, PraisonError):
-        log.error("a task of a hosted turn failed", exc_info=error)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...content import is_picture, one_line_name, picture_bytes, size_text
 from ...errors import ConfigError
+from ...text import describe_exception, shorten
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -185,11 +186,17 @@ def _of_frame(frame: Any, name: str) -> tuple[str, bytes, str]:
         except Exception as error:
             log.debug("a table goes up as CSV: %r", error)
             if name.lower().endswith(".parquet"):
-                raise ConfigError(f"{one_line_name(name)}: the table cannot be Parquet: {error}") from None
-    if is_pandas:
-        has_index = type(frame.index).__name__ != "RangeIndex"
-        return "data.csv", frame.to_csv(index=has_index).encode("utf-8", "replace"), f"{about}CSV"
-    return "data.csv", frame.write_csv().encode("utf-8", "replace"), f"{about}CSV"
+                reason = shorten(describe_exception(error), 200)
+                raise ConfigError(f"{one_line_name(name)} cannot be Parquet: {reason}") from None
+    try:
+        if is_pandas:
+            text = frame.to_csv(index=type(frame.index).__name__ != "RangeIndex")
+        else:
+            text = frame.write_csv()
+    except Exception as error:
+        reason = shorten(describe_exception(error), 200)
+        raise ConfigError(f"{one_line_name(name) or 'The table'} cannot be CSV: {reason}") from None
+    return "data.csv", text.encode("utf-8", "replace"), f"{about}CSV"
 
 
 def _of_file(path: Path) -> tuple[str, bytes]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ... import redaction
 from ...errors import ConfigError
+from ..arguments import check_options
 from . import names
 from .base import HostedBase
 from .client import all_pages
@@ -29,7 +30,7 @@ class VaultMethods(HostedBase):
 
     def create_vault(self, name: str, metadata: Mapping[str, str] | None = None) -> str:
         """Make a vault and return its id, for `vault_ids` of a config."""
-        more: Any = {"metadata": dict(metadata)} if metadata else {}
+        more = _metadata(metadata)
 
         async def create(client: AsyncAnthropic) -> str:
             vaults = client.with_options(max_retries=0).beta.vaults
@@ -41,6 +42,7 @@ class VaultMethods(HostedBase):
         """The vaults on the server, as dicts. `options` are the API's filters (include_archived)."""
 
         async def listed(client: AsyncAnthropic) -> list[dict[str, Any]]:
+            check_options("list_vaults", options, client.beta.vaults.list)
             return [_public(each) async for each in all_pages(client.beta.vaults.list(**options), limit)]
 
         return self._ask(listed)
@@ -79,7 +81,7 @@ class VaultMethods(HostedBase):
 
         check(CredentialSettings, {"auth": dict(auth)}, ["auth"])
         more: Any = {"display_name": name} if name else {}
-        more |= {"metadata": dict(metadata)} if metadata else {}
+        more |= _metadata(metadata)
 
         async def create(client: AsyncAnthropic) -> dict[str, Any]:
             vault_id = await names.find(client, names.VAULT, vault)
@@ -106,6 +108,12 @@ class VaultMethods(HostedBase):
             await client.beta.vaults.credentials.delete(credential_id, vault_id=vault_id)
 
         self._ask(delete, f"the credential {credential_id} of {_label(vault)}")
+
+
+def _metadata(metadata: Any) -> dict[str, Any]:
+    if metadata is not None and not isinstance(metadata, Mapping):
+        raise ConfigError("metadata must be a dict of texts.")
+    return {"metadata": dict(metadata)} if metadata else {}
 
 
 def _secrets(value: Any) -> Iterator[str]:

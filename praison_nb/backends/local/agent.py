@@ -19,7 +19,7 @@ from ...history import from_json, from_row
 from ...runtime.options import Subscriber
 from ...runtime.run import Run
 from ...turn import Turn
-from ..arguments import checked_arguments
+from ..arguments import check_methods, checked_arguments
 from ..base import Backend
 from ..config_base import Secret
 from ..session import Session
@@ -29,6 +29,7 @@ from .providers import PROVIDERS, embedded_server, maker, resolve
 from .turn import LocalTurn
 
 
+@check_methods
 class LocalAgent(Backend):
     """A backend whose loop runs here. Conversation goes on from turn to turn until `reset_session()`.
     `config` is a LocalAgentConfig, or None for the defaults; `api_key`, `api_base` and `timeout` are fields

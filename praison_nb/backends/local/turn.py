@@ -27,6 +27,7 @@ from .wires import Effort, ModelRequest, wire
 from .wires.reply import Reply
 
 ONLY_THOUGHTS = "The model thought and gave no answer: ask again."
+EMPTY = "The model's answer is empty: ask again."
 UNREADABLE = "The server no longer takes what the model thought before: the conversation goes on without it."
 
 
@@ -89,8 +90,8 @@ class LocalTurn:
                 async for event in self.calls.events(calls, self.new):
                     yield event
             elif not is_paused:
-                if reply.thought and not reply.text:
-                    yield Notice(text=ONLY_THOUGHTS)
+                if not reply.text and (reply.thought or reply.stop_reason == "end_turn"):
+                    yield Notice(text=ONLY_THOUGHTS if reply.thought else EMPTY)
                 yield end_of(reply)
                 return
         limit = self.config.max_turns

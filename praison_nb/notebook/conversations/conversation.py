@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,7 +51,7 @@ def make_backend(backend: Any, options: dict[str, Any]) -> Backend:
         return backends.create(backend, **options)
     made = backends.as_backend(backend)
     if options:
-        made.update_agent(**options)
+        made.update_agent(**_with_declared(options, getattr(made, "config", None)))
     return made
 
 
@@ -59,11 +60,21 @@ def update(conversation: Conversation, options: dict[str, Any]) -> None:
     next turn says so. Raises ConfigError."""
     backend = conversation.backend
     config, session = getattr(backend, "config", None), backend.session
+    options = _with_declared(options, config)
     changes = {key: value for key, value in options.items() if _option(config, key) != value}
     if changes:
         backend.update_agent(**changes)
     if session.id and backend.session is not session:
         conversation.notes, conversation.unfinished_turn = [AGENT_CHANGED], None
+
+
+def _with_declared(options: dict[str, Any], config: Any) -> dict[str, Any]:
+    """The options with the tools that the config declares as dicts, such as those of a container: whoever
+    names functions does not take them away."""
+    if "tools" not in options:
+        return options
+    declared = [each for each in getattr(config, "tools", ()) if isinstance(each, Mapping)]
+    return {**options, "tools": [*options["tools"], *declared]}
 
 
 def _option(config: Any, key: str) -> Any:

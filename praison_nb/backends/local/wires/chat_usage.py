@@ -42,7 +42,7 @@ def usage_of(
     if prompt is None:
         prompt, estimated = sent(), True
         if total is not None and total > (completion or 0):
-            prompt = min(prompt, total - (received() if completion is None else completion))
+            prompt = min(prompt, max(0, total - (received() if completion is None else completion)))
         else:
             total = None
     if completion is None and total is None:

@@ -1,0 +1,130 @@
+"""The requests of one turn: which of those that its session tells of are its own, and one that no server
+told of.
+
+The first begins with the turn's message, before that is sent, so that it is known whatever happens then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from ...events import Event, RequestFinished, RequestStarted, SessionUsage
+from ...session import Usage
+from .own_message import OwnMessage
+from .session import HostedSession
+from .usage import request_finished, used_since
+
+
+class Requests:
+    """Those of the turn with the message `own` in `session`."""
+
+    def __init__(self, own: OwnMessage, session: HostedSession, prompt_tokens: int) -> None:
+        self._own, self._session, self._prompt_tokens = own, session, prompt_tokens
+        self._before = session.provider_usage
+        self._early: list[Any] = []
+        """Those from before the session took our message, or of a server that is late to say so."""
+        self._idles: dict[str, int] = {}
+        """How many of those came before each idle of others."""
+        self._sent = ""
+        """The id of the request that began with what we sent, until it has ended."""
+        self._count, self._turn_id = 0, ""
+        self._spans: dict[str, str] = {}
+        """The ids under which requests began, by those of their spans."""
+        self.last_usage: SessionUsage | None = None
+        self.has_output = False
+
+    def begin(self, turn_id: str) -> RequestStarted:
+        """What begins one is about to be sent, or was by a process that ended: our message, an answer."""
+        self._count, self._turn_id = self._count + 1, turn_id
+        self._sent = f"{turn_id}-sent-{self._count}"
+        return replace(
+            self._started(self._sent), max_cost=self._session.budget_left if self._count == 1 else None
+        )
+
+    def goes_on_after_answers(self) -> bool:
+        """Whether an answer begins a request of its own, as far as its server tells."""
+        return self._session.tells_requests and not self._sent
+
+    def read_answer(self) -> Iterator[Event]:
+        """An answer in the history of a turn that is taken up: the process that ended began a request so."""
+        if self.goes_on_after_answers():
+            yield self.begin(self._turn_id)
+
+    def never_sent(self) -> Iterator[Event]:
+        """It was not."""
+        yield from self._end_sent(Usage())
+
+    def read(self, span: Any) -> Iterator[Event]:
+        """A span that begins or ends. One of others means nothing."""
+        self._session.tells_requests = True
+        if self._own.owns_request(span):
+            yield from self._read(span)
+        elif self._own.is_sent and not self._own.owns(span):
+            self._early.append(span)
+
+    def note_idle(self, idle_id: str) -> None:
+        """What came before this idle is of others, unless it is the turn's own end."""
+        self._idles[idle_id] = len(self._early)
+
+    def forget_idle(self, idle_id: str) -> None:
+        """It is."""
+        self._idles.pop(idle_id, None)
+
+    def read_early(self, *, by_time: bool) -> Iterator[Event]:
+        """Now that our message is taken: those are of others, but where the times say otherwise."""
+        early, self._early = self._early[max(self._idles.values(), default=0) :], []
+        self._idles.clear()
+        for span in early:
+            if not by_time or self._own.owns_request(span):
+                yield from self._read(span)
+
+    def end(self, idle_id: str = "") -> Iterator[Event]:
+        """The turn is over. What no server told of is what its session used meanwhile, else an estimate."""
+        self.forget_idle(idle_id)
+        # Nothing of the agent came since our message was taken: what came before that is of it.
+        yield from self.read_early(by_time=False)
+        if not self._sent:
+            return
+        used = used_since(self.last_usage, self._before) if self.last_usage else Usage()
+        if self._session.tells_requests or not (self.has_output or used.output_tokens):
+            yield from self._end_sent(Usage())
+        else:
+            yield from self._end_sent(used if used.output_tokens else None)
+        if self.last_usage is not None:
+            # The request is in it: what the turn costs beyond it is less.
+            yield self.last_usage
+
+    def _end_sent(self, usage: Usage | None) -> Iterator[Event]:
+        sent, self._sent = self._sent, ""
+        if sent:
+            yield RequestFinished(
+                id=f"{sent}-end",
+                started_id=sent,
+                model=self._session.model,
+                provider="anthropic",
+                usage=usage,
+            )
+
+    def _read(self, span: Any) -> Iterator[Event]:
+        if span.type == "span.model_request_start":
+            if self._sent:
+                self._spans[span.id], self._sent = self._sent, ""
+            else:
+                yield self._started(span.id)
+            return
+        begun = getattr(span, "model_request_start_id", None) or ""
+        if self._sent:
+            # Its beginning was never on our streams.
+            begun, self._sent = self._sent, ""
+        used = getattr(span, "model_usage", None)
+        yield request_finished(span.id, self._session.model, used, self._spans.get(begun, begun))
+
+    def _started(self, request_id: str) -> RequestStarted:
+        return RequestStarted(
+            id=request_id,
+            input_tokens=self._prompt_tokens,
+            model=self._session.model,
+            provider="anthropic",
+        )

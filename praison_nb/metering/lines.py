@@ -1,0 +1,28 @@
+"""The lines about budgets that a turn shows, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..events import Spent
+from . import budget, user_prices
+
+_shown: set[str] = set()
+"""What was shown in this process, by what it is about."""
+
+
+def budget_lines(spent: Sequence[Spent], shown: set[str]) -> list[str]:
+    """What the user should read by what was `spent`; `shown` is what the turn has shown."""
+    lines = []
+    for each in spent:
+        lines += once(budget.warning(each), each.per, shown)
+        lines += once(budget.unpriced_warning(each), f"unpriced {each.per}", _shown)
+    return lines + once(user_prices.problem, user_prices.problem, _shown)
+
+
+def once(line: str, key: str, shown: set[str]) -> list[str]:
+    """The line, unless there is none or one about the same was shown."""
+    if not line or key in shown:
+        return []
+    shown.add(key)
+    return [line]
