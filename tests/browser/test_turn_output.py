@@ -185,3 +185,64 @@ def test_the_file_has_the_text_when_all_pages_and_the_server_are_gone(
     document = server.read(notebook.name)
     nbformat.validate(document)
     assert all(" ".join(WORDS) in data(document, 3)[kind] for kind in STILL)
+
+
+def test_focus_goes_back_to_the_cell_and_the_end_is_said(lab: Server, page: Page) -> None:
+    cells = [
+        "a, b = asking('make', 'make test'), research()",
+        "%%agent -b a -s keys\nGo",
+        "%%agent -b b -s bar\nGo",
+    ]
+    notebook = Notebook(page, lab, cells)
+    notebook.run(2)
+    notebook.run(3)
+    focused = "i => document.activeElement === document.querySelectorAll('.jp-NotebookPanel .jp-Cell')[i]"
+    for answer in ("Allow once", "Deny"):
+        question = notebook.view(3).get_by_role("group", name="bash wants to run")
+        expect(question.get_by_role("button", name="Allow once")).to_be_enabled()
+        # Tab reaches every control, and none is left out.
+        names = ["Allow once", "Allow bash for this session", "Deny", "■ Stop"]
+        question.locator("pre").focus()
+        for name in names:
+            page.keyboard.press("Tab")
+            assert page.evaluate("document.activeElement.textContent") == name
+        question.get_by_role("button", name=answer).focus()
+        page.keyboard.press("Enter")
+        assert page.evaluate(focused, 3)
+        if answer == "Allow once":
+            expect(question).to_contain_text("make test")
+    wait_until_still(notebook, 3)
+    expect(page.locator("#pnb-announcer")).to_have_text("keys: idle")
+    assert page.evaluate(focused, 3)
+    notebook.run(4)
+    bar = notebook.view(4).get_by_role("progressbar")
+    expect(bar).to_have_attribute("aria-valuenow", "31")
+    expect(bar).to_have_attribute("aria-valuemax", "100")
+    badge = page.locator(".pnb-status-item")
+    expect(badge).to_have_text("Agents: 1 running · $0.0656 today")
+    badge.click()
+    expect(page.locator(".jp-Dialog td").nth(0)).to_have_text("keys")
+    page.locator(".jp-Dialog-button").click()
+    notebook.view(4).get_by_role("button", name="Stop").click()
+    assert page.evaluate(focused, 4)
+    expect(badge).to_have_text("Agents: idle · $0.0656 today")
+
+
+def test_without_the_extension_a_widget_shows_the_same(
+    tmp_path_factory: pytest.TempPathFactory, context: BrowserContext
+) -> None:
+    cells = ["a = counting('widget', words=100)", "%%agent -b a -s widget --bg\nGo"]
+    with Server(Path(tmp_path_factory.mktemp("bare")), extension=False) as server:
+        page = context.new_page()
+        try:
+            notebook = Notebook(page, server, cells)
+            notebook.run(2)
+            begin(notebook, 3)
+            expect(notebook.cell(3).locator(".jp-OutputArea-child")).to_have_count(1)
+            notebook.view(3).get_by_role("button", name="Stop").click()
+            wait_until_still(notebook, 3)
+            expect(notebook.cell(3)).to_contain_text("stopped by you after")
+            saved = notebook.save()
+            assert set(data(saved, 3)) == STILL and "98 99" in data(saved, 3)["text/plain"]
+        finally:
+            page.close()

@@ -20,8 +20,11 @@ class State:
     """Items and a panel, and how often they have changed. `advance` is called by one thread at a time; others
     may read meanwhile, so what it is given is never changed.
 
-    >>> state = State([], {"label": "running"})
-    >>> state.advance([{"kind": "text", "id": "m", "tail": "<p>a</p>"}], {"label": "running"})["number"]
+    >>> from praison_nb.render.panel import turn_panel
+    >>> from praison_nb.turn import Turn
+    >>> panel = turn_panel(Turn())
+    >>> state = State([], panel)
+    >>> state.advance([{"kind": "text", "id": "m", "tail": "<p>a</p>"}], panel)["number"]
     1
     >>> state.snapshot()["number"]
     1
