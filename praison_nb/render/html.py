@@ -89,7 +89,9 @@ def _fact_html(before: str, strong: str, after: str, title: str, link: str) -> s
         middle = (
             f'<a href="{html.escape(link)}" target="_blank" rel="noopener noreferrer">{escape(strong)}</a>'
         )
-    fact = f"{escape(before)}{middle}{escape(after)}"
+    # What a number is stays on its line.
+    before = f"{escape(before.rstrip())}&nbsp;" if before.endswith(" ") else escape(before)
+    fact = f"{before}{middle}{escape(after)}"
     return f'<span title="{html.escape(title)}">{fact}</span>' if title else fact
 
 

@@ -6,6 +6,7 @@ import time
 from decimal import Decimal
 from typing import Any
 
+from ...errors import ConfigError
 from ...metering import periods
 from ...money import mark_usd
 from ...text import strip_control_chars
@@ -20,7 +21,10 @@ def status(extension: Extension) -> str:
     turns = [run.turn for each in extension.conversations for run in each.runs]
     if not turns:
         return ""
-    begin = periods.began("day", time.time()) / MICRO
+    try:
+        begin = periods.began("day", time.time()) / MICRO
+    except ConfigError:  # no such time zone; `%usage` says so
+        return ""
     running = [turn for turn in turns if turn.ended is None]
     waiting = sum(bool(turn.waiting) for turn in running)
     today = [turn for turn in turns if turn.started >= begin or turn.ended is None]

@@ -67,8 +67,12 @@ class LiveOutput(TurnOutput):
         self._show({**self._bundle(turn), **first}, self._display_id)
 
     def _described(self, turn: Turn) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        hint = "" if self._takes_clicks else "interrupt the kernel to stop"
-        return self._items.answer(turn), turn_panel(turn, hint)
+        items = self._items.answer(turn)
+        if self._takes_clicks:
+            return items, turn_panel(turn)
+        # No click arrives: input() asks.
+        items = [{**item, "question": None} if item.get("question") else item for item in items]
+        return items, turn_panel(turn, "interrupt the kernel to stop")
 
     def _update(self, turn: Turn) -> None:
         was_attached = self._is_attached
