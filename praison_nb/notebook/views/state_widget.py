@@ -37,10 +37,10 @@ class StateWidget(anywidget.AnyWidget):  # type: ignore[misc]
     layout: Any = traitlets.Any(None, allow_none=True).tag(sync=True)
     code = traitlets.Unicode().tag(sync=True)
     """The model id of what draws it; "" where that is its own module."""
-    state = traitlets.Dict().tag(sync=True, to_json=lambda _, widget: widget._whole())
+    state = traitlets.Dict().tag(sync=True, to_json=lambda _, widget: widget._state())
 
     def __init__(self, state: State) -> None:
-        self._state = state
+        self._shown = state
         self.is_behind = False
         """Whether a page has asked for all of it: the next message is that."""
         # Only a page that is open now sees it fresh; one that is loaded later asks for the state.
@@ -50,18 +50,18 @@ class StateWidget(anywidget.AnyWidget):  # type: ignore[misc]
 
     def show(self, items: list[dict[str, Any]], panel: dict[str, Any]) -> None:
         """Have the pages show these, from what they show now."""
-        self.forward(self._state.advance(items, panel))
+        self.forward(self._shown.advance(items, panel))
 
     def forward(self, message: dict[str, Any] | None) -> None:
         """Hand on what `State.advance` made, or all of it where a page has asked."""
         if self.is_behind:
             self.is_behind = False
-            self.send({"state": self._whole()})
+            self.send({"state": self._state()})
         elif message is not None:
             self.send(message)
 
     def _module_id(self) -> str:
         return str(_code().model_id)
 
-    def _whole(self) -> dict[str, Any]:
-        return {"kind": self.kind, **self._state.snapshot(), "fresh": self._is_fresh}
+    def _state(self) -> dict[str, Any]:
+        return {"kind": self.kind, **self._shown.snapshot(), "fresh": self._is_fresh}
