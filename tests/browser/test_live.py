@@ -226,40 +226,6 @@ def test_a_click_that_cannot_arrive_says_so(fill: Fill) -> None:
     expect(notebook.cell(3).locator(".jp-OutputArea")).to_contain_text("stopped by you")
 
 
-def test_a_page_loaded_again_shows_the_turn_as_it_is(lab: Server, page: Page) -> None:
-    notebook = Notebook(page, lab, ["a = counting('reload', words=100)", "%%agent -b a -s reload --bg\nGo"])
-    notebook.run(2)
-    notebook.run(3)
-    view = notebook.view(3)
-    expect(view).to_contain_text("99")
-    notebook.save()
-    notebook.open()
-    expect(view).to_contain_text("99")
-    assert view.locator(".pnb-text").inner_text().split() == [str(n) for n in range(100)]
-    expect(view.locator(".pnb-status")).to_have_text("running")
-    lab.open_gate("reload")
-    expect(view.locator(".pnb-status")).to_have_text("idle")
-    expect(view.locator(".pnb-text")).to_contain_text("99 end")
-    expect(view.get_by_role("button", name="Stop")).to_be_hidden()
-
-
-@pytest.mark.slow(reason="another page that is loaded again")
-def test_a_turn_ends_without_its_page(lab: Server, page: Page) -> None:
-    cells = ["a = counting('away', words=100)", "%%agent -b a -s away --bg -o away\nGo", "away"]
-    notebook = Notebook(page, lab, cells)
-    notebook.run(2)
-    notebook.run(3)
-    expect(notebook.view(3)).to_contain_text("99")
-    notebook.save()
-    page.goto("about:blank")
-    lab.open_gate("away")
-    notebook.open()
-    expect(notebook.view(3).locator(".pnb-text")).to_contain_text("99 end")
-    expect(notebook.view(3).locator(".pnb-status")).to_have_text("idle")
-    notebook.run(4)
-    expect(notebook.cell(4)).to_contain_text("end")
-
-
 def test_a_second_tab_leaves_the_first_ones_output(lab: Server, page: Page) -> None:
     """One that is opened while a turn runs, and is there before the next one."""
     cells = [

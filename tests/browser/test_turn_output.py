@@ -18,6 +18,7 @@ pytestmark = pytest.mark.browser
 expect.set_options(timeout=PATIENCE_MS)
 MIME = "application/vnd.praison-nb.turn+json"
 STILL = {"text/html", "text/plain"}
+NOTEBOOK_7 = pytest.mark.slow(reason="the same in Notebook 7")
 WORDS = [str(n) for n in range(100)]
 
 
@@ -46,7 +47,7 @@ def wait_until_still(notebook: Notebook, *cells: int) -> None:
         )
 
 
-@pytest.mark.parametrize("app", ["jupyterlab", pytest.param("notebook", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("app", ["jupyterlab", pytest.param("notebook", marks=NOTEBOOK_7)])
 def test_a_page_that_is_loaded_again_goes_on(lab: Server, page: Page, app: str) -> None:
     """In the foreground, in the background, and while a tool waits. The file holds what there is."""
     cells = [
@@ -84,6 +85,7 @@ def test_a_page_that_is_loaded_again_goes_on(lab: Server, page: Page, app: str) 
     assert "widgets" not in saved.metadata
 
 
+@pytest.mark.slow(reason="another page that is loaded again")
 def test_a_turn_that_ends_without_a_page_ends_up_in_the_file(lab: Server, page: Page) -> None:
     cells = ["a = counting('away', words=100)", "%%agent -b a -s away --bg\nGo"]
     notebook = Notebook(page, lab, cells)
@@ -99,6 +101,7 @@ def test_a_turn_that_ends_without_a_page_ends_up_in_the_file(lab: Server, page: 
     assert set(data(saved, 3)) == STILL and "99 end" in data(saved, 3)["text/plain"]
 
 
+@pytest.mark.slow(reason="another page")
 def test_two_tabs_are_right_at_every_moment(lab: Server, page: Page, context: BrowserContext) -> None:
     cells = ["a = counting('tabs', words=100)", "%%agent -b a -s tabs --bg\nGo"]
     notebook = Notebook(page, lab, cells)
@@ -168,7 +171,7 @@ def lost(notebook: Notebook, index: int, words: str) -> None:
     expect(view.get_by_role("button", name="Stop")).to_be_hidden()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(reason="a server of its own")
 def test_the_file_has_the_text_when_all_pages_and_the_server_are_gone(
     tmp_path: Path, context: BrowserContext
 ) -> None:
