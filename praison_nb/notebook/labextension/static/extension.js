@@ -35,7 +35,7 @@ class Turns {
   /** Take the state that an output holds, where none newer is known. */
   offer(id, state) {
     const store = this.get(id);
-    if (!store.state || (!store.isLive && state.number > store.state.number)) {
+    if (!store.state || state.number > store.state.number) {
       if (state.gone) store.gone = "kept";
       store.set(structuredClone(state));
     }
@@ -146,10 +146,14 @@ class Link {
     if (header.msg_type === "comm_close" && content.comm_id === COMM) this.lose("unknown");
     const data = /^(update_)?display_data$/.test(header.msg_type) ? content.data[MIME] : null;
     if (data?.version !== VERSION) return;
-    const isKnown = this.turns.stores.has(data.id);
     const store = this.turns.offer(data.id, data);
-    if (this.line && !isKnown) Object.assign(store, { link: this, isLive: true }); // the kernel says more by itself
-    else if (!store.isLive) this.follow(data.id);
+    if (this.line && header.msg_type === "display_data") {
+      // It begins, and the kernel says the rest by itself.
+      Object.assign(store, { link: this, isLive: true });
+      store.show();
+    } else {
+      this.follow(data.id);
+    }
   }
 
   follow(id) {
