@@ -277,7 +277,7 @@ def test_says_its_state_in_words_and_obeys_the_reader(lab: Server, page: Page, f
         status = view.locator(".pnb-status")
         expect(status).to_have_text("running · retrying")
         assert (status.get_attribute("role"), status.get_attribute("aria-live")) == ("status", "polite")
-        assert view.get_by_role("button", name="Stop this turn").is_visible()
+        expect(view.get_by_role("button", name="Stop this turn")).to_be_visible()
         moving = page.evaluate(
             "() => document.getAnimations().filter(a => a.animationName?.startsWith('pnb')).length"
         )
