@@ -26,7 +26,7 @@ from praison_nb.events import (
     TurnFinished,
 )
 from praison_nb.fold import fold
-from praison_nb.notebook.views.kernel_view import NOTHING, answer
+from praison_nb.notebook.views.output import NOTHING, answer
 from praison_nb.notebook.views.state_widget import STATIC
 from praison_nb.render.html import COLOURS, below_html, panel_html, turn_html
 from praison_nb.render.items import TurnItems, tool_item
@@ -122,12 +122,6 @@ def test_an_unknown_price_is_never_zero() -> None:
 )
 def test_every_state_in_words(events: list[Event], words: str) -> None:
     assert words in turn_text(turn(*events))
-
-
-def test_a_sentence_in_the_panel_is_folded() -> None:
-    ended = turn(TurnFinished(stop_reason="budget_reached", detail="the day's budget is used up. " * 9))
-    short = turn(TurnFinished(stop_reason="budget_reached", detail="used up"))
-    assert panel_html(ended).count("nowrap") == panel_html(short).count("nowrap") - 1
 
 
 def test_a_notice_and_a_name_are_one_line_each() -> None:
