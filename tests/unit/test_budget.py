@@ -323,3 +323,6 @@ def test_a_budget_holds_where_its_ledger_is_damaged_after_it_was_set() -> None:
     writer.default_path().write_bytes(b"no ledger " * 1000)
     ends = [ScriptedBackend(cent()).begin("x").wait().stop_reason for _ in range(3)]
     assert ends == ["end_turn", "budget_reached", "budget_reached"]
+    # What waits is written, and not into the next test's ledger.
+    writer.default_path().unlink()
+    writer.current().flush()
