@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import ConfigError
 from ..tools.policy import clear_policies
+from .own_cells import OwnCells
 
 if TYPE_CHECKING:
     from ..runtime.run import Run
     from .conversations.conversation import Conversation
     from .conversations.registry import Conversations
 
-OWN_CELL = "_agent_cell"
-"""The magic that a cell calls which begins with `%%agent`."""
-_OWN_CALL = f"get_ipython().run_cell_magic({OWN_CELL!r},"
 _COMPLETED = ("%%agent", "%agent")
 
 
@@ -39,17 +37,17 @@ class AgentMagicsProtocol(Protocol):
     complete: Callable[[Any, Any], list[str]]
 
 
-def can_await(shell: Any) -> bool:
-    """Whether the shell's cells may wait without blocking their kernel."""
-    return hasattr(shell, "kernel") and bool(shell.autoawait)
-
-
 def shows_late_output(shell: Any) -> bool:
     """Whether outputs of the cell that runs now reach it after its end. nbclient, and with it nbconvert,
     papermill and `jupyter execute`, reads until a cell ends, and after the last one ends the kernel. It is
-    known by its answering no `input()`: a front end that does has a user, who looks on."""
+    known by its answering no `input()`: a front end that does has a user, who looks on. `%%capture` too takes
+    what comes until the cell ends."""
+    from .views.captured import is_captured
+
     if not hasattr(shell, "kernel"):
         return True
+    if is_captured(shell):
+        return False
     request = shell.kernel.get_parent().get("content", {})
     return bool(request.get("allow_stdin", True))
 
@@ -78,11 +76,12 @@ class Extension:
         shell, undo = self.shell, self._added.callback
         self._add_magics(*magics)
         # Before IPython makes a call of the cell, which is no other than the same call in code, and after.
+        own_cells = OwnCells(shell, self.magics.agent)
         transforms = shell.input_transformer_manager.line_transforms
-        transforms.insert(0, self._name_own_cell)
-        undo(_discard, transforms, self._name_own_cell)
-        shell.input_transformers_post.append(self._await_own_cell)
-        undo(_discard, shell.input_transformers_post, self._await_own_cell)
+        transforms.insert(0, own_cells.name_magic)
+        undo(_discard, transforms, own_cells.name_magic)
+        shell.input_transformers_post.append(own_cells.await_magic)
+        undo(_discard, shell.input_transformers_post, own_cells.await_magic)
         for key in _COMPLETED:
             shell.set_hook("complete_command", self.magics.complete, str_key=key)
             undo(self._complete_no_more, key)
@@ -115,20 +114,6 @@ class Extension:
             chain[:] = [each for each in chain if each[1] != hook]
             if not chain:
                 del completers[key]
-
-    def _name_own_cell(self, lines: list[str]) -> list[str]:
-        """Have a cell that begins with `%%agent` call it by the name that only such cells have. IPython's own
-        text about a cell without a body, or about another `%%agent`, stays."""
-        first, *body = lines or [""]
-        is_own = self.shell.magics_manager.magics["cell"].get("agent") == self.magics.agent
-        if not (is_own and body and first.startswith("%%") and first[2:].split(" ")[0].rstrip() == "agent"):
-            return lines
-        return [first.replace("agent", OWN_CELL, 1), *body]
-
-    def _await_own_cell(self, lines: list[str]) -> list[str]:
-        """Await it, so that the kernel stays alive while the cell waits."""
-        is_own = bool(lines) and lines[0].startswith(_OWN_CALL) and can_await(self.shell)
-        return [f"await {lines[0]}", *lines[1:]] if is_own else lines
 
     # In a cell
 

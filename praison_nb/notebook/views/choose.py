@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from ...runtime.run import Run
+from .captured import is_captured
 from .kernel_view import KernelView
 
 
@@ -49,6 +50,8 @@ def wants_widget(shell: Any, live: str) -> bool:
     Notebook 7 and VS Code name the cell; nbclient, papermill and nbconvert do neither, and a widget there
     would end up in the saved file. A kernel that a notebook's cell starts with `!jupyter execute` inherits
     the first and still lacks the second."""
+    if is_captured(shell):
+        return False
     if live != "auto":
         return live == "widget"
     metadata = shell.kernel.get_parent().get("metadata", {})

@@ -20,6 +20,7 @@ from ...runtime import loop
 from ...runtime.run import Run
 from ...text import strip_control_chars
 from ...turn import Turn
+from .captured import publisher
 from .pace import Pace
 from .painter import Painter
 
@@ -61,8 +62,7 @@ class KernelView:
     ) -> None:
         self._run = run
         self._shell = shell
-        # While another cell is captured, the shell has another one.
-        self._display_pub = shell.display_pub
+        self._display_pub = publisher(shell)
         self._background = background
         self._takes_clicks = takes_clicks
         self._turn = run.turn
