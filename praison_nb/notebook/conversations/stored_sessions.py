@@ -156,8 +156,8 @@ def _newest(conversations: Conversations) -> StoredSession:
     newest = conversations.newest()
     if newest is None:
         raise ConfigError(
-            "This notebook has no earlier conversation to go on with. `%agent sessions` lists those of others: "
-            "`%agent resume ID`."
+            "This notebook has no earlier conversation to go on with. `%agent sessions` lists those of "
+            "others: `%agent resume ID`."
         )
     return newest
 
