@@ -60,7 +60,7 @@ def profile(value: Any, prompt: str = "") -> Profile | None:
 
     >>> import pandas
     >>> frame = pandas.DataFrame({"age": range(20, 80), "churn": [0, 1] * 30})
-    >>> print(profile(frame, "What explains churn?").text.partition("first")[0])
+    >>> print(profile(frame, "What explains churn?").text.partition("the first")[0])
     DataFrame, 60 rows × 2 columns
     age: int64, 20 to 79, mean 49.5
     churn: int64, 0 to 1, mean 0.5
@@ -89,9 +89,10 @@ def _profile(value: Any, prompt: str) -> Profile:
     head = f"{_kind(value)}, {rows:,} rows × {columns:,} columns"
     places = None
     if rows > sampled:
-        # The same ones each time, so that a prompt is the same each time.
-        places = numpy.unique(numpy.random.default_rng(0).integers(0, rows, sampled))
-        head += f"; what is said of columns is by {len(places):,} rows taken at random"
+        # One of each stretch. The same ones each time, so that a prompt is the same each time.
+        within = numpy.random.default_rng(0).random(sampled)
+        places = ((numpy.arange(sampled) + within) * (rows / sampled)).astype(int)
+        head += f"; what is said of columns is by {sampled:,} rows taken at random"
     index, data = _read(value, chosen, places)
     told = [
         *(
@@ -237,7 +238,7 @@ def _number(value: Any, digits: int = 4) -> str:
         return re.sub(r" 00:00:00$", "", str(value))
     is_long = 10**digits <= abs(number) < 1e15
     return (
-        f"{number:.0f}" if is_long or number.is_integer() and abs(number) < 1e15 else f"{number:.{digits}g}"
+        f"{number:.0f}" if is_long or (number.is_integer() and abs(number) < 1e15) else f"{number:.{digits}g}"
     )
 
 
