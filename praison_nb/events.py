@@ -15,8 +15,9 @@ counts once even if it comes twice. Tokens are those of `praison_nb.Usage`; mone
 
 from __future__ import annotations
 
+import os
+import random
 import time as _time
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -26,10 +27,14 @@ from .content import OutputFile
 from .errors import PraisonError
 from .session import Usage
 
+# Our own: a seed of the user's repeats no id, and the system's randomness costs more than a chunk of text.
+_random = random.Random()
+os.register_at_fork(after_in_child=_random.seed)
+
 
 def new_id() -> str:
     """An id that nothing else has."""
-    return uuid.uuid4().hex
+    return f"{_random.getrandbits(128):032x}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

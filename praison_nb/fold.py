@@ -105,13 +105,16 @@ def _add_text(turn: Turn, event: TextDelta) -> Turn:
         items = (*turn.items[:-1], last.add(event.text))
     else:
         items = _put_message(turn.items, event.message_id, event.text, keep=True)
-    return replace(
-        turn,
+    # As replace() does it, but an order of magnitude faster: this is made for each piece of text.
+    made = object.__new__(Turn)
+    made.__dict__.update(
+        turn.__dict__,
         items=items,
         first_text=turn.first_text or event.time,
         _open_bytes=turn._open_bytes + byte_length(event.text),
         activity="",
     )
+    return made
 
 
 def _final_text(turn: Turn, event: TextFinal) -> Turn:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -63,10 +63,18 @@ class Usage:
         return self.cache_write_5m_input_tokens + self.cache_write_1h_input_tokens
 
     def __add__(self, other: Usage) -> Usage:
-        total: dict[str, Any] = {
-            f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self) if f.type == "int"
-        }
-        return Usage(**total, estimated=self.estimated or other.estimated)
+        # Written out, since it is made for each piece of text that comes.
+        return Usage(
+            uncached_input_tokens=self.uncached_input_tokens + other.uncached_input_tokens,
+            cache_read_input_tokens=self.cache_read_input_tokens + other.cache_read_input_tokens,
+            cache_write_5m_input_tokens=self.cache_write_5m_input_tokens + other.cache_write_5m_input_tokens,
+            cache_write_1h_input_tokens=self.cache_write_1h_input_tokens + other.cache_write_1h_input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            reasoning_output_tokens=self.reasoning_output_tokens + other.reasoning_output_tokens,
+            audio_input_tokens=self.audio_input_tokens + other.audio_input_tokens,
+            audio_output_tokens=self.audio_output_tokens + other.audio_output_tokens,
+            estimated=self.estimated or other.estimated,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """`input_tokens` (cached or not) and `output_tokens` always; `cache_read_input_tokens`,

@@ -1,5 +1,5 @@
 """A SQLite file of the package: how it is opened, brought up to date, written and explained. The ledger and
-the store of sessions stand on it.
+the store of sessions stand on it. And any other file, written as a whole.
 
 Whatever ends a step of it, an interrupt too, leaves no transaction open and no lock held.
 """
@@ -12,10 +12,11 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import BinaryIO, NoReturn, TypeVar
 
 from .errors import PraisonError
 
@@ -200,3 +201,18 @@ def transact(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection]
 def absolute(path: Path) -> Path:
     """Where the path led when it was seen first: the notebook may change its working directory."""
     return path.absolute()
+
+
+@contextmanager
+def replacing(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """A file to be written beside `path`, whose place it takes at the end: whoever reads finds all of the old
+    one or all of the new one. Missing folders are made. After an error the old one stays. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with open(part, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+            yield file
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

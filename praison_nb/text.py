@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import fields, replace
@@ -23,14 +24,22 @@ def replace_surrogates(value: T) -> T:
     >>> replace_surrogates("caf\\udce9"), replace_surrogates({"say": ["\\ud83d\\ude00"]})
     ('caf�', {'say': ['😀']})
     """
-    made: object = value
     if isinstance(value, str):
-        made = _joined(value)
-    elif isinstance(value, dict):
-        made = {replace_surrogates(key): replace_surrogates(inner) for key, inner in value.items()}
-    elif isinstance(value, list):
-        made = [replace_surrogates(inner) for inner in value]
-    return made  # type: ignore[return-value]
+        return _joined(value)  # type: ignore[return-value]
+    try:
+        # A long conversation is looked through at the speed of C; next to none has any.
+        json.dumps(value, ensure_ascii=False, check_circular=False, default=str).encode()
+    except (TypeError, ValueError):
+        return _without_surrogates(value)  # type: ignore[no-any-return]
+    return value
+
+
+def _without_surrogates(value: Any) -> Any:
+    if isinstance(value, str):
+        return _joined(value)
+    if isinstance(value, dict):
+        return {_without_surrogates(key): _without_surrogates(inner) for key, inner in value.items()}
+    return [_without_surrogates(inner) for inner in value] if isinstance(value, list) else value
 
 
 def replace_surrogates_in_fields(value: T) -> T:

@@ -105,7 +105,8 @@ class Thread:
         return None if self.unpriced_requests else self.priced
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Without slots, so that the fold can copy it fast.
+@dataclass(frozen=True, kw_only=True)
 class Turn:
     """One prompt and all that happened until the agent stopped. Immutable: `praison_nb.fold.fold` makes the
     next one of each event.

@@ -74,7 +74,11 @@ class Session(Observable):
     def observe(self, event: Event, turn: Turn) -> None:
         """Note the turn's usage. The usage of a stopped turn comes late, so each turn has its own entry."""
         self.id = turn.session_id or self.id
-        self._turns[turn.id] = turn.usage
+        if turn.ended is None:
+            # Of a turn under way it is computed when somebody asks.
+            self._turns.setdefault(turn.id, Usage())
+        else:
+            self._turns[turn.id] = turn.usage
         self.provider_usage = turn.session_usage or self.provider_usage
         self.notify()
 
@@ -88,7 +92,8 @@ class Session(Observable):
     @property
     def usage(self) -> Usage:
         """Tokens of all turns, the one under way included."""
-        return sum(self._turns.values(), Usage())
+        under_way = (run.turn.usage for run in self.under_way)
+        return sum((*self._turns.values(), *under_way), Usage())
 
     def status(self, without: Status) -> Status:
         """The status by the turn under way or the last one; `without` where there is no session yet."""

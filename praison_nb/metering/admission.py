@@ -172,6 +172,8 @@ def admit(
                     admission = decide(event, most, [*own, *(spent or ())])
                 if not admission.refusal:
                     writer.waiting.extend(rows(admission))
+                    # Before it is sent: this process may be killed.
+                    writer.fail(error)
     except ConfigError as error:
         return Admission(str(error))
     return admission

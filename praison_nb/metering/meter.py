@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -54,6 +55,8 @@ class Meter:
         tags: Mapping[str, str] | None = None,
     ) -> None:
         self.origin, self.tags = current_origin(), encoded(tags or {})
+        # Most texts are the same in all rows of a turn.
+        self._label = functools.cache(label)
         self.writer, self.limit = writer.current(), limit
         self._find_baseline = before
         self._session_before: SessionUsage | None = None
@@ -62,7 +65,7 @@ class Meter:
         self._most = Decimal(0)
         """USD that the turn may cost at its end, where it was admitted as a whole."""
         self._cheapest: Decimal | None = None
-        self._provider, self._sources = "", set[str]()
+        self._provider, self._sources, self._tiers = "", set[str](), set[str]()
         self._open: dict[str, RequestRow] = {}
         """The requests that have begun and have not ended, by the ids of their beginnings."""
         self._request_began: float | None = None
@@ -124,6 +127,7 @@ class Meter:
                     )
 
     def _record(self, event: Event, turn: Turn) -> None:
+        self._tiers |= {event.service_tier} if isinstance(event, RequestFinished) else set()
         match event:
             case TextDelta():
                 # The one that comes by the thousand.
@@ -158,8 +162,7 @@ class Meter:
         def rows(admission: Admission) -> Sequence[Row]:
             if event.max_cost is not None:
                 self._most = turn.known_cost + admission.reserved
-            row = self._running(event, turn, admission)
-            self._open[event.id] = row
+            row = self._open[event.id] = self._running(event, turn, admission)
             return self._turn(fold(turn, event)), row
 
         try:
@@ -222,6 +225,7 @@ class Meter:
                 status=turn.status.value,
                 stop_reason=turn.stop_reason,
                 error=type(turn.error).__name__ if turn.error else "",
+                service_tier=next(iter(self._tiers), "") if len(self._tiers) < 2 else "mixed",
             ),
             time=turn.started,
             duration=turn.seconds,
@@ -297,4 +301,4 @@ class Meter:
             "backend": turn.backend,
             **more,
         }
-        return tuple(label(labels.get(name, "")) for name in LABELS)
+        return tuple(self._label(labels.get(name, "")) for name in LABELS)

@@ -1,5 +1,5 @@
-"""Prices that genai-prices lacks, each from its provider's own list in November 2026. What becomes known
-there counts before these.
+"""Prices that genai-prices lacks, each with its provider's list. All were compared on 2026-11-27 with the
+table of LiteLLM 1.110.2, which names the same lists. What becomes known in genai-prices counts before these.
 
 >>> find("qwen-plus", "qwen", Usage(uncached_input_tokens=1000)).input
 Decimal('0.4')
@@ -35,7 +35,7 @@ def _price(input: str, output: str, **more: str) -> Price:
 _DATED = r"(-\d{4}-\d\d-\d\d)?"
 _GAPS: dict[str, tuple[_Gap, ...]] = {
     "openai": (
-        # platform.openai.com/docs/pricing: sound, and models that were tuned.
+        # developers.openai.com/api/docs/pricing: sound, and models that were tuned.
         _Gap(
             f"gpt-4o-audio-preview{_DATED}",
             _price("2.5", "10", audio_input="40", audio_output="80"),
@@ -49,12 +49,12 @@ _GAPS: dict[str, tuple[_Gap, ...]] = {
         _Gap(r"ft:gpt-4\.1-nano-2025-04-14:.*", _price("0.2", "0.8", cache_read="0.05")),
     ),
     "qwen": (
-        # alibabacloud.com/help/en/model-studio/model-pricing, outside of China; what is read from a cache
-        # costs a fifth.
+        # alibabacloud.com/help/en/model-studio/models, outside of China. What is read from a cache costs a
+        # fifth: alibabacloud.com/help/en/model-studio/context-cache of 2026-10-11, which LiteLLM has not.
         _Gap(f"qwen-plus(-latest)?{_DATED}", _price("0.4", "1.2", cache_read="0.08"), 256_000, False),
         _Gap(f"qwen-flash{_DATED}", _price("0.05", "0.4", cache_read="0.01"), 256_000),
         _Gap(f"qwen-turbo(-latest)?{_DATED}", _price("0.05", "0.2", cache_read="0.01"), thinks=False),
-        _Gap(f"qwen-max(-latest)?{_DATED}", _price("1.6", "6.4", cache_read="0.32")),
+        _Gap("qwen-max", _price("1.6", "6.4", cache_read="0.32")),
     ),
     "fireworks": (
         # fireworks.ai/pricing: models of more than 16B parameters.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
+from ..storage import replacing
 
 if TYPE_CHECKING:
     from genai_prices.data_snapshot import DataSnapshot
@@ -81,10 +82,8 @@ def update(url: str = "") -> str:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         raise ConfigError(f"No newer price table: {reason:.200}. {source()} goes on to count.") from error
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_name(f"{file.name}.{os.getpid()}.part")
-        part.write_text(text, "utf-8")
-        part.replace(file)
+        with replacing(file) as new:
+            new.write(text.encode())
     except OSError as error:
         raise ConfigError(f"The price table cannot be kept in {file}: {error}.") from error
     return source()

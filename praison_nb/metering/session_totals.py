@@ -71,15 +71,18 @@ def other_turns(read: Read, waiting: Waiting, session_id: str, turn_id: str) -> 
 
 def session_totals(writer: Writer) -> dict[str, dict[str, Any]]:
     """By session id the numbers of `turns`, `tokens_in` and `tokens_out`, the `cost` in USD of the turns that
-    have a price, and how many are `unpriced`; {} where the ledger cannot be read."""
+    have a price, how many are `unpriced`, whether a part of it is `estimated`, and whether it
+    `is_lower_bound`; {} where the ledger cannot be read."""
     if not writer.ledger.path.exists():
         return {}
     try:
         rows = writer.read(SESSION_TOTALS)
     except LedgerError:
         return {}
-    names = ("turns", "tokens_in", "tokens_out", "cost", "unpriced")
+    names = ("turns", "tokens_in", "tokens_out", "cost", "unpriced", "estimated", "is_lower_bound")
     return {
-        session_id: dict(zip(names, (*counts, from_pico(priced), unpriced), strict=True))
-        for session_id, *counts, priced, unpriced in rows
+        session_id: dict(
+            zip(names, (*counts, from_pico(priced), unpriced, bool(estimated), bool(bound)), strict=True)
+        )
+        for session_id, *counts, priced, unpriced, estimated, bound in rows
     }

@@ -125,8 +125,8 @@ MOST_OF_SESSIONS = (
 SESSION_TOTALS = (
     "SELECT l.session_id, count(*), sum(t.uncached_input_tokens + t.cache_read_input_tokens + "
     "t.cache_write_5m_input_tokens + t.cache_write_1h_input_tokens), sum(t.output_tokens), sum(t.priced), "
-    "sum(t.cost IS NULL) FROM turns t JOIN labels l ON l.n = t.label WHERE l.session_id != '' "
-    "GROUP BY l.session_id"
+    "sum(t.cost IS NULL), max(t.estimated_cost) > 0, max(t.is_lower_bound) "
+    "FROM turns t JOIN labels l ON l.n = t.label WHERE l.session_id != '' GROUP BY l.session_id"
 )
 
 TURNS_OF_SESSION = (

@@ -26,6 +26,7 @@ from typing import Any
 from ..errors import ConfigError
 from ..money import parse_usd
 from ..session import Usage
+from ..storage import replacing
 from . import price_table
 from .model_names import dateless
 
@@ -146,10 +147,8 @@ def save(model: str, price: Price | None) -> None:
         known[model] = price
     text = json.dumps({name: _plain(known[name]) for name in sorted(known)}, indent=2) + "\n"
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_name(f"{file.name}.{os.getpid()}.part")
-        part.write_text(text, "utf-8")
-        part.replace(file)
+        with replacing(file) as new:
+            new.write(text.encode())
     except OSError as error:
         raise ConfigError(f"The price file {file} cannot be written: {error}.") from error
 

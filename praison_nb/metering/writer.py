@@ -62,8 +62,11 @@ class Writer(WriteQueue[Row]):
         return this_process(self.path.parent / "running")
 
     async def wait_until_written(self) -> None:
-        """Wait until everything is on the disk, or cannot be, or takes too long."""
+        """Wait until everything is on the disk, or cannot be, or takes too long; then it is in the second
+        place."""
         if self.slow:
+            with contextlib.suppress(RuntimeError):
+                await asyncio.to_thread(self._put_aside)
             return
         try:
             async with asyncio.timeout(WRITE_SECONDS):
@@ -120,13 +123,18 @@ class Writer(WriteQueue[Row]):
         """The ledger works (again), and nothing waits."""
         self.problem, self.slow = "", False
         with self._spilling:
-            if not self.waiting:
-                self._spill.remove()
+            self._spill.remove()
+        if self.waiting:
+            # They came meanwhile, and may have been in that file.
+            self._put_aside()
         self._noticed = {line for line in self._noticed if line.endswith("local disk.")}
 
     def fail(self, error: LedgerError) -> None:
         """The ledger does not work, or not in time: put what waits into the second place."""
         self.problem = str(error)
+        self._put_aside()
+
+    def _put_aside(self) -> None:
         with self._spilling:
             try:
                 if rows := tuple(self.waiting):

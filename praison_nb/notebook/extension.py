@@ -38,16 +38,19 @@ class AgentMagicsProtocol(Protocol):
 
 
 def shows_late_output(shell: Any) -> bool:
-    """Whether outputs of the cell that runs now reach it after its end. nbclient, and with it nbconvert,
-    papermill and `jupyter execute`, reads until a cell ends, and after the last one ends the kernel. It is
-    known by its answering no `input()`: a front end that does has a user, who looks on. `%%capture` too takes
-    what comes until the cell ends."""
+    """Whether outputs of the cell that runs now reach it after its end. `%%capture` takes what comes until
+    then, and so does who reads no further."""
     from .views.captured import is_captured
 
+    return _reads_on(shell) and not is_captured(shell)
+
+
+def _reads_on(shell: Any) -> bool:
+    """Whether the front end reads on when a cell has ended. nbclient, and with it nbconvert, papermill and
+    `jupyter execute`, does not, and after the last cell ends the kernel. It is known by its answering no
+    `input()`: a front end that does has a user, who looks on."""
     if not hasattr(shell, "kernel"):
         return True
-    if is_captured(shell):
-        return False
     request = shell.kernel.get_parent().get("content", {})
     return bool(request.get("allow_stdin", True))
 
@@ -129,7 +132,7 @@ class Extension:
         from ..runtime.loop import SLICE_SECONDS
         from ..runtime.main_thread import run_main_thread_queue
 
-        if not self._awaited or shows_late_output(self.shell):
+        if not self._awaited or _reads_on(self.shell):
             return
         for shown in self._awaited:
             while not shown.done():

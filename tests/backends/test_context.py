@@ -76,7 +76,7 @@ def test_limits_in_other_words(said: str, expected: int | None) -> None:
     assert tokens_in(f"It said: {said}")[0] == expected
 
 
-@pytest.mark.parametrize("words", ["openai", "responses"])
+@pytest.mark.parametrize("words", ["openai", pytest.param("responses", marks=pytest.mark.slow)])
 def test_sixty_turns_with_long_results_and_none_fails(words: str) -> None:
     with OpenAIServer("openai", context=40_000, too_long=TOO_LONG[words]) as server:
         agent = made(server)

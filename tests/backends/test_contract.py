@@ -146,7 +146,11 @@ def custom(stack: contextlib.ExitStack) -> Case:
     return Case(as_backend(mine), fresh="none", hang=then(hang), fail=then(fail), away=then(fail))
 
 
-@pytest.fixture(params=[hosted, local, embedded, scripted, custom], ids=lambda make: make.__name__)
+# The embedded one is a local one, with a model that takes its time: test_embedded.py has it in each run.
+@pytest.fixture(
+    params=[hosted, local, pytest.param(embedded, marks=pytest.mark.slow), scripted, custom],
+    ids=lambda make: make.__name__,
+)
 def case(request: pytest.FixtureRequest) -> Iterator[Case]:
     with contextlib.ExitStack() as stack:
         yield request.param(stack)

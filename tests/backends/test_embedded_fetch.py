@@ -248,7 +248,9 @@ def overwrite(path: Path) -> None:
         file.write(b"something else")
 
 
-@pytest.mark.parametrize("damage", [cut_short, overwrite, Path.unlink])
+@pytest.mark.parametrize(
+    "damage", [overwrite, *(pytest.param(way, marks=pytest.mark.slow) for way in (cut_short, Path.unlink))]
+)
 async def test_a_damaged_file_is_fetched_again(
     index: PackageIndex, artifact: Artifact, damage: Callable[[Path], None]
 ) -> None:

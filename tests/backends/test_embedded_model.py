@@ -184,7 +184,9 @@ async def test_each_conversation_has_the_whole_context() -> None:
     assert await answer(end)
 
 
-@pytest.mark.parametrize("way", ["kill", "exit", "_exit"])
+@pytest.mark.parametrize(
+    "way", ["kill", *(pytest.param(way, marks=pytest.mark.slow) for way in ("exit", "_exit"))]
+)
 def test_it_ends_with_the_kernel(way: str) -> None:
     with another_kernel() as (kernel, _):
         (server,) = servers(kernel.pid)
@@ -221,6 +223,7 @@ async def test_an_interrupt_of_the_kernel_leaves_it_alone() -> None:
         assert os.getpgid(server.pid) != os.getpgid(kernel.pid)
 
 
+@pytest.mark.slow(reason="a turn that this happens to is in test_embedded.py")
 async def test_killed_in_mid_stream() -> None:
     end = await ready()
     assert await exit_reason(end.base_url) is None
@@ -275,6 +278,7 @@ async def test_a_stopped_start_breaks_nothing() -> None:
     assert len(servers()) == 1
 
 
+@pytest.mark.slow(reason="as other tests begin")
 async def test_stop_all_and_start_again() -> None:
     end = await ready()
     (server,) = servers()

@@ -64,6 +64,16 @@ def test_an_answer_that_is_cut_counts_its_arguments(openai_server: OpenAIServer)
     assert 0.5 < shares.iloc[0] < 1
 
 
+def test_a_count_so_far_is_an_estimate_where_the_answer_is_cut(openai_server: OpenAIServer) -> None:
+    so_far = {"prompt_tokens": 10, "completion_tokens": 1, "total_tokens": 11}
+    steps = [chunk({"content": "One"}, usage=so_far), CutHere()]
+    whole = [chunk({"content": "One"}, finish_reason="stop", usage=so_far), CutHere()]
+    openai_server.script(steps, whole)
+    cut, complete = (agent(openai_server).begin("Hi").wait().usage for _ in range(2))
+    assert (cut.output_tokens, cut.estimated) == (1, True)
+    assert (complete.output_tokens, complete.estimated) == (1, False)
+
+
 def test_silent_thinking_counts(openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> None:
     assert estimates.silent_thinking(21.0) == 1000 and estimates.silent_thinking(0.5) == 0
     monkeypatch.setattr(estimates, "USUAL_DELAY", -10.0)

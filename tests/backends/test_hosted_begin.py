@@ -42,7 +42,7 @@ def test_many_first_turns_have_their_own_answers(server: HostedServer, count: in
     assert len(server.sessions) == count
 
 
-@pytest.mark.parametrize("starts_idle", [False, True])
+@pytest.mark.parametrize("starts_idle", [True, pytest.param(False, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("replay", [0, 1000])
 @pytest.mark.parametrize(
     "manners",

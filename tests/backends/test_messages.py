@@ -347,6 +347,7 @@ PROMPTS: dict[str, Callable[[Talk], None]] = {
 }
 
 
+@pytest.mark.slow(reason="test_embedded_model.py has one prompt on all wires")
 @pytest.mark.parametrize("case", PROMPTS)
 async def test_the_embedded_model_counts_the_same_on_both_wires(embedded: Endpoint, case: str) -> None:
     got = []
@@ -362,6 +363,7 @@ async def test_the_embedded_model_counts_the_same_on_both_wires(embedded: Endpoi
     assert got[0] == got[1] and got[0][0].strip()
 
 
+@pytest.mark.slow(reason="test_embedded_model.py has one prompt on all wires")
 async def test_the_embedded_model_says_when_it_was_cut_off(embedded: Endpoint) -> None:
     options = {"temperature": 0, "max_tokens": 4}
     mine = Talk("messages", embedded.base_url, embedded.model, embedded.api_key, options=options)

@@ -318,6 +318,7 @@ def conversation(end: Endpoint, wire: str) -> list[Turn]:
     return turns
 
 
+@pytest.mark.slow(reason="test_embedded_model.py has one prompt on all wires")
 def test_the_embedded_model_answers_alike_on_both_wires(embedded: Endpoint) -> None:
     chat, responses = (conversation(embedded, wire) for wire in ("chat", "responses"))
     for one, other in zip(chat, responses, strict=True):

@@ -19,6 +19,7 @@ import pytest
 from praison_nb import Agent, LocalAgent, LocalAgentConfig, Turn
 from praison_nb.events import Event
 from praison_nb.runtime import loop
+from praison_nb.tools.builtin import supervise
 from servers.hosted import HostedServer, custom_tool, text
 from servers.hosted_agent import hosted, sent
 from servers.openai import DONE, OpenAIServer, chunk, reply
@@ -201,8 +202,11 @@ def test_a_background_turn_gets_a_thread_that_waits_for_it(openai_server: OpenAI
     assert "length 2" in turn.tools[0].result and turn.text == "Two."
 
 
-def test_another_thread_does_not_wait_for_ever(openai_server: OpenAIServer, value: None) -> None:
+def test_another_thread_does_not_wait_for_ever(
+    openai_server: OpenAIServer, value: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The main thread waits for the pool, and the pool for the main thread."""
+    monkeypatch.setattr(supervise, "PATIENCE_SECONDS", 0.1)
     openai_server.script(LOOK, reply("Pity."))
     agent = Agent(backend=local(openai_server, "inspect"))
     with ThreadPoolExecutor() as pool:

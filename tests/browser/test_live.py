@@ -243,6 +243,7 @@ def test_a_page_loaded_again_shows_the_turn_as_it_is(lab: Server, page: Page) ->
     expect(view.get_by_role("button", name="Stop")).to_be_hidden()
 
 
+@pytest.mark.slow(reason="another page that is loaded again")
 def test_a_turn_ends_without_its_page(lab: Server, page: Page) -> None:
     cells = ["a = counting('away', words=100)", "%%agent -b a -s away --bg -o away\nGo", "away"]
     notebook = Notebook(page, lab, cells)

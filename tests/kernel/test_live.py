@@ -296,7 +296,7 @@ def test_a_huge_answer_is_shown_in_part_and_kept_in_full(kernel: Kernel) -> None
     assert kernel.run("len(huge.text)").text.strip() == "10000000"
 
 
-@pytest.mark.parametrize("inherited", [False, True])
+@pytest.mark.parametrize("inherited", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_notebook_run_by_nbclient_has_plain_and_complete_output(
     inherited: bool, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,8 +14,8 @@ from nbclient import NotebookClient
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOKS = [
-    # A model answers each of its cells, for as long as those of all the others take.
-    pytest.param(path, marks=pytest.mark.slow if path.stem == "tools" else (), id=path.name)
+    # A model answers their cells, one after the other; in every run those of the first one.
+    pytest.param(path, marks=() if path.stem == "quickstart" else pytest.mark.slow, id=path.name)
     for path in sorted((ROOT / "notebooks").glob("*.ipynb"))
 ]
 

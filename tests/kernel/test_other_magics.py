@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from servers.kernel import Kernel
-from servers.openai import OpenAIServer, reply
+from servers.openai import DONE, OpenAIServer, chunk, reply
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def kernel(shared: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Kernel:
         "%%capture --no-display\n%%time\n# why\n%%agent\nHi",
         "%run file.ipy",
         "get_ipython().run_cell('%%agent\\nHi');",
-        "for _ in range(1):\n    get_ipython().run_cell('%%agent\\nHi')",
+        "for each in range(1):\n    get_ipython().run_cell('%%agent\\nHi')",
         "async def ask():\n    get_ipython().run_cell('%%agent\\nHi')\nawait ask()",
         "# a comment\n\n# another\n%%agent\nHi",
         "%%ask\nHi",
@@ -67,11 +67,11 @@ def name() -> str:
     return threading.current_thread().name
 def ask(*_, tool="name"):
     get_ipython().run_cell_magic("agent", f"-t {tool}", "Hi")
-def run(*_):
+def in_a_cell(*_):
     get_ipython().run_cell("%%agent -t name\\nHi")
 async def task():
     await asyncio.sleep(0)
-    run()
+    in_a_cell()
 button = ipywidgets.Button()
 button.on_click(ask)
 soon = asyncio.get_running_loop().call_soon
@@ -86,7 +86,7 @@ soon = asyncio.get_running_loop().call_soon
         ("soon(button.click)", "MainThread"),
         ("_task = asyncio.create_task(task())", "MainThread"),
         ("threading.Timer(0, ask).start()", "Thread-"),
-        ("threading.Thread(target=run).start()", "Thread-"),
+        ("threading.Thread(target=in_a_cell).start()", "Thread-"),
         ("threading.Thread(target=lambda: ask(tool='run_python')).start()", "MainThread"),
     ],
 )
@@ -112,6 +112,16 @@ def test_what_is_captured_is_what_stays(kernel: Kernel, server: OpenAIServer) ->
         shown = kernel.run("print(len(kept.outputs))\nkept.show()")
         assert shown.text.startswith("2\n") and shown.answers == ["An answer."] and "idle" in shown.text
     assert kernel.run("%%agent\nHi").answers
+
+
+def test_a_captured_cell_does_not_wait_for_the_turn_of_another(kernel: Kernel, server: OpenAIServer) -> None:
+    hold = server.gate()
+    server.script([hold, chunk({"content": "Late."}), chunk({}, finish_reason="stop"), DONE])
+    assert kernel.run("%%agent --bg -o run -s slow\nHi").ok
+    server.wait_for(lambda: hold.reached)
+    assert kernel.run("%%capture kept\nprint('here')").ok
+    hold.open()
+    assert kernel.run("(await run).text").text.strip() == "'Late.'"
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ EXECUTE = ("execute", "--inplace")
     [
         (INPLACE, LOOP),
         pytest.param(HTML, BACKGROUND, marks=pytest.mark.slow(reason="INPLACE by another exporter")),
-        (EXECUTE, BACKGROUND),
+        pytest.param(EXECUTE, BACKGROUND, marks=pytest.mark.slow(reason="on nbclient, as INPLACE is")),
     ],
     ids=["inplace", "html", "execute"],
 )
@@ -145,7 +145,9 @@ while not asked(): time.sleep(0.01)
 """
 
 
-@pytest.mark.parametrize("cell", [IN_A_TASK, IN_A_THREAD], ids=["task", "thread"])
+@pytest.mark.parametrize(
+    "cell", [IN_A_TASK, pytest.param(IN_A_THREAD, marks=pytest.mark.slow)], ids=["task", "thread"]
+)
 def test_what_a_last_cell_leaves_under_way_is_finished(files_server: OpenAIServer, cell: str) -> None:
     gate = files_server.gate()
     files_server.script(reply("Answer one.", before_end=[gate]))
@@ -161,7 +163,11 @@ def test_what_a_last_cell_leaves_under_way_is_finished(files_server: OpenAIServe
     assert in_order(shown(made.cells[-1]), "Answer one.", "[idle]")
 
 
-@pytest.mark.parametrize("cell", [EVENT_LOOP, BACKGROUND], ids=["loop in a cell that awaits", "bg"])
+@pytest.mark.parametrize(
+    "cell",
+    [EVENT_LOOP, pytest.param(BACKGROUND, marks=pytest.mark.slow)],
+    ids=["loop in a cell that awaits", "bg"],
+)
 def test_a_cell_that_takes_too_long_says_what_there_is(files_server: OpenAIServer, cell: str) -> None:
     files_server.script(reply("first"), [chunk({"content": "the text so far"}), files_server.gate(), DONE])
     # What the first turn of a kernel imports takes a busy machine long, too.

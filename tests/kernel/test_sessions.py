@@ -489,8 +489,17 @@ def counted(session_id: str) -> tuple[int, int, int]:
     return int(ours["input_tokens"].sum()), int(requests["input_tokens"].sum()), len(requests)
 
 
-@pytest.mark.parametrize("ends", ["before", "after"])
-@pytest.mark.parametrize("by", ["prompt", "resume", "resume alone"])
+@pytest.mark.parametrize(
+    ("by", "ends"),
+    [
+        ("prompt", "before"),
+        ("resume", "after"),
+        ("resume alone", "before"),
+        pytest.param("prompt", "after", marks=pytest.mark.slow),
+        pytest.param("resume", "before", marks=pytest.mark.slow),
+        pytest.param("resume alone", "after", marks=pytest.mark.slow),
+    ],
+)
 def test_a_hosted_turn_is_attached_to_again(hosted: Kernel, server: HostedServer, ends: str, by: str) -> None:
     """Its first request was seen and counted before the kernel was killed; the second one ends before, or
     only after, the next kernel attaches. Where nobody looks on, `resume` waits for it."""

@@ -19,8 +19,10 @@ MODULES = (
     "IPython.core.completerlib",
     "IPython.extensions.storemagic",
     "anthropic.resources.beta",
+    "anyio._backends._asyncio",
     "anywidget",
     "genai_prices.data",
+    "httpcore2",
     "httpx2",
     "ipykernel.debugger",
     "ipykernel.ipkernel",
@@ -30,6 +32,7 @@ MODULES = (
     "openai.lib.streaming.chat",
     "openai.resources.responses",
     "pandas.io.formats.style",
+    "pyarrow.pandas_compat",
 )
 SCRIPTS = ("__main__", "server")
 

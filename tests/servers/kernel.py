@@ -75,7 +75,10 @@ class Kernel:
     not under test; with `start`, it is started as Jupyter starts it, and imports everything itself."""
 
     def __init__(self, env: dict[str, str] | None = None, load: bool = True, start: bool = False) -> None:
-        self._env = {**os.environ, **(env or {})}
+        # None of them speaks TLS: the certificates of a folder are read when they are needed, those of a file
+        # at once, by each kernel.
+        self._env = {**os.environ, "SSL_CERT_DIR": "/etc/ssl/certs", **(env or {})}
+        self._env.pop("SSL_CERT_FILE", None)
         self._load = load
         self._start = start or not hasattr(os, "pidfd_open")
         self._by_display: dict[str, dict[str, Any]] = {}

@@ -13,7 +13,7 @@ LEAST_SECONDS = 0.0005
 def grows_linearly(work: Callable[[str], object], text: Callable[[int], str], size: int, times: int) -> bool:
     """Whether `times` as many characters as `size` take less than `times` to the power of 1.5 as long, by the
     processor's time of this thread. A square would be the power of 2. The best of some tries counts: a
-    collection of garbage may fall into any."""
+    collection of garbage may fall into any, and a busy machine is slower for a while."""
 
     def seconds(text: str) -> float:
         begun = time.thread_time()
@@ -21,10 +21,8 @@ def grows_linearly(work: Callable[[str], object], text: Callable[[int], str], si
         return time.thread_time() - begun
 
     short, long = text(size), text(size * times)
-    first = last = float("inf")
     for _ in range(TRIES):
-        first = min(first, seconds(short), seconds(short))
-        last = min(last, seconds(long))
-        if last <= times**1.5 * max(first, LEAST_SECONDS):
+        first = min(seconds(short), seconds(short))
+        if seconds(long) <= times**1.5 * max(first, LEAST_SECONDS):
             return True
     return False

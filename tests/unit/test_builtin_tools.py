@@ -24,7 +24,7 @@ from praison_nb.errors import ConfigError
 from praison_nb.redaction import redact
 from praison_nb.runtime import loop
 from praison_nb.runtime.function_call import FunctionCall
-from praison_nb.tools.builtin import files
+from praison_nb.tools.builtin import files, supervise
 from praison_nb.tools.builtin.excerpt import Excerpt
 from praison_nb.tools.builtin.folder import WALKS, Folder
 from praison_nb.tools.builtin.registry import NAMES, make
@@ -528,7 +528,8 @@ def test_a_limit_that_is_no_number_is_refused(limit: object) -> None:
             tool(name, ".")(**arguments, timeout=limit)
 
 
-def test_run_python_on_another_thread_is_refused_where_no_kernel_is() -> None:
+def test_run_python_on_another_thread_is_refused_where_no_kernel_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervise, "PATIENCE_SECONDS", 0.1)
     with pytest.raises(ToolError, match="main thread only"):
         tool("run_python", ".")(code="1")
 

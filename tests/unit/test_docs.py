@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
@@ -11,8 +12,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from IPython.core.inputtransformer2 import TransformerManager
 
 import praison_nb
+from praison_nb.notebook.arguments import parse_arguments
+from praison_nb.notebook.magics import AgentMagics
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "praison_nb"
@@ -66,6 +70,20 @@ def test_every_notebook_ends_with_links_to_the_others() -> None:
         links = set(re.findall(r"\]\(([^)]+)\)", last))
         assert notebooks.keys() - {name} <= links, name
         assert all((path.parent / link).exists() for link in links), name
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.name)
+def test_every_notebook_has_cells_that_can_be_run_and_no_outputs(path: Path) -> None:
+    """They are run by tests/kernel/test_notebooks.py, most of them by `make test-all` only."""
+    transform = TransformerManager().transform_cell
+    for cell in json.loads(path.read_text())["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        source = "".join(cell["source"])
+        assert cell["outputs"] == [] and cell["execution_count"] is None
+        compile(transform(source), path.name, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        for line in re.findall(r"^%%agent (.*)$", source, re.MULTILINE):
+            parse_arguments(AgentMagics.agent, line)
 
 
 def test_make_clean_removes_what_is_made_here(tmp_path: Path) -> None:

@@ -17,14 +17,17 @@ from typing import Any
 
 import pytest
 
-from praison_nb import LocalAgent, LocalAgentConfig, ScriptedBackend
+from praison_nb import LocalAgent, LocalAgentConfig, ScriptedBackend, usage
 from praison_nb.errors import RateLimitError
 from praison_nb.events import Event, Notice, RequestFinished, RequestStarted, TextDelta, TurnFinished
 from praison_nb.metering import schema, writer
 from praison_nb.metering.ledger import Ledger, RequestRow, TurnRow
 from praison_nb.metering.meter import Meter
+from praison_nb.metering.session_totals import session_totals
 from praison_nb.money import from_pico, to_pico
-from praison_nb.session import Usage
+from praison_nb.notebook.widgets.sessions.rows import Row
+from praison_nb.render.panel import Badge
+from praison_nb.session import Status, Usage
 from praison_nb.turn import Turn
 from servers.openai import OpenAIServer, reply
 from servers.waiting import until
@@ -100,6 +103,34 @@ def test_one_row_for_the_turn_and_one_for_each_request(path: Path) -> None:
     assert (first["time"], first["duration"], first["first_text"]) == (100_000_000, 1_000_000, 250_000)
     assert (second["duration"], second["first_text"]) == (500_000, None)
     assert from_pico(first["cost"]) == Decimal("0.0002475")
+
+
+def test_a_turn_has_the_service_tier_of_its_requests(path: Path) -> None:
+    play(request(1, service_tier="flex"), request(2, service_tier="flex"))
+    play(request(3, service_tier="flex"), request(4))
+    play(request(5))
+    assert [row["service_tier"] for row in rows(path)] == ["flex", "mixed", ""]
+    assert {*usage().agent.by("service_tier").index} == {"flex", "mixed", ""}
+
+
+def test_a_total_has_the_marks_of_its_parts(path: Path) -> None:
+    play(request(1), request(2, usage=Usage(uncached_input_tokens=1000, estimated=True)), session="guessed")
+    play(
+        request(3), request(4, is_lower_bound=True, cost=Decimal(1), cost_source="provider"), session="least"
+    )
+    play(request(5), session="exact")
+    found = session_totals(writer.current())
+    marks = {name: (each["estimated"], each["is_lower_bound"]) for name, each in found.items()}
+    (guessed, least, exact) = (row["session_id"] for row in rows(path))
+    assert marks == {guessed: (True, False), least: (False, True), exact: (False, False)}
+    cells = [
+        Row(name="n", id=id, badge=Badge(Status.IDLE), model="m", backend="b", **found[id]).cells()[6]
+        for id in (guessed, least, exact)
+    ]
+    assert cells == ["~$0.00040", "≥ $1.0002", "$0.00025"]
+    for totals in (usage.by("session"), usage.by("session", since="1d"), usage().agent.by("session")):
+        told = {name: (row["estimated"] > 0, row["is_lower_bound"]) for name, row in totals.iterrows()}
+        assert told == {"guessed": (True, False), "least": (False, True), "exact": (False, False)}
 
 
 def test_an_event_that_is_told_twice_counts_once(path: Path) -> None:

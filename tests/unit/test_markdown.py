@@ -187,9 +187,10 @@ def test_random_texts_make_only_what_is_allowed() -> None:
             assert name != "href" or (tag == "a" and value.startswith(("http", "mailto:"))), source
 
 
-def test_growing_text_ends_as_the_whole_text() -> None:
+@pytest.mark.parametrize("texts", [120, pytest.param(500, marks=pytest.mark.slow)])
+def test_growing_text_ends_as_the_whole_text(texts: int) -> None:
     rng = random.Random(8)
-    for _ in range(500):
+    for _ in range(texts):
         source = "".join(rng.choices(ALPHABET, k=rng.randrange(1, 60)))
         stream, end = MarkdownStream(), 0
         dones = [""]

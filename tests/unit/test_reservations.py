@@ -242,7 +242,9 @@ def known_requests() -> tuple[list[Any], list[Any]]:
     return requests, turns
 
 
-@pytest.mark.parametrize("point", ["sent", "streams", "tool", "second"])
+@pytest.mark.parametrize(
+    "point", ["streams", "tool", *(pytest.param(each, marks=pytest.mark.slow) for each in ("sent", "second"))]
+)
 def test_a_killed_kernel_leaves_every_request_that_was_sent(openai_server: OpenAIServer, point: str) -> None:
     gate = Gate(openai_server)
     first = reply(calls=[("again", "{}")], usage=(1000, 100))

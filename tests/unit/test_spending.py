@@ -211,6 +211,11 @@ def test_focus_charges_add_up(path: Path, tmp_path: Path) -> None:
     }
     assert mandatory <= {*loaded.columns}
     assert all(name in mandatory or name[0].isupper() or name.startswith("x_") for name in loaded.columns)
+    # What must not be empty of usage, and what must not be where there is a resource or an SKU.
+    needed = {*mandatory, "ConsumedQuantity", "ConsumedUnit", "SkuId", "SkuPriceId", "Tags"} - {"ChargeClass"}
+    assert loaded[sorted(needed)].notna().all(axis=None) and loaded["ChargeClass"].isna().all()
+    assert {*loaded["PricingCategory"]} == {"Standard"}
+    assert (loaded["ResourceId"].notna() <= loaded["ResourceType"].notna()).all()
     assert {*loaded["BillingPeriodStart"]} == {"2025-12-01T00:00:00Z", "2026-01-01T00:00:00Z"}
     assert {*loaded["BillingPeriodEnd"]} == {"2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"}
     assert json.loads(loaded["Tags"][0]) == {"step": "1", "study": "churn"}

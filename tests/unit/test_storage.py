@@ -165,12 +165,13 @@ def interrupt(work: Callable[[], object], at: int) -> BaseException | None:
 
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 @pytest.mark.parametrize("is_new", [True, False], ids=["a new file", "a file that is there"])
+@pytest.mark.parametrize("step", [4, pytest.param(1, marks=pytest.mark.slow)])
 def test_an_interrupt_at_any_point_loses_nothing_and_holds_nothing(
-    kind: Any, in_memory: Path, is_new: bool
+    kind: Any, in_memory: Path, is_new: bool, step: int
 ) -> None:
     at, error = 0, None
     while at == 0 or error is not None:
-        at += 1
+        at += step
         file = kind(in_memory / f"{at if is_new else 0}.sqlite")
         first = 2 if is_new else 2 * at
         file.queue.waiting.extend([file.item(first), file.item(first + 1)])
@@ -447,3 +448,15 @@ def test_a_child_neither_waits_for_its_parents_threads_nor_writes_their_rows() -
     book.flush()
     assert book.ledger.read("SELECT id FROM turns ORDER BY n") == [("turn-1",), ("turn-3",), ("turn-2",)]
     book.close()
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b.json"
+    with storage.replacing(path, 0o600) as new:
+        new.write(b"one")
+        assert not path.exists()
+    assert path.read_bytes() == b"one" and stat.S_IMODE(path.stat().st_mode) == 0o600
+    with pytest.raises(KeyboardInterrupt), storage.replacing(path) as new:
+        new.write(b"tw")
+        raise KeyboardInterrupt
+    assert path.read_bytes() == b"one" and list(path.parent.iterdir()) == [path]

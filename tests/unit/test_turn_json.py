@@ -158,7 +158,9 @@ class Random(random.Random):
         return self.choice(make)()
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize(
+    "seed", [*range(5), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(5, 20))]
+)
 def test_turns_come_back_as_they_are_shown(seed: int) -> None:
     chance = Random(seed)
     turn = Turn(prompt=chance.text(), session="s", backend="local", started=LATER, notices=(chance.text(),))

@@ -3,6 +3,7 @@ what an administrator sets."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -10,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ from praison_nb import ScriptedBackend, Turn, administration
 from praison_nb.errors import ConfigError, LedgerError
 from praison_nb.events import Event, RequestFinished, RequestStarted
 from praison_nb.metering import budget, schema, user_prices, writer
-from praison_nb.metering.ledger import Ledger
+from praison_nb.metering.ledger import Ledger, RequestRow
 from praison_nb.metering.origin import current_origin
 from praison_nb.session import Usage
 from praison_nb.storage import connect_to_read
@@ -68,6 +70,47 @@ def busy(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[sqlite3.Connec
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         yield other
+
+
+def states() -> list[int]:
+    """The states of the requests in the second place."""
+    rows = [json.loads(line) for file in files() for line in file.read_text().splitlines()[1:]]
+    return [row["state"] for row in rows if row["kind"] == "request"]
+
+
+def test_a_request_is_in_the_second_place_before_it_is_sent(busy: sqlite3.Connection) -> None:
+    found: list[list[int]] = []
+
+    def look(event: Event, turn: Turn) -> None:
+        if isinstance(event, RequestStarted):
+            found.append(states())
+
+    ScriptedBackend(cent()).begin("x", subscribers=[look]).wait()
+    assert found == [[schema.RUNNING]] and states()[-1] == schema.DONE
+
+
+def test_while_the_disk_is_slow_what_was_used_is_in_the_second_place() -> None:
+    book = writer.current()
+    book.slow = True
+    with book.lock:
+        play()
+        assert states() == [schema.RUNNING, schema.DONE]
+    book.flush()
+    assert not files()
+
+
+def test_what_comes_while_the_ledger_is_written_is_not_lost(busy: sqlite3.Connection) -> None:
+    play()
+    book = writer.current()
+    before = len(book.waiting)
+    late = [
+        replace(row, id=f"later-{row.id}") if isinstance(row, RequestRow) else row for row in book.waiting
+    ]
+    book.waiting.extend(late)
+    for _ in range(before):
+        book.waiting.popleft()
+    book.succeed()
+    assert "later-" in files()[0].read_text() and states() == [schema.RUNNING, schema.DONE]
 
 
 def test_what_waits_counts_in_the_budget_and_every_panel_says_how_much(busy: sqlite3.Connection) -> None:

@@ -274,7 +274,15 @@ class Reader:
             case "session.status_terminated" | "session.deleted":
                 yield from self.requests.end()
                 self._end_session(event.type.removeprefix("session.").removeprefix("status_"))
-            case kind if kind.startswith("workflow_run."):
+            case (
+                "workflow_run.created"
+                | "workflow_run.status_running"
+                | "workflow_run.status_idle"
+                | "workflow_run.status_ended"
+                | "workflow_run.phase_started"
+                | "workflow_run.phase_ended"
+                | "workflow_run.error"
+            ):
                 yield from workflows.read(event)
 
     def _is_own_idle(self, event: Any, from_history: bool) -> bool:

@@ -115,7 +115,7 @@ class Attempt:
         return RequestFinished(
             model=self._model(),
             provider=self.server.payee,
-            usage=self._usage() if is_sent else Usage(),
+            usage=self._usage(is_cut=is_stopped or self.problem is not None) if is_sent else Usage(),
             cost=cost,
             cost_source="provider" if cost is not None else "unpriced",
             fees=reply.fees or Decimal(0),
@@ -129,12 +129,13 @@ class Attempt:
         told, asked = self.reader.reply.model, self.server.model
         return asked if not told or asked.startswith(f"{told}:") else told
 
-    def _usage(self) -> Usage:
+    def _usage(self, *, is_cut: bool) -> Usage:
         """The server's count; what it left out, or never came to count, is estimated."""
         reply = self.reader.reply
         used = reply.usage
         if used is not None and not used.estimated:
-            return used
+            # The server may have gone on behind what arrived.
+            return replace(used, estimated=is_cut and reply.may_count_more)
         silent = 0
         if reply.thought or thinks(self.body):
             seconds = self._silent_seconds

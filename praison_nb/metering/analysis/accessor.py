@@ -69,7 +69,7 @@ class AgentAccessor:
         `reasoning_tokens`, `cost` in
         USD (of what has a price), `cost_per_success` (all cost over the turns that ended by themselves),
         `successes`, `failures`, `without_price`, `estimated` (the share of the cost that is for estimated
-        tokens), `p50_seconds`, `p95_seconds`, `p50_first_text_seconds` and
+        tokens), `is_lower_bound`, `p50_seconds`, `p95_seconds`, `p50_first_text_seconds` and
         `p95_first_text_seconds`. Of a DataFrame by="request" each row counts as one turn.
         """
         frame = self._frame
@@ -91,6 +91,7 @@ class AgentAccessor:
                 "failures": (frame["status"].eq("error") & ~never_left(frame)).astype("int64"),
                 "without_price": unpriced.astype("int64"),
                 "estimated": estimated.astype("float64"),
+                "is_lower_bound": frame["is_lower_bound"].astype("int64"),
             },
             index=frame.index,
         )

@@ -49,7 +49,7 @@ def _charges(frame: pd.DataFrame, cost: pd.Series[Any], unit: str, what: str) ->
     month = keys.begun(times, "month")
     provider = frame["provider"].astype(str).replace("", "own server")
     count: Any = frame["input_tokens"] + frame["output_tokens"] if unit == "Tokens" else 1
-    model = frame["model"].astype(str)
+    model, tier = frame["model"].astype(str), frame["service_tier"].astype(str)
     columns: dict[str, Any] = dict.fromkeys(_COSTS, cost.astype("float64").fillna(0.0))
     columns |= {
         "BillingAccountId": provider,
@@ -66,16 +66,19 @@ def _charges(frame: pd.DataFrame, cost: pd.Series[Any], unit: str, what: str) ->
         "ConsumedQuantity": count,
         "ConsumedUnit": unit,
         "InvoiceIssuerName": provider,
+        "PricingCategory": "Standard",
         "PricingQuantity": count,
         "PricingUnit": unit,
         "ProviderName": provider,
         "PublisherName": provider,
         "ResourceId": frame["session_id"].astype(str),
         "ResourceName": frame["session"].astype(str),
+        "ResourceType": "Session",
         "ServiceCategory": "AI and Machine Learning",
         "ServiceSubcategory": "Generative AI",
         "ServiceName": model,
         "SkuId": model,
+        "SkuPriceId": model + ("/" + tier).where(tier != "", ""),
         "Tags": [json.dumps(decoded(text)) for text in frame["tags"].astype(str)],
         "x_CostIsKnown": cost.notna(),
         "x_CostSource": frame["cost_source"].astype(str),

@@ -5,15 +5,15 @@ ledger the old turns from a file beside it, which is there as long as none of th
 from __future__ import annotations
 
 import itertools
-import os
 import sqlite3
 import time
 import zlib
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import LedgerError
+from ...storage import replacing
 from ..ledger import OLD_SECONDS, Ledger, old_turns
 from ..schema import LABELS, LEDGER, connect_to_read
 from ..statements import REQUEST_COLUMNS, TURN_COLUMNS
@@ -156,13 +156,8 @@ def _keep(path: Path, columns: np.ndarray[Any, Any]) -> None:
     if count != end:
         return
     kept = np.concatenate([columns[:, :end], np.full((columns.shape[0], 1), mark, np.int64)], axis=1)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            np.save(file, kept, allow_pickle=False)
-        part.replace(old_turns(path))
-    except OSError:
-        part.unlink(missing_ok=True)
+    with suppress(OSError), replacing(old_turns(path), 0o600) as file:
+        np.save(file, kept, allow_pickle=False)
 
 
 def _matching(path: Path, kept: np.ndarray[Any, Any], wanted: Filter) -> np.ndarray[Any, Any]:

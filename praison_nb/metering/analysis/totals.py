@@ -33,6 +33,7 @@ SUMS = (
     "failures",
     "without_price",
     "estimated",
+    "is_lower_bound",
 )
 _DAY = 86_400_000_000
 # Microseconds of the period's beginning, as whole numbers: far faster than SQLite's dates. The week begins on
@@ -54,10 +55,11 @@ _ENDS = f"""
     sum(l.stop_reason = 'end_turn'),
     sum(l.status = 'error' AND NOT (t.requests = 0 AND l.error IN {_UNSENT})),
     sum(t.unpriced > 0)"""
-_OF_TURNS = f"count(*), {_TOKENS}, sum(t.priced), {_ENDS}, sum(t.estimated_cost)"
-_BESIDE_REQUESTS = f"count(*), 0, 0, 0, 0, sum(t.extra_cost), {_ENDS}, 0"
+_OF_TURNS = f"count(*), {_TOKENS}, sum(t.priced), {_ENDS}, sum(t.estimated_cost), sum(t.is_lower_bound)"
+_BESIDE_REQUESTS = f"count(*), 0, 0, 0, 0, sum(t.extra_cost), {_ENDS}, 0, 0"
 _OF_REQUESTS = f"""0, {_TOKENS}, coalesce(sum(t.cost), 0), 0, 0, 0,
-    coalesce(sum(CASE WHEN t.estimated AND k.cost_source != 'provider' THEN t.cost END), 0)"""
+    coalesce(sum(CASE WHEN t.estimated AND k.cost_source != 'provider' THEN t.cost END), 0),
+    sum(t.is_lower_bound)"""
 _TURNS = "turns t JOIN labels l ON l.n = t.label"
 _REQUESTS = (
     "requests t JOIN turns u ON u.n = t.turn JOIN labels l ON l.n = u.label JOIN labels k ON k.n = t.label"
@@ -93,7 +95,8 @@ def by(
     had left) and `without_price`, all numbers of turns; `input_tokens` (cached or not), `output_tokens`,
     `cached_tokens` (read from a cache) and `reasoning_tokens` (a part of the output); `cache_hit_ratio` (0 to
     1); `cost` and `cost_per_success` in USD, of what has a price, <NA> where nothing has; `estimated` (0 to
-    1), the share of the cost that is for estimated tokens. Raises ConfigError for an argument that cannot be,
+    1), the share of the cost that is for estimated tokens; `is_lower_bound` (whether it may have cost more).
+    Raises ConfigError for an argument that cannot be,
     LedgerError where the ledger cannot be read.
 
     >>> import tempfile
@@ -182,6 +185,7 @@ def with_ratios(sums: pd.DataFrame) -> pd.DataFrame:
     sums.insert(4, "cache_hit_ratio", sums["cached_tokens"] / some_input)
     sums.insert(7, "cost_per_success", cost / some_success)
     sums["estimated"] = (sums["estimated"] / cost.mask(cost == 0)).fillna(0.0).clip(0, 1)
+    sums["is_lower_bound"] = sums["is_lower_bound"] > 0
     periods = [name for name in sums.index.names if name in PERIODS]
     ascending = [*(True for _ in periods), False]
     return sums.sort_index().sort_values([*periods, "cost"], ascending=ascending, kind="stable")

@@ -205,7 +205,8 @@ def _cells(row: Any, *, thinks: bool) -> list[str]:
 
 def _cost(row: Any) -> str:
     cost = Decimal(repr(float(row["cost"]))) if _known(row["cost"]) else None
-    return mark_usd(cost, estimated=bool(row["estimated"]))
+    marks = {name: bool(row[name]) for name in ("estimated", "is_lower_bound")}
+    return mark_usd(cost, **marks)
 
 
 def _sum(rows: pd.DataFrame) -> dict[str, Any]:
@@ -222,7 +223,8 @@ def _sum(rows: pd.DataFrame) -> dict[str, Any]:
         )
     }
     known = rows["cost"].dropna()
-    total["estimated"] = bool((rows["estimated"] > 0).any())
+    for name in ("estimated", "is_lower_bound"):
+        total[name] = bool((rows[name] > 0).any())
     total["cost"] = known.sum() if len(known) or rows.empty else None
     total["cache_hit_ratio"] = (
         total["cached_tokens"] / total["input_tokens"] if total["input_tokens"] else None

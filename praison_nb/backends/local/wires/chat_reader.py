@@ -128,6 +128,7 @@ class ChatReader:
             )
             if usage is not None:
                 reply.usage = usage
+                reply.may_count_more = bool(event.get("choices")) and not reply.stop_reason
                 return
 
     def _take(self, choice: Mapping[str, Any]) -> Iterator[Event]:

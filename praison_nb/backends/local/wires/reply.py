@@ -47,6 +47,7 @@ class Reply:
       of the cost which is not for tokens. `billed_calls` is how often it did what it bills by the call (a
       search), by the price table's names. `model` is its name for the model, `id` for the answer,
       `service_tier` the tier that served ("" where it says none).
+    - `may_count_more`: whether `usage` is a count so far, of an answer that goes on.
     - `received`: bytes of text, thinking and calls that came, for estimates.
     - `stop_reason` is "" until the answer is complete: "end_turn", "tool_use", "max_tokens", "refusal",
       "pause_turn" (the same request again, with this reply behind it), or the provider's own word; `detail`
@@ -59,6 +60,7 @@ class Reply:
 
     parts: list[TextParts | CallParts | Opaque] = field(default_factory=list)
     usage: Usage | None = None
+    may_count_more: bool = False
     cost: Decimal | None = None
     fees: Decimal | None = None
     billed_calls: dict[str, int] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from decimal import Decimal
 from .... import store
 from ....metering import writer
 from ....metering.session_totals import session_totals
-from ....money import format_usd
+from ....money import mark_usd
 from ....render.panel import Badge
 from ...conversations.conversation import Conversation
 from ...conversations.registry import Conversations
@@ -36,13 +36,15 @@ class Row:
     tokens_out: int = 0
     cost: Decimal = Decimal(0)
     unpriced: int = 0
+    estimated: bool = False
+    is_lower_bound: bool = False
     last_used: float = 0
     notebook: str = ""
     is_archived: bool = False
 
     def cells(self) -> Cells:
         """The cells of the table, in the order of HEADERS."""
-        known = format_usd(self.cost)
+        known = mark_usd(self.cost, estimated=self.estimated, is_lower_bound=self.is_lower_bound)
         is_known = self.turns and not self.unpriced
         cost = known if is_known else "—" if not self.cost else f"{known} + —"
         when = f"{datetime.fromtimestamp(self.last_used):%Y-%m-%d %H:%M}" if self.last_used else ""
