@@ -10,6 +10,7 @@ from typing import Any
 
 from ...runtime.run import Run
 from .captured import is_captured
+from .console import ConsoleView, is_console
 from .kernel_view import KernelView
 
 
@@ -30,6 +31,8 @@ def view_maker(
             from .live_view import LiveView
 
             kind = LiveView
+        elif is_console() and not is_captured(shell):
+            kind = ConsoleView
         return kind(run, shell, background=background, takes_clicks=takes_clicks, done=done, is_late=is_late)
 
     return view

@@ -37,8 +37,12 @@ class LiveView(KernelView):
         return {**data, "text/plain": panel_text(self._turn)}
 
     def _described(self, turn: Turn) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        hint = "" if self._takes_clicks else "interrupt the kernel to stop"
-        return self._items.answer(turn), turn_panel(turn, hint)
+        items = self._items.answer(turn)
+        if self._takes_clicks:
+            return items, turn_panel(turn)
+        # No click arrives: input() asks.
+        items = [{**item, "question": None} if item.get("question") else item for item in items]
+        return items, turn_panel(turn, "interrupt the kernel to stop")
 
     def _paint(self) -> None:
         super()._paint()

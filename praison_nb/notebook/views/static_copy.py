@@ -85,7 +85,7 @@ def why_no_widget(shell: Any, live: str) -> str:
 
 
 def _is_voila() -> bool:
-    return "VOILA_REQUEST_URL" in os.environ
+    return "VOILA_BASE_URL" in os.environ
 
 
 def _hides_copies() -> bool:
