@@ -57,7 +57,7 @@ class StaticCopy:
 
     def update(self, html: str, text: str) -> None:
         """Have the copy say this from now on, where there is one; in the context of the cell."""
-        if self._place in (Place.BEHIND, Place.ALONE):
+        if self._place in (Place.BEHIND, Place.ALONE) and hasattr(self._shell, "kernel"):
             transient = {"display_id": self._display_id}
             self._display_pub.publish(self._data(html, text), transient=transient, update=True)
 
@@ -71,6 +71,8 @@ class StaticCopy:
 def why_no_widget(shell: Any, live: str) -> str:
     """The line that says why a widget that the user asked for is not shown, "" where it is: with "auto"
     wherever a front end names the cell (JupyterLab, Notebook 7, VS Code) or Voila makes a page."""
+    if not hasattr(shell, "kernel"):
+        return "Not to be used here: a terminal shows no widgets."
     if live == "plain":
         return "Not to be used here, as AgentMagics.live is 'plain': `%config AgentMagics.live = 'auto'`."
     parent = shell.kernel.get_parent()
