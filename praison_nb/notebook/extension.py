@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from ..runtime.run import Run
     from .conversations.conversation import Conversation
     from .conversations.registry import Conversations
+    from .views.pages import Pages
 
 _COMPLETED = ("%%agent", "%agent")
 
 
 class AgentMagicsProtocol(Protocol):
     """`%%agent` and `%agent` with their defaults, which `%config AgentMagics.…` sets. `complete` is IPython's
-    hook of that name."""
+    hook of that name, the last three are for `Pages`."""
 
     backend: str
     model: str
@@ -35,6 +36,9 @@ class AgentMagicsProtocol(Protocol):
     agent: Callable[..., Any]
     agent_line: Callable[..., Any]
     complete: Callable[[Any, Any], list[str]]
+    find_kept: Callable[[str], dict[str, str] | None]
+    status: Callable[[], str]
+    table: Callable[[], dict[str, Any]]
 
 
 def shows_late_output(shell: Any) -> bool:
@@ -72,6 +76,13 @@ class Extension:
 
         return Conversations(lambda: self.magics.keep_history)
 
+    @functools.cached_property
+    def pages(self) -> Pages:
+        """The kernel's pages that have the extension."""
+        from .views.pages import Pages
+
+        return Pages(self.magics.find_kept, self.magics.status, self.magics.table)
+
     # In the shell
 
     def add(self, *magics: Any) -> None:
@@ -91,6 +102,9 @@ class Extension:
         shell.events.register("post_run_cell", self._cell_has_ended)
         undo(shell.events.unregister, "post_run_cell", self._cell_has_ended)
         undo(clear_policies)
+        if hasattr(shell, "kernel"):
+            self.pages.register()
+            undo(self.pages.unregister)
         undo(lambda: self.conversations.stop())
 
     def remove(self) -> None:
@@ -150,7 +164,13 @@ class Extension:
         asker = None if is_late else ask_by_input
         done = self.new_shown_future()
         view = view_maker(
-            self.shell, self.magics.live, background=True, takes_clicks=True, done=done, is_late=is_late
+            self.shell,
+            self.magics.live,
+            self.pages,
+            background=True,
+            takes_clicks=True,
+            done=done,
+            is_late=is_late,
         )
         run = None
         try:

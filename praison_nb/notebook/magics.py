@@ -151,6 +151,24 @@ class AgentMagics(Magics):
 
         return complete(self.extension, self.agent.parser._option_string_actions, event)
 
+    def find_kept(self, turn_id: str) -> dict[str, str] | None:
+        """What stays of a turn of another kernel, where a page has its output."""
+        from .commands.show import find_kept
+
+        return find_kept(turn_id)
+
+    def status(self) -> str:
+        """What the status bar says."""
+        from .commands.status import status
+
+        return status(self.extension)
+
+    def table(self) -> dict[str, Any]:
+        """The table behind the status bar."""
+        from .commands.status import overview_table
+
+        return overview_table(self.extension)
+
 
 @magics_class
 class UsageMagics(Magics):

@@ -10,13 +10,21 @@ from typing import Any
 
 from ...runtime.run import Run
 from .captured import is_captured
-from .console import ConsoleView, is_console
-from .kernel_view import KernelView
+from .console import ConsoleOutput, is_console
+from .output import PlainOutput, TurnOutput
+from .pages import Pages
 
 
 def view_maker(
-    shell: Any, live: str, *, background: bool, takes_clicks: bool, done: Future[None], is_late: bool
-) -> Callable[[Run], KernelView] | None:
+    shell: Any,
+    live: str,
+    pages: Pages,
+    *,
+    background: bool,
+    takes_clicks: bool,
+    done: Future[None],
+    is_late: bool,
+) -> Callable[[Run], TurnOutput] | None:
     """What makes the view of a turn in the cell that runs now, for `Backend.begin(view=…)`; `live` is that of
     AgentMagics. The cell ends while the turn goes on (`background`), or waits for it. `done` is done when the
     turn is over and the static output is in place; at once in a terminal, which has no views. Unless
@@ -24,27 +32,37 @@ def view_maker(
     if not hasattr(shell, "kernel"):
         done.set_result(None)
         return None
+    options: dict[str, Any] = {
+        "background": background,
+        "takes_clicks": takes_clicks,
+        "done": done,
+        "is_late": is_late,
+    }
 
-    def view(run: Run) -> KernelView:
-        kind: type[KernelView] = KernelView
-        if wants_widget(shell, live):
-            from .live_view import LiveView
+    def view(run: Run) -> TurnOutput:
+        if not shows_live(shell, live, pages):
+            is_in_console = is_console() and not is_captured(shell)
+            return (ConsoleOutput if is_in_console else PlainOutput)(run, shell, **options)
+        from .live import LiveOutput
 
-            kind = LiveView
-        elif is_console() and not is_captured(shell):
-            kind = ConsoleView
-        return kind(run, shell, background=background, takes_clicks=takes_clicks, done=done, is_late=is_late)
+        return LiveOutput(run, shell, pages=pages, widget=live == "widget", **options)
 
     return view
 
 
-def takes_clicks(shell: Any, live: str) -> bool:
+def takes_clicks(shell: Any, live: str, pages: Pages) -> bool:
     """Whether the user can answer in the page while a cell runs that awaits its turn."""
-    if not hasattr(shell, "kernel") or not wants_widget(shell, live):
+    if not hasattr(shell, "kernel") or not shows_live(shell, live, pages):
         return False
     ipykernel = sys.modules.get("ipykernel")
     # Before ipykernel 7 no click arrives while a cell runs.
     return ipykernel is None or int(ipykernel.__version__.split(".")[0]) >= 7
+
+
+def shows_live(shell: Any, live: str, pages: Pages) -> bool:
+    """Whether a turn is shown live: where a page has the extension, or shows widgets."""
+    is_followed = live == "auto" and pages.is_announced and not is_captured(shell)
+    return is_followed or wants_widget(shell, live)
 
 
 def wants_widget(shell: Any, live: str) -> bool:

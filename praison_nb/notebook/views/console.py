@@ -6,12 +6,11 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from typing import Any
 
 from ...render.text import below_text, error_text
 from ...text import strip_control_chars
 from ...turn import Turn
-from .kernel_view import KernelView
+from .output import TurnOutput
 from .pace import INTERVAL_SECONDS
 
 PROGRAMS = ("jupyter-console", "jupyter_console", "jupyter-qtconsole", "qtconsole")
@@ -29,14 +28,13 @@ def is_console() -> bool:
     return any(os.path.basename(part).removesuffix(".exe") in PROGRAMS for part in command[:3])
 
 
-class ConsoleView(KernelView):
+class ConsoleOutput(TurnOutput):
     """Writes the text as it comes, of a turn in the background when it is over, and then tools and panel."""
 
     interval = INTERVAL_SECONDS
-    _written = ""
 
-    def _first(self) -> dict[str, Any]:
-        return {}
+    def _begin(self, turn: Turn) -> None:
+        self._written = ""
 
     def _update(self, turn: Turn) -> None:
         text = strip_control_chars(turn.text)
@@ -44,17 +42,16 @@ class ConsoleView(KernelView):
             self._write(text[len(self._written) :])
             self._written = text
 
-    def _show_static(self, turn: Turn) -> None:
+    def _end(self, turn: Turn, is_settled: bool) -> None:
+        if self._is_over:
+            # What counts on is in the next turn's line.
+            return
         error = error_text(turn) if self._background and turn.error else ""
         rest = strip_control_chars(turn.text).removeprefix(self._written)
         lines = [f"{rest}\n", error, strip_control_chars(below_text(turn))]
         self._write("\n".join(filter(None, lines)) + "\n")
 
-    def _show_below(self, turn: Turn) -> None:
-        # What counts on is in the next turn's line.
-        pass
-
-    def _publish(self, data: dict[str, Any], display_id: str, *, update: bool = True) -> None:
+    def _resend_later(self) -> None:
         pass
 
     def _write(self, text: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from ...events import new_id
 from ...render.html import MUTED
 from .captured import publisher
-from .kernel_view import NOTHING
+from .output import NOTHING
 
 # The copy shows where no live widget stands before it, and the place of a widget that is gone does not.
 STYLE = (

@@ -1,9 +1,8 @@
 """What a cell shows of a turn: a subscriber of its events.
 
-Two outputs, each under a display id that exists before the cell ends, because an update by its id reaches the
-output of a cell that has ended and a new output does not. When the turn is over the first holds the answer,
-the second tools and panel, both as text/html of our own and as text/plain: plain data that needs no kernel,
-no widget, and no renderer of somebody else's. Until then the first holds the live view where there is one.
+Each output has a display id that exists before the cell ends, because an update by its id reaches the output
+of a cell that has ended and a new output does not. When the turn is over it holds text/html of our own and
+text/plain: plain data that needs no kernel, no widget, and no renderer of somebody else's.
 """
 
 from __future__ import annotations
@@ -25,10 +24,10 @@ from .pace import Pace
 from .painter import Painter
 
 PLAIN_SECONDS = 1.0
-"""Without a live view nobody can be known to watch: once a second is enough."""
+"""Where nobody can be known to watch: once a second is enough."""
 GROWTH = 2
-"""Without a live view each update is the whole text: the next one comes when it has grown so much, so that
-all of them together stay a multiple of the text."""
+"""A text is shown whole each time: the next time is when it has grown so much, so that all of them together
+stay a multiple of the text."""
 DROPPING_MESSAGES = 1000
 """After so many messages of the kernel during a turn, the server may have dropped some."""
 NOTHING = {"text/html": "", "text/plain": ""}
@@ -44,8 +43,15 @@ def answer(turn: Turn) -> dict[str, str]:
     return {"text/html": answer_html(turn), "text/plain": answer_text(turn)}
 
 
-class KernelView:
-    """The plain view, and what all views have in common. Made in the cell before its turn begins, called with
+def _urgent(turn: Turn) -> tuple[object, ...]:
+    """What is shown at once when it changes."""
+    states = tuple((call.id, call.approval, call.ended) for call in turn.tools)
+    threads = tuple(each.status for each in turn.threads)
+    return turn.status, turn.activity, states, threads, len(turn.notices)
+
+
+class TurnOutput:
+    """What all ways of showing a turn have in common. Made in the cell before its turn begins, called with
     events on the loop's thread, drawn on a thread of the views'. See `choose.view_maker`."""
 
     interval = PLAIN_SECONDS
@@ -69,21 +75,15 @@ class KernelView:
         # In the context of this cell, whoever stops the turn from whichever other one.
         self._painter = Painter(self._paint)
         self._pace = Pace(self._painter.ask, self.interval)
-        self._above, self._below = new_id(), new_id()
-        self._urgent: tuple[object, ...] = ()
-        """What is shown at once when it changes."""
-        self._length = 0
-        self._shown_below: dict[str, str] = {}
-        self._is_dropped = False
-        """Whether the static output may have been lost on its way."""
+        self._urgent = _urgent(run.turn)
+        self._shown: dict[str, dict[str, Any]] = {}
+        """What each display id has."""
         self._first_message = shell.kernel.session.message_count
         self._done = done
         self._is_late = is_late
-        self._is_static = False
-        if not is_late:
-            run.settled.add_done_callback(lambda _: self._painter.ask())
-        self._publish(self._first(), self._above, update=False)
-        self._publish(NOTHING, self._below, update=False)
+        self._is_over = False
+        self._begin(run.turn)
+        run.settled.add_done_callback(lambda _: loop.get().call_soon_threadsafe(self._painter.ask))
 
     def __call__(self, event: Event, turn: Turn) -> None:
         """Note how the turn is now, and show it when its time has come."""
@@ -92,76 +92,47 @@ class KernelView:
             self._pace.cancel()
             self._painter.ask()
             return
-        states = tuple((call.id, call.approval, call.ended) for call in turn.tools)
-        threads = tuple(each.status for each in turn.threads)
-        before = self._urgent
-        self._urgent = (turn.status, turn.activity, states, threads, len(turn.notices))
+        before, self._urgent = self._urgent, _urgent(turn)
         self._pace.ask(urgent=before != self._urgent)
 
     def _paint(self) -> None:
         # Before the turn, which is whole then.
-        is_settled = self._is_late or self._run.settled.done()
+        is_settled = self._run.settled.done()
         turn = self._turn
         if turn.ended is None:
             self._update(turn)
             return
-        if self._is_dropped:
-            self._is_dropped, self._shown_below = False, {}
-            self._show_static(turn)
-            return
         try:
-            if self._is_static:
-                # The last count, and files that the agent wrote, may come after the end.
-                self._show_below(turn)
-            else:
-                self._end(turn)
+            # More than once: the last count, and files that the agent wrote, may come after the end.
+            self._end(turn, is_settled)
+            self._resend_later()
         finally:
-            self._is_static = True
-            if is_settled and not self._done.done():
+            self._is_over = True
+            if (self._is_late or is_settled) and not self._done.done():
                 self._done.set_result(None)
 
-    def _first(self) -> dict[str, Any]:
-        """What the cell shows at once."""
-        return self._panel(self._turn)
+    def _begin(self, turn: Turn) -> None:
+        """Publish the outputs."""
+        raise NotImplementedError
 
     def _update(self, turn: Turn) -> None:
         """Show the turn as it is, while it runs."""
-        if self._background:
-            # Before they stand there: an answer may come at once.
-            for call in turn.waiting:
-                self._run.approvals.mark_shown(call)
-        text = turn.text
-        if not text:
-            self._publish(self._panel(turn), self._above)
-        else:
-            # The panel never leaves the cell: it is in the second output before the answer takes its place.
-            self._show_below(turn)
-            if len(text) >= GROWTH * self._length:
-                self._length = len(text)
-                self._publish(answer(turn), self._above)
+        raise NotImplementedError
 
-    def _end(self, turn: Turn) -> None:
-        """Put the static output in place."""
-        self._show_static(turn)
+    def _end(self, turn: Turn, is_settled: bool) -> None:
+        """Put what stays in place."""
+        raise NotImplementedError
+
+    def _resend_later(self) -> None:
         sent = self._shell.kernel.session.message_count - self._first_message
-        if sent > DROPPING_MESSAGES:
+        if sent > DROPPING_MESSAGES and not self._is_over:
             loop.get().call_soon_threadsafe(loop.get().call_later, QUIET_SECONDS, self._resend)
 
-    def _show_static(self, turn: Turn) -> None:
-        self._publish(answer(turn), self._above)
-        self._show_below(turn)
-
     def _resend(self) -> None:
-        self._is_dropped = True
+        self._shown = {}
         self._painter.ask()
 
-    def _show_below(self, turn: Turn) -> None:
-        panel = self._panel(turn)
-        if panel != self._shown_below:
-            self._shown_below = panel
-            self._publish(panel, self._below)
-
-    def _panel(self, turn: Turn) -> dict[str, str]:
+    def _below(self, turn: Turn) -> dict[str, str]:
         """Tools and panel. The error of a turn that its cell waits for is shown by the cell itself."""
         text, html = below_text(turn), below_html(turn, error=self._background)
         if self._background and turn.error:
@@ -175,5 +146,42 @@ class KernelView:
             html += f'<pre style="white-space: pre-wrap">{escape(questions)}</pre>{escape(how)}'
         return {"text/html": html, "text/plain": strip_control_chars(text)}
 
-    def _publish(self, data: dict[str, Any], display_id: str, *, update: bool = True) -> None:
-        self._display_pub.publish(data, transient={"display_id": display_id}, update=update)
+    def _mark_shown(self, turn: Turn) -> None:
+        """Before the questions stand there: an answer may come at once."""
+        if self._background:
+            for call in turn.waiting:
+                self._run.approvals.mark_shown(call)
+
+    def _show(self, data: dict[str, Any], display_id: str) -> None:
+        """Publish it; after the first time as an update, where it is another one."""
+        before = self._shown.get(display_id)
+        if data != before:
+            self._shown[display_id] = data
+            is_update = before is not None or self._is_over
+            self._display_pub.publish(data, transient={"display_id": display_id}, update=is_update)
+
+
+class PlainOutput(TurnOutput):
+    """Two outputs, so that what counts on does not take the answer along: the answer, and tools and panel."""
+
+    def _begin(self, turn: Turn) -> None:
+        self._above_id, self._below_id = new_id(), new_id()
+        self._length = 0
+        self._show(self._below(turn), self._above_id)
+        self._show(NOTHING, self._below_id)
+
+    def _update(self, turn: Turn) -> None:
+        self._mark_shown(turn)
+        text = turn.text
+        if not text:
+            self._show(self._below(turn), self._above_id)
+            return
+        # The panel never leaves the cell: it is in the second output before the answer takes its place.
+        self._show(self._below(turn), self._below_id)
+        if len(text) >= GROWTH * self._length:
+            self._length = len(text)
+            self._show(answer(turn), self._above_id)
+
+    def _end(self, turn: Turn, is_settled: bool) -> None:
+        self._show(answer(turn), self._above_id)
+        self._show(self._below(turn), self._below_id)
