@@ -152,7 +152,8 @@ def test_no_button_where_no_click_arrives(
         )
         cell = kernel.run("%%agent --bg -t write_file -s late\nHi")
         kernel.read_until(lambda: any(values_of([each["content"] for each in cell.messages], "question")))
-        assert kernel.run("%agent allow late").ok
+        # No page has shown the question: the first one does.
+        assert kernel.run("%agent allow late").ok and kernel.run("%agent allow late").ok
         kernel.read_until(lambda: "Thanks." in cell.text)
 
 
