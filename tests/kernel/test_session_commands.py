@@ -113,12 +113,12 @@ def test_another_notebooks_session_gets_a_free_name(
         assert "'main' goes on here with %%agent -s main-2." in browse(b, "main", theirs.id, "_open")
     else:
         assert "goes on with %%agent -s main-2" in b.run(f"%agent resume {theirs.id}").text
-    b.run("%%agent\nmore of b")
+    b.run("%%agent -s main\nmore of b")
     assert said(openai_server) == ["of b", "of b", "more of b"]
     b.run("%%agent -s main-2\nof a in b")
     assert said(openai_server) == ["of a", "of a", "of a in b"]
     b.restart()
-    b.run("%%agent\nstill b")
+    b.run("%%agent -s main\nstill b")
     assert said(openai_server)[-3:] == ["more of b", "more of b", "still b"]
     b.run("%%agent -s main-2\nstill a")
     assert said(openai_server)[-3:] == ["of a in b", "of a in b", "still a"]

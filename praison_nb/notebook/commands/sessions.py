@@ -103,8 +103,9 @@ def all_sessions(extension: Extension, rest: str) -> None:
 
 
 def resume(extension: Extension, key: str) -> None:
-    """Go on with a stored session, and with its turn that an earlier kernel did not see the end of."""
-    conversation = stored_sessions.resume(extension.conversations, _required(key, "resume"))
+    """Go on with a stored session, without a name with this notebook's newest, and with its turn that an
+    earlier kernel did not see the end of."""
+    conversation = stored_sessions.resume(extension.conversations, key)
     about = f"{conversation.backend.model} · {conversation.backend.name}"
     if count := len(conversation.backend.session.messages):
         about += f" · {count} messages"

@@ -66,6 +66,15 @@ def _restore_session(conversation: Conversation, stored: StoredSession, tools: l
             conversation.notes.append("its last turn ended with the kernel and is not part of it")
 
 
+def offer(stored: StoredSession, newest: StoredSession | None) -> str:
+    """The line that offers to go on with a session, where a conversation of its name begins anew. The
+    `newest` is the one that `resume` alone means."""
+    which = "" if newest is not None and newest.id == stored.id else f" {stored.id}"
+    is_unfinished = stored.is_cut_off and stored.turn and is_on_server(stored)
+    more = ", whose last turn ran on when its kernel ended" if is_unfinished else ""
+    return f"begins anew; `%agent resume{which}` goes on with the conversation of {last_used(stored)}{more}"
+
+
 def last_used(stored: StoredSession) -> str:
     """When a session was used last, for people."""
     return datetime.fromtimestamp(stored.last_used).strftime("%Y-%m-%d %H:%M")
