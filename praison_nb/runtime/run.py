@@ -249,7 +249,10 @@ class Run:
 
     def _take(self, event: Event) -> None:
         if isinstance(event, TurnFinished | TurnFailed):
-            if self.turn.ended is None and (line := self._meter.last_line()):
+            if self.turn.ended is not None:
+                # It ends once: a second end would be written again.
+                return
+            if line := self._meter.last_line():
                 self._take(Notice(text=line))
             if self.stopping:
                 event = TurnFinished(stop_reason="interrupted", time=event.time)
@@ -280,7 +283,6 @@ class Run:
         self._task.cancel()
         for call in self._calls:
             call.interrupt()
-        # The fold ignores a second end.
         loop.get().call_later(GRACE_SECONDS, self._take, TurnFinished(stop_reason="interrupted"))
         loop.get().call_later(DRAIN_SECONDS, self._task.cancel)
 
