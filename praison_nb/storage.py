@@ -244,6 +244,19 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
+def data_folder() -> Path:
+    """The package's folder in the user's data directory."""
+    return _data_folder(os.environ.get("XDG_DATA_HOME"), os.environ.get("HOME"))
+
+
+@functools.lru_cache(maxsize=1)
+def _data_folder(*environment: str | None) -> Path:
+    # Several times in each turn: the system is asked once for what its environment says.
+    from platformdirs import user_data_dir
+
+    return Path(user_data_dir("praison_nb", appauthor=False))
+
+
 @functools.cache
 def absolute(path: Path) -> Path:
     """Where the path led when it was seen first: the notebook may change its working directory."""

@@ -250,7 +250,6 @@ class Run:
     def _take(self, event: Event) -> None:
         if isinstance(event, TurnFinished | TurnFailed):
             if self.turn.ended is not None:
-                # It ends once: a second end would be written again.
                 return
             if line := self._meter.last_line():
                 self._take(Notice(text=line))
