@@ -290,9 +290,8 @@ class Run:
         self._task.cancel()
 
     def _close(self, task: asyncio.Future[Any]) -> None:
-        if self.turn.ended is None:
-            # Cancelled by a stop, or by the end of the process, before the backend could end the turn.
-            self._take(TurnFinished(stop_reason="interrupted"))
+        # Where a stop, or the end of the process, came before the backend could end the turn.
+        self._take(TurnFinished(stop_reason="interrupted"))
         if not task.cancelled() and (error := task.exception()):
             log.error("a turn's task failed", exc_info=error)
         self.settled.set_result(None)

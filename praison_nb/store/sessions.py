@@ -16,9 +16,13 @@ from ..storage import KeptConnection, transact
 from ..text import replace_surrogates
 from ..write_queue import CurrentQueue, WriteQueue
 from .file import GLANCE_SECONDS, PATIENCE_SECONDS, STORE, connect, default_path, read
-from .stored import COLUMNS, StoredSession, from_row, to_row
+from .stored import COLUMNS, SessionSummary, StoredSession, from_row, to_row
 
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM sessions"
+_SUMMARIES = (
+    "SELECT id, name, notebook, model, backend, status, process, last_used, is_archived FROM sessions"
+)
+_NEWEST_FIRST = "ORDER BY last_used DESC"
 # The user changes these later, perhaps in another kernel: a turn that goes on knows nothing of that.
 _FIXED = ("id", "notebook", "name", "created", "is_current", "is_archived")
 _PUT = (
@@ -62,7 +66,15 @@ class Store(WriteQueue[Change]):
 
     def all(self) -> list[StoredSession]:
         """All sessions, the one used last first."""
-        return self._stored(f"{_SELECT} ORDER BY last_used DESC")
+        return self._stored(f"{_SELECT} {_NEWEST_FIRST}")
+
+    def summaries(self, *, archived: bool = False) -> list[SessionSummary]:
+        """All sessions, each once, the one used last first; with `archived` those too."""
+        rows = read(self.path, f"{_SUMMARIES} {'' if archived else 'WHERE NOT is_archived'} {_NEWEST_FIRST}")
+        found: dict[str, SessionSummary] = {}
+        for each in map(SessionSummary._make, rows):
+            found.setdefault(each.id, each)
+        return list(found.values())
 
     def current(self, notebook: str, name: str) -> StoredSession | None:
         """The session that goes on under the name, None without one."""
