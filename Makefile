@@ -85,9 +85,12 @@ constraints: .venv/ready-test
 	$(PYTHON) -m venv .venv
 	touch $@
 
+# JupyterLab's extension is copied when the package is installed.
+EXTENSION := $(wildcard praison_nb/notebook/labextension/* praison_nb/notebook/labextension/*/*)
+
 # To try it out, whatever fits, by pip alone; for tests, the versions in constraints.txt, compiled once, since workers
 # and kernels that import at the same time would each do it.
-.venv/ready: .venv/python pyproject.toml
+.venv/ready: .venv/python pyproject.toml $(EXTENSION)
 	$(INSTALL) -e '.[local,lab]'
 	touch $@
 

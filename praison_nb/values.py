@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import datetime
+import itertools
 import json
 import sys
+from collections.abc import Set
 from typing import Any
 
 from .redaction import redact
+from .tables import table_text
 
 VALUE_CHARACTERS = 20_000
 """Characters of one value at most; a model's context is not the place for a whole data set."""
-ROWS = 10
-COLUMNS = 30
+MOST_TABLES = 10
+"""Tables of one list or dict at most."""
+MOST_NUMBERS = 1000
+"""Of an array within a list or dict; larger ones are as numpy prints them."""
 
 
 def truncate_middle(text: str, limit: int = VALUE_CHARACTERS) -> str:
@@ -38,33 +44,61 @@ def redact_and_truncate(text: str, limit: int = VALUE_CHARACTERS) -> str:
 
 
 def value_text(value: Any) -> str:
-    """`value` as text. A DataFrame or Series is its shape, its dtypes and its first rows; dicts and lists are
-    JSON where they can be.
+    """`value` as text. A table (pandas, polars, Arrow) is its shape, dtypes and first rows, several in
+    a list or dict are one after the other; dicts and lists are JSON where they can be.
 
     >>> value_text({"a": [1, 2]}), value_text("as it is")
     ('{"a": [1, 2]}', 'as it is')
     """
     if isinstance(value, str):
         return value
-    pandas = sys.modules.get("pandas")
-    if pandas is not None and isinstance(value, pandas.DataFrame):
-        return _table(value)
-    if pandas is not None and isinstance(value, pandas.Series):
-        return _table(value.to_frame())
+    if (table := table_text(value)) is not None:
+        return table
     if isinstance(value, dict | list | tuple):
+        named = value.items() if isinstance(value, dict) else enumerate(value)
+        tables = [(name, table_text(each)) for name, each in itertools.islice(named, MOST_TABLES)]
+        if tables and all(table is not None for _, table in tables):
+            more = f"[… {len(value) - MOST_TABLES:,} more]" if len(value) > MOST_TABLES else ""
+            return "\n".join([*(f"[{name!r}] {table}" for name, table in tables), more]).rstrip()
         try:
-            return json.dumps(value, ensure_ascii=False)
-        except (TypeError, ValueError):
+            return _json(value)
+        except (TypeError, ValueError, RecursionError):
             return repr(value)
     return str(value)
 
 
-def _table(frame: Any) -> str:
-    shown = frame.iloc[:ROWS, :COLUMNS]
-    dtypes = ", ".join(f"{column}: {dtype}" for column, dtype in shown.dtypes.items())
-    head = f"DataFrame, {frame.shape[0]:,} rows × {frame.shape[1]:,} columns ({dtypes})"
-    if frame.shape[1] > COLUMNS:
-        head += f", the first {COLUMNS} columns shown"
-    if len(frame) > ROWS:
-        head += f", the first {ROWS} rows"
-    return f"{head}\n{shown.to_csv(index=type(frame.index).__name__ != 'RangeIndex')}"
+def _json(value: Any) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, default=_jsonable)
+    except TypeError:
+        # A key that JSON has not.
+        return json.dumps(_with_text_keys(value), ensure_ascii=False, default=_jsonable)
+
+
+def _with_text_keys(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            key if isinstance(key, str) else str(_jsonable(key)): _with_text_keys(each)
+            for key, each in value.items()
+        }
+    return [_with_text_keys(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _jsonable(value: Any) -> Any:
+    """What stands in JSON for a value that it has not."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if (table := table_text(value)) is not None:
+        return table
+    numpy, pandas = sys.modules.get("numpy"), sys.modules.get("pandas")
+    if pandas is not None and (value is pandas.NA or value is pandas.NaT):
+        return None
+    if numpy is not None and isinstance(value, numpy.generic | numpy.ndarray):
+        if value.size > MOST_NUMBERS:
+            return str(value)
+        return (value.astype(str) if value.dtype.kind in "mM" else value).tolist()
+    if isinstance(value, Set):
+        return list(value)
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    return str(value)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import os
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import urlsplit
 from urllib.request import proxy_bypass
 
@@ -28,6 +29,8 @@ def explain(
     own = {kind.__name__ for kind in type(error).__mro__}
     if not own & _NETWORK and not isinstance(error, OSError):
         return None
+    if is_out_of_files(chain):
+        return UnreachableError(out_of_files(server))
     if "SSLCertVerificationError" in names or "CERTIFICATE_VERIFY_FAILED" in said:
         return UnreachableError(_certificate(server, reason))
     if "SSLError" in names or "[SSL:" in said:
@@ -67,6 +70,7 @@ def explain(
 
 _NETWORK = {"APIConnectionError", "APITimeoutError", "TransportError", "RetryableError"}
 _TIMEOUTS = {"APITimeoutError", "TimeoutException"}
+_NO_FILES = (errno.EMFILE, errno.ENFILE)
 _CUT = {"RemoteProtocolError", "ReadError", "IncompleteRead"}
 _USER = re.compile(r"//[^/\s]*@")
 
@@ -79,6 +83,24 @@ def causes(error: BaseException) -> Iterator[BaseException]:
             return
         yield each
         each = each.__cause__ or each.__context__
+
+
+def is_out_of_files(chain: Iterable[BaseException]) -> bool:
+    """Whether this process can open no more files, and so no connection. It is asked, too: a resolver that
+    cannot read its settings says that there is no such name."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno in _NO_FILES
+    return any(isinstance(each, OSError) and each.errno in _NO_FILES for each in chain)
+
+
+def out_of_files(server: str) -> str:
+    """What to do then."""
+    return (
+        f"{server} was not reached: this process has as many files and connections open as it may. "
+        "Close some, restart the kernel, or raise the limit (`ulimit -n`) before it starts."
+    )
 
 
 def _certificate(server: str, reason: str) -> str:
@@ -117,6 +139,8 @@ def proxy_of(base_url: str) -> str:
 
 def unusable(error: Exception) -> PraisonError:
     """The error for settings of the network with which no client can be made."""
+    if is_out_of_files(causes(error)):
+        return UnreachableError(out_of_files("The server"))
     if isinstance(error, OSError):
         names = ["SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE"]
     else:

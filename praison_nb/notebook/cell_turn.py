@@ -44,7 +44,7 @@ def start(
     shell, defaults = extension.shell, extension.magics
     in_terminal = not hasattr(shell, "kernel")
     reattached = extension.reattach(conversation)
-    takes_clicks = background or (not blocks and choose.takes_clicks(shell, defaults.live))
+    takes_clicks = background or (not blocks and choose.takes_clicks(shell, defaults.live, extension.pages))
     done = extension.new_shown_future()
     turns = conversation.backend.session
     before = turns.under_way
@@ -56,6 +56,7 @@ def start(
             view=choose.view_maker(
                 shell,
                 defaults.live,
+                extension.pages,
                 background=background,
                 takes_clicks=takes_clicks,
                 done=done,

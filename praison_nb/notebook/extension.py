@@ -12,21 +12,20 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import ConfigError
 from ..tools.policy import clear_policies
+from .own_cells import OwnCells
 
 if TYPE_CHECKING:
     from ..runtime.run import Run
     from .conversations.conversation import Conversation
     from .conversations.registry import Conversations
+    from .views.pages import Pages
 
-OWN_CELL = "_agent_cell"
-"""The magic that a cell calls which begins with `%%agent`."""
-_OWN_CALL = f"get_ipython().run_cell_magic({OWN_CELL!r},"
 _COMPLETED = ("%%agent", "%agent")
 
 
 class AgentMagicsProtocol(Protocol):
     """`%%agent` and `%agent` with their defaults, which `%config AgentMagics.…` sets. `complete` is IPython's
-    hook of that name."""
+    hook of that name, the last three are for `Pages`."""
 
     backend: str
     model: str
@@ -37,17 +36,23 @@ class AgentMagicsProtocol(Protocol):
     agent: Callable[..., Any]
     agent_line: Callable[..., Any]
     complete: Callable[[Any, Any], list[str]]
-
-
-def can_await(shell: Any) -> bool:
-    """Whether the shell's cells may wait without blocking their kernel."""
-    return hasattr(shell, "kernel") and bool(shell.autoawait)
+    find_kept: Callable[[str], dict[str, str] | None]
+    status: Callable[[], str]
+    table: Callable[[], dict[str, Any]]
 
 
 def shows_late_output(shell: Any) -> bool:
-    """Whether outputs of the cell that runs now reach it after its end. nbclient, and with it nbconvert,
-    papermill and `jupyter execute`, reads until a cell ends, and after the last one ends the kernel. It is
-    known by its answering no `input()`: a front end that does has a user, who looks on."""
+    """Whether outputs of the cell that runs now reach it after its end. `%%capture` takes what comes until
+    then, and so does who reads no further."""
+    from .views.captured import is_captured
+
+    return _reads_on(shell) and not is_captured(shell)
+
+
+def _reads_on(shell: Any) -> bool:
+    """Whether the front end reads on when a cell has ended. nbclient, and with it nbconvert, papermill and
+    `jupyter execute`, does not, and after the last cell ends the kernel. It is known by its answering no
+    `input()`: a front end that does has a user, who looks on."""
     if not hasattr(shell, "kernel"):
         return True
     request = shell.kernel.get_parent().get("content", {})
@@ -71,6 +76,13 @@ class Extension:
 
         return Conversations(lambda: self.magics.keep_history)
 
+    @functools.cached_property
+    def pages(self) -> Pages:
+        """The kernel's pages that have the extension."""
+        from .views.pages import Pages
+
+        return Pages(self.magics.find_kept, self.magics.status, self.magics.table)
+
     # In the shell
 
     def add(self, *magics: Any) -> None:
@@ -78,11 +90,12 @@ class Extension:
         shell, undo = self.shell, self._added.callback
         self._add_magics(*magics)
         # Before IPython makes a call of the cell, which is no other than the same call in code, and after.
+        own_cells = OwnCells(shell, self.magics.agent)
         transforms = shell.input_transformer_manager.line_transforms
-        transforms.insert(0, self._name_own_cell)
-        undo(_discard, transforms, self._name_own_cell)
-        shell.input_transformers_post.append(self._await_own_cell)
-        undo(_discard, shell.input_transformers_post, self._await_own_cell)
+        transforms.insert(0, own_cells.name_magic)
+        undo(_discard, transforms, own_cells.name_magic)
+        shell.input_transformers_post.append(own_cells.await_magic)
+        undo(_discard, shell.input_transformers_post, own_cells.await_magic)
         for key in _COMPLETED:
             shell.set_hook("complete_command", self.magics.complete, str_key=key)
             undo(self._complete_no_more, key)
@@ -92,6 +105,9 @@ class Extension:
             shell.events.register("post_run_cell", self._preload)
             undo(_discard, shell.events.callbacks["post_run_cell"], self._preload)
         undo(clear_policies)
+        if hasattr(shell, "kernel"):
+            self.pages.register()
+            undo(self.pages.unregister)
         undo(lambda: self.conversations.stop())
 
     def remove(self) -> None:
@@ -119,20 +135,6 @@ class Extension:
             if not chain:
                 del completers[key]
 
-    def _name_own_cell(self, lines: list[str]) -> list[str]:
-        """Have a cell that begins with `%%agent` call it by the name that only such cells have. IPython's own
-        text about a cell without a body, or about another `%%agent`, stays."""
-        first, *body = lines or [""]
-        is_own = self.shell.magics_manager.magics["cell"].get("agent") == self.magics.agent
-        if not (is_own and body and first.startswith("%%") and first[2:].split(" ")[0].rstrip() == "agent"):
-            return lines
-        return [first.replace("agent", OWN_CELL, 1), *body]
-
-    def _await_own_cell(self, lines: list[str]) -> list[str]:
-        """Await it, so that the kernel stays alive while the cell waits."""
-        is_own = bool(lines) and lines[0].startswith(_OWN_CALL) and can_await(self.shell)
-        return [f"await {lines[0]}", *lines[1:]] if is_own else lines
-
     # In a cell
 
     def new_shown_future(self) -> Future[None]:
@@ -154,7 +156,7 @@ class Extension:
         from ..runtime.loop import SLICE_SECONDS
         from ..runtime.main_thread import run_main_thread_queue
 
-        if not self._awaited or shows_late_output(self.shell):
+        if not self._awaited or _reads_on(self.shell):
             return
         for shown in self._awaited:
             while not shown.done():
@@ -172,7 +174,13 @@ class Extension:
         asker = None if is_late else ask_by_input
         done = self.new_shown_future()
         view = view_maker(
-            self.shell, self.magics.live, background=True, takes_clicks=True, done=done, is_late=is_late
+            self.shell,
+            self.magics.live,
+            self.pages,
+            background=True,
+            takes_clicks=True,
+            done=done,
+            is_late=is_late,
         )
         run = None
         try:

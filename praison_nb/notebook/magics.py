@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from typing import Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
@@ -9,7 +10,8 @@ from IPython.core.magic_arguments import argument, magic_arguments
 from traitlets import Bool, Enum, Int, Unicode
 
 from .arguments import parse_arguments
-from .extension import OWN_CELL, Extension, can_await
+from .extension import Extension
+from .own_cells import AWAITED_CELL, OWN_CELL
 
 
 @magics_class
@@ -94,16 +96,20 @@ class AgentMagics(Magics):
 
     @no_var_expand
     @cell_magic(OWN_CELL)
-    def agent_cell(self, line: str, cell: str) -> Any:
-        """What a cell becomes whose first line is `%%agent`: it waits without blocking the kernel where that
-        can be, and has no value, since it shows the turn already. Everybody else calls `agent`."""
-        from .cell import run_cell, run_magic
+    def agent_cell(self, line: str, cell: str) -> None:
+        """What a cell becomes whose first line is `%%agent`: it has no value, since it shows the turn
+        already. Everybody else calls `agent`."""
+        from .cell import run_magic
 
-        arguments = parse_arguments(self.agent, line)
-        if can_await(self.shell):
-            return run_cell(self.extension, arguments, cell)
-        run_magic(self.extension, arguments, cell)
-        return None
+        run_magic(self.extension, parse_arguments(self.agent, line), cell)
+
+    @no_var_expand
+    @cell_magic(AWAITED_CELL)
+    def agent_cell_async(self, line: str, cell: str) -> Awaitable[None]:
+        """`agent_cell` where the cell's code is awaited: it waits without blocking the kernel."""
+        from .cell import run_cell
+
+        return run_cell(self.extension, parse_arguments(self.agent, line), cell)
 
     @no_var_expand
     @line_magic("agent")
@@ -144,6 +150,24 @@ class AgentMagics(Magics):
         from .complete import complete
 
         return complete(self.extension, self.agent.parser._option_string_actions, event)
+
+    def find_kept(self, turn_id: str) -> dict[str, str] | None:
+        """What stays of a turn of another kernel, where a page has its output."""
+        from .commands.show import find_kept
+
+        return find_kept(turn_id)
+
+    def status(self) -> str:
+        """What the status bar says."""
+        from .commands.status import status
+
+        return status(self.extension)
+
+    def table(self) -> dict[str, Any]:
+        """The table behind the status bar."""
+        from .commands.status import overview_table
+
+        return overview_table(self.extension)
 
 
 @magics_class

@@ -80,18 +80,19 @@ def panel_html(turn: Turn) -> str:
         f"font-size: 12px; color: {MUTED}; font-variant-numeric: tabular-nums"
     )
     facts = (_fact_html(*fact) for fact in turn_panel(turn)["facts"])
-    return f'<div style="{style}">{" &nbsp;".join([badge_html(Badge.of(turn.status, turn)), *facts])}</div>'
+    return f'<div style="{style}">{"&emsp; ".join([badge_html(Badge.of(turn.status, turn)), *facts])}</div>'
 
 
 def _fact_html(before: str, strong: str, after: str, title: str, link: str) -> str:
-    titled = f' title="{html.escape(title)}"' if title else ""
-    middle = f'<b style="color: {TEXT}; font-weight: 600">{escape(strong)}</b>' if strong else ""
+    middle = f"<b>{escape(strong)}</b>" if strong else ""
     if link:
         middle = (
             f'<a href="{html.escape(link)}" target="_blank" rel="noopener noreferrer">{escape(strong)}</a>'
         )
-    style = "white-space: nowrap; margin-left: 8px"
-    return f'<span style="{style}"{titled}>{escape(before)}{middle}{escape(after)}</span>'
+    # What a number is stays on its line.
+    before = f"{escape(before.rstrip())}&nbsp;" if before.endswith(" ") else escape(before)
+    fact = f"{before}{middle}{escape(after)}"
+    return f'<span title="{html.escape(title)}">{fact}</span>' if title else fact
 
 
 def tool_html(line: str, *boxes: str) -> str:

@@ -211,7 +211,7 @@ class Run:
                 events = self._source(self)
                 await self._take_all(events)
             except PraisonError as error:
-                self._take(TurnFailed(error=error))
+                self._take(TurnFailed(error=error.with_traceback(None)))  # frames hold keys
             except (asyncio.CancelledError, GeneratorExit):
                 raise
             except BaseException as error:

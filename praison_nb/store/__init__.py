@@ -13,4 +13,12 @@ from .file import default_path
 from .process import this_process
 from .sessions import Store, append_messages, current, flush, upsert_session
 from .stored import SessionSummary, StoredSession
-from .turns import StoredTurn, delete_orphan_turns, list_turns, read_turn, read_turn_messages, upsert_turn
+from .turns import (
+    StoredTurn,
+    delete_orphan_turns,
+    find_turn,
+    list_turns,
+    read_turn,
+    read_turn_messages,
+    upsert_turn,
+)

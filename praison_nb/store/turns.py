@@ -71,6 +71,14 @@ def list_turns(path: Path, session_id: str, notebook: str = "", name: str = "") 
     return [*(StoredTurn(id=key, is_whole=False) for (key,) in old), *turns]
 
 
+def find_turn(path: Path, turn_id: str) -> StoredTurn | None:
+    """The turn of this id, None where it is not kept. Raises StoreError."""
+    select = "SELECT id, started, kept, process FROM turns WHERE id=?"
+    for key, start, seen, process in read(path, select, replace_surrogates([turn_id])):
+        return StoredTurn(id=key, started=start, seen=seen, process=process)
+    return None
+
+
 def read_turn(path: Path, turn_id: str) -> Turn:
     """A turn as it was kept. Raises StoreError; also where it is damaged, or a newer version's."""
     try:

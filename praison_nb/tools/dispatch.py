@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import inspect
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from ..runtime.run import Run
 from ..text import describe_exception, replace_surrogates, shorten
 from ..values import redact_and_truncate, value_text
 from .builtin.registry import resolve
+from .results import collected, listed, needs_loop
 from .tool import Tool, ToolError, policy_of
 
 STOPPED = "The user stopped the turn."
@@ -96,16 +96,21 @@ class ToolDispatcher:
         """What the user's function returns, as text for the model. Making text of a value is the
         user's code too: it runs where the function does."""
 
-        # Hidden before it is cut, which would leave half of a secret.
-        async def later(coroutine: Awaitable[Any] | None = None) -> str:
-            return redact_and_truncate(value_text(await (coroutine or function())))
+        def text(value: Any) -> str:
+            # Hidden before it is cut, which would leave half of a secret.
+            return redact_and_truncate(value_text(value))
+
+        async def later(value: Any = None) -> str:
+            if value is None:
+                value = await function()
+            return text(await collected(value))
 
         def now() -> Any:
             value = function()
-            return value if inspect.iscoroutine(value) else redact_and_truncate(value_text(value))
+            return value if needs_loop(value) else text(listed(value))
 
         result = await self.run_there(later if is_async else now, is_async)
-        if inspect.iscoroutine(result):
+        if not isinstance(result, str):
             result = await self.run_there(functools.partial(later, result), True)
         return str(result)
 

@@ -27,6 +27,8 @@ from typing import Any
 from ..administration import POLICIES, administration
 from ..errors import ConfigError
 from ..text import describe_exception, shorten
+from .mending import mended_values, object_text
+from .plain import plain
 from .policy import Policy, policies
 
 
@@ -73,6 +75,7 @@ class Tool:
             raise ConfigError(f"A tool must be a Python function, not {type(function).__name__}.")
         from docstring_parser import parse
 
+        function = plain(function)
         name = _name(function)
         schema = _schema(name, function)
         doc = parse(inspect.getdoc(function) or "")
@@ -92,7 +95,7 @@ class Tool:
         """A call of the function with the arguments (JSON text), checked when it is made.
         Raises ToolArgumentError at once where they are no JSON object."""
         try:
-            values = json.loads(arguments or "{}")
+            values = json.loads(object_text(arguments or "{}"))
         except (ValueError, RecursionError) as error:
             raise ToolArgumentError(f"The arguments are not JSON: {error}") from error
         if not isinstance(values, dict):
@@ -199,8 +202,13 @@ def tools_of(functions: Iterable[Callable[..., Any] | Tool]) -> dict[str, Tool]:
 def _call(function: Callable[..., Any], values: dict[str, Any]) -> Any:
     from pydantic import ValidationError, validate_call
 
+    call = validate_call(function)
     try:
-        return validate_call(function)(**values)
+        return call(**values)
+    except ValidationError as error:
+        values = _mended(error, function, values)
+    try:
+        return call(**values)
     except ValidationError as error:
         raise _explained(error, function) from error
 
@@ -208,10 +216,26 @@ def _call(function: Callable[..., Any], values: dict[str, Any]) -> Any:
 async def _call_async(function: Callable[..., Any], values: dict[str, Any]) -> Any:
     from pydantic import ValidationError, validate_call
 
+    call = validate_call(function)
     try:
-        return await validate_call(function)(**values)
+        return await call(**values)
+    except ValidationError as error:
+        values = _mended(error, function, values)
+    try:
+        return await call(**values)
     except ValidationError as error:
         raise _explained(error, function) from error
+
+
+def _mended(error: Any, function: Callable[..., Any], values: dict[str, Any]) -> dict[str, Any]:
+    """The arguments in another form, of which nothing was called yet. Raises `error` as the model is told."""
+    explained = _explained(error, function)
+    if not isinstance(explained, ToolArgumentError):
+        raise explained from error
+    mended = mended_values(function, values, error.errors(include_url=False))
+    if mended is None:
+        raise explained from error
+    return mended
 
 
 def _explained(error: Any, function: Callable[..., Any]) -> Exception:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import os
 import subprocess
@@ -56,6 +57,67 @@ def coroutine(error: BaseException) -> Callable[[], Any]:
         raise error
 
     return fail
+
+
+def numbers(n: int) -> Iterator[int]:
+    yield from range(n)
+
+
+async def later_numbers(n: int) -> AsyncIterator[int]:
+    for each in range(n):
+        yield each
+
+
+def of_a_coroutine(n: int) -> Any:
+    async def later() -> Iterator[int]:
+        return numbers(n)
+
+    return later()
+
+
+def mapped(n: int) -> Any:
+    return map(str, range(n))
+
+
+def endless(n: int) -> Iterator[int]:
+    while True:
+        yield n
+
+
+@pytest.mark.parametrize(
+    ("function", "result"),
+    [
+        (numbers, "[0, 1]"),
+        (later_numbers, "[0, 1]"),
+        (of_a_coroutine, "[0, 1]"),
+        (mapped, '["0", "1"]'),
+        (functools.partial(later_numbers, n=1), "[0]"),
+        (endless, "[2, 2, "),
+    ],
+)
+@pytest.mark.parametrize("caller_waits", [True, False])
+def test_what_a_function_yields_is_its_result(
+    openai_server: OpenAIServer, function: Any, result: str, caller_waits: bool
+) -> None:
+    name = getattr(function, "__name__", "later_numbers")
+    arguments = "{}" if isinstance(function, functools.partial) else '{"n": 2}'
+    openai_server.script(reply(calls=[(name, arguments)]), reply("Then."))
+    turn = local(openai_server, function).begin("Hi", caller_waits=caller_waits).wait()
+    assert turn.tools[0].result.startswith(result) and not turn.tools[0].is_error
+
+
+def test_a_call_in_another_form_is_asked_about_and_kept_as_it_is_run(openai_server: OpenAIServer) -> None:
+    openai_server.script(
+        reply(calls=[("functions.numbers", '"{\\"n\\": 2}"')]), reply("Then."), reply("Next.")
+    )
+    agent = local(openai_server, numbers, policies={"numbers": "ask"})
+    run = agent.begin("Hi", caller_waits=False)
+    asked = until(run, lambda turn: turn.waiting).waiting[0]
+    assert (asked.name, asked.arguments) == ("numbers", '{"n": 2}')
+    run.approve(asked.id)
+    assert run.wait().tools[0].result == "[0, 1]"
+    sent = openai_server.bodies[-1]["messages"][1]["tool_calls"][0]["function"]
+    assert sent == {"name": "numbers", "arguments": '{"n": 2}'}
 
 
 @pytest.mark.parametrize("make", [plain, coroutine])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
+import os
+import resource
 import ssl
-import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -589,20 +589,6 @@ async def test_no_proxy_for_this_machine(monkeypatch: pytest.MonkeyPatch, no_pro
         assert (await read(there.server()))[0] == [{"n": 1}]
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate for 127.0.0.1 that nobody else knows, and its key."""
-    if not shutil.which("openssl"):
-        pytest.skip("there is no openssl")
-    folder = tmp_path_factory.mktemp("tls")
-    crt, key = folder / "crt.pem", folder / "key.pem"
-    line = (
-        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=here -addext subjectAltName=IP:127.0.0.1"
-    )
-    subprocess.run([*line.split(), "-keyout", key, "-out", crt], check=True, capture_output=True)
-    return crt, key
-
-
 def tls(certificate: tuple[Path, Path]) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
@@ -642,3 +628,43 @@ async def test_a_server_that_hangs_up_without_an_answer() -> None:
     async with raw_server(b"") as port:
         _, _, problem = await read(Server("API", f"http://127.0.0.1:{port}/v1", "m", api_key=KEY))
     assert isinstance(problem, e.UnreachableError) and is_retryable(problem)
+
+
+@contextmanager
+def no_files_left() -> Iterator[None]:
+    """The process has as many files open as it may."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    held = [os.open(os.devnull, os.O_RDONLY)]
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(held) + 1, before[1]))
+        with suppress(OSError):
+            while True:
+                held.append(os.open(os.devnull, os.O_RDONLY))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        for each in held:
+            os.close(each)
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+async def test_a_process_that_can_open_no_file(host: str) -> None:
+    with AnyServer(DONE) as there:
+        server = Server("API", there.url.replace("127.0.0.1", host) + "/v1", "m", api_key=KEY)
+        # What is imported on the way is imported now.
+        nobody = Server("API", "http://localhost:1/v1", "m", api_key=KEY)
+        await read(nobody)
+        with no_files_left():
+            _, _, problem = await read(server)
+    assert isinstance(problem, e.UnreachableError) and "as many files and connections open" in str(problem)
+
+
+@pytest.mark.parametrize("wait", ["-5", "nan", "1e400", "soon", "-Infinity", ""])
+async def test_a_time_to_wait_that_is_none(wait: str) -> None:
+    async def refuse(request: web.Request) -> web.Response:
+        return web.json_response({"error": {"message": "slow"}}, status=429, headers={"retry-after": wait})
+
+    with AnyServer(refuse) as there:
+        _, _, problem = await read(there.server())
+    assert isinstance(problem, e.RateLimitError) and "Try again later" in str(problem)
+    assert problem.retry_after is None and is_retryable(problem)

@@ -23,6 +23,7 @@ import nbformat
 from playwright.sync_api import Browser, Locator, Page, Playwright
 
 TESTS = Path(__file__).parents[1]
+EXTENSION = TESTS.parent / "praison_nb" / "notebook" / "labextension"
 TOKEN = "test"
 PATIENCE_MS = 60_000
 CHROMIUM = [
@@ -49,7 +50,8 @@ def launch(playwright: Playwright) -> Browser:
 
 class Server:
     """A Jupyter server in a process of its own, with nothing of the user's configuration. `path` are
-    folders of packages that come before the installed ones: with them kernels are started, else forked."""
+    folders of packages that come before the installed ones: with them kernels are started, else forked.
+    Without `extension` it is one that praison_nb's own is not installed in."""
 
     def __init__(
         self,
@@ -59,9 +61,11 @@ class Server:
         path: tuple[str, ...] = (),
         settings: dict[str, dict[str, Any]] | None = None,
         options: tuple[str, ...] = (),
+        extension: bool = True,
     ) -> None:
         self.folder, self.app, self._path, self._options = folder, app, path, options
         self.notebooks, self.gates = folder / "notebooks", folder / "gates"
+        self._has_extension = extension
         self._settings = {**SETTINGS, "@jupyterlab/apputils-extension/themes": {"theme": theme}}
         self._settings |= settings or {}
 
@@ -73,12 +77,18 @@ class Server:
             path = self.folder / "settings" / plugin / f"{name}.jupyterlab-settings"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(value))
+        if self._has_extension:
+            # Before an installed one, which may be older.
+            extensions = self.folder / "jupyter" / "labextensions"
+            extensions.mkdir(parents=True)
+            (extensions / "praison-nb").symlink_to(EXTENSION)
         environment = {
             **os.environ,
             "HOME": str(self.folder / "home"),
             "JUPYTER_RUNTIME_DIR": str(self.folder / "runtime"),
             "JUPYTER_CONFIG_DIR": str(self.folder / "config"),
             "JUPYTER_DATA_DIR": str(self.folder / "data"),
+            "JUPYTER_PATH": str(self.folder / "jupyter"),
             "JUPYTERLAB_SETTINGS_DIR": str(self.folder / "settings"),
             "JUPYTERLAB_WORKSPACES_DIR": str(self.folder / "workspaces"),
             "PRAISON_NB_GATES": str(self.gates),

@@ -5,7 +5,8 @@
             print(harm)
 
 The places: JupyterLab while the turn runs ("live"), when it is over ("still"), and saved and opened again;
-Notebook 7 likewise; nbconvert's pages of that notebook.
+Notebook 7 likewise; nbconvert's pages of that notebook, and one of what was saved while the turn ran ("so
+far").
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ APPS = ("jupyterlab", "notebook")
 ALONE_IN = "jupyterlab"
 """Where each text is shown alone too, when its turn is over, and so in nbconvert's pages."""
 IN_APPS = tuple(f"{app} {state}" for app in APPS for state in ("live", "still", "reopened"))
-PLACES = (*IN_APPS, *TEMPLATES)
+SO_FAR = "so far"
+PLACES = (*IN_APPS, SO_FAR, *TEMPLATES)
 DRAWN = (Path(__file__).parent / "drawn.js").read_text()
 FROZEN_SECONDS = 60.0
 """Of the processor's time. A page that has not shown all its texts at a place after so many is frozen by one
@@ -179,24 +181,26 @@ class Watch:
                 made = self._show_in_app(page, app, texts)
                 document = document or made
         if document is not None:
+            self._show_page(page, SO_FAR, "lab", self._so_far)
             self._show_pages(page, document)
 
     def _show_pages(self, page: Page, document: Any) -> None:
         for template in TEMPLATES:
-            if template not in self._places:
-                continue
-            self._enter(template)
-            try:
-                address = self._pages.publish(template, document)
-            except RecursionError as error:
-                raise Broken("was not converted") from error
-            page.goto(address)
-            page.wait_for_function(
-                "document.readyState === 'complete' && (!window.MathJax || MathJax.isReady)"
-            )
-            page.evaluate("() => window.MathJax && new Promise(r => MathJax.Hub.Queue(r))")
-            self._wait_until_idle(page)
-            self._look(page, ".jp-OutputArea-output, .output_area, .aria-status")
+            self._show_page(page, template, template, document)
+
+    def _show_page(self, page: Page, place: str, template: str, document: Any) -> None:
+        if place not in self._places:
+            return
+        self._enter(place)
+        try:
+            address = self._pages.publish(template, document)
+        except RecursionError as error:
+            raise Broken("was not converted") from error
+        page.goto(address)
+        page.wait_for_function("document.readyState === 'complete' && (!window.MathJax || MathJax.isReady)")
+        page.evaluate("() => window.MathJax && new Promise(r => MathJax.Hub.Queue(r))")
+        self._wait_until_idle(page)
+        self._look(page, ".jp-OutputArea-output, .output_area, .aria-status")
 
     def _show_in_app(self, page: Page, app: str, texts: dict[int, str]) -> Any:
         name = uuid.uuid4().hex[:8]
@@ -212,6 +216,8 @@ class Watch:
         wait_until_shown(page, len(texts))
         self._wait_until_idle(page)
         self._look(page, ".pnb")
+        if app == ALONE_IN:
+            self._so_far = notebook.save()
         self._enter(f"{app} still")
         self._server.open_gate(name)
         if app == ALONE_IN:

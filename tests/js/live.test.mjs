@@ -3,14 +3,16 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
-const source = readFileSync(new URL("../../praison_nb/notebook/static/live.js", import.meta.url), "utf8");
+const source = readFileSync(new URL("../../praison_nb/notebook/labextension/static/live.js", import.meta.url), "utf8");
 // As hosts load it: from a text, where no relative import resolves.
 const live = await import(`data:text/javascript;base64,${Buffer.from(source).toString("base64")}`);
-const { safeHref, applyPatches } = live;
+const { safeHref, applyPatches, withoutControls } = live;
+const extension = readFileSync(new URL("../../praison_nb/notebook/labextension/static/extension.js", import.meta.url), "utf8");
 
 test("the module stands alone, and HTML enters the page at one place", () => {
   assert.doesNotMatch(source, /^\s*import\b|\bimport\(|require\(|https?:\/\/cdn|innerHTML|insertAdjacentHTML|outerHTML|document\.write|AnyModel|setHTML|createContextualFragment|srcdoc/m);
   assert.equal(source.match(/parseFromString/g).length, 1);
+  assert.doesNotMatch(extension, /innerHTML|insertAdjacentHTML|outerHTML|document\.write|setHTML|parseFromString|srcdoc/);
   assert.equal(typeof live.default, "function");
   assert.equal(live.render, undefined);
 });
@@ -44,4 +46,14 @@ test("a patch counts as JavaScript does", () => {
   const items = [{ kind: "text", id: "m", tail: "😀a" }];
   applyPatches(items, [[0, { tail: { keep: 2, add: "b" } }]], 1);
   assert.equal(items[0].tail, "😀b");
+});
+
+test("where no click arrives nothing asks for one", () => {
+  const panel = { running: true, stoppable: true, waiting: true, status: "running", label: "running · waiting for you", notices: ["a"], facts: [] };
+  const state = { number: 3, items: [{ kind: "tool", id: "t", state: "asked", question: { digest: "d" } }], panel };
+  const waiting = withoutControls(state);
+  assert.deepEqual([waiting.items[0].question, waiting.panel.stoppable, waiting.panel.label], [null, false, panel.label]);
+  const lost = withoutControls(state, "It is gone.");
+  assert.deepEqual([lost.items[0].state, lost.panel.running, lost.panel.label, lost.panel.notices], ["past", false, "unknown", ["a", "It is gone."]]);
+  assert.equal(state.items[0].question.digest, "d");
 });

@@ -56,6 +56,41 @@ def test_it_works_in_the_users_namespace(kernel: Kernel, server: OpenAIServer) -
     assert sent_back(server).startswith("frame: pandas.DataFrame, shape (3, 1)")
 
 
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        (
+            "import asyncio\nasync def double(x):\n  return await asyncio.sleep(0, 2 * x)\nawait double(21)",
+            "42",
+        ),
+        ("both = await asyncio.gather(double(1), double(2))\nprint(both)", "[2, 4]"),
+        ("await double('a', 'b')", "TypeError"),
+        ("!echo $((6 * 7))", "42"),
+        ("names = !echo a\nnames", '["a"]'),
+        ("for x in 'ab':\n    !echo {x}{x}", "bb"),
+        ("%%time\nprint('timed')", "Wall time"),
+        ("%alias_magic t time", "as an alias"),
+        ("x = = 1", "SyntaxError"),
+    ],
+)
+@pytest.mark.parametrize("background", ["", "--bg -o run "])
+def test_what_a_cell_takes(
+    kernel: Kernel, server: OpenAIServer, code: str, told: str, background: str
+) -> None:
+    call_python(server, code)
+    assert kernel.run(f"%%agent {background}-t run_python\nRun it.").ok
+    if background:
+        kernel.run("await run")
+    assert told in sent_back(server)
+
+
+@pytest.mark.parametrize("code", ["import asyncio\nawait asyncio.sleep(100)", "!sleep 100"])
+def test_what_waits_too_long_is_stopped(kernel: Kernel, server: OpenAIServer, code: str) -> None:
+    call_python(server, code, timeout=0.2)
+    assert kernel.run("%%agent -t run_python\nWait.").ok
+    assert sent_back(server).endswith("Stopped after 0.2 s, its limit.") and goes_on(kernel)
+
+
 def test_a_function_of_the_notebook_wins(kernel: Kernel, server: OpenAIServer) -> None:
     kernel.run("def run_python(code: str) -> str:\n    return 'mine: ' + code")
     call_python(server, "1 + 1")
@@ -96,8 +131,8 @@ def test_a_plot_lands_in_the_cell(kernel: Kernel, server: OpenAIServer) -> None:
         ("class Bad:\n    def __repr__(self): raise SystemExit(3)\nBad()", "SystemExit: 3"),
         ("class Bad:\n    def __repr__(self): raise GeneratorExit\nBad()", "GeneratorExit"),
         ("x = (", "was never closed"),
-        ("await x", "SyntaxError"),
-        ("!touch pwned", "SyntaxError"),
+        ("await 1", "can't be used in 'await' expression"),
+        ("def f(): await x", "SyntaxError"),
         ("import threading; threading.Thread(target=lambda: 1 / 0).start()", ""),
         ("class Bad(Exception):\n    def __str__(self): raise self\nraise Bad()", "Bad"),
         ("class Bad:\n    def __repr__(self): return 'y' * 10**7\nBad()", "characters left out"),

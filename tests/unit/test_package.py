@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import json
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -91,3 +93,18 @@ def test_nothing_prints() -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
     ]
     assert calls == []
+
+
+def test_the_extension_comes_in_the_wheel(tmp_path: Path) -> None:
+    """Under the package's version, which its address has: browsers keep what they have loaded."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", tmp_path]
+    subprocess.run(command, cwd=PACKAGE.parent, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    folder = f"praison_nb-{praison_nb.__version__}.data/data/share/jupyter/labextensions/praison-nb/"
+    names = [name for name in zipfile.ZipFile(wheel).namelist() if name.startswith(folder)]
+    source = PACKAGE / "notebook" / "labextension"
+    files = {str(path.relative_to(source)) for path in source.rglob("*") if path.is_file()}
+    assert {name.removeprefix(folder) for name in names} == files
+    about = json.loads((source / "package.json").read_text())
+    load, _, version = about["jupyterlab"]["_build"]["load"].partition("?v=")
+    assert about["version"] == version == praison_nb.__version__ and load in files

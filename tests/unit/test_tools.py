@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import datetime
 import functools
 import json
 import warnings
+from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from praison_nb.errors import ConfigError
+from praison_nb.tools.mending import tool_name
 from praison_nb.tools.tool import Tool, ToolArgumentError
 from praison_nb.values import VALUE_CHARACTERS, redact_and_truncate, value_text
 
@@ -125,7 +131,7 @@ class Callable:
         (int, "Tool int: a model"),
         (größe, "Tool größe: models' servers take names of"),
         (lambda: 1, "which a lambda has not: define a function with def"),
-        (functools.partial(plot), "which a partial has not: define a function with def"),
+        (functools.partial(lambda x: x, 1), "which a lambda has not: define a function with def"),
         (Callable(), "which a Callable has not: define a function with def"),
         (3, "must be a Python function, not int"),
     ],
@@ -162,6 +168,111 @@ def test_arguments_that_are_no_json_object(arguments: str) -> None:
         Tool.of(plot).bind(arguments)
 
 
+@functools.lru_cache
+def cached(n: int, unit: str = "m") -> str:
+    """Measure.
+
+    Args:
+        n: How many.
+    """
+    return f"{n} {unit}"
+
+
+class Shop:
+    @functools.cache  # noqa: B019
+    def price(self, item: str) -> str:
+        return f"{item}: 1"
+
+
+@pytest.mark.parametrize(
+    ("function", "name", "parameters", "result"),
+    [
+        (cached, "cached", ["n", "unit"], "2 m"),
+        (functools.partial(cached, unit="km"), "cached", ["n"], "2 km"),
+        (functools.partial(plot, "bar"), "plot", ["columns", "bins"], "bar None 10"),
+        (functools.lru_cache(functools.partial(cached, 3)), "cached", ["unit"], "3 m"),
+        (functools.partial(functools.partial(plot, bins=3), columns=["x"]), "plot", ["kind"], "bar ['x'] 3"),
+        (Shop().price, "price", ["item"], "pen: 1"),
+    ],
+)
+def test_what_a_function_is_wrapped_in(function: Any, name: str, parameters: list[str], result: str) -> None:
+    tool = Tool.of(function)
+    assert (tool.name, list(tool.schema["properties"])) == (name, parameters)
+    given = {"n": 2, "kind": "bar", "item": "pen"}
+    arguments = {each: given[each] for each in tool.schema.get("required", ())}
+    assert tool.bind(json.dumps(arguments))() == result
+    if function is cached:
+        assert tool.description == "Measure." and tool.schema["properties"]["n"]["description"] == "How many."
+    with pytest.raises(ToolArgumentError, match="Unexpected keyword argument"):
+        tool.bind(json.dumps({**arguments, "self": 1, "exponent": 1}))()
+
+
+def typed(n: int, names: list[str], about: str = "x", limit: int | None = 5, *, deep: bool = True) -> Any:
+    return n, names, about, limit, deep
+
+
+@pytest.mark.parametrize(
+    ("arguments", "result"),
+    [
+        ('"{\\"n\\": 1, \\"names\\": []}"', (1, [], "x", 5, True)),
+        (json.dumps(json.dumps('{"n": 1, "names": []}')), (1, [], "x", 5, True)),
+        ('{"n": "1", "names": ["a\nb\tc"]}', (1, ["a\nb\tc"], "x", 5, True)),
+        ('{"n": 1, "names": "[\\"a\\"]"}', (1, ["a"], "x", 5, True)),
+        ("{'n': 1, 'names': [], 'deep': False,}", (1, [], "x", 5, False)),
+        ('```json\n{"n": 1, "names": []}\n```', (1, [], "x", 5, True)),
+        ('{"n": 1.0, "names": [], "about": null, "deep": null}', (1, [], "x", 5, True)),
+        ('{"n": 1, "names": [], "about": 7, "limit": null}', (1, [], "7", None, True)),
+        ('{"n": 1, "names": [], "limit": "", "deep": "false"}', (1, [], "x", 5, False)),
+        ('{"n": 1, "names": [], "about": "{\\"a\\": 1}"}', (1, [], '{"a": 1}', 5, True)),
+    ],
+)
+def test_arguments_are_mended_where_they_mean_one_thing(arguments: str, result: Any) -> None:
+    assert Tool.of(typed).bind(arguments)() == result
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        '{"n": null, "names": []}',
+        '{"n": 1, "names": "a"}',
+        '{"n": 1.5, "names": []}',
+        '{"n": 1, "names": null}',
+    ],
+)
+def test_arguments_that_may_mean_several_things_go_back(arguments: str) -> None:
+    with pytest.raises(ToolArgumentError, match=r"^The arguments do not fit"):
+        Tool.of(typed).bind(arguments)()
+
+
+def test_a_function_that_has_begun_is_not_called_again() -> None:
+    calls = []
+
+    def check(text: str = "x") -> int:
+        calls.append(text)
+        return TypeAdapter(int).validate_python(text)
+
+    with pytest.raises(RuntimeError):
+        Tool.of(check).bind('{"text": "null"}')()
+    assert calls == ["null"]
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("functions.run_python", "run_python"),
+        ("functions.look:0", "look"),
+        ("default_api:look", "look"),
+        ("Run-Python", "run_python"),
+        ("look()", "look"),
+        ("look.run_python", "look.run_python"),
+        ("overlook", "overlook"),
+        ("", ""),
+    ],
+)
+def test_the_tool_that_a_name_means(name: str, meant: str) -> None:
+    assert tool_name(name, ["look", "run_python"]) == meant
+
+
 def described(value: object) -> str:
     return redact_and_truncate(value_text(value))
 
@@ -180,3 +291,58 @@ def test_values_are_bounded() -> None:
     assert len(described("x" * 1_000_000)) < VALUE_CHARACTERS + 100
     assert len(described(list(range(100_000)))) < VALUE_CHARACTERS + 100
     assert described(None) == "None" and described((1, "ä")) == '[1, "ä"]' and described({1: object}) != ""
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (
+            {"mean": np.float64(1.5), "n": np.int64(3), "yes": np.bool_(True)},
+            '{"mean": 1.5, "n": 3, "yes": true}',
+        ),
+        (
+            {"at": pd.Timestamp("2026-01-02"), "no": pd.NaT, "na": pd.NA},
+            '{"at": "2026-01-02T00:00:00", "no": null, "na": null}',
+        ),
+        ([np.array([1.5, 2]), np.datetime64("2026-01-02")], '[[1.5, 2.0], "2026-01-02"]'),
+        ({np.int64(3): {1}, (1, 2): Decimal("0.1")}, '{"3": [1], "(1, 2)": "0.1"}'),
+        (
+            [datetime.date(2026, 1, 2), Path("a"), {"x": {"y": np.int8(1)}}],
+            '["2026-01-02", "a", {"x": {"y": 1}}]',
+        ),
+    ],
+)
+def test_values_within_dicts_and_lists_are_json(value: object, text: str) -> None:
+    assert described(value) == text
+
+
+def test_what_is_missing_is_no_empty_text() -> None:
+    lines = described(pd.DataFrame({"s": ["", None], "n": [1, 2]})).splitlines()[-2:]
+    assert lines == [",1", "NaN,2"]
+    lines = described(pa.table({"s": ["", None], "n": [1, 2]})).splitlines()[-2:]
+    assert lines == [",1", "null,2"]
+
+
+def test_several_tables() -> None:
+    frame = pd.DataFrame({"a": [1]})
+    assert described([frame, frame["a"]]).count("DataFrame, 1 rows") == 2
+    assert described({"train": frame}).startswith("['train'] DataFrame, 1 rows")
+    many = described([frame] * 50)
+    assert many.count("DataFrame") == 10 and many.endswith("[… 40 more]")
+    assert "DataFrame, 1 rows" in described({"frame": frame, "n": 1})
+
+
+def wide_arrow() -> Any:
+    return pa.table({f"col{n}": list(range(50)) for n in range(40)})
+
+
+def wide_polars() -> Any:
+    return pytest.importorskip("polars").DataFrame({f"col{n}": list(range(50)) for n in range(40)})
+
+
+@pytest.mark.parametrize("make", [wide_arrow, wide_polars, lambda: wide_arrow().to_batches()[0]])
+def test_tables_of_other_libraries(make: Any) -> None:
+    head, names, *rows = described(make()).splitlines()
+    assert "50 rows × 40 columns" in head and head.lower().count("int64") == 40 and "col39" in head
+    assert names.split(",") == [f"col{n}" for n in range(40)]
+    assert len(rows) == 10 and rows[-1] == ",".join(["9"] * 40)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from ...events import Event, ToolFinished, ToolStarted, new_id
 from ...history import Call, Item, Result
 from ...tools.dispatch import STOPPED, ToolDispatcher
+from ...tools.mending import tool_name
 from .wires.reply import CallParts
 
 
@@ -19,8 +20,10 @@ class ToolCalls:
         self._ids: set[str] = set()
 
     def rename(self, calls: list[CallParts]) -> None:
-        """Give calls new ids where theirs were used in this turn: a yes to one is no yes to another."""
+        """Give calls the names of the tools that they mean, before anybody is asked about them, and new ids
+        where theirs were used in this turn: a yes to one is no yes to another."""
         for call in calls:
+            call.name = tool_name(call.name, self._dispatcher.tools)
             if call.id in self._ids:
                 call.id = f"call_{new_id()[:24]}"
             self._ids.add(call.id)

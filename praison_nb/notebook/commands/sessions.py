@@ -21,8 +21,19 @@ from ..views.tables import Row, show, table
 NONE_YET = "No sessions yet: ask something with %%agent."
 
 
+HEADERS = ("session", "status", "model", "backend", "in", "out")
+
+
 def overview(extension: Extension) -> None:
     """A table of this kernel's sessions."""
+    if rows := overview_rows(extension):
+        table(extension.shell, HEADERS, rows, numbers=("in", "out"))
+    else:
+        show(extension.shell, NONE_YET)
+
+
+def overview_rows(extension: Extension) -> list[Row]:
+    """A row of `HEADERS` for each session."""
     rows: list[Row] = []
     for conversation in extension.conversations:
         info = conversation.backend.retrieve_session()
@@ -30,11 +41,7 @@ def overview(extension: Extension) -> None:
         tokens = [f"{about}{info['usage'][key]:,}" for key in ("input_tokens", "output_tokens")]
         model, backend = conversation.backend.model, conversation.backend.name
         rows.append([conversation.name, Badge(Status(info["status"])), model, backend, *tokens])
-    if not rows:
-        show(extension.shell, NONE_YET)
-        return
-    headers = ["session", "status", "model", "backend", "in", "out"]
-    table(extension.shell, headers, rows, numbers=("in", "out"))
+    return rows
 
 
 def stop(extension: Extension, name: str) -> None:

@@ -189,11 +189,33 @@ def _turn(entry: _Entry, session: StoredSession, keeps_history: bool) -> tuple[T
     if store.is_alive(entry.kept.process):
         seen = f"{datetime.fromtimestamp(entry.kept.seen):%H:%M:%S}"
         return turn, f"running in another kernel, as it was at {seen}"
-    detail = f"{CUT_OFF}; kept as it was"
-    ended = replace(turn, ended=entry.kept.seen, stop_reason="cut_off", detail=detail, activity="")
     goes_on = is_on_server(session) and session.id
     more = f"; `%agent resume {session.id}` takes it up again" if goes_on else ""
-    return ended, CUT_OFF + more
+    return _cut_off(turn, entry.kept), CUT_OFF + more
+
+
+def _cut_off(turn: Turn, kept: StoredTurn) -> Turn:
+    detail = f"{CUT_OFF}; kept as it was"
+    return replace(turn, ended=kept.seen, stop_reason="cut_off", detail=detail, activity="")
+
+
+def find_kept(turn_id: str) -> dict[str, str] | None:
+    """What stays of a turn of another kernel, whose output a page has that did not see its end: HTML and
+    text. None where it is not kept, or goes on there."""
+    opened = store.current()
+    opened.flush()
+    try:
+        kept = store.find_turn(opened.path, turn_id)
+        if kept is None:
+            return None
+        turn = store.read_turn(opened.path, turn_id)
+    except StoreError:
+        return None
+    if turn.ended is None:
+        if store.is_alive(kept.process):
+            return None
+        turn = _cut_off(turn, kept)
+    return {"text/html": turn_html(turn), "text/plain": turn_text(turn)}
 
 
 def _messages(which: list[str], kept: StoredTurn) -> Shown:

@@ -9,12 +9,21 @@ from concurrent.futures import Future
 from typing import Any
 
 from ...runtime.run import Run
-from .kernel_view import KernelView
+from .captured import is_captured
+from .output import PlainOutput, TurnOutput
+from .pages import Pages
 
 
 def view_maker(
-    shell: Any, live: str, *, background: bool, takes_clicks: bool, done: Future[None], is_late: bool
-) -> Callable[[Run], KernelView] | None:
+    shell: Any,
+    live: str,
+    pages: Pages,
+    *,
+    background: bool,
+    takes_clicks: bool,
+    done: Future[None],
+    is_late: bool,
+) -> Callable[[Run], TurnOutput] | None:
     """What makes the view of a turn in the cell that runs now, for `Backend.begin(view=…)`; `live` is that of
     AgentMagics. The cell ends while the turn goes on (`background`), or waits for it. `done` is done when the
     turn is over and the static output is in place; at once in a terminal, which has no views. Unless
@@ -22,25 +31,36 @@ def view_maker(
     if not hasattr(shell, "kernel"):
         done.set_result(None)
         return None
+    options: dict[str, Any] = {
+        "background": background,
+        "takes_clicks": takes_clicks,
+        "done": done,
+        "is_late": is_late,
+    }
 
-    def view(run: Run) -> KernelView:
-        kind: type[KernelView] = KernelView
-        if wants_widget(shell, live):
-            from .live_view import LiveView
+    def view(run: Run) -> TurnOutput:
+        if not shows_live(shell, live, pages):
+            return PlainOutput(run, shell, **options)
+        from .live import LiveOutput
 
-            kind = LiveView
-        return kind(run, shell, background=background, takes_clicks=takes_clicks, done=done, is_late=is_late)
+        return LiveOutput(run, shell, pages=pages, widget=live == "widget", **options)
 
     return view
 
 
-def takes_clicks(shell: Any, live: str) -> bool:
+def takes_clicks(shell: Any, live: str, pages: Pages) -> bool:
     """Whether the user can answer in the page while a cell runs that awaits its turn."""
-    if not hasattr(shell, "kernel") or not wants_widget(shell, live):
+    if not hasattr(shell, "kernel") or not shows_live(shell, live, pages):
         return False
     ipykernel = sys.modules.get("ipykernel")
     # Before ipykernel 7 no click arrives while a cell runs.
     return ipykernel is None or int(ipykernel.__version__.split(".")[0]) >= 7
+
+
+def shows_live(shell: Any, live: str, pages: Pages) -> bool:
+    """Whether a turn is shown live: where a page has the extension, or shows widgets."""
+    is_followed = live == "auto" and pages.is_announced and not is_captured(shell)
+    return is_followed or wants_widget(shell, live)
 
 
 def wants_widget(shell: Any, live: str) -> bool:
@@ -49,6 +69,8 @@ def wants_widget(shell: Any, live: str) -> bool:
     Notebook 7 and VS Code name the cell; nbclient, papermill and nbconvert do neither, and a widget there
     would end up in the saved file. A kernel that a notebook's cell starts with `!jupyter execute` inherits
     the first and still lacks the second."""
+    if is_captured(shell):
+        return False
     if live != "auto":
         return live == "widget"
     metadata = shell.kernel.get_parent().get("metadata", {})

@@ -27,7 +27,8 @@ class Pace:
     def __init__(self, show: Callable[[], None], interval: float = INTERVAL_SECONDS) -> None:
         self.interval = interval
         self._show = show
-        self._sent: deque[float] = deque(maxlen=PER_VIEW)
+        # It has just been shown for the first time.
+        self._sent: deque[float] = deque([loop.get().time()], maxlen=PER_VIEW)
         self._timer: asyncio.TimerHandle | None = None
 
     def ask(self, *, urgent: bool = False) -> None:

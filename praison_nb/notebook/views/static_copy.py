@@ -6,7 +6,7 @@ from typing import Any
 
 from ...events import new_id
 from .choose import wants_widget
-from .kernel_view import NOTHING
+from .output import NOTHING
 
 # The copy shows where no live widget stands before it, and the place of a widget that is gone does not.
 STYLE = (

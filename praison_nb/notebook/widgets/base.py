@@ -13,6 +13,7 @@ from ...runtime import loop
 from ...session import Status
 from ..views.pace import Pace
 from ..views.painter import Painter
+from ..views.state import State
 from ..views.state_widget import StateWidget
 
 
@@ -33,7 +34,7 @@ class SessionFollower(StateWidget):
         self._badge = ""
         self._painter = Painter(self._paint)
         self._pace = Pace(self._painter.ask)
-        super().__init__(self._items(), self._panel())
+        super().__init__(State(self._items(), self._panel()))
         self.on_msg(lambda _, content, buffers: self._on_message(content))
         self._follow(source)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import itertools
 import linecache
 import sys
@@ -15,6 +16,7 @@ from ..tool import ToolError
 from . import working_dir
 from .capture import captured
 from .excerpt import Excerpt
+from .loop_here import run_here
 from .seconds import Seconds
 from .supervise import Halted, shell, supervise
 
@@ -31,8 +33,8 @@ def tool(call: Call) -> Callable[..., Any]:
 
     async def run_python(code: str, timeout: Seconds = 60) -> str:
         """Run Python code in the user's notebook, with all its variables; what it defines stays, another
-        working directory does not. Returns what it prints and the value of its last expression. It cannot
-        ask for input.
+        working directory does not. `await`, %magics and !commands are as in a cell. Returns what it prints
+        and the value of its last expression. It cannot ask for input.
 
         Args:
             code: The code, one or several lines.
@@ -76,13 +78,13 @@ class _Code:
         namespace = ipython.user_ns if ipython is not None else vars(sys.modules["__main__"])
         lines = self._source.splitlines(keepends=True)
         linecache.cache[self._name] = (len(self._source), None, lines, self._name)
-        tree = ast.parse(self._source, self._name)
+        tree = _parse(self._source, self._name, ipython)
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
         text = ""
         try:
-            exec(_compiled(tree, self._name, "exec"), namespace)
+            _evaluate(_compiled(tree, self._name, "exec"), namespace)
             if isinstance(last, ast.Expr):
-                value = eval(_compiled(ast.Expression(last.value), self._name, "eval"), namespace)
+                value = _evaluate(_compiled(ast.Expression(last.value), self._name, "eval"), namespace)
                 if value is not None:
                     _show(ipython, value)
                     # Hidden before it is cut, which would leave half of a secret.
@@ -100,9 +102,25 @@ class _Code:
         return redact_and_truncate("".join(lines).rstrip(), VALUE_CHARACTERS // 2)
 
 
+def _parse(source: str, name: str, ipython: Any) -> ast.Module:
+    """The code's tree. What is no Python may be IPython's: magics and commands."""
+    try:
+        return ast.parse(source, name)
+    except SyntaxError:
+        if ipython is None:
+            raise
+    code: str = ipython.input_transformer_manager.transform_cell(source)
+    return ast.parse(code, name)
+
+
 def _compiled(tree: Any, name: str, mode: str) -> Any:
     # What this file imports from __future__ is not for the user's code.
-    return compile(tree, name, mode, dont_inherit=True)
+    return compile(tree, name, mode, flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+
+
+def _evaluate(code: Any, namespace: dict[str, Any]) -> Any:
+    value = eval(code, namespace)
+    return run_here(value) if code.co_flags & inspect.CO_COROUTINE else value
 
 
 def _show(ipython: Any, value: Any) -> None:

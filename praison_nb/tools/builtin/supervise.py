@@ -135,7 +135,11 @@ class _Supervised:
                 if self._why:
                     raise Halted(self._why)
                 self._on_start()
-                return self._function()
+                result = self._function()
+                if self._why:
+                    # What it ran took the interrupt for itself, as a command of IPython's does.
+                    raise Halted(self._why)
+                return result
         except KeyboardInterrupt:
             if self._why:
                 raise Halted(self._why) from None

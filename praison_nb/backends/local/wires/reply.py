@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -12,6 +11,7 @@ from ....events import Event, TextDelta, Thinking, new_id
 from ....history import Call, Item, Opaque, Text
 from ....session import Usage
 from ....text import split_surrogate
+from ....tools.mending import object_text
 from ....turn import byte_length
 
 
@@ -26,7 +26,7 @@ class CallParts:
     @property
     def call(self) -> Call:
         """The call as it is now."""
-        return Call(id=self.id, name=self.name, arguments=_once("".join(self.arguments)))
+        return Call(id=self.id, name=self.name, arguments=object_text("".join(self.arguments)))
 
 
 @dataclass(eq=False)
@@ -134,21 +134,6 @@ class Reply:
     def drop_calls(self) -> None:
         """Forget the calls, and what led to them."""
         self.parts = [part for part in self.parts if isinstance(part, TextParts)]
-
-
-def _once(arguments: str) -> str:
-    """Arguments that a server encoded twice, as a text that holds JSON, encoded once.
-
-    >>> _once('"{\\\\"a\\\\": 1}"'), _once('{"a": "{}"}')
-    ('{"a": 1}', '{"a": "{}"}')
-    """
-    if not arguments.lstrip().startswith('"'):
-        return arguments
-    try:
-        inner = json.loads(arguments)
-    except ValueError:
-        return arguments
-    return inner if inner.lstrip().startswith("{") else arguments
 
 
 def _item(part: TextParts | CallParts | Opaque) -> Item | None:

@@ -25,7 +25,7 @@ from ....runtime.run import Run
 from ....text import describe_exception, strip_control_chars
 from ...conversations.conversation import Conversation, update
 from ...extension import Extension
-from ...views.live_view import handle_click
+from ...views.live import handle_click
 from ...views.painter import Painter
 from ...views.state_widget import STATIC
 from ...views.static_copy import StaticCopy
@@ -74,6 +74,9 @@ class SessionWidget(SessionFollower):
         self._transcript, self._copy = Transcript(), StaticCopy(extension.shell)
         self._saver = Painter(self._save)
         super().__init__(conversation.backend)
+
+    def _module_id(self) -> str:
+        return ""
 
     def __repr__(self) -> str:
         return f"SessionWidget({self._conversation.name!r}, {self.label!r})"

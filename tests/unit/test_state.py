@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from praison_nb.notebook.views.state_widget import patches
+from praison_nb.notebook.views.state import patches
 
 
 def applied(items: list[dict[str, Any]], patches: list[list[Any]], count: int) -> list[dict[str, Any]]:

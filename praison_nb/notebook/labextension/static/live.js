@@ -1,6 +1,6 @@
-// What a cell shows while a turn runs. One ES module without imports: hosts load it from a Blob, where
-// relative imports do not resolve. What a model or a tool wrote becomes text nodes; Markdown is rendered in the
-// kernel, and its HTML enters the page through `safeNodes` alone.
+// What a cell shows while a turn runs, for the extension and for widgets. One ES module without imports: widgets load it
+// from a Blob, where relative imports do not resolve. What a model or a tool wrote becomes text nodes; Markdown is
+// rendered in the kernel, and its HTML enters the page through `safeNodes` alone.
 
 const DEEP = 60; // levels of nesting that are followed; a hostile text could overflow the stack
 const DEAF_MS = 1000; // a click that changed nothing for so long has not arrived
@@ -10,6 +10,9 @@ const HASTY_MS = 500; // nobody has read a question sooner
 const TAGS = new Set("a blockquote br code em h1 h2 h3 h4 h5 h6 hr li ol p pre s span strong table tbody td th thead tr ul".split(" "));
 const STYLES = new Set(["white-space: pre-wrap", "margin: 1em 2em", "text-align:left", "text-align:center", "text-align:right"]);
 const CLASSES = new Set(["pnb-picture", "mathjax_process tex2jax_process"]);
+const WRAP = { style: "white-space: pre-wrap" };
+const MOST_DELIMITERS = 50; // each is an element or two
+const NO_FORMULAS = "mathjax_ignore tex2jax_ignore";
 
 /** The address if a click on it can only open a page or a mail, else "". */
 export function safeHref(address) {
@@ -36,6 +39,14 @@ export function applyPatches(items, patches, count) {
     }
   }
   items.length = Math.min(items.length, count);
+}
+
+/** A state as it is shown where no click arrives: while nobody has answered yet, or, with a `reason`, because the turn's
+ * kernel is gone. */
+export function withoutControls(state, reason = "") {
+  const items = state.items.map((item) => (item.question ? { ...item, question: null, state: reason ? "past" : "running" } : item));
+  const gone = { running: false, waiting: false, status: "unknown", label: "unknown", hint: "", notices: [...state.panel.notices, reason] };
+  return { ...state, items, panel: { ...state.panel, stoppable: false, ...(reason ? gone : {}) } };
 }
 
 // The DOM
@@ -187,6 +198,7 @@ class ToolView {
         isSent = true;
         refresh();
         this.send({ kind: answers[i][0], call_id: item.id, digest });
+        leave(element);
         setTimeout(() => {
           isSent = false;
           refresh();
@@ -224,6 +236,29 @@ function deaf(what) {
   return `${what} has not arrived: the kernel is busy. Interrupt the kernel (■ in the toolbar) to stop what it does.`;
 }
 
+/** Give the focus back to the cell, where the keyboard goes on with the notebook: what had it is about to go. */
+function leave(element) {
+  element.closest(".jp-Cell")?.focus({ preventScroll: true });
+}
+
+/** Have a screen reader say it, though what it is about may be gone from the page by then. */
+function announce(text) {
+  const id = "pnb-announcer";
+  let region = document.getElementById(id);
+  if (!region) {
+    region = make("div");
+    Object.assign(region, { id, role: "status" });
+    region.setAttribute("aria-live", "polite");
+    region.style.cssText = "position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%)";
+    document.body.append(region);
+  }
+  // The same words again are said again.
+  region.replaceChildren(text);
+}
+
+/** The session and how it is. */
+const spoken = ({ facts, label }) => `${facts[0]?.[1] ?? ""}: ${label}`;
+
 function button(label, className = "") {
   const element = make("button", `pnb-btn ${className}`, label);
   element.type = "button";
@@ -252,6 +287,7 @@ class PanelView {
     this.element.append(this.status, this.facts, this.right, this.bar);
     this.stop.addEventListener("click", () => {
       send({ kind: "stop" });
+      leave(this.stop);
       this.stop.disabled = true;
       setText(this.stop, "Stopping …");
       this.deaf = setTimeout(() => {
@@ -295,8 +331,9 @@ class PanelView {
     if (panel.budget) {
       this.fill.style.width = `${Math.min(100, 100 * panel.budget.spent)}%`;
       this.bar.title = panel.budget.title;
-      this.bar.setAttribute("role", "img");
-      this.bar.setAttribute("aria-label", panel.budget.title);
+      const percent = String(Math.min(100, Math.round(100 * panel.budget.spent)));
+      const values = { role: "progressbar", "aria-label": panel.budget.title, "aria-valuemin": "0", "aria-valuemax": "100", "aria-valuenow": percent };
+      for (const [name, value] of Object.entries(values)) this.bar.setAttribute(name, value);
     }
     this.tick();
   }
@@ -383,55 +420,119 @@ class PanelOnly {
   }
 }
 
-/** What one model knows, for all its views. Messages are numbered: after a gap the whole state is asked for. */
-class Store {
-  constructor(model) {
-    this.model = model;
+/** What this page knows of one turn, chat or panel, for all its views. Messages are numbered: after a gap the whole state is
+ * asked for. `state` is null until there is one. */
+export class Store {
+  constructor(send, state = null) {
+    this.send = send;
+    this.state = state;
     this.views = new Set();
-    this.state = structuredClone(model.get("state"));
     this.asked = false;
-    this.isHere = false; // the kernel knows that this page shows the turn
-    model.on("msg:custom", (message) => this.take(message));
-  }
-
-  send(message) {
-    this.model.send(message);
+    this.change = (state) => state; // what is shown of it
+    this.onEnd = () => {};
   }
 
   take(message) {
     if (message.state) {
       this.asked = false;
-      this.state = message.state;
-      for (const view of this.views) view.show(this.state);
+      this.set(message.state);
     } else if (message.reply) {
       for (const view of this.views) view.reply?.(message.reply);
-    } else if (message.number === this.state.number + 1) {
+    } else if (message.number === this.state?.number + 1) {
       this.state.number = message.number;
       const patches = message.items ?? [];
       applyPatches(this.state.items, patches, message.count ?? 0);
       if (message.panel) this.state.panel = message.panel;
-      for (const view of this.views) view.update(this.state, patches);
-    } else if (message.number > this.state.number && !this.asked) {
-      this.asked = true;
-      this.send({ kind: "ready" });
+      for (const view of this.views) view.update(this.change(this.state), patches);
+    } else if (this.state && message.number > this.state.number) {
+      this.ask();
     }
-    this.reportPresence();
   }
 
-  /** Tell the kernel that this page shows the turn, and when the static output has taken the place of the last
-   * view: once that is so in every page, the model can go. A page that was loaded again keeps it, since no static
-   * output can reach its cell, and one that never showed it has no say. */
-  reportPresence() {
-    if (this.state.kind !== "turn") return;
-    const running = this.state.panel.running;
-    if (!this.isHere && this.views.size > 0) {
-      this.isHere = true;
-      this.send({ kind: "here" });
-    } else if (this.isHere && this.state.fresh && !running && this.views.size === 0) {
-      this.isHere = false;
-      this.send({ kind: "gone" });
+  /** Show this from now on. */
+  set(state) {
+    this.state = { kind: "turn", ...this.state, ...state };
+    this.show();
+  }
+
+  show() {
+    for (const view of this.views) view.show(this.change(this.state));
+  }
+
+  ask() {
+    if (this.asked) return;
+    this.asked = true;
+    this.send({ kind: "ready" });
+  }
+
+  /** The turn is over. What stays of it takes the place of the views, with what is in focus there. */
+  end(label) {
+    if (!this.state?.panel.running) return;
+    this.state.panel = { ...this.state.panel, running: false, waiting: false, status: "idle", label };
+    for (const view of this.views) view.update(this.change(this.state), []);
+    announce(spoken(this.state.panel));
+    this.onEnd();
+  }
+
+  /** Show it in the element; returns what ends that. */
+  mount(element) {
+    const view = VIEWS[this.state.kind]((message) => this.send(message));
+    const root = make("div", "pnb");
+    root.append(view.element);
+    element.append(root);
+    view.show(this.change(this.state));
+    this.views.add(view);
+    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const timer = setInterval(() => view.tick(), calm ? 1000 : 100);
+    return () => {
+      clearInterval(timer);
+      this.views.delete(view);
+      if (root.contains(document.activeElement)) leave(root);
+    };
+  }
+}
+
+// What a saved notebook holds of a turn that runs, for whoever opens it: as the kernel does it when the turn is over, and
+// from what this page has.
+
+/** A text that no page takes for a formula, a copy for screen readers included; as `formulas.escape` has it. */
+function inert(text) {
+  if (text.split(/[$\\]/).length > MOST_DELIMITERS) return [made("span", { "aria-hidden": "true" }, text)];
+  return text.split(/([$\\])/).filter(Boolean).flatMap((part) => {
+    if (part === "$") return [made("span", { "aria-hidden": "true" }, part), made("span", { role: "img", "aria-label": part })];
+    return [part === "\\" ? make("span", "", part) : part];
+  });
+}
+
+function made(tag, attributes, ...content) {
+  const element = make(tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...content.flatMap((each) => (typeof each === "string" && tag !== "span" ? inert(each) : [each])));
+  return element;
+}
+
+/** HTML and text of the state. */
+export function staticOf(state) {
+  const root = make("div");
+  const texts = [];
+  for (const item of state.items) {
+    if (item.kind === "text") {
+      const part = make("div", `pnb-answer ${NO_FORMULAS}`);
+      part.append(...safeNodes((item.done ?? "") + (item.tail ?? "")), ...inert(item.rest ?? ""));
+      texts.push(part.textContent);
+      root.append(part);
+    } else {
+      const line = `${item.name} ${item.line}`;
+      const boxes = [item.arguments, item.result].filter(Boolean).map((text) => made("pre", WRAP, text));
+      const part = made("details", { class: NO_FORMULAS }, made("summary", {}, line), ...boxes);
+      texts.push(`▸ ${line}`);
+      root.append(part);
     }
   }
+  const { label, facts, notices, threads } = state.panel;
+  const lines = [...notices, ...threads, `[${label}] ${facts.map((fact) => fact.slice(0, 3).join("")).join("  ")}`];
+  for (const line of lines) root.append(made("div", { class: NO_FORMULAS }, line));
+  return { "text/html": new XMLSerializer().serializeToString(root), "text/plain": [...texts, lines.join("\n")].join("\n\n") };
 }
 
 /** What shows a state, by its kind. */
@@ -441,29 +542,54 @@ const VIEWS = {
   badge: (send) => new PanelOnly(send, true),
 };
 
+/** A store of a widget's model. It tells the kernel that this page shows the turn, and when the static output has taken
+ * the place of the last view: once that is so in every page, the model can go. A page that was loaded again keeps it, since
+ * no static output can reach its cell, and one that never showed it has no say. */
+class WidgetStore extends Store {
+  constructor(model, early) {
+    super((message) => model.send(message), structuredClone(model.get("state")));
+    this.isHere = false; // the kernel knows that this page shows the turn
+    model.on("msg:custom", (message) => this.take(message));
+    for (const message of early) this.take(message);
+  }
+
+  take(message) {
+    const wasRunning = this.state.panel.running;
+    super.take(message);
+    if (this.state.kind === "turn" && wasRunning && !this.state.panel.running) announce(spoken(this.state.panel));
+    this.report();
+  }
+
+  mount(element) {
+    const end = super.mount(element);
+    this.report();
+    return () => {
+      end();
+      this.report();
+    };
+  }
+
+  report() {
+    if (this.state.kind !== "turn") return;
+    if (!this.isHere && this.views.size > 0) {
+      this.isHere = true;
+      this.send({ kind: "here" });
+    } else if (this.isHere && this.state.fresh && !this.state.panel.running && this.views.size === 0) {
+      this.isHere = false;
+      this.send({ kind: "gone" });
+    }
+  }
+}
+
 export default () => {
   let store;
   return {
-    initialize({ model }) {
-      store = new Store(model);
+    initialize({ model, early = [] }) {
+      store = new WidgetStore(model, early);
     },
     render({ model, el }) {
-      store ??= new Store(model);
-      const send = (message) => store.send(message);
-      const view = VIEWS[store.state.kind](send);
-      const root = make("div", "pnb");
-      root.append(view.element);
-      el.append(root);
-      view.show(store.state);
-      store.views.add(view);
-      store.reportPresence();
-      const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-      const timer = setInterval(() => view.tick(), calm ? 1000 : 100);
-      return () => {
-        clearInterval(timer);
-        store.views.delete(view);
-        store.reportPresence();
-      };
+      store ??= new WidgetStore(model, []);
+      return store.mount(el);
     },
   };
 };

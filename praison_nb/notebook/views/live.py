@@ -1,0 +1,191 @@
+"""The live view: one output with all of the turn, drawn by the page's extension, or by a widget.
+
+The output is one bundle of the turn as it is, as JSON of our own, as text/html and as text/plain. A page with
+the extension follows it over `Pages`; where none has been heard of, a widget stands in the bundle; until one
+of them is there the bundle itself is updated. All of them get the same `State`.
+
+A page sends {"kind": "stop" | "allow" | "allow_session" | "deny", "call_id": …}, a yes with the "digest" of
+the call that it showed, and "ready" when it lacks something; the widget's page also "here" when it shows the
+turn, and "gone" when the static output stands in its place.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...events import new_id
+from ...render.formulas import escape
+from ...render.items import TurnItems
+from ...render.markdown import NO_FORMULAS
+from ...render.panel import Badge, turn_panel
+from ...render.text import panel_text
+from ...runtime import loop
+from ...runtime.run import Run
+from ...turn import Turn
+from .output import TurnOutput, answer
+from .pace import INTERVAL_SECONDS
+from .pages import MIME, VERSION, Pages
+from .state import State
+
+ANSWER_SECONDS = 1.0
+"""A page with the extension has said so by then, unless the kernel hears nothing while its cell runs."""
+ROOM = 20_000
+"""So many characters of bundles are sent beyond twice the turn's own."""
+
+
+class LiveOutput(TurnOutput):
+    """Feeds the pages, or a widget, and puts the static output in its place when the turn is over. With
+    `widget` there is a widget from the first moment, whoever is there."""
+
+    def __init__(self, run: Run, shell: Any, *, pages: Pages, widget: bool, **options: Any) -> None:
+        self._pages, self._is_widget_only = pages, widget
+        self._items = TurnItems()
+        self._widget: Any = None
+        self._widget_pages = 0
+        """Pages that show the widget and can show the static output in its place."""
+        self._is_seen = False
+        self._is_asked = False
+        self._is_attached = not widget and pages.is_announced
+        """Whether pages follow over `Pages`."""
+        self._is_alone = widget
+        self._sent = 0
+        super().__init__(run, shell, **options)
+
+    def _begin(self, turn: Turn) -> None:
+        self._display_id = new_id()
+        self._state = State(*self._described(turn))
+        self._pages.add(turn.id, self)
+        if self._is_widget_only:
+            self._open_widget()
+        elif self._is_attached:
+            self._pace.interval = INTERVAL_SECONDS
+        else:
+            call_later = loop.get().call_later
+            loop.get().call_soon_threadsafe(call_later, ANSWER_SECONDS, self._be_alone)
+        line = panel_text(turn)
+        first = {"text/html": f'<div class="{NO_FORMULAS}">{escape(line)}</div>', "text/plain": line}
+        self._show({**self._bundle(turn), **first}, self._display_id)
+
+    def _described(self, turn: Turn) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        items = self._items.answer(turn)
+        if self._takes_clicks:
+            return items, turn_panel(turn)
+        # No click arrives: input() asks.
+        items = [{**item, "question": None} if item.get("question") else item for item in items]
+        return items, turn_panel(turn, "interrupt the kernel to stop")
+
+    def _update(self, turn: Turn) -> None:
+        was_attached = self._is_attached
+        self._speak(turn)
+        if self._is_attached:
+            if self._widget is not None and not was_attached:
+                self._show(self._bundle(turn), self._display_id)
+        elif self._widget is None and self._is_alone:
+            self._open_widget()
+            self._show(self._bundle(turn), self._display_id)
+        elif self._widget is None:
+            self._show_so_far(turn)
+
+    def _speak(self, turn: Turn) -> None:
+        """Say what is new to whoever follows."""
+        message = self._state.advance(*self._described(turn))
+        if self._is_asked:
+            self._is_asked, self._is_attached = False, True
+            self._pace.interval = INTERVAL_SECONDS
+            self._pages.send({"id": turn.id, "state": self._state.snapshot()})
+        elif self._is_attached:
+            if message is not None:
+                self._pages.send({"id": turn.id, **message})
+        elif self._widget is not None:
+            self._widget.forward(message)
+
+    def _show_so_far(self, turn: Turn) -> None:
+        self._mark_shown(turn)
+        bundle = self._bundle(turn)
+        length = len(bundle["text/html"])
+        if self._sent <= length + ROOM or turn.waiting:
+            self._sent += length
+            self._show(bundle, self._display_id)
+
+    def _end(self, turn: Turn, is_settled: bool) -> None:
+        still = self._still(turn)
+        if self._is_asked and is_settled:
+            self._is_asked, self._is_attached = False, True
+            self._pages.send({"id": turn.id, "still": still})
+        elif self._is_attached and not self._is_over:
+            self._pages.send({"id": turn.id, "ended": str(Badge.of(turn.status, turn))})
+        elif self._widget is not None:
+            # A page that was loaded again has no output to replace, only the widget.
+            self._widget.forward(self._state.advance(*self._described(turn)))
+        self._show(still, self._display_id)
+        if self._is_seen and self._widget_pages == 0:
+            # The static output stands in its place everywhere: the widget leaves nothing behind.
+            self._is_seen = False
+            self._widget.close()
+
+    def _still(self, turn: Turn) -> dict[str, Any]:
+        """What stays: the answer, tools and panel."""
+        above, below = answer(turn), self._below(turn)
+        text = "\n\n".join(filter(None, (above["text/plain"], below["text/plain"])))
+        return {"text/html": above["text/html"] + below["text/html"], "text/plain": text}
+
+    def _bundle(self, turn: Turn) -> dict[str, Any]:
+        """The turn so far, for everybody."""
+        data = self._still(turn)
+        if not self._is_widget_only:
+            data[MIME] = {"version": VERSION, "id": turn.id, **self._state.snapshot()}
+        if self._widget is not None and not self._is_attached:
+            bundle = self._widget._repr_mimebundle_()
+            data |= {**(bundle[0] if isinstance(bundle, tuple) else bundle), **self._still(turn)}
+        return data
+
+    # Who is there
+
+    def take(self, message: dict[str, Any]) -> None:
+        """What a page with the extension sends, on the loop's thread."""
+        if message.get("kind") == "ready":
+            self._is_asked = True
+            self._painter.ask()
+        else:
+            handle_click(message, self._run)
+
+    def _be_alone(self) -> None:
+        self._is_alone = True
+        self._painter.ask()
+
+    def _open_widget(self) -> None:
+        from .state_widget import StateWidget
+
+        self._pace.interval = INTERVAL_SECONDS
+        self._widget = StateWidget(self._state)
+        self._widget.on_msg(lambda _, content, buffers: self._on_message(content))
+
+    def _on_message(self, message: Any) -> None:
+        """A message of the widget's page, on whichever thread."""
+        if isinstance(message, dict):
+            loop.get().call_soon_threadsafe(self._take_of_widget, message)
+
+    def _take_of_widget(self, message: dict[str, Any]) -> None:
+        match message.get("kind"):
+            case "ready":
+                self._widget.is_behind = True
+                self._painter.ask()
+            case "here" | "gone" as kind:
+                self._widget_pages += 1 if kind == "here" else -1
+                self._is_seen = self._is_seen or kind == "here"
+                if self._widget_pages == 0:
+                    self._painter.ask()
+            case _:
+                handle_click(message, self._run)
+
+
+def handle_click(message: dict[str, Any], run: Run) -> None:
+    """Do what the user clicked on a page: Stop, Allow or Deny."""
+    call_id, digest = str(message.get("call_id", "")), str(message.get("digest", ""))
+    match message.get("kind"):
+        case "stop":
+            run.stop()
+        case "allow" | "allow_session" as kind:
+            run.approve(call_id, digest, for_session=kind == "allow_session")
+        case "deny":
+            run.deny(call_id)

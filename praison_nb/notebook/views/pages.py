@@ -1,0 +1,102 @@
+"""Pages of JupyterLab and Notebook 7 with the extension that comes in the wheel: they draw a turn that is an
+output of its own (docs/turn-output.md).
+
+All pages of a kernel share one comm, whose id is its target's name: what is said once reaches all of them. A
+page opens it when it sees such an output, and that is how it is known to be there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from ...runtime import loop
+
+log = logging.getLogger(__name__)
+
+MIME = "application/vnd.praison-nb.turn+json"
+VERSION = 1
+TARGET = "praison-nb"
+
+
+class OutputProtocol(Protocol):
+    """A turn's output. `take` gets what a page sends about it, on the loop's thread."""
+
+    def take(self, message: dict[str, Any]) -> None: ...
+
+
+class Pages:
+    """The pages of this kernel. `find(turn_id)` gives what stays of a turn of another kernel, None where
+    nobody knows it; `status()` what the status bar says, and `table()` what a click on it shows. The first
+    and the last may take a while."""
+
+    def __init__(
+        self,
+        find: Callable[[str], dict[str, str] | None],
+        status: Callable[[], str],
+        table: Callable[[], dict[str, Any]],
+    ) -> None:
+        self._find, self._status, self._table = find, status, table
+        self._said = ""
+        # Each opening makes one of the same id, and one that is forgotten closes it for all.
+        self._comms: list[Any] = []
+        self._outputs: dict[str, OutputProtocol] = {}
+
+    @property
+    def is_announced(self) -> bool:
+        """Whether a page of this kernel has the extension."""
+        return bool(self._comms)
+
+    def register(self) -> None:
+        """Have pages find this kernel."""
+        from comm import get_comm_manager
+
+        get_comm_manager().register_target(TARGET, self._on_open)
+
+    def unregister(self) -> None:
+        """Tell the pages that this kernel has nothing to say any more."""
+        from comm import get_comm_manager
+
+        get_comm_manager().unregister_target(TARGET, self._on_open)
+        if self._comms:
+            self._comms.pop().close()
+
+    def add(self, turn_id: str, output: OutputProtocol) -> None:
+        """Hand on what pages send about this turn."""
+        self._outputs[turn_id] = output
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Say it to all pages, and what is new in the status bar. From any thread."""
+        if self._comms:
+            before, self._said = self._said, self._status()
+            if before != self._said:
+                message = {**message, "status": self._said}
+            self._comms[-1].send(message)
+
+    def _on_open(self, comm: Any, message: Any) -> None:
+        comm.on_msg(lambda message: self._on_message(message["content"]["data"]))
+        self._comms.append(comm)
+        self._said = ""  # a page that is new knows nothing
+
+    def _on_message(self, message: Any) -> None:
+        """A message of a page, on whichever thread. Nothing is done here but handing over."""
+        if isinstance(message, dict):
+            loop.get().call_soon_threadsafe(self._take, message)
+
+    def _take(self, message: dict[str, Any]) -> None:
+        turn_id = str(message.get("id", ""))
+        if message.get("kind") == "table":
+            loop.spawn(self._send_table())
+        elif turn_id in self._outputs:
+            self._outputs[turn_id].take(message)
+        elif message.get("kind") == "ready":
+            loop.spawn(self._send_kept(turn_id))
+
+    async def _send_kept(self, turn_id: str) -> None:
+        still = await asyncio.to_thread(self._find, turn_id)
+        self.send({"id": turn_id, "still": still} if still else {"id": turn_id, "unknown": True})
+
+    async def _send_table(self) -> None:
+        self.send({"table": await asyncio.to_thread(self._table)})
