@@ -14,6 +14,7 @@ from praison_nb import store, usage
 from servers.hosted import HostedServer, Tokens, custom_tool, hold, request, text
 from servers.kernel import Kernel
 from servers.openai import OpenAIServer, chunk, reply
+from stored import stored_bytes
 
 NOTEBOOK = "/home/somebody/churn.ipynb"
 
@@ -257,7 +258,7 @@ def test_a_stopped_turn_is_kept_too(kernel: Kernel, openai_server: OpenAIServer)
 def test_history_is_kept_only_where_it_may(kernel: Kernel, openai_server: OpenAIServer) -> None:
     assert kernel.run("%config AgentMagics.keep_history = False").ok
     kernel.run("%%agent -s quiet -m gpt-4o\nthe secret word")
-    assert b"secret" not in store.default_path().read_bytes()
+    assert b"secret" not in stored_bytes(store.default_path())
     kernel.restart()
     cell = kernel.run("%%agent -s quiet\ntwo")
     assert said(openai_server) == ["two"] and openai_server.bodies[-1]["model"] == "gpt-4o"
@@ -292,7 +293,7 @@ def test_an_object_of_the_notebook_goes_on_by_a_name(kernel: Kernel, openai_serv
         assert kernel.run("%%agent -b mine -s named\nnamed").ok
         kernel.restart()
     assert said(openai_server) == ["named", "named", "named"]
-    assert b"test-key-123" not in store.default_path().read_bytes()
+    assert b"test-key-123" not in stored_bytes(store.default_path())
     assert "name the variable with -b" in kernel.run("%%agent -s named\nHi").error
 
 
@@ -399,9 +400,9 @@ def test_commands(kernel: Kernel, openai_server: OpenAIServer) -> None:
 @pytest.mark.parametrize("command", ["forget", "delete"])
 def test_what_is_forgotten_is_gone(kernel: Kernel, openai_server: OpenAIServer, command: str) -> None:
     kernel.run("%%agent -s private\nthe secret word")
-    assert b"secret" in store.default_path().read_bytes()
+    assert b"secret" in stored_bytes(store.default_path())
     assert kernel.run(f"%agent {command} private").ok
-    assert b"secret" not in store.default_path().read_bytes() and store.current().all() == []
+    assert b"secret" not in stored_bytes(store.default_path()) and store.current().all() == []
     kernel.run("%%agent -s private\ntwo")
     assert said(openai_server) == ["two"]
 
@@ -417,7 +418,7 @@ def test_a_turn_under_way_when_its_session_is_forgotten_writes_nothing(
     gate.open()
     kernel.run("%%agent -s other\ntwo")
     assert [each.name for each in store.current().all()] == ["other"]
-    assert b"secret" not in store.default_path().read_bytes()
+    assert b"secret" not in stored_bytes(store.default_path())
 
 
 # Without a store that works
@@ -473,7 +474,7 @@ def test_a_hosted_session_goes_on(hosted: Kernel, server: HostedServer) -> None:
     assert [m["content"] for m in session.messages()[1:]] == ["one", "one", "two", "two"]
     assert len(server.agents) == len(server.environments) == 1
     assert len(usage()) == 2 and set(usage()["session_id"]) == {session.id}
-    assert server.api_key.encode() not in store.default_path().read_bytes()
+    assert server.api_key.encode() not in stored_bytes(store.default_path())
     # The same cell again, with the options that it had.
     options = '%%agent -b hosted -s styled --system "Be brief." -m claude-opus-4-6\nHi'
     assert hosted.run(options).ok

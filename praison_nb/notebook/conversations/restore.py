@@ -9,7 +9,7 @@ from ... import backends, store
 from ...errors import ConfigError
 from ...history import from_row
 from ...session import Status
-from ...store import StoredSession, StoreError
+from ...store import SessionSummary, StoredSession, StoreError
 from .conversation import Conversation, make_backend, update
 
 
@@ -80,12 +80,12 @@ def last_used(stored: StoredSession) -> str:
     return datetime.fromtimestamp(stored.last_used).strftime("%Y-%m-%d %H:%M")
 
 
-def is_on_server(stored: StoredSession) -> bool:
+def is_on_server(stored: StoredSession | SessionSummary) -> bool:
     """Whether the session is a server's; see `Backend.keeps_sessions_on_server`."""
     return backends.backend_class(stored.backend).keeps_sessions_on_server
 
 
-def status_of(stored: StoredSession) -> Status:
+def status_of(stored: StoredSession | SessionSummary) -> Status:
     """The status of a stored session as it must be now: a turn that ran here ended with its kernel, and what
     became of one on a server only the server knows."""
     if not stored.is_cut_off:

@@ -101,7 +101,7 @@ def first_free(name: str, is_taken: Callable[[str], object]) -> str:
 def names(conversations: Conversations) -> list[str]:
     """What a session can be called: the names of this kernel, then those of the store."""
     try:
-        stored = [each.name for each in store.current().all() if not each.is_archived]
+        stored = [each.name for each in store.current().summaries()]
     except StoreError:
         stored = []
     return list(dict.fromkeys([*(each.name for each in conversations), *stored]))
