@@ -29,7 +29,8 @@ from .session import Usage
 
 # Our own: a seed of the user's repeats no id, and the system's randomness costs more than a chunk of text.
 _random = random.Random()
-os.register_at_fork(after_in_child=_random.seed)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_random.seed)
 
 
 def new_id() -> str:

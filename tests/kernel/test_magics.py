@@ -32,7 +32,13 @@ def test_a_cell_is_a_turn(kernel: Kernel, server: OpenAIServer) -> None:
     assert cell.answers == ["Hello **there**"]
     panel = cell.of("text/html")[-1]
     words_only = re.sub("<[^>]+>", "", panel)
-    for words in ("● idle", "main · scripted-1 · local", "in 1,200 (25% cached)", "out 20", "cost —"):
+    for words in (
+        "● idle",
+        "main · scripted-1 · local",
+        "in&nbsp;1,200 (25% cached)",
+        "out&nbsp;20",
+        "cost&nbsp;—",
+    ):
         assert words in words_only
     assert "<script" not in panel and "pnb" not in panel
     assert kernel.run("print(_.text, answer is _, type(Out[max(Out)]).__name__)").text.startswith(
