@@ -42,9 +42,13 @@ def mark_usd(cost: Decimal | None, *, estimated: bool = False, is_lower_bound: b
     >>> mark_usd(Decimal("0.5"), estimated=True), mark_usd(Decimal("0.5"), is_lower_bound=True)
     ('~$0.5000', '≥ $0.5000')
     """
-    if cost is None:
-        return format_usd(cost)
-    return ("≥ " if is_lower_bound else "") + ("~" if estimated else "") + format_usd(cost)
+    text = format_usd(cost)
+    return text if cost is None else mark(text, estimated=estimated, is_lower_bound=is_lower_bound)
+
+
+def mark(amount: str, *, estimated: bool, is_lower_bound: bool) -> str:
+    """An amount with the marks that `mark_usd` has."""
+    return ("≥ " if is_lower_bound else "") + ("~" if estimated else "") + amount
 
 
 def _dollars(amount: Decimal, digits: int) -> str:

@@ -13,7 +13,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NoReturn, TypeVar
@@ -195,6 +195,66 @@ def transact(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection]
         connection.rollback()
         raise
     return result
+
+
+class KeptConnection:
+    """One connection to the file at `path` for all uses, one at a time, by any thread. `open` opens it at the
+    first use, again in the child of a fork, and again where the path leads to another file by now."""
+
+    def __init__(self, path: Path, open: Callable[[], sqlite3.Connection]) -> None:
+        self._path = path
+        self._open = open
+        self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+        self._opened_by = 0
+        self._inherited: list[sqlite3.Connection] = []
+
+    def get(self) -> sqlite3.Connection:
+        """The connection. Raises what `open` does."""
+        self._leave_to_parent()
+        if self._connection is not None and self._file != _identity(self._path):
+            with suppress(sqlite3.Error):
+                # What is in the journal only belongs to the file that was moved away.
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            self.close()
+        if self._connection is None:
+            self._connection, self._opened_by = self._open(), os.getpid()
+            self._file = _identity(self._path)
+        return self._connection
+
+    def close(self) -> None:
+        """Close the file; the next use opens it again."""
+        self._leave_to_parent()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _leave_to_parent(self) -> None:
+        # After a fork it may not even be closed here.
+        if self._connection is not None and self._opened_by != os.getpid():
+            self._inherited.append(self._connection)
+            self._connection = None
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def data_folder() -> Path:
+    """The package's folder in the user's data directory."""
+    return _data_folder(os.environ.get("XDG_DATA_HOME"), os.environ.get("HOME"))
+
+
+@functools.lru_cache(maxsize=1)
+def _data_folder(*environment: str | None) -> Path:
+    # Several times in each turn: the system is asked once for what its environment says.
+    from platformdirs import user_data_dir
+
+    return Path(user_data_dir("praison_nb", appauthor=False))
 
 
 @functools.cache

@@ -24,13 +24,19 @@ def table_text(value: Any) -> str | None:
     if _is(value, "polars", "DataFrame"):
         head = _head("polars DataFrame", value.shape, zip(value.columns, value.dtypes, strict=True))
         shown = value[:ROWS, :COLUMNS]
-        return head + _csv(shown.columns, shown.rows())
+        return head + csv_text(shown.columns, shown.rows())
     if _is(value, "pyarrow", "Table") or _is(value, "pyarrow", "RecordBatch"):
         names, types = value.schema.names, value.schema.types
         head = _head(f"Arrow {type(value).__name__}", value.shape, zip(names, types, strict=True))
         columns = [column.slice(0, ROWS).to_pylist() for column in value.columns[:COLUMNS]]
-        return head + _csv(names[:COLUMNS], zip(*columns, strict=True))
+        return head + csv_text(names[:COLUMNS], zip(*columns, strict=True))
     return None
+
+
+def is_table(value: Any) -> bool:
+    """Whether `table_text` knows such a value."""
+    kinds = [("pandas", "Series"), ("pandas", "DataFrame"), ("polars", "Series"), ("polars", "DataFrame")]
+    return any(_is(value, *kind) for kind in [*kinds, ("pyarrow", "Table"), ("pyarrow", "RecordBatch")])
 
 
 def _is(value: Any, module: str, name: str) -> bool:
@@ -58,7 +64,8 @@ def _head(kind: str, shape: tuple[int, int], dtypes: Iterable[tuple[Any, Any]]) 
     return f"{head}\n"
 
 
-def _csv(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def csv_text(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Rows below their names, as CSV; None is null."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)

@@ -54,7 +54,8 @@ def from_json(data: Mapping[str, Any]) -> Turn:
 def _dumped(value: Any) -> Any:
     match value:
         case Decimal():
-            return str(value)
+            # That nothing bounds what a request may cost, of one that has begun already.
+            return str(value) if value.is_finite() else None
         case PraisonError():
             return {"type": type(value).__name__, "message": str(value)}
         case Message():

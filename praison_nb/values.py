@@ -6,7 +6,7 @@ import datetime
 import itertools
 import json
 import sys
-from collections.abc import Set
+from collections.abc import Callable, Set
 from typing import Any
 
 from .redaction import redact
@@ -43,20 +43,21 @@ def redact_and_truncate(text: str, limit: int = VALUE_CHARACTERS) -> str:
     return f"{head}\n[… {len(text) - 2 * half:,} characters left out …]\n{tail}"
 
 
-def value_text(value: Any) -> str:
-    """`value` as text. A table (pandas, polars, Arrow) is its shape, dtypes and first rows, several in
-    a list or dict are one after the other; dicts and lists are JSON where they can be.
+def value_text(value: Any, as_table: Callable[[Any], str | None] = table_text) -> str:
+    """`value` as text. A table (pandas, polars, Arrow) is its shape, dtypes and first rows, or what
+    `as_table` makes of it; several in a list or dict are one after the other. Dicts and lists are JSON where
+    they can be.
 
     >>> value_text({"a": [1, 2]}), value_text("as it is")
     ('{"a": [1, 2]}', 'as it is')
     """
     if isinstance(value, str):
         return value
-    if (table := table_text(value)) is not None:
+    if (table := as_table(value)) is not None:
         return table
     if isinstance(value, dict | list | tuple):
         named = value.items() if isinstance(value, dict) else enumerate(value)
-        tables = [(name, table_text(each)) for name, each in itertools.islice(named, MOST_TABLES)]
+        tables = [(name, as_table(each)) for name, each in itertools.islice(named, MOST_TABLES)]
         if tables and all(table is not None for _, table in tables):
             more = f"[… {len(value) - MOST_TABLES:,} more]" if len(value) > MOST_TABLES else ""
             return "\n".join([*(f"[{name!r}] {table}" for name, table in tables), more]).rstrip()

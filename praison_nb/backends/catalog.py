@@ -164,6 +164,18 @@ def choice() -> tuple[str, str | None]:
     return "embedded", None
 
 
+def likely_sdk(backend: str, model: str) -> str:
+    """The SDK that a turn will need on this backend and model, "" for either where this machine chooses.
+
+    >>> likely_sdk("hosted", ""), likely_sdk("", "claude-sonnet-5-5"), likely_sdk("", "ollama/llama3.2")
+    ('anthropic', 'anthropic', 'openai')
+    """
+    is_chosen = bool(backend or model)
+    if backend == "hosted" or maker(model) == "anthropic" or (not is_chosen and PROVIDERS["anthropic"].key):
+        return "anthropic"
+    return "openai"
+
+
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *args: Any) -> None:
         return None

@@ -35,6 +35,8 @@ class Session(Observable):
         self.requests: dict[Any, Any] = {}
         """What a backend has to know of its last requests to make the next one."""
         self._turns: dict[str, Usage] = {}
+        self._total = Usage()
+        """Of all in `_turns`."""
 
     def _begin_anew_after_fork(self) -> None:
         """A forked process has a loop of its own: nobody holds the lock there, and what runs is the parent's
@@ -78,9 +80,16 @@ class Session(Observable):
             # Of a turn under way it is computed when somebody asks.
             self._turns.setdefault(turn.id, Usage())
         else:
-            self._turns[turn.id] = turn.usage
+            self._note_end(turn)
         self.provider_usage = turn.session_usage or self.provider_usage
         self.notify()
+
+    def _note_end(self, turn: Turn) -> None:
+        known, self._turns[turn.id] = self._turns.get(turn.id, Usage()), turn.usage
+        if known == Usage():
+            self._total += turn.usage
+        elif known != turn.usage:
+            self._total = sum(self._turns.values(), Usage())
 
     def before(self) -> SessionUsage | None:
         """The provider's count of the session before a turn that begins now; None for a session that was
@@ -93,7 +102,7 @@ class Session(Observable):
     def usage(self) -> Usage:
         """Tokens of all turns, the one under way included."""
         under_way = (run.turn.usage for run in self.under_way)
-        return sum((*self._turns.values(), *under_way), Usage())
+        return sum(under_way, self._total)
 
     def status(self, without: Status) -> Status:
         """The status by the turn under way or the last one; `without` where there is no session yet."""

@@ -7,6 +7,7 @@ in the ledger, so that kernels share them with it; an administrator's (`administ
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal
@@ -52,6 +53,8 @@ def set_limit(writer: Writer, limit: Decimal | None, scope: str, origin: Origin)
                 writer.ledger.change(statements.DELETE_LIMIT, (each, _key(each, origin)))
         else:
             writer.ledger.change(statements.PUT_LIMIT, (scope, _key(scope, origin), to_pico(limit)))
+    # It counts here from now on, also where the ledger cannot be read any more.
+    spent_by_scope(writer, Turn(), origin, time.time())
 
 
 def limits(writer: Writer, origin: Origin) -> dict[str, Decimal]:

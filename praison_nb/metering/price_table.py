@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
-from ..storage import replacing
+from ..storage import data_folder, replacing
 
 if TYPE_CHECKING:
     from genai_prices.data_snapshot import DataSnapshot
@@ -27,9 +27,7 @@ def path() -> Path:
     """Where a table that was fetched is kept: in the user's data directory, or `PRAISON_NB_PRICE_TABLE`."""
     if named := os.environ.get("PRAISON_NB_PRICE_TABLE"):
         return Path(named).expanduser()
-    from platformdirs import user_data_dir
-
-    return Path(user_data_dir("praison_nb", appauthor=False)) / "price-table.json"
+    return data_folder() / "price-table.json"
 
 
 def snapshot() -> DataSnapshot:

@@ -17,12 +17,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..events import RequestFinished
+from ..money import read_usd, to_pico
 from ..session import Usage
 from . import price_gaps, price_table, user_prices
+from .ledger import MAX_NUMBER
 from .model_names import names
+
+if TYPE_CHECKING:
+    from genai_prices.data_snapshot import DataSnapshot
 
 log = logging.getLogger(__name__)
 Source = Literal["provider", "table", "user", "local", "unpriced"]
@@ -56,10 +61,12 @@ _UNKNOWN = Cost(None, "unpriced")
 
 
 def with_cost(event: RequestFinished, at: float) -> RequestFinished:
-    """`event` with its cost, where the provider gave none. `at` (seconds since 1970) chooses the price of
-    that time."""
-    if event.cost is not None or event.usage is None:
-        return event
+    """`event` with its cost, where the provider gave none that can be. `at` (seconds since 1970) chooses the
+    price of that time."""
+    # A backend of the user's may have a float.
+    told = event.cost if isinstance(event.cost, Decimal) else read_usd(event.cost)
+    if event.usage is None or (told is not None and can_be(told)):
+        return event if told is event.cost else replace(event, cost=told)
     found = cost(event.usage, event.model, event.provider, at, event.service_tier, event.billed_calls)
     return replace(
         event,
@@ -143,8 +150,16 @@ def _listed(asked: _Asked) -> Cost:
 
 
 def _checked(found: Cost) -> Cost:
-    usd = found.usd
-    return found if usd is not None and usd.is_finite() and usd >= 0 else _UNKNOWN
+    return found if found.usd is not None and can_be(found.usd) else _UNKNOWN
+
+
+def can_be(usd: Decimal) -> bool:
+    """Whether so many USD are a cost: the ledger keeps no greater one.
+
+    >>> can_be(Decimal("0.5")), can_be(Decimal(-1)), can_be(Decimal("1e5")), can_be(Decimal("NaN"))
+    (True, False, False, False)
+    """
+    return usd.is_finite() and 0 <= to_pico(usd) <= MAX_NUMBER
 
 
 def _has_sound(usage: Usage) -> bool:
@@ -159,11 +174,32 @@ def _by_gap(asked: _Asked) -> Cost | None:
     return Cost(usd, "table", f"praison_nb {price_gaps.DATE}", is_lower_bound=bool(asked.calls))
 
 
+_missing: tuple[Any, set[tuple[str, str]]] = (None, set())
+"""What a table does not know: it remembers itself only what it knows, and looks through all for the rest."""
+
+
+def _is_listed(table: DataSnapshot, model: str, provider: str) -> bool:
+    global _missing
+    if _missing[0] is not table:
+        _missing = (table, set())
+    missing = _missing[1]
+    if (model, provider) in missing:
+        return False
+    try:
+        table.find_provider_model(model, None, provider, None)
+    except LookupError:
+        missing.add((model, provider))
+        return False
+    return True
+
+
 def _by_table(asked: _Asked) -> Cost | None:
     """By the price table, None where that does not know it."""
     from genai_prices import Usage as Counted
 
     usage, table = asked.usage, price_table.snapshot()
+    if not _is_listed(table, asked.model, asked.provider):
+        return None
     when = datetime.fromtimestamp(asked.at, UTC)
     # Anthropic's fast mode is a tier here, and something of its own there.
     tiers = () if asked.tier in USUAL_TIERS else ({"service_tier": asked.tier}, {"speed": asked.tier})

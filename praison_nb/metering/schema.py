@@ -67,9 +67,7 @@ def default_path() -> Path:
     """The ledger that counts now: `PRAISON_NB_LEDGER`, or a file in the user's data directory."""
     if named := os.environ.get("PRAISON_NB_LEDGER"):
         return absolute(Path(named).expanduser())
-    from platformdirs import user_data_dir
-
-    return Path(user_data_dir("praison_nb", appauthor=False)) / "ledger.sqlite"
+    return storage.data_folder() / "ledger.sqlite"
 
 
 def connect(path: Path) -> sqlite3.Connection:

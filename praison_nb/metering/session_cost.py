@@ -10,16 +10,11 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from ..errors import LedgerError, PraisonError
 from ..events import SessionUsage
 from ..session import Usage
 from ..turn import Turn
-from . import budget
-from .ledger import TurnRow
 from .prices import SEARCHES, cost, price, running_cost
-from .session_totals import OtherTurns, other_turns
-from .totals import Read, Waiting
-from .writer import Writer
+from .session_totals import OtherTurns
 
 CENT = Decimal("0.01")
 """The provider's figure is rounded to it."""
@@ -74,12 +69,12 @@ def true_up(
     if not _is_current(event, turn, others) or lacks_request or (not is_whole and own <= 0):
         # Books that are behind lack whole requests. What they have already is of this turn.
         return Settled(replace(event, is_behind=True, **_gap(extra, gap) if gap >= CENT else {}), elsewhere)
-    if abs(gap) <= CENT / 2 and is_whole:
-        return Settled(event, elsewhere)
+    if abs(gap) <= CENT / 2:
+        # What has no price is too little to be seen in whole cents.
+        return Settled(replace(event, is_behind=not is_whole), elsewhere)
     # Sub-agents, a place or a price that the table does not know: the provider's word counts.
-    return Settled(
-        replace(event, is_behind=gap < -CENT, **_gap(extra, max(gap, -turn.priced - extra))), elsewhere
-    )
+    event = replace(event, is_behind=gap < -CENT, **_gap(extra, max(gap, -turn.priced - extra)))
+    return Settled(replace(event, is_provider_cost=is_whole or gap > 0), elsewhere)
 
 
 def _gap(extra: Decimal, gap: Decimal) -> dict[str, Any]:
@@ -121,49 +116,3 @@ def _is_current(event: SessionUsage, turn: Turn, others: OtherTurns) -> bool:
         tokens_in >= others.tokens_in + counted.input_tokens
         and tokens_out >= others.tokens_out + counted.output_tokens
     )
-
-
-def settle(
-    writer: Writer,
-    turn: Turn,
-    session_id: str,
-    find: Callable[[OtherTurns], Settled],
-    row: Callable[[Settled], TurnRow],
-) -> Settled:
-    """`find` the turn's part of its session, and note its `row`: in one transaction, so that two kernels do
-    not count the same money. Waits for the disk: not on the loop's thread."""
-    busy = LedgerError(f"The ledger {writer.path} is busy.")
-
-    def work(read: Read, waiting: Waiting) -> Settled:
-        return find(other_turns(read, waiting, session_id, turn.id))
-
-    def in_ledger() -> Settled:
-        writer.prepare(budget.LOCK_SECONDS)
-        late = tuple(writer.waiting)
-
-        def step(connection: Any) -> Settled:
-            writer.ledger.put(connection, late)
-            settled = work(lambda query, values: connection.execute(query, values).fetchall(), Waiting(()))
-            writer.ledger.put(connection, (row(settled),))
-            return settled
-
-        is_durable = bool(late) or turn.ended is not None
-        settled = writer.ledger.transact(step, budget.LOCK_SECONDS, is_durable=is_durable)
-        for _ in late:
-            writer.waiting.popleft()
-        writer.succeed()
-        return settled
-
-    try:
-        return writer.with_lock(0.0 if writer.slow else budget.LOCK_SECONDS, in_ledger, busy)
-    except PraisonError as error:
-        if isinstance(error, LedgerError) and error is not busy:
-            writer.fail(error)
-    with writer.deciding:
-        waiting = Waiting(tuple(writer.waiting))
-        try:
-            settled = work(writer.read, waiting)
-        except LedgerError:
-            settled = Settled(find(OtherTurns()).event, None)
-        writer.waiting.append(row(settled))
-    return settled

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -69,14 +70,18 @@ def other_turns(read: Read, waiting: Waiting, session_id: str, turn_id: str) -> 
     )
 
 
-def session_totals(writer: Writer) -> dict[str, dict[str, Any]]:
-    """By session id the numbers of `turns`, `tokens_in` and `tokens_out`, the `cost` in USD of the turns that
-    have a price, how many are `unpriced`, whether a part of it is `estimated`, and whether it
-    `is_lower_bound`; {} where the ledger cannot be read."""
+def session_totals(writer: Writer, ids: Sequence[str] | None = None) -> dict[str, dict[str, Any]]:
+    """By session id, of the sessions `ids` or of all, the numbers of `turns`, `tokens_in` and `tokens_out`,
+    the `cost` in USD of the turns that have a price, how many are `unpriced`, whether a part of it is
+    `estimated`, and whether it `is_lower_bound`; {} where the ledger cannot be read."""
     if not writer.ledger.path.exists():
         return {}
     try:
-        rows = writer.read(SESSION_TOTALS)
+        if ids is None:
+            rows = writer.read(SESSION_TOTALS.format(""))
+        else:
+            among = f" AND l.session_id IN ({', '.join('?' * len(ids))})"
+            rows = writer.read(SESSION_TOTALS.format(among), ids)
     except LedgerError:
         return {}
     names = ("turns", "tokens_in", "tokens_out", "cost", "unpriced", "estimated", "is_lower_bound")

@@ -126,14 +126,20 @@ SESSION_TOTALS = (
     "SELECT l.session_id, count(*), sum(t.uncached_input_tokens + t.cache_read_input_tokens + "
     "t.cache_write_5m_input_tokens + t.cache_write_1h_input_tokens), sum(t.output_tokens), sum(t.priced), "
     "sum(t.cost IS NULL), max(t.estimated_cost) > 0, max(t.is_lower_bound) "
-    "FROM turns t JOIN labels l ON l.n = t.label WHERE l.session_id != '' GROUP BY l.session_id"
+    "FROM turns t JOIN labels l ON l.n = t.label WHERE l.session_id != ''{} GROUP BY l.session_id"
 )
+"""With a place for what else must hold."""
 
 TURNS_OF_SESSION = (
     "SELECT t.id, t.priced, t.active, t.cache_write_1h_input_tokens, t.uncached_input_tokens + "
     "t.cache_read_input_tokens + t.cache_write_5m_input_tokens + t.cache_write_1h_input_tokens, "
     "t.output_tokens, t.fees, t.process, t.elsewhere FROM turns t "
     "WHERE t.label IN (SELECT n FROM labels WHERE session_id = ?)"
+)
+
+PARTS_OF_THREAD = (
+    f"SELECT r.id, t.id, {', '.join(f'r.{name}' for name in TOKENS)}, r.cost "
+    "FROM requests r JOIN turns t ON t.n = r.turn WHERE r.id >= ? AND r.id < ? ORDER BY r.n"
 )
 
 # Prices that come later

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
@@ -26,14 +27,18 @@ def load(shell: Any) -> Extension:
     return _loaded[id(shell)]
 
 
-def load_in_notebook(elsewhere: str) -> Extension:
-    """The extension of this notebook, loaded where it is not. Raises ConfigError, which says what to do
-    `elsewhere`."""
+def _load_in_notebook(elsewhere: str) -> Extension | None:
+    """The extension of this notebook, loaded where it is not. None in a terminal and in a notebook that
+    runs as a script there, which goes on: a line says what to do `elsewhere`. Raises ConfigError without
+    IPython."""
     from IPython import get_ipython
 
     shell = get_ipython()
-    if not hasattr(shell, "kernel"):
+    if shell is None:
         raise ConfigError(elsewhere)
+    if not hasattr(shell, "kernel"):
+        sys.stdout.write(f"{elsewhere}\n")
+        return None
     return load(shell)
 
 
@@ -44,10 +49,10 @@ def unload(shell: Any) -> None:
         extension.remove()
 
 
-def chat(session_or_backend: Any = None) -> SessionWidget:
+def chat(session_or_backend: Any = None) -> SessionWidget | None:
     """A conversation to type into, shown when it is a cell's value. Takes a session's name (as `%%agent -s`
     has it; "main" without one), a backend, an Agent or a Session of this notebook; loads the extension where
-    it is not. Raises ConfigError.
+    it is not. Raises ConfigError. In a terminal it is None, and a line says what there is instead.
 
         praison_nb.chat()
         praison_nb.chat("research")
@@ -57,17 +62,23 @@ def chat(session_or_backend: Any = None) -> SessionWidget:
     Traceback (most recent call last):
     praison_nb.errors.ConfigError: chat() needs a notebook. Elsewhere: ...
     """
+    from . import marimo_shell
     from .widgets.chat.widget import open_chat
 
-    extension = load_in_notebook(
+    if marimo_shell.is_marimo():
+        chat = open_chat(load(marimo_shell.shell()), session_or_backend)
+        chat.show_history()
+        return chat
+    extension = _load_in_notebook(
         "chat() needs a notebook. Elsewhere: `Agent(...).start(prompt)`, or `%%agent` in IPython."
     )
-    return open_chat(extension, session_or_backend)
+    return None if extension is None else open_chat(extension, session_or_backend)
 
 
-def sessions() -> SessionBrowser:
+def sessions() -> SessionBrowser | None:
     """All sessions of this kernel and of earlier ones: filter, sort, open, archive, delete. Loads the
-    extension where it is not. Raises ConfigError outside a notebook.
+    extension where it is not. Raises ConfigError without IPython. In a terminal it is None, and a line says
+    what there is instead.
 
         praison_nb.sessions()
 
@@ -78,4 +89,5 @@ def sessions() -> SessionBrowser:
     from .widgets.sessions.widget import SessionBrowser
 
     elsewhere = "sessions() needs a notebook. In IPython `%agent sessions` lists them."
-    return SessionBrowser(load_in_notebook(elsewhere))
+    extension = _load_in_notebook(elsewhere)
+    return None if extension is None else SessionBrowser(extension)

@@ -101,6 +101,9 @@ class Extension:
             undo(self._complete_no_more, key)
         shell.events.register("post_run_cell", self._cell_has_ended)
         undo(shell.events.unregister, "post_run_cell", self._cell_has_ended)
+        if hasattr(shell, "kernel"):
+            shell.events.register("post_run_cell", self._preload)
+            undo(_discard, shell.events.callbacks["post_run_cell"], self._preload)
         undo(clear_policies)
         if hasattr(shell, "kernel"):
             self.pages.register()
@@ -140,6 +143,13 @@ class Extension:
         shown: Future[None] = Future()
         self._awaited.append(shown)
         return shown
+
+    def _preload(self, result: Any) -> None:
+        """Once, when the cell has ended that loads the extension: a user writes the next one then."""
+        from .preload import preload
+
+        self.shell.events.unregister("post_run_cell", self._preload)
+        preload(self.magics.backend, self.magics.model)
 
     def _cell_has_ended(self, result: Any) -> None:
         """Where no late output is shown, a cell ends when all turns have that were begun, by threads too."""

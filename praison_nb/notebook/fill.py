@@ -21,6 +21,7 @@ from typing import Any
 
 from ..content import Attachment, attach
 from ..errors import ConfigError
+from ..profile import profile
 from ..redaction import collecting, redact, redact_value
 from ..render.visible import counted
 from ..text import describe_exception, shorten
@@ -182,6 +183,15 @@ def _filled(field: re.Match[str], value: Any, spec: str, path: list[str]) -> _Fi
     """Here, and nowhere before, the value's own code may run: it makes its text."""
     about = ", ".join(filter(None, (kind(value), size(value))))
     hidden: dict[str, None] = {}
+    shown_rows = ""
+
+    def as_table(each: Any) -> str | None:
+        nonlocal shown_rows
+        if (made := profile(each, _FIELD.sub("", field.string))) is None:
+            return None
+        shown_rows = made.note if each is value else ""
+        return made.text
+
     with collecting(hidden):
         # An item that is called "key" is rarely one that opens something.
         for name in (field["name"], *(name for name in path if name.lower() != "key")):
@@ -190,8 +200,9 @@ def _filled(field: re.Match[str], value: Any, spec: str, path: list[str]) -> _Fi
         if field["conversion"]:
             value = _CONVERSIONS[field["conversion"]](value)
         # One of a class of its own has methods of its own.
-        text = str.__str__(format(value, spec) if spec else value_text(value))
+        text = str.__str__(format(value, spec) if spec else value_text(value, as_table))
         shown = redact_and_truncate(text)
+    about += f", {shown_rows}" * bool(shown_rows)
     about += f", {counted(len(shown), 'character')} sent"
     return _Filled(shown, about + (f", without {', '.join(hidden)}" if hidden else ""))
 

@@ -125,8 +125,8 @@ class AgentMagics(Magics):
         %agent compact [-s NAME]  have the model sum up a long conversation, to go on from its summary
         %agent files [-s NAME]    what a hosted agent wrote; with FILE behind it, that one is saved here
         %agent show [SESSION] [N] an earlier turn again, as it was: the last one, the third (3), …
-        %agent sessions           those of earlier kernels too; `sessions all`: archived ones as well
-        %agent resume SESSION     go on with a stored session, by its name or id
+        %agent sessions           those of earlier kernels too; with TEXT: some; with all: archived ones
+        %agent resume [SESSION]   go on with a stored session, by its name or id; alone, this notebook's last
         %agent rename OLD NEW     give a session another name
         %agent archive SESSION    keep it and end it, on its server too
         %agent delete SESSION     delete it, on its server too

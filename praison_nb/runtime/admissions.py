@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from ..events import Event, Notice, RequestStarted, SessionUsage, Spent
+from ..events import Event, Notice, RequestFinished, RequestStarted, SessionUsage, Spent
 from ..metering.admission import Admission
 from ..metering.budget import reached
 from ..metering.meter import Meter
@@ -48,6 +48,10 @@ class Admissions:
     async def settle(self, event: SessionUsage) -> SessionUsage:
         """`event` with what the turn costs by it."""
         return await self._despite_stop(self._meter.settle(event, self._turn()))
+
+    async def settle_thread(self, event: RequestFinished) -> list[RequestFinished]:
+        """The parts of a sub-agent's usage that no turn has counted."""
+        return await self._despite_stop(self._meter.settle_thread(event, self._turn()))
 
     async def check(self, *, after_writes: bool = False) -> str:
         """Take the events of what was spent so far, and return why no further request may be made, "" where

@@ -242,6 +242,10 @@ class Run:
     async def _take_in_turn(self, event: Event) -> None:
         if isinstance(event, SessionUsage):
             event = await self._admissions.settle(event)
+        if isinstance(event, RequestFinished) and event.thread:
+            for part in await self._admissions.settle_thread(event):
+                self._take(part)
+            return
         self._take(event)
         if isinstance(event, TurnFinished | TurnFailed):
             # What the backend still learns, such as the session's usage, keeps no other turn waiting.
@@ -249,7 +253,9 @@ class Run:
 
     def _take(self, event: Event) -> None:
         if isinstance(event, TurnFinished | TurnFailed):
-            if self.turn.ended is None and (line := self._meter.last_line()):
+            if self.turn.ended is not None:
+                return
+            if line := self._meter.writer.waiting_line:
                 self._take(Notice(text=line))
             if self.stopping:
                 event = TurnFinished(stop_reason="interrupted", time=event.time)
@@ -280,7 +286,6 @@ class Run:
         self._task.cancel()
         for call in self._calls:
             call.interrupt()
-        # The fold ignores a second end.
         loop.get().call_later(GRACE_SECONDS, self._take, TurnFinished(stop_reason="interrupted"))
         loop.get().call_later(DRAIN_SECONDS, self._task.cancel)
 
@@ -289,9 +294,8 @@ class Run:
         self._task.cancel()
 
     def _close(self, task: asyncio.Future[Any]) -> None:
-        if self.turn.ended is None:
-            # Cancelled by a stop, or by the end of the process, before the backend could end the turn.
-            self._take(TurnFinished(stop_reason="interrupted"))
+        # Where a stop, or the end of the process, came before the backend could end the turn.
+        self._take(TurnFinished(stop_reason="interrupted"))
         if not task.cancelled() and (error := task.exception()):
             log.error("a turn's task failed", exc_info=error)
         self.settled.set_result(None)

@@ -12,7 +12,7 @@ from ..process import is_alive
 from .file import default_path
 from .process import this_process
 from .sessions import Store, append_messages, current, flush, upsert_session
-from .stored import StoredSession
+from .stored import SessionSummary, StoredSession
 from .turns import (
     StoredTurn,
     delete_orphan_turns,

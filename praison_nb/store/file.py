@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import storage
 from ..errors import StoreError
-from ..metering.schema import default_path as ledger_path
+from ..metering.schema import default_path as ledger_path, network_of
 from ..storage import absolute
 
 PATIENCE_SECONDS = 5.0
@@ -79,17 +79,17 @@ STORE = storage.DatabaseSpec(
 )
 
 
-def connect(path: Path, patience: float = GLANCE_SECONDS) -> closing[sqlite3.Connection]:
-    """The store at `path`, made where there is none, brought up to date where it is older, to be used by
-    `with`. Another process may hold the file for `patience` seconds. Raises StoreError."""
-    return closing(storage.connect(path, STORE, MIGRATIONS, patience))
+def connect(path: Path, patience: float = GLANCE_SECONDS) -> sqlite3.Connection:
+    """The store at `path`, made where there is none, brought up to date where it is older. Another process
+    may hold the file for `patience` seconds. Raises StoreError."""
+    return storage.connect(path, STORE, MIGRATIONS, patience, "delete" if network_of(path) else "wal")
 
 
 def read(path: Path, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
     """The rows of a query. Raises StoreError."""
     try:
         # They are fetched before they are looked at: one that is damaged must leave no lock behind.
-        with connect(path) as connection:
+        with closing(connect(path)) as connection:
             return connection.execute(query, values).fetchall()
     except (sqlite3.Error, ValueError) as error:
         raise STORE.explain(error, path) from error

@@ -12,13 +12,17 @@ from typing import Any
 
 from ..errors import StoreError
 from ..redaction import has_secret, redact_value
-from ..storage import transact
+from ..storage import KeptConnection, transact
 from ..text import replace_surrogates
 from ..write_queue import CurrentQueue, WriteQueue
 from .file import GLANCE_SECONDS, PATIENCE_SECONDS, STORE, connect, default_path, read
-from .stored import COLUMNS, StoredSession, from_row, to_row
+from .stored import COLUMNS, SessionSummary, StoredSession, from_row, to_row
 
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM sessions"
+_SUMMARIES = (
+    "SELECT id, name, notebook, model, backend, status, process, last_used, is_archived FROM sessions"
+)
+_NEWEST_FIRST = "ORDER BY last_used DESC"
 # The user changes these later, perhaps in another kernel: a turn that goes on knows nothing of that.
 _FIXED = ("id", "notebook", "name", "created", "is_current", "is_archived")
 _PUT = (
@@ -34,24 +38,43 @@ _LEAVE_OTHERS = (
 _MOVED = "id != :id AND CASE WHEN json_valid(turn) THEN json_extract(turn, '$.id') END = :turn"
 
 Change = Callable[[sqlite3.Connection], object]
+ERASED = object()
+"""What a change returns that deleted what shall be gone from the file's journal too."""
 
 
 class Store(WriteQueue[Change]):
-    """A store's file. Each use opens it anew, so any thread or process may use it at any time. `problem` says
-    why it could not be written when that was tried last, "" where it could.
+    """A store's file. Any thread or process may use it at any time. `problem` says why it could not be
+    written when that was tried last, "" where it could.
 
     Methods raise StoreError; `leave`, `enqueue` and `flush` never do, what they cannot write waits in memory.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, STORE, functools.partial(self.flush, PATIENCE_SECONDS))
+        self._file = KeptConnection(path, functools.partial(connect, path))
+        self._journal_has_erased = False
         self._shown = ""
+
+    def close(self) -> None:
+        """Write what waits, and close the file."""
+        super().close()
+        with suppress(StoreError):
+            busy = STORE.failure(self.path, STORE.when_busy)
+            self.with_lock(PATIENCE_SECONDS, self._file.close, busy)
 
     # Reading
 
     def all(self) -> list[StoredSession]:
         """All sessions, the one used last first."""
-        return self._stored(f"{_SELECT} ORDER BY last_used DESC")
+        return self._stored(f"{_SELECT} {_NEWEST_FIRST}")
+
+    def summaries(self, *, archived: bool = False) -> list[SessionSummary]:
+        """All sessions, each once, the one used last first; with `archived` those too."""
+        rows = read(self.path, f"{_SUMMARIES} {'' if archived else 'WHERE NOT is_archived'} {_NEWEST_FIRST}")
+        found: dict[str, SessionSummary] = {}
+        for each in map(SessionSummary._make, rows):
+            found.setdefault(each.id, each)
+        return list(found.values())
 
     def current(self, notebook: str, name: str) -> StoredSession | None:
         """The session that goes on under the name, None without one."""
@@ -118,10 +141,11 @@ class Store(WriteQueue[Change]):
         """Delete the session under each of its names, its turns and its messages. No kernel writes it
         again."""
 
-        def change(connection: sqlite3.Connection) -> None:
+        def change(connection: sqlite3.Connection) -> object:
             connection.execute("INSERT OR IGNORE INTO deleted VALUES (?)", (session_id,))
             for where in ("sessions WHERE id", "history WHERE id", "turns WHERE session"):
                 connection.execute(f"DELETE FROM {where}=?", (session_id,))
+            return ERASED
 
         self.change(change)
 
@@ -169,11 +193,18 @@ class Store(WriteQueue[Change]):
         return problem if problem != shown else ""
 
     def _write(self, patience: float, changes: Sequence[Change]) -> None:
-        with connect(self.path, patience) as connection:
-            try:
-                transact(connection, lambda connection: [change(connection) for change in changes])
-            except BaseException as error:
-                STORE.reraise(error, self.path)
+        try:
+            connection = self._file.get()
+            connection.execute(f"PRAGMA busy_timeout={round(patience * 1000)}")
+            results = transact(connection, lambda connection: [change(connection) for change in changes])
+            self._journal_has_erased |= ERASED in results
+            if self._journal_has_erased:
+                # Not while another reads; then it is done with the next change.
+                [(is_busy, *_)] = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+                self._journal_has_erased = bool(is_busy)
+        except BaseException as error:
+            self._file.close()
+            STORE.reraise(error, self.path)
 
 
 def upsert_session(session: StoredSession) -> Change:

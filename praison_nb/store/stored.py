@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..process import is_alive
 from ..redaction import redact, redact_value
@@ -45,6 +45,30 @@ class StoredSession:
     def is_cut_off(self) -> bool:
         """Whether the process that ran its turn ended before the turn did."""
         return self.status is Status.RUNNING and not is_alive(self.process)
+
+
+class SessionSummary(NamedTuple):
+    """What a table of many sessions needs of each; see `StoredSession`."""
+
+    id: str
+    name: str
+    notebook: str
+    model: str
+    backend: str
+    state: str
+    process: str
+    last_used: float
+    is_archived: bool
+
+    @property
+    def status(self) -> Status:
+        """The status as it was stored."""
+        return Status(self.state)
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the process that ran its turn ended before the turn did."""
+        return self.state == Status.RUNNING.value and not is_alive(self.process)
 
 
 COLUMNS = [f.name for f in fields(StoredSession)]

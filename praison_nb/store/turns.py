@@ -19,7 +19,7 @@ from ..turn import Turn
 from ..turn_json import from_json, to_json
 from .file import read
 from .process import this_process
-from .sessions import Change, is_deleted
+from .sessions import ERASED, Change, is_deleted
 
 TURN_CHARACTERS = 2_000_000
 """So much is kept of one turn's texts together."""
@@ -109,18 +109,19 @@ def upsert_turn(turn: Turn, notebook: str) -> Change:
     """The change that stores the turn as it is now, unless its session was deleted. Turns that had no session
     become its session's where the same process begins one under their name."""
 
-    def change(connection: Any) -> None:
+    def change(connection: Any) -> object:
         session = replace_surrogates(turn.session_id)
         if session and is_deleted(connection, session):
-            # StoredTurn before the turn had its session.
-            connection.execute("DELETE FROM turns WHERE id=?", (turn.id,))
-            return
+            # Stored before the turn had its session.
+            is_stored = connection.execute("DELETE FROM turns WHERE id=?", (turn.id,)).rowcount
+            return ERASED if is_stored else None
         where, process = replace_surrogates([notebook, turn.session]), this_process()
         row = [turn.id, session, *where, turn.started, time.time(), process, to_text(turn)]
         connection.execute(_PUT, row)
         if session and process:
             update = f"UPDATE turns SET session=? WHERE {_BEFORE_THE_SESSION} AND process=?"
             connection.execute(update, [session, *where, process])
+        return None
 
     return change
 
@@ -128,7 +129,12 @@ def upsert_turn(turn: Turn, notebook: str) -> Change:
 def delete_orphan_turns(notebook: str, name: str) -> Change:
     """The change that deletes the turns under the name that had no session."""
     where = replace_surrogates([notebook, name])
-    return lambda connection: connection.execute(f"DELETE FROM turns WHERE {_BEFORE_THE_SESSION}", where)
+
+    def change(connection: Any) -> object:
+        connection.execute(f"DELETE FROM turns WHERE {_BEFORE_THE_SESSION}", where)
+        return ERASED
+
+    return change
 
 
 def to_text(turn: Turn) -> str:
@@ -218,11 +224,11 @@ class Snapshots:
         self._is_queued = True
         self._enqueue(lambda connection: self._write_now(connection, extra))
 
-    def _write_now(self, connection: Any, extra: Change | None) -> None:
+    def _write_now(self, connection: Any, extra: Change | None) -> object:
         self._is_queued = False
         if extra is not None:
             extra(connection)
         begun = time.monotonic()
-        if self._turn is not None:
-            upsert_turn(self._turn, self._notebook)(connection)
+        result = None if self._turn is None else upsert_turn(self._turn, self._notebook)(connection)
         self._pause_ends = time.monotonic() + _PAUSE * (time.monotonic() - begun)
+        return result

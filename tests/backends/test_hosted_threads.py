@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from praison_nb import HostedAgent
+from praison_nb import HostedAgent, usage
 from praison_nb.metering.prices import price
 from praison_nb.session import Usage
 from praison_nb.turn import Turn
@@ -85,6 +85,88 @@ def test_a_resumed_session_counts_what_its_sub_agents_do_from_then_on(server: Ho
         ("scout", 7, "idle")
     ]
     assert turn.usage.input_tokens == 17
+
+
+def counts_agree() -> int:
+    """The ledger's tokens, the same by turn and by request."""
+    by_turn, by_request = usage(), usage(by="request")
+    for name in ("input_tokens", "output_tokens"):
+        assert by_turn[name].sum() == by_request[name].sum()
+    return int(by_turn["input_tokens"].sum())
+
+
+def test_two_clients_of_a_session_count_its_sub_agents_once(server: HostedServer) -> None:
+    first = hosted(server)
+    for number in range(5):
+        more = Tokens(input=1000 + number, output=2)
+        server.script([sub_agent("scout", usage=more, thread_id="sthr_1"), text("Found.")])
+    settled(first)
+    second, third = hosted(server), hosted(server)
+    for other in (second, third):
+        other.resume_session(str(first.session_id))
+    turns = [settled(each, str(n)) for n, each in enumerate((second, first, third, second))]
+    assert [turn.usage.input_tokens for turn in turns] == [1011, 1012, 1013, 1014]
+    assert counts_agree() == server.sessions[str(first.session_id)].spent.to_dict()["input_tokens"]
+
+
+@pytest.mark.parametrize("posts_spans", [True, False])
+def test_a_sub_agent_that_another_client_has_made_is_counted_and_shown(
+    server: HostedServer, posts_spans: bool
+) -> None:
+    server.manners.posts_spans = posts_spans
+    first, second = hosted(server), hosted(server)
+    settled(first)
+    second.resume_session(str(first.session_id))
+    server.script([sub_agent("scout", usage=USED, thread_id="sthr_1"), text("Found.")])
+    settled(second, "2")
+    server.script([sub_agent("scout", usage=Tokens(input=7), thread_id="sthr_1"), text("Found.")])
+    turn = settled(first, "3")
+    (thread,) = turn.threads
+    assert (thread.agent, thread.usage) == ("scout", Usage(uncached_input_tokens=7))
+    assert turn.usage == OWN + thread.usage
+    assert counts_agree() == server.sessions[str(first.session_id)].spent.to_dict()["input_tokens"] + 4000
+
+
+@pytest.mark.parametrize("lists_threads", [True, False])
+def test_a_client_that_waits_counts_no_sub_agents_of_the_turn_before_its_own(
+    server: HostedServer, lists_threads: bool
+) -> None:
+    server.manners.lists_threads, server.manners.posts_spans = lists_threads, True
+    first, second = hosted(server), hosted(server)
+    settled(first)
+    second.resume_session(str(first.session_id))
+    settled(second, "2")
+    gate = server.gate()
+    server.script([hold(gate), sub_agent("scout", usage=USED), text("Found.")])
+    run = first.begin("3")
+    until(run, lambda turn: server.sessions[str(first.session_id)].status == "running")
+    waiting = second.begin("4")
+    until(waiting, lambda turn: turn.usage.estimated)
+    gate.open()
+    for each, expected in ((run, OWN + COUNTED), (waiting, OWN)):
+        each.wait()
+        each.settled.result(20)
+        assert each.turn.usage == expected
+    counts_agree()
+
+
+def test_a_turn_that_is_taken_up_has_what_its_sub_agents_used_before(server: HostedServer) -> None:
+    gate = server.gate()
+    more = sub_agent("scout", usage=Tokens(input=7), thread_id="sthr_000001")
+    server.script([sub_agent("scout", usage=USED), hold(gate), more, text("Done.")])
+    first = hosted(server)
+    run = first.begin("Hi")
+    old = until(run, lambda turn: turn.threads and turn.threads[0].usage == COUNTED)
+    second = hosted(server)
+    second.restore_ids(first.save_ids())
+    again = second.attach(Turn(id=old.id, prompt="Hi", session_id=old.session_id, backend="hosted"))
+    until(again, lambda turn: turn.threads)
+    gate.open()
+    again.wait()
+    again.settled.result(20)
+    assert again.turn.threads[0].usage == COUNTED + Usage(uncached_input_tokens=7)
+    run.settled.result(20)
+    assert usage(by="request")["input_tokens"].sum() == again.turn.usage.input_tokens
 
 
 def test_the_providers_cost_has_the_sub_agents_in_it(server: HostedServer) -> None:

@@ -103,9 +103,28 @@ def test_a_plot_lands_in_the_cell(kernel: Kernel, server: OpenAIServer) -> None:
     kernel.run("%matplotlib inline\nimport matplotlib.pyplot as plt")
     call_python(server, "plt.plot([1, 2]);")
     cell = kernel.run("%%agent -t run_python\nPlot it.")
-    assert cell.ok and len(cell.of("image/png")) == 1
-    kinds = [list(output.get("data", {})) for output in cell.outputs]
-    assert goes_on(kernel) and kinds
+    assert cell.ok and len(cell.of("image/png")) == 1 and goes_on(kernel)
+    assert sent_back(server).endswith("\n1 figure shown")
+
+
+@pytest.mark.parametrize("background", ["", "--bg -o run "])
+def test_what_is_drawn_is_told_and_stands_where_it_was_drawn(
+    kernel: Kernel, server: OpenAIServer, background: str
+) -> None:
+    kernel.run(
+        "%matplotlib inline\nimport matplotlib.pyplot as plt\nfrom IPython.display import SVG, display"
+    )
+    svg = "display(SVG('<svg xmlns=\"http://www.w3.org/2000/svg\"></svg>'))"
+    code = f"print('one'); plt.plot([1]); plt.show(); print('two'); {svg}; plt.plot([2]); 1 / 0"
+    call_python(server, code)
+    cell = kernel.run(f"%%agent {background}-t run_python\nPlot it.")
+    if background:
+        kernel.run("await run")
+        kernel.read_until(lambda: len(cell.of("image/png")) == 2)
+    told = sent_back(server)
+    assert told.startswith("one\ntwo\nTraceback") and told.endswith("division by zero\n3 figures shown")
+    drawn = [output.get("text") or next(iter(reversed(output["data"]))) for output in cell.outputs[2:]]
+    assert drawn == ["one\n", "image/png", "two\n", "image/svg+xml", "image/png"]
 
 
 @pytest.mark.parametrize(

@@ -401,3 +401,18 @@ def test_another_magic_of_that_shape_is_left_alone(kernel: Kernel) -> None:
     assert kernel.run("%%capture out\nprint('x')").ok
     assert kernel.run("%%time\nx = 1").ok
     assert kernel.run("text = \"get_ipython().run_cell_magic('agent', '', 'Hi')\"\nprint(len(text))").ok
+
+
+def test_the_sdk_of_the_first_turn_is_there_before_it_and_not_in_the_cell_of_load_ext() -> None:
+    with Kernel(load=False, start=True) as kernel:
+        loaded = kernel.run(
+            "import sys, threading\nopened = []\n"
+            "sys.addaudithook(lambda event, _: event.startswith('socket.') and opened.append(event))\n"
+            "%load_ext praison_nb\nprint('openai' in sys.modules)"
+        )
+        assert loaded.text.strip() == "False"
+        cell = kernel.run(
+            "[each.join() for each in threading.enumerate() if each.name == 'praison_nb imports']\n"
+            "print({'openai', 'genai_prices'} <= {*sys.modules}, opened)"
+        )
+        assert cell.text.strip() == "True []"

@@ -14,6 +14,7 @@ from praison_nb import store
 from servers.hosted import HostedServer
 from servers.kernel import Kernel
 from servers.openai import OpenAIServer, chunk
+from stored import stored_bytes
 
 A, B = "/home/somebody/a.ipynb", "/home/somebody/b.ipynb"
 CONVERSATIONS = "get_ipython().magics_manager.registry['AgentMagics'].extension.conversations"
@@ -113,12 +114,12 @@ def test_another_notebooks_session_gets_a_free_name(
         assert "'main' goes on here with %%agent -s main-2." in browse(b, "main", theirs.id, "_open")
     else:
         assert "goes on with %%agent -s main-2" in b.run(f"%agent resume {theirs.id}").text
-    b.run("%%agent\nmore of b")
+    b.run("%%agent -s main\nmore of b")
     assert said(openai_server) == ["of b", "of b", "more of b"]
     b.run("%%agent -s main-2\nof a in b")
     assert said(openai_server) == ["of a", "of a", "of a in b"]
     b.restart()
-    b.run("%%agent\nstill b")
+    b.run("%%agent -s main\nstill b")
     assert said(openai_server)[-3:] == ["more of b", "more of b", "still b"]
     b.run("%%agent -s main-2\nstill a")
     assert said(openai_server)[-3:] == ["of a in b", "of a in b", "still a"]
@@ -144,7 +145,7 @@ def test_what_one_kernel_deletes_no_other_brings_back(a: Kernel, openai_server: 
         # It goes on where it lives, and nobody keeps it.
         assert other.run("%%agent -s w\nthree").ok and len(said(openai_server)) > 2
         assert "Nothing is stored of session 'w' yet." in other.run("%agent delete w").error
-    assert store.current().all() == [] and b"secret" not in store.default_path().read_bytes()
+    assert store.current().all() == [] and b"secret" not in stored_bytes(store.default_path())
     a.run("%%agent -s w\nfour")
     assert said(openai_server) == ["four"] and names() == {"a": "w"}
 

@@ -14,6 +14,7 @@ from praison_nb import store, usage
 from servers.hosted import HostedServer, Tokens, custom_tool, hold, request, text
 from servers.kernel import Kernel
 from servers.openai import OpenAIServer, chunk, reply
+from stored import stored_bytes
 
 NOTEBOOK = "/home/somebody/churn.ipynb"
 
@@ -137,15 +138,53 @@ def test_effort_belongs_to_the_session(kernel: Kernel) -> None:
     assert len(error.splitlines()) == 1 and stored("research").options["effort"] == "none"
 
 
-def test_plain_cells_go_on_in_their_notebook_only(kernel: Kernel, openai_server: OpenAIServer) -> None:
+def test_restart_and_run_all_sends_what_the_first_run_sent(
+    kernel: Kernel, openai_server: OpenAIServer
+) -> None:
+    runs = []
+    for number in range(7):
+        if number:
+            kernel.restart()
+        shown = [kernel.run(f"%%agent\n{prompt}").text for prompt in ("one", "two", "three")]
+        runs.append([body["messages"] for body in openai_server.bodies[3 * number :]])
+        offers = [re.findall(r"note: (begins anew; `%agent resume` goes on with .*)", text) for text in shown]
+        assert [len(each) for each in offers] == [bool(number), 0, 0]
+    assert len(runs[0]) == 3 and runs == [runs[0]] * 7
+    assert len(set(usage()["session_id"])) == 7
+
+
+def test_the_newest_conversation_of_the_notebook_is_resumed(
+    kernel: Kernel, openai_server: OpenAIServer
+) -> None:
+    nothing = "no earlier conversation to go on with"
+    assert nothing in kernel.run("%agent resume").error
+    kernel.run("%%agent -s research\nzero")
     kernel.run("%%agent\none")
+    assert nothing in kernel.run("%agent resume").error, "they are here"
     kernel.restart()
     cell = kernel.run("%%agent\ntwo")
-    assert said(openai_server) == ["one", "one", "two"] and "--new starts over" in cell.text
+    assert said(openai_server) == ["two"] and "`%agent resume` goes on" in cell.text
+    assert "Session 'main' (gpt-4o-mini · local · 2 messages)" in kernel.run("%agent resume").text
+    cell = kernel.run("%%agent\nthree")
+    assert said(openai_server) == ["one", "one", "three"] and "begins anew" not in cell.text
+    # Where another one is newer, the line says which it means.
+    kernel.restart()
+    kernel.run("%%agent -s research\nfour")
+    assert said(openai_server) == ["zero", "zero", "four"]
+    kernel.restart()
+    cell = kernel.run("%%agent\nfive")
+    (command,) = re.findall("`%(agent resume local-.*?)`", cell.text)
+    assert "6 messages" not in kernel.run(f"%{command}").text
+    kernel.run("%%agent\nsix")
+    assert said(openai_server) == ["one", "one", "three", "three", "six"]
     with local(openai_server, JPY_SESSION_NAME="/home/somebody/other.ipynb") as other:
-        cell = other.run("%%agent\nthree")
-        assert said(openai_server) == ["three"] and "goes on" not in cell.text
-    # Where no notebook is known, only a name that the user gave connects anything.
+        cell = other.run("%%agent\nseven")
+        assert said(openai_server) == ["seven"] and "begins anew" not in cell.text
+        other.restart()
+        # What was asked for, by a name: it goes on.
+        other.run("%%agent -s main\neight")
+        assert said(openai_server) == ["seven", "seven", "eight"]
+    # Where no notebook is known, a name connects too.
     for _ in range(2):
         with local(openai_server) as console:
             console.run("%%agent\nfour")
@@ -155,20 +194,20 @@ def test_plain_cells_go_on_in_their_notebook_only(kernel: Kernel, openai_server:
 
 
 def test_starting_over_stays_so(kernel: Kernel, openai_server: OpenAIServer) -> None:
-    kernel.run("%%agent\none")
+    kernel.run("%%agent -s main\none")
     kernel.restart()
-    kernel.run("%%agent --new\ntwo")
+    kernel.run("%%agent -s main --new\ntwo")
     assert said(openai_server) == ["two"]
     kernel.restart()
-    kernel.run("%%agent\nthree")
+    kernel.run("%%agent -s main\nthree")
     assert said(openai_server) == ["two", "two", "three"]
     kernel.run("%agent reset")
     kernel.restart()
-    kernel.run("%%agent\nfour")
+    assert "begins anew" not in kernel.run("%%agent -s main\nfour").text
     assert said(openai_server) == ["four"]
     kernel.run("%agent use local")
     kernel.restart()
-    kernel.run("%%agent\nfive")
+    assert "begins anew" not in kernel.run("%%agent\nfive").text
     assert said(openai_server) == ["five"]
     # Nothing is lost: the first one is still there.
     first = store.current().all()[-1].id
@@ -219,7 +258,7 @@ def test_a_stopped_turn_is_kept_too(kernel: Kernel, openai_server: OpenAIServer)
 def test_history_is_kept_only_where_it_may(kernel: Kernel, openai_server: OpenAIServer) -> None:
     assert kernel.run("%config AgentMagics.keep_history = False").ok
     kernel.run("%%agent -s quiet -m gpt-4o\nthe secret word")
-    assert b"secret" not in store.default_path().read_bytes()
+    assert b"secret" not in stored_bytes(store.default_path())
     kernel.restart()
     cell = kernel.run("%%agent -s quiet\ntwo")
     assert said(openai_server) == ["two"] and openai_server.bodies[-1]["model"] == "gpt-4o"
@@ -254,7 +293,7 @@ def test_an_object_of_the_notebook_goes_on_by_a_name(kernel: Kernel, openai_serv
         assert kernel.run("%%agent -b mine -s named\nnamed").ok
         kernel.restart()
     assert said(openai_server) == ["named", "named", "named"]
-    assert b"test-key-123" not in store.default_path().read_bytes()
+    assert b"test-key-123" not in stored_bytes(store.default_path())
     assert "name the variable with -b" in kernel.run("%%agent -s named\nHi").error
 
 
@@ -361,9 +400,9 @@ def test_commands(kernel: Kernel, openai_server: OpenAIServer) -> None:
 @pytest.mark.parametrize("command", ["forget", "delete"])
 def test_what_is_forgotten_is_gone(kernel: Kernel, openai_server: OpenAIServer, command: str) -> None:
     kernel.run("%%agent -s private\nthe secret word")
-    assert b"secret" in store.default_path().read_bytes()
+    assert b"secret" in stored_bytes(store.default_path())
     assert kernel.run(f"%agent {command} private").ok
-    assert b"secret" not in store.default_path().read_bytes() and store.current().all() == []
+    assert b"secret" not in stored_bytes(store.default_path()) and store.current().all() == []
     kernel.run("%%agent -s private\ntwo")
     assert said(openai_server) == ["two"]
 
@@ -379,7 +418,7 @@ def test_a_turn_under_way_when_its_session_is_forgotten_writes_nothing(
     gate.open()
     kernel.run("%%agent -s other\ntwo")
     assert [each.name for each in store.current().all()] == ["other"]
-    assert b"secret" not in store.default_path().read_bytes()
+    assert b"secret" not in stored_bytes(store.default_path())
 
 
 # Without a store that works
@@ -435,7 +474,7 @@ def test_a_hosted_session_goes_on(hosted: Kernel, server: HostedServer) -> None:
     assert [m["content"] for m in session.messages()[1:]] == ["one", "one", "two", "two"]
     assert len(server.agents) == len(server.environments) == 1
     assert len(usage()) == 2 and set(usage()["session_id"]) == {session.id}
-    assert server.api_key.encode() not in store.default_path().read_bytes()
+    assert server.api_key.encode() not in stored_bytes(store.default_path())
     # The same cell again, with the options that it had.
     options = '%%agent -b hosted -s styled --system "Be brief." -m claude-opus-4-6\nHi'
     assert hosted.run(options).ok

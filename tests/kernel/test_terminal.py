@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import nbformat
 import pexpect
 import pytest
+from nbconvert import PythonExporter
 
 from servers.openai import DONE, OpenAIServer, chunk, reply
 
@@ -120,3 +123,36 @@ def test_a_tool_asks(terminal: pexpect.spawn[str], openai_server: OpenAIServer, 
     terminal.expect_exact("KeyboardInterrupt: the turn was stopped")
     terminal.sendline("turn.stop_reason, turn.tools[-1].approval")
     terminal.expect_exact("('interrupted', 'denied')")
+
+
+def test_what_nbconvert_writes_of_a_notebook_runs(
+    openai_server: OpenAIServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cells = (
+        "%load_ext praison_nb\nx = 5",
+        "%%agent -o turn\nSay {x}",
+        "print('text:', _.text, turn.text)",
+        "%%time\n%%agent\nTimed",
+        "for prompt in ('a', 'b'):\n    get_ipython().run_cell_magic('agent', '-s loop', prompt)",
+        "import praison_nb\npraison_nb.chat()\npraison_nb.sessions()",
+        "%%agent --bg -o run\nlater",
+        "print(run.wait().text)\n%agent",
+    )
+    exporter = PythonExporter()
+    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    Path("script.py").write_text(exporter.from_notebook_node(made)[0])
+    env = {
+        **os.environ,
+        "OPENAI_BASE_URL": openai_server.base_url,
+        "OPENAI_API_KEY": "test-key",
+        "IPYTHONDIR": str(tmp_path),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "IPython", "script.py"], env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Say 5\nnote: filled {x}: int" in done.stdout and "text: Say 5 Say 5" in done.stdout
+    assert "Wall time" in done.stdout and done.stdout.count("[idle] loop") == 2
+    assert "chat() needs a notebook." in done.stdout and "sessions() needs a notebook." in done.stdout
+    assert "\nlater\n" in done.stdout and "loop     idle" in done.stdout

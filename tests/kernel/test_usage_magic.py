@@ -198,7 +198,7 @@ def test_a_hosted_session_gets_the_providers_own_budget_too(kernel: Kernel) -> N
         cell = kernel.run("%%agent -b far\nHi")
         assert cell.ok, cell.error
         (made,) = server.seen("POST", "/sessions")
-        assert made.json["budget"]["max_list_cost"] == {"amount": "251", "currency": "USD"}
+        assert made.json["budget"]["max_list_cost"] == {"amount": "250", "currency": "USD"}
         assert kernel.run("%agent budget 5/session").ok
         raised = server.seen("POST", f"/sessions/{next(iter(server.sessions))}")
         assert raised[0].json["budget"]["max_list_cost"]["amount"] == "500"

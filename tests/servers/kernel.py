@@ -72,15 +72,19 @@ class Cell:
 
 class Kernel:
     """An ipykernel in a process of its own, ended at the end. It is forked from one that has imported what is
-    not under test; with `start`, it is started as Jupyter starts it, and imports everything itself."""
+    not under test; with `start`, it is started as Jupyter starts it, and imports everything itself, or by the
+    `python` of another environment."""
 
-    def __init__(self, env: dict[str, str] | None = None, load: bool = True, start: bool = False) -> None:
+    def __init__(
+        self, env: dict[str, str] | None = None, load: bool = True, start: bool = False, python: str = ""
+    ) -> None:
         # None of them speaks TLS: the certificates of a folder are read when they are needed, those of a file
         # at once, by each kernel.
         self._env = {**os.environ, "SSL_CERT_DIR": "/etc/ssl/certs", **(env or {})}
         self._env.pop("SSL_CERT_FILE", None)
         self._load = load
-        self._start = start or not hasattr(os, "pidfd_open")
+        self._python = python or sys.executable
+        self._start = start or bool(python) or not hasattr(os, "pidfd_open")
         self._by_display: dict[str, dict[str, Any]] = {}
         self._cells: dict[str, Cell] = {}
 
@@ -89,7 +93,7 @@ class Kernel:
         self._sockets = tempfile.TemporaryDirectory(prefix="k")
         where = {"transport": "ipc", "ip": f"{self._sockets.name}/s"} if os.name == "posix" else {}
         self.manager = KernelManager(kernel_name="python3", **where)
-        self.manager.kernel_spec.argv[0] = sys.executable
+        self.manager.kernel_spec.argv[0] = self._python
         if not self._start:
             spec = self.manager.kernel_spec
             self.manager.provisioner = ForkingProvisioner(kernel_spec=spec, parent=self.manager)

@@ -26,6 +26,7 @@ MODULES = (
     "genai_prices.data",
     "httpx2",
     "openai.resources",
+    "praison_nb.backends.hosted.agent",
     "praison_nb.backends.local.agent",
     "praison_nb.backends.local.wires.chat",
     "praison_nb.backends.local.wires.messages",
@@ -128,12 +129,10 @@ class Worker:
         self.offsets = list(task["offsets"])
         Clock.offset = self.offsets[0]
         if (key := task["session"]) not in self.agents:
-            from praison_nb import LocalAgent, LocalAgentConfig
-
-            config = LocalAgentConfig(**task["config"], api_key="test-key-123", tools=[self.jump])
-            self.agents[key] = LocalAgent(config=config)
+            self.agents[key] = self._agent(task)
         agent = self.agents[key]
-        agent.update_agent(timeout=task["timeout"])
+        if "hosted" not in task:
+            agent.update_agent(timeout=task["timeout"])
         left = task["stop"]
 
         def count(event: Any, turn: Any) -> None:
@@ -155,7 +154,23 @@ class Worker:
             "stop_reason": turn.stop_reason,
             "notices": turn.notices,
             "text": turn.text,
+            "ids": agent.save_ids(),
         }
+
+    def _agent(self, task: JSON) -> Any:
+        """A hosted one, of the session of the task's "ids", where it is "hosted"."""
+        if "hosted" in task:
+            from praison_nb import HostedAgent, HostedAgentConfig
+
+            hosted = HostedAgent(HostedAgentConfig(**task["hosted"]))
+            hosted.backoff_seconds = (0.0, 0.01)
+            if task["ids"]:
+                hosted.restore_ids(task["ids"])
+            return hosted
+        from praison_nb import LocalAgent, LocalAgentConfig
+
+        config = LocalAgentConfig(**task["config"], api_key="test-key-123", tools=[self.jump])
+        return LocalAgent(config=config)
 
 
 def main() -> None:
@@ -165,9 +180,11 @@ def main() -> None:
 
     for name in MODULES:
         import_module(name)
+    from praison_nb.backends.hosted import settling
     from praison_nb.backends.local import attempts
 
     attempts.FIRST_PAUSE = 0.01
+    settling.PAUSES = (0.0, 0.01, 0.01, 0.01, 0.01)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin:
         port, environment = json.loads(line)

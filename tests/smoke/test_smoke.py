@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from servers.environments import ROOT, install, uv, without_source
+
 SMOKE = Path(__file__).with_name("smoke.py")
 REQUIRES = ("aiohttp", "jupyter-client", "ipykernel")
 """What `smoke.py` needs beside praison_nb."""
@@ -33,32 +34,10 @@ PYTHONS = ("python3.11", "python3.12", "python3.13", "/usr/bin/python3")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-def uv(*arguments: str | Path) -> None:
-    done = subprocess.run(
-        [Path(sys.executable).with_name("uv"), "--quiet", *arguments], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    (path,) = folder.glob("*.whl")
-    return path
-
-
-def install(folder: Path, python: str, *packages: str | Path) -> Path:
-    """A new environment with these packages; returns its Python."""
-    uv("venv", "--python", python, folder)
-    uv("pip", "install", "--python", folder / "bin" / "python", *packages)
-    return folder / "bin" / "python"
-
-
 def smoke(python: Path) -> None:
-    env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    done = subprocess.run([python, SMOKE], cwd=python.parent, env=env, capture_output=True, text=True)
+    done = subprocess.run(
+        [python, SMOKE], cwd=python.parent, env=without_source(), capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert "praison_nb works, from " in done.stdout and str(ROOT / "praison_nb") not in done.stdout
 

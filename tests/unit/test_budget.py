@@ -19,7 +19,7 @@ from praison_nb.backends.base import Backend
 from praison_nb.backends.session import Session
 from praison_nb.errors import ConfigError
 from praison_nb.events import Event, RequestFinished, RequestStarted, SessionAttached, Spent, TextDelta
-from praison_nb.metering import budget, lines, meter, schema, user_prices, writer
+from praison_nb.metering import budget, lines, rows, schema, user_prices, writer
 from praison_nb.metering.ledger import TurnRow
 from praison_nb.metering.origin import Origin, current_origin
 from praison_nb.runtime.run import Run
@@ -144,10 +144,10 @@ def test_a_notebooks_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="does not know its notebook"):
         limit("1/notebook")
     place = Origin(current_origin().user, "/nb/a.ipynb", "")
-    monkeypatch.setattr(meter, "current_origin", lambda: place)
+    monkeypatch.setattr(rows, "current_origin", lambda: place)
     limit("0.01/notebook", place)
     assert [spend(1).stop_reason, spend(1).stop_reason] == ["end_turn", "budget_reached"]
-    monkeypatch.setattr(meter, "current_origin", lambda: Origin(place.user, "/nb/b.ipynb", ""))
+    monkeypatch.setattr(rows, "current_origin", lambda: Origin(place.user, "/nb/b.ipynb", ""))
     assert spend(1).stop_reason == "end_turn"
 
 
@@ -314,3 +314,15 @@ def test_a_budget_that_cannot_be_known_stops(monkeypatch: pytest.MonkeyPatch) ->
     assert stopped.stop_reason == "budget_reached" and not stopped.text
     assert "cannot be known" in stopped.detail
     assert backend.begin("x").wait().text == "hi"
+
+
+def test_a_budget_holds_where_its_ledger_is_damaged_after_it_was_set() -> None:
+    spend(1)
+    limit("0.02/day")
+    writer.current().close()
+    writer.default_path().write_bytes(b"no ledger " * 1000)
+    ends = [ScriptedBackend(cent()).begin("x").wait().stop_reason for _ in range(3)]
+    assert ends == ["end_turn", "budget_reached", "budget_reached"]
+    # What waits is written, and not into the next test's ledger.
+    writer.default_path().unlink()
+    writer.current().flush()

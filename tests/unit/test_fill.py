@@ -431,7 +431,10 @@ def test_a_value_whose_text_fails_is_left_in_one_short_line(monkeypatch: pytest.
 def test_every_fill_is_said_with_its_type_and_size() -> None:
     frame = pd.DataFrame({f"c{column}": range(7043) for column in range(21)})
     text, (line,) = fill("{frame}", {"frame": frame})
-    assert line == f"filled {{frame}}: DataFrame, 7,043 rows × 21 columns, {len(text):,} characters sent"
+    assert line == (
+        "filled {frame}: DataFrame, 7,043 rows × 21 columns, 10 of 7,043 rows, "
+        f"{len(text):,} characters sent"
+    )
     (line,) = fill("{x} {rows} {x}, {a} {s}", {"x": 1, "rows": [1], "a": np.ones((2, 3)), "s": frame["c1"]})[
         1
     ]

@@ -19,7 +19,15 @@ import pytest
 
 from praison_nb import LocalAgent, LocalAgentConfig, ScriptedBackend, usage
 from praison_nb.errors import RateLimitError
-from praison_nb.events import Event, Notice, RequestFinished, RequestStarted, TextDelta, TurnFinished
+from praison_nb.events import (
+    Event,
+    Notice,
+    RequestFinished,
+    RequestStarted,
+    SessionUsage,
+    TextDelta,
+    TurnFinished,
+)
 from praison_nb.metering import schema, writer
 from praison_nb.metering.ledger import Ledger, RequestRow, TurnRow
 from praison_nb.metering.meter import Meter
@@ -214,9 +222,9 @@ def test_a_hostile_price_costs_no_other_row(path: Path, cost: str) -> None:
     absurd = request(2, cost=Decimal(cost), cost_source="provider")
     turn = play(RequestStarted(), absurd, RequestStarted(), request(3))
     assert {row["id"]: row["output_tokens"] for row in rows(path)} == {before.id: 100, turn.id: 200}
-    first, second, third = rows(path, "requests")
-    held = 2**53 if Decimal(cost) > 0 else -(2**53)
-    assert (first["cost"], second["cost"], third["cost"]) == (247_500_000, held, 247_500_000)
+    # It counts by its tokens.
+    assert [row["cost"] for row in rows(path, "requests")] == [247_500_000] * 3
+    assert turn.cost == Decimal("0.000495")
 
 
 @pytest.mark.parametrize("broken", [{"priced": Decimal("NaN")}, {"active": math.nan}])
@@ -454,7 +462,7 @@ def test_a_meter_that_fails_is_asked_again(
     """What it failed at once is recorded; at what it fails twice the user reads of, and the next request and
     the turn are recorded all the same."""
     left = [failures]
-    real = Meter._request
+    real = Meter.request_row
 
     def fail(self: Meter, event: RequestFinished, turn: Turn) -> RequestRow:
         if left[0] and event.id == "request-1":
@@ -462,7 +470,7 @@ def test_a_meter_that_fails_is_asked_again(
             raise ValueError("no row")
         return real(self, event, turn)
 
-    monkeypatch.setattr(Meter, "_request", fail)
+    monkeypatch.setattr(Meter, "request_row", fail)
     turn = play(request(1), request(2))
     assert len(rows(path, "requests")) == (2 if failures == 1 else 1)
     assert rows(path)[0]["requests"] == 2 and "the meter failed" in caplog.text
@@ -475,7 +483,7 @@ def test_the_end_of_a_turn_is_recorded_though_the_meter_fails(
     path: Path, monkeypatch: pytest.MonkeyPatch, failures: int
 ) -> None:
     left = [failures]
-    real = Meter._turn
+    real = Meter.turn_row
 
     def fail(self: Meter, turn: Turn) -> TurnRow:
         if left[0] and turn.ended is not None:
@@ -483,7 +491,7 @@ def test_the_end_of_a_turn_is_recorded_though_the_meter_fails(
             raise ValueError("no row")
         return real(self, turn)
 
-    monkeypatch.setattr(Meter, "_turn", fail)
+    monkeypatch.setattr(Meter, "turn_row", fail)
     play(request(1))
     assert rows(path)[0]["stop_reason"] == ("end_turn" if failures == 1 else "")
     assert len([line for line in play().notices if "ValueError: no row" in line]) == failures - 1
@@ -546,3 +554,16 @@ def test_a_request_is_settled_in_its_place(path: Path) -> None:
         ledger.write(rows_again)
         assert known() == settled
     ledger.close()
+
+
+def test_a_turn_under_way_has_what_its_requests_rows_have(path: Path) -> None:
+    """So that one whose kernel is killed is the sum of its requests."""
+    seen: list[int] = []
+
+    def look(event: Any, turn: Turn) -> None:
+        if isinstance(event, SessionUsage):
+            seen.extend(row["output_tokens"] for table in ("turns", "requests") for row in rows(path, table))
+
+    steps = [RequestStarted(input_tokens=3), TextDelta(text="x" * 400), SessionUsage(usage=Usage())]
+    turn = ScriptedBackend(steps, model="gpt-4o-mini").begin("Hi", subscribers=[look]).wait()
+    assert seen == [0, 0] and turn.usage.output_tokens == 100

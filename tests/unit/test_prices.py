@@ -304,3 +304,14 @@ def test_a_child_has_prices_though_its_parent_was_reading_them(
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         writing.write("{}")
     reader.join()
+
+
+@pytest.mark.parametrize("usd", [Decimal("1e5"), Decimal(-1), Decimal("NaN"), "many", [1]])
+def test_a_cost_that_cannot_be_is_not_known(usd: Any) -> None:
+    used = Usage(uncached_input_tokens=1_000_000)
+    told = RequestFinished(model="gpt-4o", provider="openai", usage=used, cost=usd, cost_source="provider")
+    found = prices.with_cost(told, AT)
+    assert (found.cost, found.cost_source) == (Decimal("2.5"), "table")
+    dear = replace(told, usage=Usage(output_tokens=10**9), cost=None)
+    assert prices.with_cost(dear, AT).cost is None
+    assert prices.with_cost(replace(told, cost=0.25), AT).cost == Decimal("0.25")  # type: ignore[arg-type]

@@ -376,6 +376,10 @@ def test_openrouters_activity(tmp_path: Path) -> None:
     )
     row = rows(written(tmp_path / "a.csv", text), path)[slug]
     assert row["difference_input_tokens"] == 0 and abs(row["difference_cost"]) < 1e-12
+    row = rows(written(tmp_path / "b.csv", text.replace("0.0001", "0.0002")), path)[slug]
+    assert row["explanation"] == "another price"
+    with pytest.raises(ConfigError, match="'1e400' is no number"):
+        praison_nb.reconcile(written(tmp_path / "c.csv", text.replace("0.0001", "1e400")), ledger=path)
     day = {
         "date": "2026-01-01 00:00:00",
         "model": slug,

@@ -62,8 +62,17 @@ def test_books_that_are_behind_take_nothing_away() -> None:
 
 def test_a_turn_without_a_price_costs_what_the_provider_says() -> None:
     turn = Turn(counted=COUNTED, priced=Decimal("0.05"), unpriced_requests=1, model="claude-sonnet-4-5")
-    assert after("0.15", turn).cost == Decimal("0.046")
+    assert after("0.16", turn).cost == Decimal("0.056")
     assert after(None, turn).cost is None and after("0.10", turn).cost is None
+
+
+@pytest.mark.parametrize(("list_cost", "known"), [("0.15", "0.05"), ("0.154", "0.05"), ("0.148", "0.044")])
+def test_what_whole_cents_cannot_show_stays_unknown(list_cost: str, known: str) -> None:
+    turn = after(
+        list_cost,
+        Turn(counted=COUNTED, priced=Decimal("0.05"), unpriced_requests=1, model="claude-sonnet-4-5"),
+    )
+    assert turn.cost is None and turn.known_cost == Decimal(known)
 
 
 def test_a_turn_that_was_cut_off_costs_what_the_provider_says() -> None:

@@ -186,6 +186,9 @@ def test_the_burn_rate_of_the_running_hour(tmp_path: Path) -> None:
     assert (rate.so_far, rate.per_hour, rate.hour_end) == (1, 3, 2.5)
     assert str(rate).startswith("$1.00 in the running hour, $3.00 in the last 60 minutes")
     assert usage(ledger=path)[:0].agent.burn_rate().per_hour == 0
+    marked = usage(ledger=path).assign(estimated=True, is_lower_bound=True)
+    line = str(marked.agent.burn_rate(NEW_YEAR + timedelta(minutes=90)))
+    assert line.startswith("≥ ~$1.00 in the running hour, ≥ ~$3.00 in") and "≥ ~$2.50 at its end" in line
 
 
 def test_focus_charges_add_up(path: Path, tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +20,16 @@ import pytest
 
 from praison_nb import process, store
 from praison_nb.session import Status
-from praison_nb.store import Store, StoredSession, StoreError, append_messages, upsert_session
+from praison_nb.store import Store, StoredSession, StoreError, append_messages, file, sessions, upsert_session
 from praison_nb.store.file import MIGRATIONS
+from stored import stored_bytes
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Store:
-    return Store(tmp_path / "data" / "sessions.sqlite")
+def kept(tmp_path: Path) -> Iterator[Store]:
+    made = Store(tmp_path / "data" / "sessions.sqlite")
+    yield made
+    made.close()
 
 
 def test_a_session_comes_back_as_it_was(kept: Store) -> None:
@@ -89,7 +94,7 @@ def test_keys_stay_out_and_calls_stay_json(kept: Store) -> None:
         append_messages("1", "t", [{"role": "user", "content": f"use {key}"}, {"tool_calls": [call]}])
     )
     kept.put(StoredSession(id="1", name="n", turn={"prompt": f"use {key}"}, options={"system": key}))
-    assert key.encode() not in kept.path.read_bytes()
+    assert key.encode() not in stored_bytes(kept.path)
     said, called = kept.history("1")
     assert said["content"] == "use [key]"
     assert called["tool_calls"][0]["function"]["arguments"] == '{"header": "Bearer [key]"}'
@@ -97,10 +102,56 @@ def test_keys_stay_out_and_calls_stay_json(kept: Store) -> None:
 
 def test_what_is_forgotten_is_gone_from_the_file(kept: Store) -> None:
     kept.change(append_messages("1", "t", [{"role": "user", "content": "unforgettable " * 2000}]))
-    assert b"unforgettable" in kept.path.read_bytes()
+    assert b"unforgettable" in stored_bytes(kept.path)
     kept.forget("1")
+    assert b"unforgettable" not in stored_bytes(kept.path)
+    kept.close()
     assert [path.name for path in kept.path.parent.iterdir()] == ["sessions.sqlite"]
-    assert b"unforgettable" not in kept.path.read_bytes()
+
+
+def test_what_is_forgotten_while_another_reads_is_gone_with_the_next_change(
+    kept: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "PATIENCE_SECONDS", 0.01)
+    kept.put(StoredSession(id="1", name="n"))
+    kept.change(append_messages("1", "t", [{"role": "user", "content": "unforgettable " * 2000}]))
+    with closing(sqlite3.connect(kept.path, isolation_level=None)) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT * FROM history").fetchall()
+        kept.forget("1")
+        assert kept.all() == [] and b"unforgettable" in stored_bytes(kept.path)
+    kept.put(StoredSession(id="2", name="n"))
+    assert b"unforgettable" not in stored_bytes(kept.path)
+
+
+def test_a_file_that_was_moved_away_is_whole_and_another_is_begun(kept: Store) -> None:
+    kept.put(StoredSession(id="1", name="n"))
+    moved = kept.path.with_name("moved.sqlite")
+    kept.path.rename(moved)
+    kept.put(StoredSession(id="2", name="n"))
+    assert [each.id for each in kept.all()] == ["2"]
+    assert [each.id for each in Store(moved).all()] == ["1"]
+    kept.path.unlink()
+    kept.put(StoredSession(id="3", name="n"))
+    assert [each.id for each in kept.all()] == ["3"]
+
+
+@pytest.mark.parametrize(("network", "journal"), [("", "wal"), ("nfs4", "delete")])
+def test_how_it_is_written(kept: Store, monkeypatch: pytest.MonkeyPatch, network: str, journal: str) -> None:
+    # No test can mount one: what the system tells of its mounts is the only thing that is made here.
+    monkeypatch.setattr(file, "network_of", lambda path: network)
+    found: list[tuple[Any, ...]] = []
+
+    def look(connection: sqlite3.Connection) -> None:
+        names = ("journal_mode", "synchronous", "secure_delete")
+        found.append(
+            (id(connection), *(connection.execute(f"PRAGMA {each}").fetchone()[0] for each in names))
+        )
+
+    for _ in range(2):
+        kept.change(look)
+    # Each change is on the disk when it is made, through the same connection.
+    assert found == [(found[0][0], journal, 2, 1)] * 2
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")

@@ -40,6 +40,7 @@ from praison_nb.store.turns import TURN_CHARACTERS, Snapshots, to_text
 from praison_nb.text import DISPLAY_CHARACTERS
 from praison_nb.turn import Message, ToolCall, Turn
 from praison_nb.turn_json import from_json
+from stored import stored_bytes
 
 KEY = "sk-abcdefgh12345678"
 
@@ -96,10 +97,10 @@ def test_forgotten_turns_are_gone_and_stay_away(kept: Store) -> None:
     turn = ended(Message("", ("unforgettable " * 3000,)))
     kept.put(StoredSession(id="1", name="n"))
     kept.change(upsert_turn(turn, ""))
-    assert b"unforgettable" in kept.path.read_bytes()
+    assert b"unforgettable" in stored_bytes(kept.path)
     kept.forget("1")
     kept.change(upsert_turn(turn, ""))
-    assert list_turns(kept.path, "1") == [] and b"unforgettable" not in kept.path.read_bytes()
+    assert list_turns(kept.path, "1") == [] and b"unforgettable" not in stored_bytes(kept.path)
 
 
 def test_a_turn_that_gets_a_deleted_session_is_gone(kept: Store) -> None:
@@ -110,7 +111,7 @@ def test_a_turn_that_gets_a_deleted_session_is_gone(kept: Store) -> None:
     assert [each.id for each in list_turns(kept.path, "", "", "n")] == ["t"]
     kept.change(upsert_turn(replace(before, session_id="1"), ""))
     assert list_turns(kept.path, "", "", "n") == []
-    assert b"a secret prompt" not in kept.path.read_bytes()
+    assert b"a secret prompt" not in stored_bytes(kept.path)
 
 
 def test_keys_stay_out_and_arguments_stay_json(kept: Store) -> None:
@@ -123,7 +124,7 @@ def test_keys_stay_out_and_arguments_stay_json(kept: Store) -> None:
         detail=KEY,
     )
     kept.change(upsert_turn(turn, ""))
-    assert KEY.encode() not in kept.path.read_bytes()
+    assert KEY.encode() not in stored_bytes(kept.path)
     made = read_turn(kept.path, turn.id)
     assert json.loads(made.tools[0].arguments) == {"header": "Bearer [key]", "n": 1}
     assert (made.text, made.tools[0].result, made.prompt) == ("use [key]", "got [key]", "with [key]")

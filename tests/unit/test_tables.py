@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from praison_nb.notebook.views.tables import as_html, as_text
+from types import SimpleNamespace
+
+from praison_nb.notebook.views.tables import as_html, as_text, table
 from praison_nb.render.panel import Badge
 from praison_nb.session import Status
 
@@ -22,6 +24,14 @@ def test_columns_hold_whatever_the_cells_say() -> None:
 def test_bars_stand_behind_their_rows() -> None:
     assert as_text(["x"], [["a"], ["b"]], [], [1.0, 0.5]).splitlines() == ["x", "a  ██████████", "b  █████"]
     assert as_html(["x"], [["a"]], [], [0.5]).count("width: 50%") == 1
+
+
+def test_a_bar_may_be_a_share_of_something_else_than_the_greatest() -> None:
+    shown: list[dict[str, str]] = []
+    shell = SimpleNamespace(display_pub=SimpleNamespace(publish=shown.append))
+    table(shell, ["x"], [["a"], ["b"]], bars=[0.2, 1.1], full=1.0)
+    assert shown[0]["text/plain"].splitlines() == ["x", "a  ██", "b  ██████████"]
+    assert "width: 20%" in shown[0]["text/html"] and "width: 100%" in shown[0]["text/html"]
 
 
 def test_html_has_the_badge_and_no_html_of_others() -> None:

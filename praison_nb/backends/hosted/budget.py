@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from decimal import ROUND_UP, Decimal, InvalidOperation
+from decimal import ROUND_DOWN, Decimal, InvalidOperation
 from typing import Any
 
 from ...errors import ConfigError
+
+CENT = Decimal("0.01")
 
 
 def budget_dict(budget: float | Decimal | Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -39,13 +41,14 @@ class BudgetLimit:
         self._put: Any = None
 
     def apply(self, budget: Any, limit: Decimal | None) -> Any:
-        """The user's own budget, or `limit` in USD, rounded up to cents, where that is less. `budget` is the
+        """The user's own budget, or `limit` in USD, in whole cents and at least one, where that is
+        less. `budget` is the
         config's: the user's own where it is not what was returned last.
 
         >>> limited = BudgetLimit()
         >>> budget = limited.apply(2, Decimal("1.234"))
         >>> budget, limited.apply(budget, None)
-        (Decimal('1.24'), 2)
+        (Decimal('1.23'), 2)
         """
         if budget is not self._put:
             self._own = budget
@@ -53,7 +56,7 @@ class BudgetLimit:
         if limit is None or (known and Decimal(known["max_list_cost"]["amount"]) <= limit * 100):
             self._put = self._own
         else:
-            self._put = limit.quantize(Decimal("0.01"), ROUND_UP)
+            self._put = max(limit.quantize(CENT, ROUND_DOWN), CENT)
         return self._put
 
 

@@ -8,12 +8,10 @@ from decimal import ROUND_DOWN, Decimal
 from ...errors import PraisonError
 from ...money import format_cents
 from .api import set_budget
-from .budget import budget_dict
+from .budget import CENT, budget_dict
 from .client import ask
 from .config import HostedAgentConfig
 from .session import HostedSession
-
-CENT = Decimal("0.01")
 
 
 async def limit_cost(config: HostedAgentConfig, session: HostedSession, limit: Decimal | None) -> str:

@@ -8,10 +8,11 @@ ended. A server that has no threads to ask may still post their spans.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from ...events import Activity, Event, RequestFinished, ThreadChanged
+from ...metering.session_threads import difference, part_id
 from ...session import Usage
 from ...text import shorten
 from .fields import stop_reason
@@ -35,7 +36,7 @@ class _Thread:
     counted: Usage | None = field(default_factory=Usage)
     """What turns have counted; None where an earlier process may have counted some."""
     sum: Usage = field(default_factory=Usage)
-    """What this process has counted."""
+    """What was posted in all."""
     posted: Usage = field(default_factory=Usage)
     """By spans that were posted to the session's stream, not counted yet."""
     status: str = ""
@@ -48,6 +49,8 @@ class Threads:
 
     def __init__(self) -> None:
         self._known: dict[str, _Thread] = {}
+        self._own: set[str] = set()
+        """The session's own thread, and what no list has."""
 
     def __bool__(self) -> bool:
         return bool(self._known)
@@ -67,6 +70,21 @@ class Threads:
         if event.type == CREATED:
             self._known.setdefault(event.session_thread_id, _Thread(_name(event.agent_name), None))
 
+    def missing(self, event: Any) -> str:
+        """The id of an event's thread whose creation was never seen, "" where it is known."""
+        key = getattr(event, "session_thread_id", None) or ""
+        is_known = event.type == CREATED or key in self._known or key in self._own
+        return "" if is_known else str(key)
+
+    def learn(self, key: str, listed: Iterable[Any]) -> None:
+        """Learn by the server's list what a thread is: one that another client's turn made, or the session's
+        own. Of what it used the ledger knows what was counted."""
+        for each in listed:
+            if each.id == key and each.parent_thread_id:
+                self._known[key] = _Thread(_name(each.agent.name))
+        if key not in self._known:
+            self._own.add(key)
+
     def read(self, event: Any) -> Iterator[Event]:
         """What the creation of a thread or its status shows. The session's own thread has a status too, which
         the session's says already."""
@@ -82,10 +100,10 @@ class Threads:
                 status = _REASONS.get(stop_reason(event), status)
         yield self._changed(key, thread, status)
 
-    def owns_span(self, event: Any) -> bool:
-        """Whether a span is of a sub-agent; what it used is kept for `count`."""
+    def owns_span(self, event: Any, *, is_of_turn: bool) -> bool:
+        """Whether a span is of a sub-agent; what it used is kept for `count` where it is of the turn."""
         thread = self._known.get(getattr(event, "session_thread_id", None) or "")
-        if thread is not None:
+        if thread is not None and is_of_turn:
             thread.posted += request_usage(getattr(event, "model_usage", None))
         return thread is not None
 
@@ -101,23 +119,25 @@ class Threads:
         there = {key: details for key, _, details in self._matching(listed)}
         for key, thread in self._known.items():
             details = there.get(key)
-            usage, model = thread.posted, ""
+            usage: Usage | None = thread.posted
+            thread.sum += thread.posted
+            part, model = f"{key}@{turn_id}-{thread.sum.input_tokens + thread.sum.output_tokens}", ""
             if details is not None and details.usage is not None:
                 total = session_usage(details.usage).usage
-                before = total if thread.counted is None else thread.counted
-                usage = _difference(total, before)
+                usage = None if thread.counted is None else difference(total, thread.counted)
+                part = part_id(key, total)
                 model = str(getattr(getattr(details.agent, "model", None), "id", "") or "")
                 # Two lists may come in the other order.
-                thread.counted = before + usage
+                thread.counted = total if thread.counted is None or usage is None else thread.counted + usage
             thread.posted = Usage()
             if usage != Usage():
-                thread.sum += usage
-                part = f"{key}@{turn_id}-{thread.sum.input_tokens + thread.sum.output_tokens}"
                 yield RequestFinished(id=part, model=model, provider="anthropic", usage=usage, thread=key)
             status = thread.status
             if is_over and details is not None and status in ("", "running", "retrying"):
                 status = str(details.status)
-            if (thread.is_active and status != thread.status) or (usage != Usage() and not thread.is_active):
+            if (thread.is_active and status != thread.status) or (
+                usage and usage != Usage() and not thread.is_active
+            ):
                 yield self._changed(key, thread, status)
 
     def _changed(self, key: str, thread: _Thread, status: str) -> ThreadChanged:
@@ -138,8 +158,3 @@ def activity(event: Any) -> Iterator[Event]:
 
 def _name(agent: Any) -> str:
     return shorten(str(agent or ""), LONGEST_NAME)
-
-
-def _difference(total: Usage, before: Usage) -> Usage:
-    names = [each.name for each in fields(Usage) if each.type == "int"]
-    return Usage(**{name: max(0, getattr(total, name) - getattr(before, name)) for name in names})

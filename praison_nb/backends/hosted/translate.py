@@ -222,7 +222,7 @@ class Reader:
             case "agent.thread_message_sent" | "agent.thread_message_received":
                 yield from threads.activity(event)
             case "span.model_request_start" | "span.model_request_end":
-                if not self.session.threads.owns_span(event):
+                if not self.session.threads.owns_span(event, is_of_turn=self.own.owns_request(event)):
                     if event.type.endswith("end"):
                         self._previews.abandon()
                     yield from self.requests.read(event)

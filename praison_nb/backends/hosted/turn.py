@@ -186,6 +186,7 @@ class HostedTurn:
                     if self._is_over():
                         return
                     async for event in stream:
+                        await self._find_thread(event)
                         self._read([event])
                         if reader.ambiguous_idle is not None:
                             self._show(reader.resolve_idle(await connection.history()))
@@ -291,13 +292,21 @@ class HostedTurn:
         for event in events:
             shown = self._reader.read(event, from_history=from_history)
             self._show(shown)
-            if any(isinstance(each, ThreadChanged) and each.status != "running" for each in shown):
+            has_rested = any(isinstance(each, ThreadChanged) and each.status != "running" for each in shown)
+            if has_rested and self._reader.own.is_taken:
                 self._spawn(self._count_threads())
             if self._reader.end is not None:
                 break  # what follows is of others
         if len(self._session.seen) > known:
             self._connection.reset_delay()
         self._tool_calls.process_pending()
+
+    async def _find_thread(self, event: Any) -> None:
+        """See to it that an event's thread is known: another client's turn may have made it."""
+        session = self._session
+        if key := session.threads.missing(event):
+            may_be_others = session.is_resumed or session.turns
+            session.threads.learn(key, await self._connection.threads() if may_be_others else ())
 
     async def _count_threads(self) -> None:
         """Show what sub-agents used that have stopped to work."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from ...events import RequestFinished, SessionUsage, new_id
-from ...metering.prices import SEARCHES
+from ...metering.prices import SEARCHES, can_be
+from ...metering.session_threads import difference
 from ...session import Usage
+
+_MOST = 10**12
+"""No session has so many tokens, or seconds."""
 
 
 def request_usage(reported: Any) -> Usage:
@@ -52,7 +55,7 @@ def billed_calls(reported: Any) -> dict[str, int]:
 def session_usage(reported: Any, event_id: str | None = None) -> SessionUsage:
     """A session's usage so far; what is not known yet is 0, and the cost None."""
     created = getattr(reported, "cache_creation", None)
-    seconds = getattr(reported, "active_seconds", None)
+    list_cost = dollars(getattr(reported, "list_cost", None))
     return SessionUsage(
         id=event_id or new_id(),
         usage=Usage(
@@ -62,19 +65,15 @@ def session_usage(reported: Any, event_id: str | None = None) -> SessionUsage:
             cache_write_1h_input_tokens=_count(created, "ephemeral_1h_input_tokens"),
             output_tokens=_count(reported, "output_tokens"),
         ),
-        list_cost=dollars(getattr(reported, "list_cost", None)),
-        active_seconds=None if seconds is None else float(seconds),
+        list_cost=list_cost if list_cost is not None and can_be(list_cost) else None,
+        active_seconds=_number(getattr(reported, "active_seconds", None)),
         searches=_count(getattr(reported, "server_tool_use", None), "web_search_requests"),
     )
 
 
 def used_since(after: SessionUsage, before: SessionUsage | None) -> Usage:
     """What a session used between two counts of it."""
-    old = before.usage if before else Usage()
-    counts = {
-        f.name: getattr(after.usage, f.name) - getattr(old, f.name) for f in fields(Usage) if f.type == "int"
-    }
-    return Usage(**{name: max(0, count) for name, count in counts.items()})
+    return difference(after.usage, before.usage if before else Usage())
 
 
 def dollars(amount: Any) -> Decimal | None:
@@ -90,4 +89,15 @@ def dollars(amount: Any) -> Decimal | None:
 
 def _count(reported: Any, name: str) -> int:
     value = reported.get(name) if isinstance(reported, Mapping) else getattr(reported, name, None)
-    return max(0, value) if isinstance(value, int) else 0
+    return int(_number(value) or 0)
+
+
+def _number(value: Any) -> float | None:
+    """A number of tokens or seconds, which may be written as text; None for what is none."""
+    if isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if 0 <= number <= _MOST else None

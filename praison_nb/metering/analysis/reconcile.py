@@ -239,6 +239,9 @@ def _reasons(model: str, row: Mapping[Any, Any], rows: pd.DataFrame | None, line
     ):
         if count := int(which.sum()):
             parts.append(f"{_requests(count)} {what}")
+    tokens = [row[f"difference_{name}"] for name in SUMS if name != "cost"]
+    if not parts and None not in tokens and not any(tokens):
+        parts.append("another price")
     if not parts:
         is_more = any((row[f"difference_{name}"] or 0) > 0 for name in SUMS)
         parts.append("a part is not in the ledger" if is_more else "a part is not in the report")

@@ -16,6 +16,10 @@ Row = Mapping[str, Any]
 SEARCH, SESSION_TIME = "search", "session time"
 
 
+_MOST_DIGITS = 15
+"""Before the point of a number: there is no greater one in a report."""
+
+
 class UnreadableNumberError(ValueError):
     """A number that may mean two things, as one with a decimal comma does."""
 
@@ -253,7 +257,7 @@ def _number(value: Any) -> Decimal | None:
         number = Decimal(text)
     except InvalidOperation:
         number = Decimal("NaN")
-    if not number.is_finite():
+    if not number.is_finite() or number.adjusted() > _MOST_DIGITS:
         raise UnreadableNumberError(
             f"{text!r:.40} is no number. Export it with a decimal point, and without commas in numbers."
         )

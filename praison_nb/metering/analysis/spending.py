@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 
-from ...money import format_cents
+from ...money import format_cents, mark
 from . import keys
 
 USUAL = 8
@@ -17,24 +17,41 @@ USUAL = 8
 @dataclass(frozen=True, slots=True)
 class BurnRate:
     """USD. The running hour cost `so_far`, the last sixty minutes `per_hour`, and at that rate it will have
-    cost `hour_end`. `without_price` counts the rows of the last sixty minutes that are in none of these."""
+    cost `hour_end`. `without_price` counts the rows of the last sixty minutes that are in none of these. A
+    part of them may be `estimated`, or what they were at least."""
 
     so_far: float
     per_hour: float
     hour_end: float
     without_price: int
+    estimated: bool = False
+    is_lower_bound: bool = False
 
     @classmethod
-    def of(cls, so_far: float, per_hour: float, now: datetime, without_price: int) -> BurnRate:
+    def of(
+        cls,
+        so_far: float,
+        per_hour: float,
+        now: datetime,
+        without_price: int,
+        *,
+        estimated: bool,
+        is_lower_bound: bool,
+    ) -> BurnRate:
         """By what was spent until `now`."""
         left = 1 - (now.minute * 60 + now.second) / 3600
-        return cls(so_far, per_hour, so_far + per_hour * left, without_price)
+        return cls(so_far, per_hour, so_far + per_hour * left, without_price, estimated, is_lower_bound)
 
     def __str__(self) -> str:
-        missing = f" {self.without_price} without a price are not in it." if self.without_price else ""
+        so_far, per_hour, hour_end = (
+            mark(format_cents(usd), estimated=self.estimated, is_lower_bound=self.is_lower_bound)
+            for usd in (self.so_far, self.per_hour, self.hour_end)
+        )
+        count = self.without_price
+        missing = f" {count} without a price {'is' if count == 1 else 'are'} not in it." if count else ""
         return (
-            f"{format_cents(self.so_far)} in the running hour, {format_cents(self.per_hour)} in the last 60 "
-            f"minutes; at that rate {format_cents(self.hour_end)} at its end.{missing}"
+            f"{so_far} in the running hour, {per_hour} in the last 60 minutes; "
+            f"at that rate {hour_end} at its end.{missing}"
         )
 
 
@@ -53,7 +70,8 @@ def burn_rate(frame: pd.DataFrame, now: datetime | None) -> BurnRate:
     so_far = float(cost[until_now & (times >= began)].sum())
     late = until_now & (times > moment - timedelta(hours=1))
     unpriced = int(frame["cost"][late].isna().sum())
-    return BurnRate.of(so_far, float(cost[late].sum()), moment, unpriced)
+    marks = {name: bool(frame[name][late].any()) for name in ("estimated", "is_lower_bound")}
+    return BurnRate.of(so_far, float(cost[late].sum()), moment, unpriced, **marks)
 
 
 def in_cells(frame: pd.DataFrame) -> pd.DataFrame:

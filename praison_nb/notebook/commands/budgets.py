@@ -38,13 +38,14 @@ def budget_command(extension: Extension, rest: str) -> None:
         return
     spent = budget.most_spent(ledger, origin, limits, time.time())
     fixed = administration().budgets
+    shares = {scope: float(used / limits[scope]) if limits[scope] else 1.0 for scope, used in spent.items()}
     rows = [
         [
             scope,
             format_cents(limits[scope], exact=True)
             + (" (fixed)" if limits[scope] == fixed.get(scope) else ""),
             format_cents(used, exact=True),
-            f"{used / limits[scope]:.0%}" if limits[scope] else "100%",
+            f"{int(shares[scope] * 100)}%",
         ]
         for scope, used in spent.items()
     ]
@@ -54,4 +55,4 @@ def budget_command(extension: Extension, rest: str) -> None:
     )
     if fixed:
         note += " What is fixed was set by the administrator of this machine."
-    table(shell, ["budget", "limit", "spent", ""], rows, [note], [float(used) for used in spent.values()])
+    table(shell, ["budget", "limit", "spent", ""], rows, [note], [*shares.values()], full=1.0)

@@ -111,7 +111,8 @@ def _show_prices(shell: Any) -> None:
     )
     if rows:
         headers = ["model", "in", "out", "cache read", "cache write", "for 1 h", "since"]
-        table(shell, headers, rows, [f"USD per million tokens, from {user_prices.path()}.", listed])
+        notes = [f"USD per million tokens, from {user_prices.path()}.", listed]
+        table(shell, headers, rows, notes, numbers=headers[1:-1])
     else:
         one = "No prices of yours. `%agent price MODEL --input 3 --output 15` sets one, --free none."
         show(shell, f"{one}\n{listed}")

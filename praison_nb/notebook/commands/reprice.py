@@ -50,7 +50,7 @@ def reprice_command(shell: Any, *, is_confirmed: bool) -> None:
     if not is_confirmed:
         note += "`%usage reprice --yes` notes it. What has a price keeps it."
     headers = ["model", "provider", "requests", "in", "out", "cost", "by"]
-    table(shell, headers, rows, [note])
+    table(shell, headers, rows, [note], numbers=("requests", "in", "out", "cost"))
 
 
 def _source(change: Change) -> str:

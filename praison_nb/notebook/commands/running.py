@@ -32,4 +32,4 @@ def running_command(shell: Any) -> None:
     ]
     note = "Times are UTC. What is unknown was under way when its kernel was killed, or was never counted."
     headers = ["request", "since", "notebook", "session", "model", "in", "cost"]
-    table(shell, headers, cells, [note], [float(each.at_most) for each in found])
+    table(shell, headers, cells, [note], [float(each.at_most) for each in found], ("in", "cost"))

@@ -92,19 +92,27 @@ def chat(extension: Extension, rest: str) -> None:
 
 
 def all_sessions(extension: Extension, rest: str) -> None:
-    """A table of all sessions, those of earlier kernels too; `all`: archived ones as well."""
-    from ..widgets.sessions.rows import rows, table_html, table_text
+    """A table of all sessions, those of earlier kernels too, the last ones first; `all`: archived ones as
+    well; other words: those that have these in their rows."""
+    from ..widgets.sessions.rows import listing, table_html, table_text
 
-    if not (sessions := rows(extension.conversations, archived=rest == "all")):
-        show(extension.shell, NONE_YET)
+    words = rest.split()
+    archived = words[:1] == ["all"]
+    found = listing(extension.conversations, archived=archived, text=" ".join(words[archived:]))
+    if not found.rows:
+        show(extension.shell, NONE_YET if found.is_empty else "No sessions match.")
         return
-    data = {"text/plain": table_text(sessions), "text/html": table_html(sessions)}
-    extension.shell.display_pub.publish(data)
+    html, text = table_html(found.rows), table_text(found.rows)
+    if found.more:
+        note = f"… and {found.more:,} more: `%agent sessions TEXT` shows those with the text."
+        html, text = f"{html}<p>{note}</p>", f"{text}\n{note}"
+    extension.shell.display_pub.publish({"text/plain": text, "text/html": html})
 
 
 def resume(extension: Extension, key: str) -> None:
-    """Go on with a stored session, and with its turn that an earlier kernel did not see the end of."""
-    conversation = stored_sessions.resume(extension.conversations, _required(key, "resume"))
+    """Go on with a stored session, without a name with this notebook's newest, and with its turn that an
+    earlier kernel did not see the end of."""
+    conversation = stored_sessions.resume(extension.conversations, key)
     about = f"{conversation.backend.model} · {conversation.backend.name}"
     if count := len(conversation.backend.session.messages):
         about += f" · {count} messages"

@@ -12,7 +12,7 @@ from ...errors import ConfigError
 from ...metering import writer
 from ...metering.analysis import filters, keys
 from ...metering.tags import parse_all
-from ...money import format_cents, mark_usd
+from ...money import format_cents, mark, mark_usd
 from ..arguments import unquoted
 from ..views.tables import show, table
 from .reprice import reprice_command
@@ -107,7 +107,9 @@ def _burn_rate(wanted: dict[str, Any]) -> list[str]:
     running, late = (_sum(usage.by(since=since, **wanted)) for since in (hour, now - timedelta(hours=1)))
     if not late["cost"]:
         return []
-    rate = BurnRate.of(float(running["cost"] or 0), float(late["cost"]), now, int(late["without_price"]))
+    rate = BurnRate.of(
+        float(running["cost"] or 0), float(late["cost"]), now, int(late["without_price"]), **_marks(late)
+    )
     return [str(rate)]
 
 
@@ -185,7 +187,9 @@ def _chart(days: pd.DataFrame, zone: tzinfo) -> list[str]:
     if not most:
         return []
     marks = "".join(" " if not cost else BARS[round(cost / most * (len(BARS) - 1))] for cost in costs)
-    return [f"{marks}  {CHART_DAYS} days, the most expensive {format_cents(most)}"]
+    dearest = days.iloc[dates.index(max(by_day, key=by_day.__getitem__))]
+    most_usd = mark(format_cents(most), **_marks(dearest))
+    return [f"{marks}  {CHART_DAYS} days, the most expensive {most_usd}"]
 
 
 def _cells(row: Any, *, thinks: bool) -> list[str]:
@@ -205,8 +209,11 @@ def _cells(row: Any, *, thinks: bool) -> list[str]:
 
 def _cost(row: Any) -> str:
     cost = Decimal(repr(float(row["cost"]))) if _known(row["cost"]) else None
-    marks = {name: bool(row[name]) for name in ("estimated", "is_lower_bound")}
-    return mark_usd(cost, **marks)
+    return mark_usd(cost, **_marks(row))
+
+
+def _marks(row: Any) -> dict[str, bool]:
+    return {name: bool(row[name]) for name in ("estimated", "is_lower_bound")}
 
 
 def _sum(rows: pd.DataFrame) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ...events import Event, SessionAttached, SessionUsage, TurnFailed, TurnFinished
 from ...history import Item, to_json
 from ...metering.origin import current_origin
+from ...runtime import loop
 from ...store.process import this_process
 from ...store.sessions import Change, append_messages, current, upsert_session
 from ...store.stored import StoredSession
-from ...store.turns import Snapshots
+from ...store.turns import SOON_SECONDS, Snapshots
 from ...turn import Turn
 
 if TYPE_CHECKING:
@@ -95,7 +96,13 @@ class Recorder:
         self._turn_id, self._stored_count = turn_id, len(session.messages)
         if session is not self._session:
             self._unsubscribe()
-            self._session, self._unsubscribe = session, session.on_change(self._store_new_messages)
+            self._session, self._unsubscribe = session, session.on_change(self._store_soon)
+
+    def _store_soon(self) -> None:
+        # With the turn's end, which mostly comes next: the disk is waited for once.
+        if self._session is not None and len(self._session.messages) != self._stored_count:
+            on = loop.get()
+            on.call_soon_threadsafe(on.call_later, SOON_SECONDS, self._store_new_messages)
 
     def _store_new_messages(self) -> None:
         session = self._session

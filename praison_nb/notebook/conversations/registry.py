@@ -23,7 +23,7 @@ from ...runtime.run import Run
 from ...store import StoredSession, StoreError
 from ...turn import Turn
 from .conversation import Conversation, make_backend, update
-from .restore import last_used, restore_conversation
+from .restore import last_used, offer, restore_conversation
 
 WRITE_SECONDS = 1.0
 """How long a cell waits at most until its turn is on the disk."""
@@ -56,6 +56,23 @@ class Conversations:
         """The conversation that has the session now."""
         return next((each for each in self if each.backend.session.id == session_id), None)
 
+    def newest(self) -> StoredSession | None:
+        """The session of this notebook that was used last, of those that are not had here and can be gone on
+        with by their id alone; None without one. Raises StoreError."""
+        notebook = current_origin().notebook
+        return max(
+            (
+                each
+                for each in store.current().all()
+                if each.notebook == notebook
+                and each.asked_for
+                and not each.is_archived
+                and not self.of(each.id)
+            ),
+            key=lambda each: each.last_used,
+            default=None,
+        )
+
     def get(
         self, name: str, backend: Any, *, new: bool = False, is_named: bool = True, **options: Any
     ) -> Conversation:
@@ -63,8 +80,8 @@ class Conversations:
         offers) when it is new. `options` (model, system, tools, max_turns, effort; None where not given)
         change the agent of one that exists. Raises ConfigError.
 
-        One of an earlier kernel goes on: by a name that the user gave (`is_named`) always, else in the same
-        notebook."""
+        One of an earlier kernel goes on by a name that the user gave (`is_named`). Any other begins anew, so
+        that a notebook that is run again sends the same, and a note offers to go on."""
         if len(name.split()) != 1:
             raise ConfigError(f"A session's name is one word, without blanks: not {name!r}.")
         options = {key: value for key, value in options.items() if value is not None}
@@ -215,17 +232,21 @@ class Conversations:
                 await asyncio.to_thread(store.current().flush, WRITE_SECONDS)
 
     def _stored(self, name: str, backend: Any, is_named: bool, notes: list[str]) -> StoredSession | None:
-        """The session of an earlier kernel that may go on. An object of the user's has a session of its
-        own, which only a name of theirs connects with another. An error of the store becomes a note."""
+        """The session of an earlier kernel that goes on, which is one that the user named. An error of the
+        store becomes a note, and so does the offer of another."""
         notebook = current_origin().notebook
         is_object = backend is not None and not isinstance(backend, str)
         if not is_named and (is_object or not notebook):
             return None
         try:
-            return store.current().current(notebook, name)
+            stored = store.current().current(notebook, name)
+            if is_named:
+                return stored
+            if stored is not None and stored.asked_for:
+                notes.append(offer(stored, self.newest()))
         except StoreError as error:
             notes += [line] if (line := store.current().unless_shown(str(error))) else []
-            return None
+        return None
 
 
 loop.at_exit(store.flush)

@@ -9,7 +9,7 @@ from ... import backends, store
 from ...errors import ConfigError
 from ...history import from_row
 from ...session import Status
-from ...store import StoredSession, StoreError
+from ...store import SessionSummary, StoredSession, StoreError
 from .conversation import Conversation, make_backend, update
 
 
@@ -66,17 +66,26 @@ def _restore_session(conversation: Conversation, stored: StoredSession, tools: l
             conversation.notes.append("its last turn ended with the kernel and is not part of it")
 
 
+def offer(stored: StoredSession, newest: StoredSession | None) -> str:
+    """The line that offers to go on with a session, where a conversation of its name begins anew. The
+    `newest` is the one that `resume` alone means."""
+    which = "" if newest is not None and newest.id == stored.id else f" {stored.id}"
+    is_unfinished = stored.is_cut_off and stored.turn and is_on_server(stored)
+    more = ", whose last turn ran on when its kernel ended" if is_unfinished else ""
+    return f"begins anew; `%agent resume{which}` goes on with the conversation of {last_used(stored)}{more}"
+
+
 def last_used(stored: StoredSession) -> str:
     """When a session was used last, for people."""
     return datetime.fromtimestamp(stored.last_used).strftime("%Y-%m-%d %H:%M")
 
 
-def is_on_server(stored: StoredSession) -> bool:
+def is_on_server(stored: StoredSession | SessionSummary) -> bool:
     """Whether the session is a server's; see `Backend.keeps_sessions_on_server`."""
     return backends.backend_class(stored.backend).keeps_sessions_on_server
 
 
-def status_of(stored: StoredSession) -> Status:
+def status_of(stored: StoredSession | SessionSummary) -> Status:
     """The status of a stored session as it must be now: a turn that ran here ended with its kernel, and what
     became of one on a server only the server knows."""
     if not stored.is_cut_off:

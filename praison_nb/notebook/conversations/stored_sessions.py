@@ -20,9 +20,9 @@ from .restore import is_on_server
 
 def resume(conversations: Conversations, key: str) -> Conversation:
     """Have a stored session, or a server's by its id, go on in this kernel under its name; one of another
-    notebook under the next free name, main-2 say, where this notebook has that name. Raises ConfigError,
-    StoreError."""
-    stored = _find(key, conversations, elsewhere=True, or_on_server=True)
+    notebook under the next free name, main-2 say, where this notebook has that name. Without a `key` the one
+    of this notebook that was used last and is not had here. Raises ConfigError, StoreError."""
+    stored = _find(key, conversations, elsewhere=True, or_on_server=True) if key else _newest(conversations)
     if live := conversations.of(stored.id):
         return live
     if stored.is_archived and is_on_server(stored):
@@ -101,7 +101,7 @@ def first_free(name: str, is_taken: Callable[[str], object]) -> str:
 def names(conversations: Conversations) -> list[str]:
     """What a session can be called: the names of this kernel, then those of the store."""
     try:
-        stored = [each.name for each in store.current().all() if not each.is_archived]
+        stored = [each.name for each in store.current().summaries()]
     except StoreError:
         stored = []
     return list(dict.fromkeys([*(each.name for each in conversations), *stored]))
@@ -148,6 +148,18 @@ def _find(
             "`%agent sessions` shows."
         )
     raise ConfigError(f"No session {key!r}. `%agent sessions` lists them.{problem}")
+
+
+def _newest(conversations: Conversations) -> StoredSession:
+    """The session that is meant where none is named. Raises ConfigError, StoreError."""
+    _flushed_store()
+    newest = conversations.newest()
+    if newest is None:
+        raise ConfigError(
+            "This notebook has no earlier conversation to go on with. `%agent sessions` lists those of "
+            "others: `%agent resume ID`."
+        )
+    return newest
 
 
 def _failed(key: str, conversations: Conversations) -> StoredSession | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from ...runtime.run import Run
 from .captured import is_captured
+from .console import ConsoleOutput, is_console
 from .output import PlainOutput, TurnOutput
 from .pages import Pages
 
@@ -40,7 +41,8 @@ def view_maker(
 
     def view(run: Run) -> TurnOutput:
         if not shows_live(shell, live, pages):
-            return PlainOutput(run, shell, **options)
+            is_in_console = is_console() and not is_captured(shell)
+            return (ConsoleOutput if is_in_console else PlainOutput)(run, shell, **options)
         from .live import LiveOutput
 
         return LiveOutput(run, shell, pages=pages, widget=live == "widget", **options)

@@ -1,11 +1,15 @@
-"""What stays of a widget in a saved notebook: a second output behind it, that shows where no widget lives."""
+"""What stays of a widget in a saved notebook: a copy as HTML and text, that shows where no widget lives."""
 
 from __future__ import annotations
 
+import os
+import time
+from enum import Enum
 from typing import Any
 
 from ...events import new_id
-from .choose import wants_widget
+from ...render.html import MUTED
+from .captured import publisher
 from .output import NOTHING
 
 # The copy shows where no live widget stands before it, and the place of a widget that is gone does not.
@@ -16,32 +20,76 @@ STYLE = (
 )
 
 
+class Place(Enum):
+    """Where a copy is."""
+
+    BEHIND = "in an output of its own behind the widget's, up to date"
+    WITHIN = "in the widget's own output, as it was at first: this page would show two"
+    ALONE = "in the widget's place, up to date"
+
+
 class StaticCopy:
-    """The copy behind a widget, wherever that is displayed. `live` is the magics' trait: with "plain", and
-    with "auto" where the front end shows no widgets, there is the copy alone."""
+    """The copy of a widget, wherever that is displayed. `live` is the magics' trait: with "plain", and with
+    "auto" where no front end is known to show widgets, there is the copy alone, and a line says why."""
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
-        # While another cell is captured, the shell has another one.
-        self._display_pub = shell.display_pub
+        self._display_pub: Any = None
         self._display_id = new_id()
-        self._is_behind: bool | None = None
+        self._place: Place | None = None
+        self._why_alone = ""
 
     def publish(self, widget: Any, live: str, html: str, text: str) -> None:
-        """Show `widget`, with the copy behind it. Its element in the page has the class pnb-alive."""
-        self._is_behind = wants_widget(self._shell, live)
-        publish = self._display_pub.publish
-        if self._is_behind:
+        """Show `widget`, with the copy. Its element in the page has the class pnb-alive."""
+        # While another cell is captured, the shell has another one.
+        self._display_pub = publisher(self._shell)
+        self._why_alone = why_no_widget(self._shell, live)
+        self._place = Place.ALONE if self._why_alone else Place.BEHIND if _hides_copies() else Place.WITHIN
+        transient = {"display_id": self._display_id}
+        copy = self._data(html, text)
+        if self._place is not Place.ALONE:
             bundle = widget._repr_mimebundle_()
-            publish({**(bundle[0] if isinstance(bundle, tuple) else bundle), **NOTHING})
-        publish(self._data(html, text), transient={"display_id": self._display_id})
+            data = dict(bundle[0] if isinstance(bundle, tuple) else bundle)
+            data |= NOTHING if self._place is Place.BEHIND else copy
+            self._display_pub.publish(data, transient={})
+        if self._place is not Place.WITHIN:
+            self._display_pub.publish(copy, transient=transient)
 
     def update(self, html: str, text: str) -> None:
         """Have the copy say this from now on, where there is one; in the context of the cell."""
-        if self._is_behind is not None:
+        if self._place in (Place.BEHIND, Place.ALONE) and hasattr(self._shell, "kernel"):
             transient = {"display_id": self._display_id}
             self._display_pub.publish(self._data(html, text), transient=transient, update=True)
 
     def _data(self, html: str, text: str) -> dict[str, str]:
-        behind = f'{STYLE}<div class="pnb-behind">{html}</div>' if self._is_behind else f"<div>{html}</div>"
-        return {"text/html": behind, "text/plain": text}
+        note = self._why_alone or f"As of {time.strftime('%Y-%m-%d %H:%M')}. Run the cell to use it."
+        line = f'<div style="font-size: 12px; color: {MUTED}">{note}</div>'
+        behind = f'{STYLE}<div class="pnb-behind">' if self._place is Place.BEHIND else "<div>"
+        return {"text/html": f"{behind}{line}{html}</div>", "text/plain": f"{note}\n\n{text}"}
+
+
+def why_no_widget(shell: Any, live: str) -> str:
+    """The line that says why a widget that the user asked for is not shown, "" where it is: with "auto"
+    wherever a front end names the cell (JupyterLab, Notebook 7, VS Code) or Voila makes a page."""
+    if not hasattr(shell, "kernel"):
+        return "Not to be used here: a terminal shows no widgets."
+    if live == "plain":
+        return "Not to be used here, as AgentMagics.live is 'plain': `%config AgentMagics.live = 'auto'`."
+    parent = shell.kernel.get_parent()
+    if live == "widget" or "cellId" in parent.get("metadata", {}) or _is_voila():
+        return ""
+    if not parent.get("content", {}).get("allow_stdin", True):
+        return "Not to be used here, where the notebook runs by itself: run the cell where you can click."
+    return (
+        "Not to be used here: this front end is not known to show widgets. If it does: "
+        "`%config AgentMagics.live = 'widget'`."
+    )
+
+
+def _is_voila() -> bool:
+    return "VOILA_BASE_URL" in os.environ
+
+
+def _hides_copies() -> bool:
+    """Whether the page is made of JupyterLab's parts, as `STYLE` has them."""
+    return "JPY_SESSION_NAME" in os.environ or _is_voila()

@@ -26,12 +26,14 @@ def table(
     notes: Sequence[str] = (),
     bars: Sequence[float] | None = None,
     numbers: Collection[str] | None = None,
+    full: float | None = None,
 ) -> None:
     """A compact table as a cell's output, with lines of `notes` below it. `numbers` are the columns that
-    stand to the right, all but the first where it is not given; `bars` draws a bar behind each row."""
+    stand to the right, all but the first where it is not given; `bars` draws a bar behind each row, the
+    whole of it for `full`, or for the greatest where that is not given."""
     numbers = headers[1:] if numbers is None else numbers
-    most = max(bars or [0.0]) or 1.0
-    shares = None if bars is None else [each / most for each in bars]
+    most = full or max(bars or [0.0]) or 1.0
+    shares = None if bars is None else [min(1.0, each / most) for each in bars]
     style = f"font-size: 12px; color: {MUTED}; white-space: pre-wrap"
     small = f'class="{NO_FORMULAS}" style="{style}"'
     notes_html = "".join(f"<div {small}>{escape(note)}</div>" for note in notes)

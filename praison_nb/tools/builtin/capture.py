@@ -17,6 +17,8 @@ from .excerpt import Excerpt
 
 SHOWN_CHARACTERS = 2_000_000
 """All that one call displays, its pictures too; what is more shows as a short text, or not at all."""
+FIGURES = ("image/", "application/vnd.plotly", "application/vnd.vega", "application/vnd.bokeh")
+"""What the kinds of output begin with that are pictures."""
 
 
 class NoInputError(EOFError):
@@ -32,10 +34,10 @@ def _refuse_exit(*args: Any, **kwargs: Any) -> NoReturn:
 
 
 @contextmanager
-def captured(output: Excerpt, shell: Any) -> Iterator[None]:
+def captured(output: Excerpt, shell: Any) -> Iterator[Displayed]:
     """Record what is printed, whoever holds the streams: loggers made by an earlier cell do. `shell` is
-    IPython's, or None."""
-    displayed = _Displayed()
+    IPython's, or None. Gives what is displayed."""
+    displayed = Displayed()
     with ExitStack() as stack:
 
         def replace(holder: Any, name: str, value: Any) -> None:
@@ -62,7 +64,7 @@ def captured(output: Excerpt, shell: Any) -> Iterator[None]:
                 stack.callback(shell.display_pub.unregister_hook, displayed.bound)
         # A debugger that was begun would go on with what comes next.
         stack.callback(sys.settrace, sys.gettrace())
-        yield
+        yield displayed
 
 
 def _recording(write: Callable[[str], Any], output: Excerpt) -> Callable[[str], int]:
@@ -78,12 +80,13 @@ def _recording(write: Callable[[str], Any], output: Excerpt) -> Callable[[str], 
     return record
 
 
-class _Displayed:
+class Displayed:
     """What this thread displays, without secrets; other threads display for other
     cells."""
 
     def __init__(self) -> None:
         self.is_cut = False
+        self.figures = 0
         self._room = SHOWN_CHARACTERS
 
     def bound(self, message: dict[str, Any]) -> dict[str, Any] | None:
@@ -101,6 +104,7 @@ class _Displayed:
             return None
         if message["msg_type"] == "display_data":
             self._room -= size
+            self.figures += any(mime.startswith(FIGURES) for mime in content["data"])
         return message
 
 
@@ -118,6 +122,6 @@ def _size(data: dict[str, Any]) -> int:
     return sum(len(part if isinstance(part, str | bytes) else repr(part)) for part in data.values())
 
 
-def _note_truncation(output: Excerpt, displayed: _Displayed) -> None:
+def _note_truncation(output: Excerpt, displayed: Displayed) -> None:
     if output.is_long or displayed.is_cut:
         sys.stdout.write("\n[… there was more than is shown here …]\n")

@@ -11,10 +11,11 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from ...render.visible import counted
 from ...values import VALUE_CHARACTERS, redact_and_truncate, value_text
 from ..tool import ToolError
 from . import working_dir
-from .capture import captured
+from .capture import Displayed, captured
 from .excerpt import Excerpt
 from .loop_here import run_here
 from .seconds import Seconds
@@ -33,8 +34,8 @@ def tool(call: Call) -> Callable[..., Any]:
 
     async def run_python(code: str, timeout: Seconds = 60) -> str:
         """Run Python code in the user's notebook, with all its variables; what it defines stays, another
-        working directory does not. `await`, %magics and !commands are as in a cell. Returns what it prints
-        and the value of its last expression. It cannot ask for input.
+        working directory does not. `await`, %magics and !commands are as in a cell. Returns what it prints,
+        the value of its last expression and how many figures it showed the user. It cannot ask for input.
 
         Args:
             code: The code, one or several lines.
@@ -55,16 +56,19 @@ class _Code:
         self._source = source
         self._name = f"<run_python {next(_numbers)}>"
         self._output = Excerpt(VALUE_CHARACTERS)
+        self._displayed = Displayed()
 
     def with_output(self, text: str) -> str:
-        """What it printed, and `text` after it."""
+        """What it printed, `text` after it, and how much it drew, which only the user sees."""
+        if self._displayed.figures:
+            text = f"{text}\n{counted(self._displayed.figures, 'figure')} shown".lstrip()
         output = str(self._output)
         return f"{output.rstrip()}\n{text}" if output.strip() and text else output or text
 
     def run(self) -> str:
         """Run it here and now; the text for the model. Raises ToolError with the traceback in it."""
         try:
-            with working_dir.restored(), captured(self._output, shell()):
+            with working_dir.restored(), captured(self._output, shell()) as self._displayed:
                 value = self._execute()
         except (KeyboardInterrupt, ToolError):
             raise

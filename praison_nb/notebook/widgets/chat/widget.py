@@ -93,6 +93,10 @@ class SessionWidget(SessionFollower):
     def _ipython_display_(self) -> None:
         """Two outputs: the widget, and behind it the transcript that stays."""
         self._copy.publish(self, self._magics.live, *self._static())
+        self.show_history()
+
+    def show_history(self) -> None:
+        """Ask for what was said before, where it is not kept here."""
         self._on_message({"kind": "shown"})
 
     # What the page shows

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from .... import store
 from ....metering import writer
 from ....metering.session_totals import session_totals
 from ....money import mark_usd
 from ....render.panel import Badge
+from ....session import Status
+from ....store import SessionSummary
+from ....text import strip_control_chars
 from ...conversations.conversation import Conversation
 from ...conversations.registry import Conversations
 from ...conversations.restore import status_of
@@ -19,6 +23,8 @@ from ...views.tables import Row as Cells, as_html, as_text
 
 HEADERS = ["session", "status", "model", "turns", "in", "out", "cost", "last used", "notebook", "id"]
 NUMBERS = ("turns", "in", "out", "cost")
+SHOWN_ROWS = 50
+"""More would make a page slow and its file long: a text finds the others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,42 +60,107 @@ class Row:
         return [name, self.badge, model, *counts, cost, when, self.notebook, self.id]
 
 
-def rows(conversations: Conversations, *, archived: bool = False) -> list[Row]:
-    """All sessions, those of the store and what this kernel has beside them; the one used last first.
-    Raises StoreError."""
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The sessions of a table: the first `rows` of those that match, and how many `more` match. `is_empty`
+    where there are none at all."""
+
+    rows: list[Row]
+    more: int
+    is_empty: bool
+
+
+_Totals = Mapping[str, Mapping[str, Any]]
+ORDERS: dict[str, Callable[[SessionSummary, _Totals], Any]] = {
+    "last used": lambda each, totals: -each.last_used,
+    "session": lambda each, totals: each.name.casefold(),
+    "status": lambda each, totals: -[Status.RUNNING, Status.ERROR].count(_status(each)),
+    "model": lambda each, totals: each.model.casefold(),
+    "turns": lambda each, totals: -_total(each, totals, "turns"),
+    "tokens": lambda each, totals: -_total(each, totals, "tokens_in") - _total(each, totals, "tokens_out"),
+    "cost": lambda each, totals: -_total(each, totals, "cost"),
+}
+_BY_TOTALS = ("turns", "tokens", "cost")
+
+
+def listing(
+    conversations: Conversations, *, archived: bool = False, text: str = "", order: str = "last used"
+) -> Listing:
+    """All sessions, those of the store and what this kernel has beside them, in one of ORDERS. Each word of
+    `text` is in its name, state, model, backend, time, notebook or id. Raises StoreError."""
     opened = store.current()
     opened.flush()
-    totals = session_totals(writer.current())
-    found: dict[str, Row] = {}
-    for each in opened.all():
-        if each.id in found or (each.is_archived and not archived):
-            continue
-        # Another kernel may have it too, and have used it last.
-        live = conversations.of(each.id) if each.process == store.this_process() else None
-        found[each.id] = Row(
-            name=each.name,
-            id=each.id,
-            badge=badge_of(live) if live else Badge(status_of(each)),
-            model=each.model,
-            backend=each.backend,
-            **totals.get(each.id, {}),
-            last_used=each.last_used,
-            notebook=each.notebook.replace("\\", "/").rpartition("/")[2],
-            is_archived=each.is_archived,
-        )
-    for conversation in conversations:
-        backend = conversation.backend
-        key = backend.session.id or f"name {conversation.name}"
-        if key not in found:
-            found[key] = Row(
-                name=conversation.name,
-                id=backend.session.id,
-                badge=badge_of(conversation),
-                model=backend.model,
-                backend=backend.name,
-                **totals.get(backend.session.id, {}),
-            )
-    return list(found.values())
+    found = opened.summaries(archived=archived)
+    ids = {each.id for each in found}
+    live = {each.backend.session.id or f"name {each.name}": each for each in conversations}
+    found += [_unstored(each) for key, each in live.items() if key not in ids]
+    terms = text.casefold().split()
+    matching = found
+    if terms:
+        matching = [each for each in found if (words := _text(each)) and all(term in words for term in terms)]
+    # Of the whole ledger only where that decides which ones are shown.
+    totals = session_totals(writer.current()) if order in _BY_TOTALS else {}
+    matching.sort(key=lambda each: ORDERS[order](each, totals))
+    shown = matching[:SHOWN_ROWS]
+    totals = totals or session_totals(writer.current(), [each.id for each in shown])
+    rows = [_row(each, live.get(each.id or f"name {each.name}"), totals) for each in shown]
+    return Listing(rows, len(matching) - len(shown), not found)
+
+
+def _unstored(conversation: Conversation) -> SessionSummary:
+    backend = conversation.backend
+    return SessionSummary(
+        id=backend.session.id,
+        name=conversation.name,
+        notebook="",
+        model=backend.model,
+        backend=backend.name,
+        state=badge_of(conversation).status.value,
+        process=store.this_process(),
+        last_used=0,
+        is_archived=False,
+    )
+
+
+def _row(each: SessionSummary, live: Conversation | None, totals: _Totals) -> Row:
+    # Another kernel may have it too, and have used it last.
+    is_here = live is not None and each.process == store.this_process()
+    return Row(
+        name=each.name,
+        id=each.id,
+        badge=badge_of(live) if live is not None and is_here else Badge(status_of(each)),
+        model=each.model,
+        backend=each.backend,
+        **totals.get(each.id, {}),
+        last_used=each.last_used,
+        notebook=each.notebook.replace("\\", "/").rpartition("/")[2],
+        is_archived=each.is_archived,
+    )
+
+
+def _text(each: SessionSummary) -> str:
+    when = f"{datetime.fromtimestamp(each.last_used):%Y-%m-%d %H:%M}" if each.last_used else ""
+    archived = "(archived)" if each.is_archived else ""
+    texts = (
+        each.name,
+        archived,
+        _status(each).value,
+        each.model,
+        "·",
+        each.backend,
+        when,
+        each.notebook,
+        each.id,
+    )
+    return strip_control_chars(" ".join(texts)).casefold()
+
+
+def _status(each: SessionSummary) -> Status:
+    return status_of(each) if each.state == Status.RUNNING.value else each.status
+
+
+def _total(each: SessionSummary, totals: _Totals, name: str) -> Any:
+    return totals.get(each.id, {}).get(name, 0)
 
 
 def badge_of(conversation: Conversation) -> Badge:

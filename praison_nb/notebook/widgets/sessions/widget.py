@@ -11,36 +11,23 @@ import contextvars
 import logging
 from collections.abc import Callable
 from html import escape
-from typing import Any
 
 import ipywidgets
 
 from ....errors import ConfigError, PraisonError
 from ....render.panel import Badge
 from ....runtime import loop
-from ....session import Status
 from ....text import describe_exception, strip_control_chars
 from ...conversations import stored_sessions
 from ...extension import Extension
 from ...views.pace import Pace
 from ...views.static_copy import StaticCopy
-from .rows import Row, badge_of, rows, table_html, table_text
+from .rows import ORDERS, Listing, badge_of, listing, table_html, table_text
 
 log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 1.0
 """The table is whole each time: so often at most, but for a badge that changes."""
-SHOWN_ROWS = 200
-"""More would make the page slow: the filter finds the others."""
-SORTS: dict[str, Callable[[Row], Any]] = {
-    "last used": lambda row: -row.last_used,
-    "session": lambda row: row.name.casefold(),
-    "status": lambda row: [Status.RUNNING, Status.ERROR].count(row.badge.status) * -1,
-    "model": lambda row: row.model.casefold(),
-    "turns": lambda row: -row.turns,
-    "tokens": lambda row: -(row.tokens_in + row.tokens_out),
-    "cost": lambda row: -row.cost,
-}
 
 
 class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
@@ -67,7 +54,7 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         self._is_closed = False
         wide, wraps = ipywidgets.Layout(width="auto"), ipywidgets.Layout(flex_flow="row wrap")
         self.filter = ipywidgets.Text(placeholder="Filter", description="Filter", layout=wide)
-        self.sort = ipywidgets.Dropdown(options=list(SORTS), description="Sort by", layout=wide)
+        self.sort = ipywidgets.Dropdown(options=list(ORDERS), description="Sort by", layout=wide)
         self.archived = ipywidgets.Checkbox(description="Archived too", indent=False, layout=wide)
         self.refresh = ipywidgets.Button(description="Refresh", layout=wide)
         self.table = ipywidgets.HTML()
@@ -121,8 +108,14 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         """One after the other, so that what was read last is shown last. What goes wrong is shown."""
         async with self._update_lock:
             try:
-                sessions = await asyncio.to_thread(rows, self._conversations, archived=self.archived.value)
-                self._context.copy().run(self._show, sessions)
+                found = await asyncio.to_thread(
+                    listing,
+                    self._conversations,
+                    archived=self.archived.value,
+                    text=self.filter.value,
+                    order=self.sort.value,
+                )
+                self._context.copy().run(self._show, found)
             except PraisonError as error:
                 message = message or str(error)
             except Exception as error:
@@ -135,19 +128,16 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         if not self._is_closed:
             self.message.value = _html(message)
 
-    def _show(self, sessions: list[Row]) -> None:
+    def _show(self, found: Listing) -> None:
         if self._is_closed:
             return
-        terms = self.filter.value.casefold().split()
-        texts = [(strip_control_chars(" ".join(map(str, row.cells()))).casefold(), row) for row in sessions]
-        kept = [row for text, row in texts if all(term in text for term in terms)]
-        kept.sort(key=SORTS[self.sort.value])
-        shown, more = kept[:SHOWN_ROWS], len(kept) - SHOWN_ROWS
+        shown = found.rows
         html, text = table_html(shown), table_text(shown)
-        if not kept:
-            html = text = "No sessions match." if sessions else "No sessions yet: ask something with %%agent."
-        if more > 0:
-            note = f"{more:,} more: narrow the filter."
+        if not shown:
+            none = "No sessions yet: ask something with %%agent."
+            html = text = none if found.is_empty else "No sessions match."
+        if found.more:
+            note = f"{found.more:,} more: narrow the filter."
             html, text = f"{html}<p>{note}</p>", f"{text}\n{note}"
         if self._html != html:
             self.table.value = self._html = html
