@@ -36,7 +36,7 @@ class AgentMagicsProtocol(Protocol):
     agent: Callable[..., Any]
     agent_line: Callable[..., Any]
     complete: Callable[[Any, Any], list[str]]
-    find_kept: Callable[[str], dict[str, str] | None]
+    find_kept: Callable[[str], tuple[dict[str, str], bool] | None]
     status: Callable[[], str]
     table: Callable[[], dict[str, Any]]
 

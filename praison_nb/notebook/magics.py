@@ -151,7 +151,7 @@ class AgentMagics(Magics):
 
         return complete(self.extension, self.agent.parser._option_string_actions, event)
 
-    def find_kept(self, turn_id: str) -> dict[str, str] | None:
+    def find_kept(self, turn_id: str) -> tuple[dict[str, str], bool] | None:
         """What stays of a turn of another kernel, where a page has its output."""
         from .commands.show import find_kept
 

@@ -363,3 +363,20 @@ def test_hostile_text_is_shown_and_never_run(page: Page, listener: Listener, fil
     expect(page.locator(".jp-Notebook .jp-Cell").nth(3).locator(".pnb-behind")).to_be_visible()
     assert page.evaluate("window.ran") is None
     assert [request.path for request in listener.requests] == []
+
+
+@pytest.mark.slow(reason="a long answer")
+def test_the_end_of_an_answer_that_comes_at_once_is_shown(fill: Callable[[list[str]], Notebook]) -> None:
+    """Its height is known only when it is in the page."""
+    lines = "saying('\\n\\n'.join(f'Line {i}' for i in range(80)))"
+    notebook = fill([f"import praison_nb\npraison_nb.chat({lines})"])
+    notebook.run(2)
+    view = notebook.view(2)
+    field = view.get_by_role("textbox", name="Message")
+    field.fill("Go")
+    field.press("Enter")
+    expect(view).to_contain_text("Line 79")
+    notebook._wait_for(
+        "() => [...document.querySelectorAll('.pnb-list')].some(each => "
+        "each.scrollTop > 100 && each.scrollTop + each.clientHeight > each.scrollHeight - 5)"
+    )

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +124,75 @@ def test_two_tabs_are_right_at_every_moment(lab: Server, page: Page, context: Br
             assert "99 end" in each.outputs(3)[0]["data"]["text/plain"]
     finally:
         second.close()
+
+
+@pytest.mark.slow(reason="cells that come back, and notebooks of other kernels")
+def test_an_output_that_comes_back_is_followed(lab: Server, page: Page) -> None:
+    """By an undo when its turn is over, and in another notebook."""
+    cells = ["a, b = (counting(gate, words=100) for gate in ('undone', 'copied'))"]
+    cells += [f"%%agent -b {name} -s {name} --bg\nGo" for name in "ab"]
+    notebook = Notebook(page, lab, cells)
+    notebook.run(2)
+    begin(notebook, 3, 4)
+    page.evaluate("jupyterapp.shell.currentWidget.content.activeCellIndex = 3")
+    notebook.do("notebook:delete-cell")
+    lab.open_gate("undone")
+    expect(page.locator("#pnb-announcer")).to_have_text("a: idle")
+    page.evaluate("jupyterapp.shell.currentWidget.content.activeCellIndex = 3")
+    notebook.do("notebook:copy-cell")
+    first, other = notebook.name, f"other-{notebook.name}"
+    notebook.do("notebook:undo-cell-action")
+    wait_until_still(notebook, 3)
+    expect(notebook.cell(3)).to_contain_text("99 end")
+    lab.write(other, ["1"])
+    page.evaluate("path => jupyterapp.commands.execute('docmanager:open', {path})", other)
+    notebook._wait_for("path => jupyterapp.shell.currentWidget.context?.path === path", other)
+    notebook._wait_until_ready()
+    notebook.do("notebook:paste-cell-below")
+    expect(notebook.view(1)).to_contain_text("98 99")
+    lab.open_gate("copied")
+    wait_until_still(notebook, 1)
+    for path in (first, other):
+        find = "[...jupyterapp.shell.widgets('main')].find(each => each.context?.path === path)"
+        page.evaluate(f"path => {find}.context.save()", path)
+    for path, index in [(first, 3), (first, 4), (other, 1)]:
+        saved = lab.read(path)
+        assert set(data(saved, index)) == STILL and "99 end" in data(saved, index)["text/plain"]
+
+
+@pytest.mark.slow(reason="a kernel more")
+def test_the_next_kernel_gives_what_it_has_of_a_turn(lab: Server, page: Page) -> None:
+    """All of one that ended, though the kernel had no praison_nb when it was asked first; of one that it was
+    killed in no less than the page saw."""
+    cells = ["a, b, c = (counting(gate, words=100) for gate in ('over', 'cut', 'next'))\nos.getpid()"]
+    cells += [f"%%agent -b {name} -s {name} --bg\nGo" for name in "abc"]
+    notebook = Notebook(page, lab, cells)
+    notebook.run(2)
+    begin(notebook, 3, 4)
+    pid = int(notebook.outputs(2)[0]["data"]["text/plain"])
+    notebook.save()
+    page.goto("about:blank")
+    lab.open_gate("over")
+    path = lab.folder / "ledgers" / notebook.name / "sessions.sqlite"
+    while not any("99 end" in turn for (turn,) in sqlite3.connect(path).execute("SELECT turn FROM turns")):
+        time.sleep(0.05)
+    os.kill(pid, signal.SIGKILL)
+    lab.end_kernels()
+    # Less of the second one was kept than the file has.
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "UPDATE turns SET turn = replace(turn, '98 99', '98') WHERE turn NOT LIKE '%99 end%'"
+        )
+    notebook.open()
+    for index in (3, 4):
+        expect(notebook.view(index).locator(".pnb-status")).to_have_text("unknown")
+    for index in (0, 1, 2, 5):
+        notebook.run(index)
+    wait_until_still(notebook, 3)
+    expect(notebook.view(5)).to_contain_text("98 99")
+    saved = notebook.save()
+    assert "99 end" in data(saved, 3)["text/plain"] and set(data(saved, 3)) == STILL
+    assert "98 99" in data(saved, 4)["text/plain"] and MIME in data(saved, 4)
 
 
 def test_the_kernels_end_is_seen_and_costs_no_text(lab: Server, page: Page) -> None:

@@ -172,5 +172,5 @@ def test_the_next_kernel_has_what_was_kept_of_a_turn(kernel: Kernel, gates: Path
         if message["msg_type"] == "comm_msg":
             told = message["content"]["data"]
             answers[told["id"]] = told
-    assert "0 1 2 end" in answers[turn_id]["still"]["text/plain"]
+    assert "0 1 2 end" in answers[turn_id]["still"]["text/plain"] and answers[turn_id]["is_whole"]
     assert answers["nobody"]["unknown"]

@@ -199,9 +199,9 @@ def _cut_off(turn: Turn, kept: StoredTurn) -> Turn:
     return replace(turn, ended=kept.seen, stop_reason="cut_off", detail=detail, activity="")
 
 
-def find_kept(turn_id: str) -> dict[str, str] | None:
+def find_kept(turn_id: str) -> tuple[dict[str, str], bool] | None:
     """What stays of a turn of another kernel, whose output a page has that did not see its end: HTML and
-    text. None where it is not kept, or goes on there."""
+    text, and whether they are whole. None where it is not kept, or goes on there."""
     opened = store.current()
     opened.flush()
     try:
@@ -211,11 +211,11 @@ def find_kept(turn_id: str) -> dict[str, str] | None:
         turn = store.read_turn(opened.path, turn_id)
     except StoreError:
         return None
-    if turn.ended is None:
+    if not (is_whole := turn.ended is not None):
         if store.is_alive(kept.process):
             return None
         turn = _cut_off(turn, kept)
-    return {"text/html": turn_html(turn), "text/plain": turn_text(turn)}
+    return {"text/html": turn_html(turn), "text/plain": turn_text(turn)}, is_whole
 
 
 def _messages(which: list[str], kept: StoredTurn) -> Shown:

@@ -75,6 +75,8 @@ class Recorder:
                 unfinished = self._conversation.unfinished_turn
                 if unfinished and unfinished.turn.get("id") == turn.id:
                     self._conversation.unfinished_turn = None
+            case TurnFinished() | TurnFailed() | SessionUsage() if self._is_past(session, turn):
+                return None
             case TurnFinished() | TurnFailed():
                 self._store_new_messages()
             case SessionUsage() if turn.ended is not None:
@@ -83,6 +85,11 @@ class Recorder:
                 return None
         # A session without an id cannot be resumed.
         return upsert_session(self._stored_session(session, notebook, turn)) if turn.session_id else None
+
+    def _is_past(self, session: Session, turn: Turn) -> bool:
+        """Whether the session has gone on: a turn's last count may come when the next one has begun, whose
+        status is the session's."""
+        return session is self._session and turn.id != self._turn_id
 
     def _watch_messages(self, session: Session, turn_id: str) -> None:
         """Turns of a session come one after the other: what it has more from now on is this turn's."""

@@ -111,7 +111,7 @@ class LiveOutput(TurnOutput):
         still = self._still(turn)
         if self._is_asked and is_settled:
             self._is_asked, self._is_attached = False, True
-            self._pages.send({"id": turn.id, "still": still})
+            self._pages.send({"id": turn.id, "still": still, "is_whole": True})
         elif self._is_attached and not self._is_over:
             self._pages.send({"id": turn.id, "ended": str(Badge.of(turn.status, turn))})
         elif self._widget is not None:

@@ -28,13 +28,13 @@ class OutputProtocol(Protocol):
 
 
 class Pages:
-    """The pages of this kernel. `find(turn_id)` gives what stays of a turn of another kernel, None where
-    nobody knows it; `status()` what the status bar says, and `table()` what a click on it shows. The first
-    and the last may take a while."""
+    """The pages of this kernel. `find(turn_id)` gives what stays of a turn of another kernel and whether that
+    is whole, None where nobody knows it; `status()` what the status bar says, and `table()` what a click on
+    it shows. The first and the last may take a while."""
 
     def __init__(
         self,
-        find: Callable[[str], dict[str, str] | None],
+        find: Callable[[str], tuple[dict[str, str], bool] | None],
         status: Callable[[], str],
         table: Callable[[], dict[str, Any]],
     ) -> None:
@@ -95,8 +95,9 @@ class Pages:
             loop.spawn(self._send_kept(turn_id))
 
     async def _send_kept(self, turn_id: str) -> None:
-        still = await asyncio.to_thread(self._find, turn_id)
-        self.send({"id": turn_id, "still": still} if still else {"id": turn_id, "unknown": True})
+        kept = await asyncio.to_thread(self._find, turn_id)
+        found = {"still": kept[0], "is_whole": kept[1]} if kept else {"unknown": True}
+        self.send({"id": turn_id, **found})
 
     async def _send_table(self) -> None:
         self.send({"table": await asyncio.to_thread(self._table)})

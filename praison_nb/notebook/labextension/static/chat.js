@@ -173,7 +173,7 @@ class ChatView extends TurnView {
     this.model.hidden = !models.length;
     // A screen reader says the answer when it is whole.
     this.list.setAttribute("aria-busy", String(state.panel.running));
-    if (atEnd) this.toEnd();
+    if (atEnd) requestAnimationFrame(() => this.toEnd(3));
   }
 }
 

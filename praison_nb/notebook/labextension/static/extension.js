@@ -21,6 +21,18 @@ class Turns {
   constructor(live) {
     this.live = live;
     this.stores = new Map();
+    this.links = new Map(); // the page's notebooks
+  }
+
+  /** The turn's outputs in all notebooks: a cell may have been copied. */
+  *outputs(id) {
+    for (const link of this.links.values()) for (const [output] of link.outputs(id)) yield [output, link];
+  }
+
+  /** Follow a turn whose output has come back by an undo: what was known of it may be forgotten. */
+  find(id) {
+    const [found] = this.stores.get(id)?.link ? [] : this.outputs(id);
+    if (found?.[1].isReady) found[1].follow(id);
   }
 
   get(id) {
@@ -115,7 +127,10 @@ class Link {
       this.line?.dispose();
     });
     // A page that was loaded while a turn ran, or after it.
-    Promise.all([context.ready, sessionContext.ready]).then(() => this.resume());
+    Promise.all([context.ready, sessionContext.ready]).then(() => {
+      this.isReady = true;
+      this.resume();
+    });
   }
 
   /** The outputs of turns whose end this page has not seen. What was not run here and is signed by nobody attaches to
@@ -136,7 +151,7 @@ class Link {
       store.asked = false; // what was asked before may be lost
       // Of a turn that ended with its kernel the next one is asked, which may have it in its store, once that is known to
       // have praison_nb. What this page saw to the kernel's end is more than anybody kept.
-      if (store.gone === "kept" ? this.line : !store.gone) this.follow(data.id);
+      if (["", undefined, "none"].includes(store.gone) || (this.line && !store.wasLive)) this.follow(data.id);
     }
   }
 
@@ -149,7 +164,7 @@ class Link {
     const store = this.turns.offer(data.id, data);
     if (this.line && header.msg_type === "display_data") {
       // It begins, and the kernel says the rest by itself.
-      Object.assign(store, { link: this, isLive: true });
+      Object.assign(store, { link: this, isLive: true, wasLive: true });
       store.show();
     } else {
       this.follow(data.id);
@@ -187,9 +202,11 @@ class Link {
     if (message.unknown) {
       this.lose("unknown", message.id);
     } else if (message.still) {
-      this.put(message.id, message.still);
+      // Of a turn that was cut off a page may have seen more than was kept.
+      if (message.is_whole || !this.turns.live.isLonger(store.state, message.still)) this.put(message.id, message.still);
+      else this.lose("unknown", message.id);
     } else {
-      if (message.state) Object.assign(store, { isLive: true, gone: "" });
+      if (message.state) Object.assign(store, { isLive: true, wasLive: true, gone: "" });
       store.take(message);
       if (message.ended) store.end(message.ended);
     }
@@ -198,17 +215,17 @@ class Link {
   /** Ask for what stays of a turn, where the kernel's own update did not reach this page's notebook. */
   finish(id) {
     const store = this.turns.stores.get(id);
-    for (const _ of this.outputs(id)) {
+    if (this.turns.outputs(id).next().done) {
+      this.turns.stores.delete(id);
+    } else if (store) {
       store.asked = false;
       store.ask();
-      return;
     }
-    this.turns.stores.delete(id);
   }
 
-  /** Write what stays. */
+  /** Write what stays, in each notebook that has it. */
   put(id, data) {
-    for (const [output] of this.outputs(id)) output.setData({ data });
+    for (const [output] of this.turns.outputs(id)) output.setData({ data });
     this.turns.stores.delete(id);
   }
 
@@ -260,7 +277,7 @@ export async function plugins(get, live, style) {
     ["@jupyterlab/rendermime", "@jupyterlab/notebook", "@lumino/widgets", "@jupyterlab/statusbar", "@jupyterlab/settingregistry", "@jupyterlab/apputils"].map(get),
   );
   const turns = new Turns(live);
-  const links = new Map();
+  const { links } = turns;
   let onStatus = () => {};
 
   class TurnOutput extends Widget {
@@ -273,6 +290,8 @@ export async function plugins(get, live, style) {
         this.store = turns.get(data.id);
         this.node.replaceChildren();
         this.end = this.store.mount(this.node);
+        // The notebook has it by then.
+        setTimeout(() => turns.find(data.id));
       }
       return Promise.resolve();
     }
@@ -306,9 +325,11 @@ export async function plugins(get, live, style) {
     id: "praison-nb:status",
     description: "Says in the status bar what the notebook's agents do and spent.",
     autoStart: true,
-    requires: [bar.IStatusBar, INotebookTracker],
-    optional: settings ? [settings.ISettingRegistry] : [],
-    activate: async (app, statusBar, tracker, registry) => {
+    requires: [INotebookTracker],
+    // Notebook 7 has the token and no bar.
+    optional: [bar.IStatusBar, ...(settings ? [settings.ISettingRegistry] : [])],
+    activate: async (app, tracker, statusBar, registry) => {
+      if (!statusBar) return;
       const node = document.createElement("button");
       node.type = "button";
       node.className = "pnb-status-item";

@@ -66,7 +66,11 @@ function setText(element, text) {
 /** The nodes of an HTML text, made anew: elements of TAGS with their own attributes, all else as text. Here alone
  * HTML enters the page. A text is parsed in a document of its own, where nothing runs and nothing loads. */
 function safeNodes(html) {
-  return copies(new DOMParser().parseFromString(html, "text/html").body, 0);
+  return copies(parsed(html), 0);
+}
+
+function parsed(html) {
+  return new DOMParser().parseFromString(html, "text/html").body;
 }
 
 function copies(parent, depth) {
@@ -533,6 +537,15 @@ export function staticOf(state) {
   const lines = [...notices, ...threads, `[${label}] ${facts.map((fact) => fact.slice(0, 3).join("")).join("  ")}`];
   for (const line of lines) root.append(made("div", { class: NO_FORMULAS }, line));
   return { "text/html": new XMLSerializer().serializeToString(root), "text/plain": [...texts, lines.join("\n")].join("\n\n") };
+}
+
+/** Whether the answer in the state is longer than the one in what stays. */
+export function isLonger(state, still) {
+  const [shown, kept] = [staticOf(state), still].map((data) => {
+    const answers = parsed(data["text/html"]).querySelectorAll(".pnb-answer");
+    return [...answers].reduce((length, each) => length + each.textContent.trim().length, 0);
+  });
+  return shown > kept;
 }
 
 /** What shows a state, by its kind. */
