@@ -37,7 +37,7 @@ def test_other_tools_keep_the_conversation(kernel: Kernel, server: HostedServer)
     assert kernel.run("_.tools[0].result").text.strip() == "'42'"
     kernel.restart()
     kernel.run("def third(x: int) -> int:\n    return x")
-    assert kernel.run("%%agent -t third\nthree").answers == ["three"]
+    assert kernel.run("%%agent -s main -t third\nthree").answers == ["three"]
     (session,) = server.sessions.values()
     tools = [tool.get("name", tool["type"]) for tool in session.fields["agent"]["tools"]]
     assert "third" in tools and "agent_toolset_20260401" in tools

@@ -440,7 +440,10 @@ def test_a_damaged_turn_is_one_line(kernel: Kernel, openai_server: OpenAIServer,
 def test_a_store_that_cannot_be_read(kernel: Kernel, openai_server: OpenAIServer) -> None:
     kernel.run("%%agent\none")
     before = still(kernel)
-    store.default_path().write_bytes(b"no database " * 1000)
+    path = store.default_path()
+    for each in path.parent.glob(f"{path.name}*"):
+        each.unlink()
+    path.write_bytes(b"no database " * 1000)
     line, *again = show(kernel)
     assert again == [*before] and "not kept" in line and "is damaged, or no store" in line
     assert "is damaged, or no store" in refused(kernel, "nobody")
