@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .redaction import redact
+from .columns import SOME_ROWS, TOP_VALUES, Column, cell_text, described
 from .tables import ROWS, csv_text, is_table, table_text
 from .text import shorten
 
@@ -26,12 +25,8 @@ WHOLE_CHARACTERS = 500
 """A table that takes no more is there as it is."""
 COLUMNS_CHARACTERS, NAMES_CHARACTERS, ROWS_CHARACTERS = 1_000, 200, 700
 FEWEST_ROWS = 3
-NAME_CHARACTERS, VALUE_CHARACTERS = 40, 24
-MOST_CHARACTERS = 10_000
-"""Of one value; what is behind them is not looked at."""
-TOP_VALUES = 3
+NAME_CHARACTERS = 40
 MOST_CATEGORIES = 20
-RELATED_ROWS = 10_000
 MOST_RELATED, MOST_ASKED = 8, 2
 WEAKEST = 0.05
 """A weaker correlation is none."""
@@ -43,14 +38,6 @@ class Profile:
 
     text: str
     note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class _Column:
-    name: str
-    dtype: str
-    values: pandas.Series[Any]
-    is_asked: bool = False
 
 
 def profile(value: Any, prompt: str = "") -> Profile | None:
@@ -96,11 +83,11 @@ def _profile(value: Any, prompt: str) -> Profile:
     index, data = _read(value, chosen, places)
     told = [
         *(
-            _Column(name if name == "index" else f"{name} (index)", str(each.dtype), each)
+            Column(name if name == "index" else f"{name} (index)", str(each.dtype), each)
             for name, each in index
         ),
         *(
-            _Column(names[place], dtypes[place], each, place in asked)
+            Column(names[place], dtypes[place], each, place in asked)
             for place, each in zip(chosen, data, strict=True)
         ),
     ]
@@ -167,87 +154,18 @@ def _read(
 # Columns
 
 
-def _described(columns: list[_Column], is_sample: bool) -> tuple[list[str], int]:
+def _described(columns: list[Column], is_sample: bool) -> tuple[list[str], int]:
     """A line a column, as many as there is room for, and how many of the first columns have one."""
     lines: list[str] = []
     room = COLUMNS_CHARACTERS
     for number, column in enumerate(columns):
-        line = _line(column, is_sample)
+        line = described(column, is_sample)
         room -= len(line) + 1
         if room < 0:
             asked = (each for each in columns[number:] if each.is_asked)
-            return [*lines, *(_line(each, is_sample) for each in asked)], number
+            return [*lines, *(described(each, is_sample) for each in asked)], number
         lines.append(line)
     return lines, len(columns)
-
-
-def _line(column: _Column, is_sample: bool) -> str:
-    return ", ".join([f"{column.name}: {column.dtype}", *_about(column.values, is_sample)])
-
-
-def _about(values: pandas.Series[Any], is_sample: bool) -> list[str]:
-    """What is missing in a column, and what is there: range and mean, or the values that are there most."""
-    from pandas.api import types
-
-    if not len(values):
-        return []
-    present = values.dropna()
-    missing = len(values) - len(present)
-    if not len(present):
-        return ["all missing"]
-    parts = []
-    if missing:
-        parts.append(f"{missing / len(values):.2g} of it missing" if is_sample else f"{missing:,} missing")
-    inferred = types.infer_dtype(present.head(RELATED_ROWS), skipna=True)
-    try:
-        if types.is_bool_dtype(present) or inferred == "boolean":
-            return [*parts, f"True {present.astype(bool).mean():.0%}"]
-        if types.is_numeric_dtype(present) and present.dtype.kind != "c":
-            return [*parts, _range(present), f"mean {_number(present.mean())}"]
-        if inferred.startswith(("date", "time", "period", "decimal")):
-            return [*parts, _range(present)]
-        return [*parts, _top(present)]
-    except Exception:
-        # Lists, say, or objects of the user's that cannot be compared.
-        kinds = Counter(type(each).__name__ for each in present.head(RELATED_ROWS))
-        return [*parts, "values are " + ", ".join(name for name, _ in kinds.most_common(TOP_VALUES))]
-
-
-def _range(present: pandas.Series[Any]) -> str:
-    return f"{_number(present.min())} to {_number(present.max())}"
-
-
-def _top(present: pandas.Series[Any]) -> str:
-    counts = present.value_counts()
-    counts = counts[counts > 0]
-    if len(counts) == len(present):
-        return "all different"
-    top = [f"{_cell(each)} {count / len(present):.0%}" for each, count in counts.head(TOP_VALUES).items()]
-    return f"{len(counts):,} different: {', '.join(top)}"
-
-
-def _number(value: Any, digits: int = 4) -> str:
-    """A number with so many digits, whole ones as they are; a time without a midnight.
-
-    >>> _number(1234567.0), _number(0.123456), _number(24999.5), _number(float("inf"))
-    ('1234567', '0.1235', '25000', 'inf')
-    """
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return re.sub(r" 00:00:00$", "", str(value))
-    is_long = 10**digits <= abs(number) < 1e15
-    return (
-        f"{number:.0f}" if is_long or (number.is_integer() and abs(number) < 1e15) else f"{number:.{digits}g}"
-    )
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, float) and value != value:
-        return "NaN"
-    text = str(value) if isinstance(value, str | bool) else _number(value, 6)
-    # Hidden before it is cut, which would leave half of a secret.
-    return shorten(redact(text[:MOST_CHARACTERS]), VALUE_CHARACTERS)
 
 
 # What goes with a column that the prompt names
@@ -267,7 +185,7 @@ def _asked(names: list[str], prompt: str) -> list[int]:
     return list(itertools.islice(named, MOST_ASKED))
 
 
-def _related(target: _Column, columns: list[_Column]) -> str:
+def _related(target: Column, columns: list[Column]) -> str:
     """Which columns correlate with the target, the strongest first. A value of a column of texts counts as 1
     and all others as 0."""
     [(label, wanted), *_] = [*_numbers(target), (target.name, None)]
@@ -286,11 +204,11 @@ def _strength(found: tuple[float, str]) -> float:
     return -abs(found[0])
 
 
-def _numbers(column: _Column) -> list[tuple[str, pandas.Series[Any]]]:
+def _numbers(column: Column) -> list[tuple[str, pandas.Series[Any]]]:
     """The column as numbers; of a few values the most frequent ones each as 1 beside 0."""
     from pandas.api import types
 
-    values = column.values.head(RELATED_ROWS).reset_index(drop=True)
+    values = column.values.head(SOME_ROWS).reset_index(drop=True)
     try:
         if types.is_datetime64_any_dtype(values):
             return [(column.name, values.astype("int64").where(values.notna()).astype(float))]
@@ -304,7 +222,8 @@ def _numbers(column: _Column) -> list[tuple[str, pandas.Series[Any]]]:
         top = counts.index[1:2] if len(counts) == 2 else counts.index[:TOP_VALUES]
         present = values.notna()
         return [
-            (f"{column.name}={_cell(each)}", (values == each).where(present).astype(float)) for each in top
+            (f"{column.name}={cell_text(each)}", (values == each).where(present).astype(float))
+            for each in top
         ]
     except Exception:
         return []
@@ -332,7 +251,7 @@ def _shown(value: Any) -> str:
 
     if value is None or value is pandas.NaT or value is pandas.NA:
         return "NaN"
-    return _cell(value)
+    return cell_text(value)
 
 
 def _listed(texts: Iterable[str], room: int) -> str:
