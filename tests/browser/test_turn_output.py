@@ -19,18 +19,30 @@ from browser.lab import PATIENCE_MS, Notebook, Server
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=PATIENCE_MS)
 MIME = "application/vnd.praison-nb.turn+json"
+WIDGET = "application/vnd.jupyter.widget-view+json"
 STILL = {"text/html", "text/plain"}
 NOTEBOOK_7 = pytest.mark.slow(reason="the same in Notebook 7")
 WORDS = [str(n) for n in range(100)]
 
 
+def wait_until_without(notebook: Notebook, index: int, mime: str) -> None:
+    """Until the cell's outputs in the page hold nothing of that type."""
+    notebook._wait_for(
+        "([i, mime]) => { const outputs = jupyterapp.shell.currentWidget.content.widgets[i].model.outputs"
+        ".toJSON(); return outputs.length && outputs.every(each => !each.data?.[mime]); }",
+        [index, mime],
+    )
+
+
 def begin(notebook: Notebook, *cells: int) -> None:
-    """Run the cells, and wait until each shows what it shows before its gate."""
+    """Run the cells, and wait until each shows what it shows before its gate, and the page follows it: on a
+    busy machine a widget may have stood in its place."""
     for index in cells:
         notebook.run(index)
     for index in cells:
         expect(notebook.view(index)).to_contain_text("99")
         expect(notebook.view(index).locator(".pnb-status")).to_have_text("running")
+        wait_until_without(notebook, index, WIDGET)
 
 
 def data(document: Any, index: int) -> Any:
@@ -42,11 +54,7 @@ def data(document: Any, index: int) -> Any:
 def wait_until_still(notebook: Notebook, *cells: int) -> None:
     """Until the notebook in the page holds nothing of ours there but HTML and text."""
     for index in cells:
-        notebook._wait_for(
-            "([i, mime]) => { const outputs = jupyterapp.shell.currentWidget.content.widgets[i].model.outputs"
-            ".toJSON(); return outputs.length && outputs.every(each => !each.data?.[mime]); }",
-            [index, MIME],
-        )
+        wait_until_without(notebook, index, MIME)
 
 
 @pytest.mark.parametrize("app", ["jupyterlab", pytest.param("notebook", marks=NOTEBOOK_7)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 
@@ -12,8 +13,9 @@ LEAST_SECONDS = 0.0005
 
 def grows_linearly(work: Callable[[str], object], text: Callable[[int], str], size: int, times: int) -> bool:
     """Whether `times` as many characters as `size` take less than `times` to the power of 1.5 as long, by the
-    processor's time of this thread. A square would be the power of 2. The best of some tries counts: a
-    collection of garbage may fall into any, and a busy machine is slower for a while."""
+    processor's time of this thread. A square would be the power of 2. The best of some tries counts: a busy
+    machine is slower for a while. No garbage is collected meanwhile: of all that the tests before have left it
+    would take longer than the work itself."""
 
     def seconds(text: str) -> float:
         begun = time.thread_time()
@@ -21,8 +23,12 @@ def grows_linearly(work: Callable[[str], object], text: Callable[[int], str], si
         return time.thread_time() - begun
 
     short, long = text(size), text(size * times)
-    for _ in range(TRIES):
-        first = min(seconds(short), seconds(short))
-        if seconds(long) <= times**1.5 * max(first, LEAST_SECONDS):
-            return True
-    return False
+    gc.disable()
+    try:
+        for _ in range(TRIES):
+            first = min(seconds(short), seconds(short))
+            if seconds(long) <= times**1.5 * max(first, LEAST_SECONDS):
+                return True
+        return False
+    finally:
+        gc.enable()
