@@ -14,8 +14,8 @@ LEAST_SECONDS = 0.0005
 def grows_linearly(work: Callable[[str], object], text: Callable[[int], str], size: int, times: int) -> bool:
     """Whether `times` as many characters as `size` take less than `times` to the power of 1.5 as long, by the
     processor's time of this thread. A square would be the power of 2. The best of some tries counts: a busy
-    machine is slower for a while. No garbage is collected meanwhile: of all that the tests before have left it
-    would take longer than the work itself."""
+    machine is slower for a while. No garbage is collected meanwhile: with all that the tests before have left
+    that would take longer than the work itself."""
 
     def seconds(text: str) -> float:
         begun = time.thread_time()
