@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 SOME_ROWS = 10_000
 """So many are looked at where all would take too long."""
 TOP_VALUES = 3
-VALUE_CHARACTERS = 24
+VALUE_CHARACTERS = 32
+"""A time with microseconds and a zone has so many."""
 MOST_CHARACTERS = 10_000
 """Of one value; what is behind them is not looked at."""
+_CUT_IN_HIDDEN = re.compile(r"(?<=[\s:=,(\[{])[\"']\[?k?e?y?\]?…$")
+"""A quote that opens what is hidden, and its end is cut off: all that follows would be the secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ def _about(values: pandas.Series[Any], is_sample: bool) -> list[str]:
             return [*parts, _range(present)]
         return [*parts, _top(present)]
     except Exception:
-        # Lists, say, or objects of the user's that cannot be compared.
+        # Lists, say, or objects of the user's that cannot be counted.
         kinds = Counter(type(each).__name__ for each in present.head(SOME_ROWS))
         return [*parts, "values are " + ", ".join(name for name, _ in kinds.most_common(TOP_VALUES))]
 
@@ -69,12 +72,21 @@ def _range(present: pandas.Series[Any]) -> str:
 
 
 def _top(present: pandas.Series[Any]) -> str:
-    counts = present.value_counts()
-    counts = counts[counts > 0]
+    counts = value_counts(present)
     if len(counts) == len(present):
         return "all different"
     top = [f"{cell_text(each)} {count / len(present):.0%}" for each, count in counts.head(TOP_VALUES).items()]
     return f"{len(counts):,} different: {', '.join(top)}"
+
+
+def value_counts(present: pandas.Series[Any]) -> pandas.Series[int]:
+    """How often each value is there. Raises TypeError where one has no hash: pandas would compare each with
+    all others, which takes minutes."""
+    if present.dtype == object:
+        for each in present:
+            hash(each)
+    counts = present.value_counts()
+    return counts[counts > 0]
 
 
 def _number(value: Any, digits: int = 4) -> str:
@@ -99,4 +111,5 @@ def cell_text(value: Any) -> str:
         return "NaN"
     text = str(value) if isinstance(value, str | bool) else _number(value, 6)
     # Hidden before it is cut, which would leave half of a secret.
-    return shorten(redact(text[:MOST_CHARACTERS]), VALUE_CHARACTERS)
+    short = shorten(redact(text[:MOST_CHARACTERS]), VALUE_CHARACTERS)
+    return _CUT_IN_HIDDEN.sub("…", short)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .columns import SOME_ROWS, TOP_VALUES, Column, cell_text, described
+from .columns import SOME_ROWS, TOP_VALUES, Column, cell_text, described, value_counts
 from .tables import ROWS, csv_text, is_table, table_text
 from .text import shorten
 
@@ -214,8 +214,7 @@ def _numbers(column: Column) -> list[tuple[str, pandas.Series[Any]]]:
             return [(column.name, values.astype("int64").where(values.notna()).astype(float))]
         if types.is_numeric_dtype(values) and values.dtype.kind != "c":
             return [(column.name, values.astype(float))]
-        counts = values.value_counts()
-        counts = counts[counts > 0]
+        counts = value_counts(values.dropna())
         if not 2 <= len(counts) <= MOST_CATEGORIES:
             return []
         # Of two the second one: "yes" is mostly the rarer.

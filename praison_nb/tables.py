@@ -42,7 +42,7 @@ def is_table(value: Any) -> bool:
 def _is(value: Any, module: str, name: str) -> bool:
     # Half of a module is there while it is imported.
     kind = getattr(sys.modules.get(module), name, None)
-    return isinstance(kind, type) and isinstance(value, kind)
+    return isinstance(kind, type) and issubclass(type(value), kind)
 
 
 def _pandas(frame: Any) -> str:

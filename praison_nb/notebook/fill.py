@@ -24,6 +24,7 @@ from ..errors import ConfigError
 from ..profile import profile
 from ..redaction import collecting, redact, redact_value
 from ..render.visible import counted
+from ..tables import is_table
 from ..text import describe_exception, shorten
 from ..turn import Turn
 from ..values import VALUE_CHARACTERS, redact_and_truncate, value_text
@@ -40,6 +41,7 @@ _FIELD = re.compile(
     rf"(?<!\{{)\{{[ \t]*+(?P<name>{NAME})(?P<path>{PATH})[ \t]*+"
     r"(?:!(?P<conversion>[rsa]))?(?::(?P<spec>[^{}\n]{1,50}+))?\}(?!\})"
 )
+_CALL = re.compile(rf"(?<!\{{)\{{[ \t]*+(?P<name>{NAME}){PATH}\([^{{}}\n]{{0,200}}+\}}(?!\}})")
 _NUMBERS = r"(?:.?[<>=^])?[-+]?z?#?0?\d{0,3}[_,]?(?:\.\d{1,3})?[_,]?[A-Za-z%]?"
 _TIMES = r"(?=[^%]*%-?[A-Za-z])(?!.*\d{4}).*"
 _SPEC = re.compile(rf"{_NUMBERS}|{_TIMES}")
@@ -113,6 +115,10 @@ def fill(
         pieces += prompt[end : field.start()], made.text
         end = field.end()
     pieces.append(prompt[end:])
+    for call in _CALL.finditer(prompt):
+        # What calls something of another variable is pasted code more often.
+        if _is_own(call, variables, hidden) and is_table(variables[call["name"]]):
+            problems.setdefault(call[0], "nothing in a prompt is called; fill in a variable that has it")
     filled = {braces: made for braces, made in looked_up.items() if isinstance(made, _Filled)}
     return "".join(pieces), [*_about_left(problems), *_about_filled(filled)]
 

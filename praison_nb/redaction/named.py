@@ -17,11 +17,12 @@ _SIGNS = (
 )
 _LOOKED_AT = 250
 _NAME = re.compile(
-    r"(?<![\w.-])(?P<n>[A-Za-z_][\w.-]{0,80}+)\\{0,3}[\"']?(?P<sep>\s{0,4}+(?::=|=>|:|=(?!=))\s{0,4}+)(?:b(?=[\"\\']))?(?=[^\s,;)\]}])",
+    r"(?<![\w.-])(?P<n>[A-Za-z_][\w.-]{0,80}+)\\{0,3}(?:\"\\{0,3}\"|[\"']?)(?P<sep>\s{0,4}+(?::=|=>|:|=(?!=))\s{0,4}+)(?:b(?=[\"\\']))?(?=[^\s,;)\]}])",
     re.ASCII,
 )
 # (?>(?:…)*) and not (?:…)*+: before 3.11.5 Python's re loses its place in a possessive group (gh-106052).
-_QUOTED = r"(\\{{0,3}})([\"'])(?P<v>(?>(?:(?!\1\2)(?:\\.|[^\\])){{0,{}}}))"
+# In CSV and SQL a quote within quotes is doubled.
+_QUOTED = r"(\\{{0,3}})(\"\1\"(?=[^\s,;:)\]}}\"\\])|[\"'])(?P<v>(?>(?:(?!\1\2)(?:\\.|[^\\])){{0,{}}}))"
 _QUOTED_HEAD = re.compile(_QUOTED.format(_LOOKED_AT), re.DOTALL)
 _QUOTED_FULL = re.compile(_QUOTED.format(""), re.DOTALL)
 _BARE = r"[^\s\"'`,;&<>()\[\]{{}}|\\]{{1,{}}}+"

@@ -181,6 +181,16 @@ def test_what_is_not_there_is_left_and_said() -> None:
     assert len(lines) == 4 and lines[-1] == "… and 27 more are left as they are"
 
 
+def test_a_call_of_a_tables_is_said() -> None:
+    prompt = "{df.head()} {df['age'].mean():.2f} {rows.copy()} {{df.head()}}"
+    filled, lines = fill(prompt, VARIABLES)
+    assert filled == prompt and [line.partition(" is left as it is: ")[0] for line in lines] == [
+        "{df.head()}",
+        "{df['age'].mean():.2f}",
+    ]
+    assert "fill in a variable that has it" in lines[0]
+
+
 class Recording:
     """Everything that looking at an object could run."""
 

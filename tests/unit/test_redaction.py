@@ -71,6 +71,8 @@ BY_FORM = [
     ("{'user': 'ada', 'pwd': 'lovelace'}", "lovelace"),
     ('{"password": "love\\"lace", "n": 1}', 'love\\"lace'),
     ('"{\\"password\\": \\"lovelace\\", \\"n\\": 1}"', "lovelace"),
+    ('cfg\n"{""user"": ""ada"", ""password"": ""lovelace""}"', "lovelace"),
+    ('["cfg\\n\\"{\\"\\"password\\"\\": \\"\\"lovelace\\"\\"}\\""]', "lovelace"),
     ("Client(api_key='lovelace', user='ada')", "lovelace"),
     ("{'password': b'lovelace'}", "lovelace"),
     ("x-api-key: lovelace1815", "lovelace1815"),
