@@ -77,8 +77,8 @@ def chat(session_or_backend: Any = None) -> SessionWidget | None:
 
 def sessions() -> SessionBrowser | None:
     """All sessions of this kernel and of earlier ones: filter, sort, open, archive, delete. Loads the
-    extension where it is not. Raises ConfigError without IPython. In a terminal it is None, and a line says
-    what there is instead.
+    extension where it is not. Raises ConfigError without IPython and in marimo. In a terminal it is None,
+    and a line says what there is instead.
 
         praison_nb.sessions()
 
@@ -86,8 +86,14 @@ def sessions() -> SessionBrowser | None:
     Traceback (most recent call last):
     praison_nb.errors.ConfigError: sessions() needs a notebook. In IPython `%agent sessions` lists them.
     """
+    from . import marimo_shell
     from .widgets.sessions.widget import SessionBrowser
 
+    if marimo_shell.is_marimo():
+        raise ConfigError(
+            "sessions() is made of Jupyter widgets, which marimo does not show: `chat(NAME)` opens a "
+            "session, and `%agent sessions` in IPython lists them."
+        )
     elsewhere = "sessions() needs a notebook. In IPython `%agent sessions` lists them."
     extension = _load_in_notebook(elsewhere)
     return None if extension is None else SessionBrowser(extension)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -43,9 +44,8 @@ def test_without_widgets_it_is_the_transcript_and_grows(kernel: Kernel) -> None:
     cell = kernel.run("%agent chat -s talk")
     (output,) = cell.outputs
     assert set(output["data"]) == {"text/html", "text/plain"}
-    assert output["data"]["text/plain"].startswith(
-        "Not to be used here: this front end is not known to show "
-    )
+    note = output["data"]["text/plain"].partition("\n")[0]
+    assert re.match(r"As of 20[\d: -]+\. Not to be used here: this front end is not known to show ", note)
     assert "You: Hello <i>you</i>\n\nHello." in output["data"]["text/plain"]
     assert "&lt;i&gt;you&lt;/i&gt;" in output["data"]["text/html"]
     kernel.run("%%agent -b b -s talk\nMore")

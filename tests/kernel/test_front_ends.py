@@ -89,6 +89,27 @@ def test_elsewhere_a_line_says_why_not(
         assert (line or "Run the cell to use it.") in shown
 
 
+COLAB = """
+import sys, types
+colab = {name: types.ModuleType(name) for name in ('google.colab', 'google.colab.output')}
+colab['google.colab.output'].enable_custom_widget_manager = lambda: None
+colab['google.colab.output']._widgets = types.SimpleNamespace(_installed_url='manager.js')
+sys.modules.update(colab)
+%config AgentMagics.live = 'widget'
+"""
+
+
+def test_colab_is_told_where_its_widget_manager_is(shared: Kernel) -> None:
+    shared.run(COLAB)
+    try:
+        cells = [shared.run(code) for code in ("%agent chat", "%%agent\nHi")]
+    finally:
+        shared.run("for name in colab: del sys.modules[name]\n%config AgentMagics.live = 'auto'")
+    for cell in cells:
+        told = [each["content"].get("metadata", {}).get(WIDGET) for each in cell.messages]
+        assert "manager.js" in str(told)
+
+
 def test_what_is_captured_is_shown_later(vscode: VSCode) -> None:
     assert vscode.run("%%capture kept\npraison_nb.sessions()").outputs == []
     assert WIDGET in vscode.run("kept.show()").outputs[0]["data"]

@@ -240,5 +240,5 @@ def test_marimo(environment: Callable[..., Path], env: dict[str, str], openai_se
     Path("a.py").write_text(MARIMO)
     run(python, "-m", "marimo", "export", "html", "a.py", "-o", "a.html", env=env)
     page = Path("a.html").read_text()
-    assert "says Hello" in page and "pnb-answer" in page and "one line: sessions() needs a notebook." in page
+    assert "says Hello" in page and "pnb-answer" in page and "one line: sessions() is made of Jupyter" in page
     assert page.count("u003Cmarimo-anywidget") == 2 and len(openai_server.bodies) == 1

@@ -24,9 +24,16 @@ class _InPlace:
     def __init__(self, display_pub: CapturingDisplayPublisher) -> None:
         self._display_pub = display_pub
 
-    def publish(self, data: dict[str, Any], *, transient: dict[str, str], update: bool = False) -> None:
+    def publish(
+        self,
+        data: dict[str, Any],
+        metadata: dict[str, Any] | None = None,
+        *,
+        transient: dict[str, str],
+        update: bool = False,
+    ) -> None:
         for output in self._display_pub.outputs if update else ():
             if output["transient"] == transient:
                 output["data"] = data
                 return
-        self._display_pub.publish(data, transient=transient, update=update)
+        self._display_pub.publish(data, metadata, transient=transient, update=update)

@@ -22,7 +22,7 @@ from ...render.text import panel_text
 from ...runtime import loop
 from ...runtime.run import Run
 from ...turn import Turn
-from .output import TurnOutput, answer
+from .output import TurnOutput, answer, bundle_of
 from .pace import INTERVAL_SECONDS
 from .pages import MIME, VERSION, Pages
 from .state import State
@@ -135,8 +135,8 @@ class LiveOutput(TurnOutput):
         if not self._is_widget_only:
             data[MIME] = {"version": VERSION, "id": turn.id, **self._state.snapshot()}
         if self._widget is not None and not self._is_attached:
-            bundle = self._widget._repr_mimebundle_()
-            data |= {**(bundle[0] if isinstance(bundle, tuple) else bundle), **self._still(turn)}
+            widget, self._metadata = bundle_of(self._widget)
+            data |= {**widget, **self._still(turn)}
         return data
 
     # Who is there

@@ -50,6 +50,13 @@ def _urgent(turn: Turn) -> tuple[object, ...]:
     return turn.status, turn.activity, states, threads, len(turn.notices)
 
 
+def bundle_of(widget: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What shows a widget: data, and metadata, without which Colab does not load it."""
+    bundle = widget._repr_mimebundle_()
+    data, metadata = bundle if isinstance(bundle, tuple) else (bundle, {})
+    return dict(data), metadata
+
+
 class TurnOutput:
     """What all ways of showing a turn have in common. Made in the cell before its turn begins, called with
     events on the loop's thread, drawn on a thread of the views'. See `choose.view_maker`."""
@@ -77,6 +84,7 @@ class TurnOutput:
         self._pace = Pace(self._painter.ask, self.interval)
         self._urgent = _urgent(run.turn)
         self._shown: dict[str, dict[str, Any]] = {}
+        self._metadata: dict[str, Any] = {}
         """What each display id has."""
         self._first_message = shell.kernel.session.message_count
         self._done = done
@@ -158,7 +166,9 @@ class TurnOutput:
         if data != before:
             self._shown[display_id] = data
             is_update = before is not None or self._is_over
-            self._display_pub.publish(data, transient={"display_id": display_id}, update=is_update)
+            transient = {"display_id": display_id}
+            metadata = {kind: self._metadata[kind] for kind in self._metadata.keys() & data.keys()}
+            self._display_pub.publish(data, metadata, transient=transient, update=is_update)
 
 
 class PlainOutput(TurnOutput):

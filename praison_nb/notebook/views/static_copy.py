@@ -10,7 +10,7 @@ from typing import Any
 from ...events import new_id
 from ...render.html import MUTED
 from .captured import publisher
-from .output import NOTHING
+from .output import NOTHING, bundle_of
 
 # The copy shows where no live widget stands before it, and the place of a widget that is gone does not.
 STYLE = (
@@ -48,10 +48,9 @@ class StaticCopy:
         transient = {"display_id": self._display_id}
         copy = self._data(html, text)
         if self._place is not Place.ALONE:
-            bundle = widget._repr_mimebundle_()
-            data = dict(bundle[0] if isinstance(bundle, tuple) else bundle)
+            data, metadata = bundle_of(widget)
             data |= NOTHING if self._place is Place.BEHIND else copy
-            self._display_pub.publish(data, transient={})
+            self._display_pub.publish(data, metadata, transient={})
         if self._place is not Place.WITHIN:
             self._display_pub.publish(copy, transient=transient)
 
@@ -62,7 +61,8 @@ class StaticCopy:
             self._display_pub.publish(self._data(html, text), transient=transient, update=True)
 
     def _data(self, html: str, text: str) -> dict[str, str]:
-        note = self._why_alone or f"As of {time.strftime('%Y-%m-%d %H:%M')}. Run the cell to use it."
+        what_to_do = self._why_alone or "Run the cell to use it."
+        note = f"As of {time.strftime('%Y-%m-%d %H:%M')}. {what_to_do}"
         line = f'<div style="font-size: 12px; color: {MUTED}">{note}</div>'
         behind = f'{STYLE}<div class="pnb-behind">' if self._place is Place.BEHIND else "<div>"
         return {"text/html": f"{behind}{line}{html}</div>", "text/plain": f"{note}\n\n{text}"}
