@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
+from .answer_type import Answer
 from .content import OutputFile
 from .errors import PraisonError
 from .session import Usage
@@ -233,6 +234,13 @@ class Notice(_Base):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerParsed(_Base):
+    """The answer's text is a value of the type that was asked for."""
+
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FilesWritten(_Base):
     """The agent wrote these files in its container."""
 
@@ -273,6 +281,7 @@ Event = (
     | Activity
     | Notice
     | FilesWritten
+    | AnswerParsed
     | TurnFinished
     | TurnFailed
 )

@@ -20,6 +20,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from ..answer_type import AnswerType
 from ..content import OutputFile, attach_all
 from ..errors import ConfigError
 from ..events import Event
@@ -37,6 +38,7 @@ from ..turn import Turn
 from .answer import answer_of, validate_prompt
 from .arguments import check_methods, checked_arguments
 from .session import Session
+from .typed import typed_events
 
 
 @check_methods
@@ -53,6 +55,8 @@ class Backend(Observable, ABC):
     `limit_budget`."""
     takes_attachments = False
     """Whether `events` sends `run.attachments` with the prompt."""
+    takes_output = False
+    """Whether `events` has the model answer with the type `run.output`; else the prompt asks for it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,6 +104,7 @@ class Backend(Observable, ABC):
         tags: Mapping[str, str] | None = None,
         notices: Iterable[str] = (),
         attachments: Iterable[Any] = (),
+        output: Any = None,
     ) -> Run:
         """Start a turn and return it under way: `wait()` or `await` the Run for the Turn. Turns of one
         session run one after the other.
@@ -119,8 +124,12 @@ class Backend(Observable, ABC):
         `attachments` are pictures and documents that go with the prompt: matplotlib figures, PIL pictures,
         Paths to png, jpg, gif, webp, pdf and txt files. What stands for each in `Turn.prompt` is a label.
 
+        `output` is the type that the answer is to have: a pydantic model, dataclass, TypedDict, Literal,
+        Enum, int, bool, … or a list of one. `Turn.value` is the answer as such a value. One that does not fit
+        is asked for once more; then the turn ends with InvalidAnswerError.
+
         Raises ConfigError for an empty prompt, a session that is no text, a budget that is none, tags that
-        cannot be, and for attachments, subscribers, notices, an asker or a view that cannot be.
+        cannot be, and for attachments, subscribers, notices, an asker, a view or an output that cannot be.
 
         >>> from praison_nb import ScriptedBackend
         >>> from praison_nb.events import TextDelta
@@ -142,9 +151,15 @@ class Backend(Observable, ABC):
             model=self.model,
             notices=(*notices_of(notices), *self.policy_notices()),
         )
+        output = None if output is None else AnswerType.of(output)
         source = functools.partial(self.events, turn.prompt)
+        if output is not None:
+            source = functools.partial(
+                typed_events, turn.prompt, events=self.events, takes_output=self.takes_output
+            )
         how = {"caller_waits": caller_waits, "stream": stream, "budget": budget, "asker": asker, "view": view}
-        return self._run(turn, source, subscribers, tags=tags, attachments=tuple(attachments or ()), **how)
+        sent = {"attachments": tuple(attachments or ()), "output": output}
+        return self._run(turn, source, subscribers, tags=tags, **sent, **how)
 
     def policy_notices(self) -> tuple[str, ...]:
         """What code has changed in the policies since this was last asked: by each turn, and by each call."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from ..answer_type import AnswerType
 from ..content import Attachment
 from ..errors import ConfigError
 from ..events import Event
@@ -23,8 +24,9 @@ Subscriber = Callable[[Event, Turn], object]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnOptions:
     """How one turn is run, as `Backend.begin` explains it. A turn that `is_sent` was begun by a process that
-    ended. `attachments` go with its prompt. `settled` is done when the backend has told all that it learns
-    after the turn's end. Raises ConfigError for what is no such option.
+    ended. `attachments` go with its prompt, and its answer is to have the type `output`. `settled` is done
+    when the backend has told all that it learns after the turn's end. Raises ConfigError for what is no such
+    option.
 
     >>> TurnOptions(budget="$0.50").budget
     Decimal('0.50')
@@ -39,6 +41,7 @@ class TurnOptions:
     tags: Mapping[str, str] | None = None
     is_sent: bool = False
     attachments: tuple[Attachment, ...] = ()
+    output: AnswerType | None = None
     settled: Future[None] = field(default_factory=Future, init=False)
 
     def __post_init__(self) -> None:

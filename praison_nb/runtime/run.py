@@ -72,7 +72,7 @@ class Run:
         self.stopping = False
         self.lock = lock
         self._source, self._options = source, options
-        self.attachments, self.settled = options.attachments, options.settled
+        self.attachments, self.output, self.settled = options.attachments, options.output, options.settled
         self._meter = Meter(options.budget, before, options.tags)
         self._admissions = Admissions(self._meter, lambda: self.turn, self._take, self._cancel)
         self._subscribers: Observers[Event, Turn] = Observers(*options.subscribers)
