@@ -109,7 +109,8 @@ class AnswerType:
             ) from None
         root = _resolved(schema, schema)
         self.is_wrapped = root.get("type") != "object" or not root.get("properties")
-        rows = _resolved(root.get("items", root), schema)
+        self.is_list = root.get("type") == "array"
+        rows = _resolved(root.get("items", root) if self.is_list else root, schema)
         self.columns = _columns(rows, schema) if rows.get("properties") else {"value": _dtype(rows, schema)}
         self.columns = {name: dtype for name, dtype in self.columns.items() if dtype}
         self.schema = _wrapped(schema) if self.is_wrapped else _with_defs(root, schema)
@@ -126,6 +127,15 @@ class AnswerType:
     def identifier(self) -> str:
         """The name as APIs take it: letters, digits and underscores."""
         return re.sub(r"\W+", "_", self.name, flags=re.ASCII).strip("_")[:60] or "answer"
+
+    @property
+    def row_columns(self) -> Mapping[str, str]:
+        """The dtypes of the columns of one answer; a list is one value there."""
+        return {} if self.is_list else self.columns
+
+    def load(self, data: Any) -> Answer:
+        """The answer of which `Answer.data` is known. Raises InvalidAnswerError where the type is another."""
+        return self.parse(json.dumps({"value": data} if self.is_wrapped else data))
 
     def parse(self, text: str) -> Answer:
         """The answer that a model's text is. Raises InvalidAnswerError, whose message tells the model what is

@@ -104,6 +104,14 @@ class LocalAgent(Backend):
         """Change fields of the config from the next turn on; the conversation stays. Raises ConfigError."""
         self.config = replace(self.config, **changes)
 
+    def fresh(self) -> LocalAgent:
+        """Another one with the same config and functions, and a session of its own."""
+        return LocalAgent(
+            self.config,
+            on_tool_confirmation=self.on_tool_confirmation,
+            on_custom_tool=self.on_custom_tool,
+        )
+
     def restore_ids(self, ids: Mapping[str, Any]) -> None:
         """Go on with a session under its id. Its messages belong into `session.messages`."""
         self.reset_session()

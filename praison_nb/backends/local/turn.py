@@ -121,6 +121,8 @@ class LocalTurn:
                 self.config.timeout,
                 self.run.report,
             )
+            if self.run.pacer is not None:
+                await self.run.pacer.wait(started.input_tokens)
             yield started
             # The budgets have been asked by now.
             limit = self.run.output_limit
@@ -156,7 +158,7 @@ class LocalTurn:
                 asked = smaller
                 continue
             attempt.problem = await self._explained(attempt.problem)
-            pause = attempt.pause(retries)
+            pause = attempt.pause(retries, self.run.pacer)
             if pause is None:
                 self._keep_partial()
                 raise unchained(attempt.problem)
