@@ -41,7 +41,8 @@ async def typed_events(
     output = cast(AnswerType, run.output)
     for is_last in (False, True):
         before, problem = len(run.turn.items), None
-        asked = prompt if takes_output else in_words(prompt, output)
+        # A server may take no notice of what it was asked for in its own way.
+        asked = prompt if takes_output and not is_last else in_words(prompt, output)
         async with aclosing(_with_end(events(asked, session, run))) as stream:
             async for event in stream:
                 if not isinstance(event, TurnFinished) or run.turn.ended is not None:

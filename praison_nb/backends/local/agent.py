@@ -47,7 +47,7 @@ class LocalAgent(Backend):
     ('idle', True)
     """
 
-    takes_attachments = True
+    takes_attachments = takes_output = True
     agent_id = agent_version = environment_id = None
     """A local agent is nothing on a server."""
 
