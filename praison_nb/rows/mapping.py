@@ -24,6 +24,7 @@ from ..runtime.mailbox import Mailbox
 from ..runtime.observable import Observable
 from ..runtime.pacer import Pacer
 from ..runtime.run import Run
+from ..session import Usage
 from ..text import shorten
 from ..turn import Turn
 from .answer_file import AnswerFile, KeptAnswer
@@ -82,6 +83,8 @@ class MapRun(Observable):
         self._left: deque[str] = deque()
         self._running: set[Run] = set()
         self._changed = asyncio.Event()
+        self._settled = 0
+        """How many turns have ended of which a request was admitted."""
         self._written: deque[tuple[str, Outcome]] = deque()
         self._problem: PraisonError | None = None
         self._stopping = False
@@ -204,6 +207,7 @@ class MapRun(Observable):
                 backend.session = Session()
             else:
                 await asyncio.to_thread(backend.reset_session)
+            settled = self._settled
             try:
                 outcome = await self._ask(backend, self._prompts[key])
             except PraisonError as error:
@@ -211,13 +215,15 @@ class MapRun(Observable):
                 outcome = Outcome(status=FAILED, error=str(error), problem=error)
             if outcome.status == BUDGET and not self._stopping:
                 self._left.appendleft(key)
-                if not self._running:
+                if settled == self._settled and not any(map(_was_admitted, self._running)):
                     self._update(lines=(*self.progress.lines, outcome.error))
                     self._stopping, self._ended_by = True, BUDGET
+                    self._changed.set()
                     return
-                # What others have reserved may come free.
-                self._changed.clear()
-                await self._changed.wait()
+                # What others have reserved comes free when they end.
+                while settled == self._settled and not self._stopping:
+                    self._changed.clear()
+                    await self._changed.wait()
                 continue
             self._take(key, outcome)
 
@@ -248,6 +254,7 @@ class MapRun(Observable):
                 await asyncio.shield(asyncio.wrap_future(run.settled))
         finally:
             self._running.discard(run)
+            self._settled += _was_admitted(run)
             self._changed.set()
         return Outcome.of(run.turn, is_typed=self.output is not None)
 
@@ -389,6 +396,10 @@ class MapRun(Observable):
         if self.output is None:
             return {"text": outcome.answer}
         return record(self.output.load(outcome.answer).value)
+
+
+def _was_admitted(run: Run) -> bool:
+    return bool(run.turn.requests) or run.turn.pending != Usage()
 
 
 def _answer_text(answer: Any) -> str:
