@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from .notebook.widgets.badges import StatusBadge as StatusBadge, UsagePanel as UsagePanel
     from .notebook.widgets.chat.widget import SessionWidget as SessionWidget
     from .notebook.widgets.sessions.widget import SessionBrowser as SessionBrowser
+    from .rows.api import map as map
     from .session import SessionInfo as SessionInfo, Usage as Usage
     from .turn import Turn as Turn
 
@@ -74,6 +75,7 @@ _MODULES = {
     "notebook.widgets.badges": ["StatusBadge", "UsagePanel"],
     "notebook.widgets.chat.widget": ["SessionWidget"],
     "notebook.widgets.sessions.widget": ["SessionBrowser"],
+    "rows.api": ["map"],
     "session": ["SessionInfo", "Usage"],
     "turn": ["Turn"],
 }

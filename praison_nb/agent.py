@@ -20,10 +20,11 @@ from collections.abc import Iterable
 from typing import Any, Literal, overload
 
 from .backends import as_backend, choose
-from .backends.answer import answer_of
+from .backends.answer import answer_of, value_of
 from .backends.answer_stream import AnswerStream
 from .backends.arguments import checked_arguments
 from .backends.base import Backend
+from .errors import ConfigError
 from .history import Item, Text, User, from_json
 from .runtime.approvals import ask_by_input
 from .runtime.deadlock import refuse_deadlock
@@ -81,32 +82,43 @@ class Agent:
     ) -> str: ...
     @overload
     def start(
+        self, prompt: str, *, stream: Literal[False] = False, attachments: Iterable[Any] = (), output: Any
+    ) -> Any: ...
+    @overload
+    def start(
         self, prompt: str, *, stream: Literal[True], attachments: Iterable[Any] = ()
     ) -> AnswerStream: ...
     @checked_arguments()
     def start(
-        self, prompt: str, *, stream: bool = False, attachments: Iterable[Any] = ()
-    ) -> str | AnswerStream:
+        self, prompt: str, *, stream: bool = False, attachments: Iterable[Any] = (), output: Any = None
+    ) -> Any:
         """Send `prompt` and return the answer, or with `stream` at once one that is under way: iterate it for
         the pieces. Where nobody does, they are printed as they come; `str()` of it is the whole answer.
-        `attachments` are pictures and documents, as `Backend.begin` has them.
+        `attachments` are pictures and documents, as `Backend.begin` has them. With `output`, a type as
+        `Backend.begin` has it, the answer is returned as a value of this type.
 
         Works in scripts, notebooks and threads. Ctrl-C stops the turn and is raised again; `turn` keeps
         what there was. A tool that asks is asked about by `input()`, and not run where nobody can answer.
         Raises the errors of `praison_nb.errors`, each with `.turn`.
         """
+        if stream and output is not None:
+            raise ConfigError("A typed answer comes whole: leave stream or output out.")
         if stream:
-            return AnswerStream(self._begin(prompt, attachments, blocks=True, stream=True))
-        return answer_of(self._begin(prompt, attachments, blocks=True).wait())
+            return AnswerStream(self._begin(prompt, blocks=True, attachments=attachments, stream=True))
+        turn = self._begin(prompt, blocks=True, attachments=attachments, output=output).wait()
+        return answer_of(turn) if output is None else value_of(turn)
 
-    async def astart(self, prompt: str, *, attachments: Iterable[Any] = ()) -> str:
+    @overload
+    async def astart(self, prompt: str, *, attachments: Iterable[Any] = ()) -> str: ...
+    @overload
+    async def astart(self, prompt: str, *, attachments: Iterable[Any] = (), output: Any) -> Any: ...
+    async def astart(self, prompt: str, *, attachments: Iterable[Any] = (), output: Any = None) -> Any:
         """`start` for code that awaits: the whole answer. Raises as `start` does."""
-        return answer_of(await self._begin(prompt, attachments, blocks=False))
+        turn = await self._begin(prompt, blocks=False, attachments=attachments, output=output)
+        return answer_of(turn) if output is None else value_of(turn)
 
-    def _begin(self, prompt: str, attachments: Iterable[Any], *, blocks: bool, stream: bool = False) -> Run:
-        run = self.backend.begin(
-            prompt, session=self.name, stream=stream, asker=ask_by_input, attachments=attachments
-        )
+    def _begin(self, prompt: str, *, blocks: bool, **options: Any) -> Run:
+        run = self.backend.begin(prompt, session=self.name, asker=ask_by_input, **options)
         # One that is refused never was the last turn.
         refuse_deadlock(run, blocks=blocks)
         self._runs.append(run)

@@ -15,6 +15,7 @@
     │   └── MalformedStreamError   the answer was not what the protocol allows
     ├── EmbeddedModelError         the embedded model cannot be had, or its process ended
     ├── BackendError               a user's own backend raised
+    ├── InvalidAnswerError         the answer has not the type that was asked for
     ├── SessionError               the session ended, or refuses to go on (refusal, budget, terminated)
     ├── LedgerError                the ledger cannot be read or written
     ├── StoreError                 the store of sessions cannot be read or written
@@ -132,6 +133,10 @@ class EmbeddedModelError(PraisonError):
 
 class BackendError(PraisonError):
     """A user's own backend raised; the cause is chained."""
+
+
+class InvalidAnswerError(PraisonError):
+    """The answer has not the type that was asked for, twice; `turn` has its text."""
 
 
 class SessionError(PraisonError):

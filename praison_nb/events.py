@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
+from .answer_type import Answer
 from .content import OutputFile
 from .errors import PraisonError
 from .session import Usage
@@ -196,7 +197,7 @@ class SessionUsage(_Base):
     cache_write_1h_tokens: int = field(default=0, metadata={"json": "longer_writes"})
 
 
-Scope = Literal["turn", "session", "notebook", "day", "week", "month", "user"]
+Scope = Literal["turn", "map", "session", "notebook", "day", "week", "month", "user"]
 """What money is counted over."""
 
 
@@ -230,6 +231,13 @@ class Notice(_Base):
     """One line that the user should read and that stays with the turn."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerParsed(_Base):
+    """The answer's text is a value of the type that was asked for."""
+
+    answer: Answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,6 +281,7 @@ Event = (
     | Activity
     | Notice
     | FilesWritten
+    | AnswerParsed
     | TurnFinished
     | TurnFailed
 )

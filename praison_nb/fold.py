@@ -15,6 +15,7 @@ from typing import Any, assert_never
 
 from .events import (
     Activity,
+    AnswerParsed,
     ApprovalAnswered,
     ApprovalAsked,
     Event,
@@ -81,6 +82,8 @@ def fold(turn: Turn, event: Event) -> Turn:
             return replace(turn, notices=(*turn.notices, event.text))
         case FilesWritten():
             return replace(turn, files=(*turn.files, *event.files))
+        case AnswerParsed():
+            return replace(turn, answer=event.answer)
         case TurnFinished() | TurnFailed() if turn.ended is not None:
             return turn
         case TurnFinished():

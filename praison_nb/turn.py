@@ -6,10 +6,11 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from .answer_type import Answer
 from .content import OutputFile
-from .errors import PraisonError
+from .errors import ConfigError, PraisonError
 from .events import (
     RequestStarted,
     SessionUsage,
@@ -17,6 +18,9 @@ from .events import (
     new_id,
 )
 from .session import Status, Usage
+
+if TYPE_CHECKING:
+    import pandas
 
 BYTES_PER_TOKEN = 4
 """For estimates only; the server's own count replaces it. Of UTF-8, in which a letter of English is one byte,
@@ -118,6 +122,7 @@ class Turn:
     - `started`, `first_text` and `ended` are times.
     - `items`: the answer's messages and the tool calls, in their order. `notices`: lines that the user should
       read. `activity`: what the agent does now, in a few words. `files`: what a hosted agent wrote.
+      `answer`: the text as a value of the type that was asked for; `value` and `frame` are of it.
     - `stop_reason` is "" while the turn runs, then "end_turn", "max_turns", "max_tokens", "interrupted",
       "refusal", "budget_reached", "error", or a provider's own word. `detail` is one line about it, `error`
       the error.
@@ -149,6 +154,7 @@ class Turn:
     items: tuple[Message | ToolCall, ...] = ()
     notices: tuple[str, ...] = ()
     files: tuple[OutputFile, ...] = ()
+    answer: Answer | None = None
     activity: str = ""
     stop_reason: str = ""
     detail: str = ""
@@ -172,6 +178,19 @@ class Turn:
     def text(self) -> str:
         """The answer so far, Markdown. Several messages are paragraphs."""
         return "\n\n".join(m.text for m in self.items if isinstance(m, Message) and any(m.parts))
+
+    @property
+    def value(self) -> Any:
+        """The answer as a value of the type that was asked for; None without one."""
+        return self.answer and self.answer.value
+
+    @property
+    def frame(self) -> pandas.DataFrame:
+        """The value as a table: a list's values are rows, their fields columns. Raises ConfigError where no
+        type was asked for, or no answer came of it."""
+        if self.answer is None:
+            raise ConfigError("The turn has no typed answer: ask for one with output=, or --as in a cell.")
+        return self.answer.frame
 
     @property
     def tools(self) -> tuple[ToolCall, ...]:

@@ -17,11 +17,12 @@ from dataclasses import MISSING, Field, fields, is_dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from .answer_type import Answer
 from .errors import PraisonError
 from .text import strip_control_chars
 from .turn import Message, ToolCall, Turn
 
-VERSION = "1.3"
+VERSION = "1.4"
 """The first number changes where an older praison_nb would read something wrong, the second where it may
 leave out what it does not know."""
 
@@ -60,6 +61,8 @@ def _dumped(value: Any) -> Any:
             return {"type": type(value).__name__, "message": str(value)}
         case Message():
             return {"type": "message", "id": value.id, "text": value.text}
+        case Answer():
+            return {"type": value.type, "data": value.data, "columns": dict(value.columns)}
         case ToolCall():
             return {"type": "tool", **_fields(value)}
         case tuple():
@@ -89,9 +92,9 @@ def _loaded(kind: Any, data: Any) -> Any:
         return tuple(_loaded(arguments[0], each) for each in known)
     if get_origin(kind) is Literal:
         return _checked(str, data)
-    if is_dataclass(kind):
-        return _made(kind, data)
-    return _SIMPLE[kind](data)
+    if kind in _SIMPLE:
+        return _SIMPLE[kind](data)
+    return _made(kind, data)
 
 
 def _made(kind: Any, data: Any) -> Any:
@@ -120,6 +123,12 @@ def _item(data: Any) -> Message | ToolCall:
         return call
     text = _checked(str, data.get("text", ""))
     return Message(_checked(str, data.get("id", "")), (text,) if text else ())
+
+
+def _answer(data: Any) -> Answer:
+    kind, columns = _checked(str, _checked(dict, data).get("type", "")), data.get("columns", {})
+    dtypes = {str(name): str(dtype) for name, dtype in _checked(dict, columns).items()}
+    return Answer(kind, data.get("data"), data.get("data"), dtypes)
 
 
 def _error(data: Any) -> PraisonError:
@@ -168,4 +177,5 @@ _SIMPLE: dict[Any, Callable[[Any], Any]] = {
     float: _number,
     Decimal: _decimal,
     PraisonError: _error,
+    Answer: _answer,
 }

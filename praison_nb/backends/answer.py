@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from ..errors import ConfigError, TurnStopped
+from ..errors import ConfigError, InvalidAnswerError, TurnStopped
 from ..text import replace_surrogates
 from ..turn import Turn
 
@@ -37,3 +37,13 @@ def answer_of(turn: Turn) -> str:
         for line in filter(None, (turn.detail, *turn.notices)):
             log.warning("no answer: %s", line)
     return turn.text
+
+
+def value_of(turn: Turn) -> Any:
+    """The typed answer of a turn that is over; what went wrong with it is raised."""
+    raise_for(turn)
+    if turn.answer is None:
+        problem = InvalidAnswerError(f"There is no answer: {turn.detail or turn.stop_reason}.")
+        problem.turn = turn
+        raise problem
+    return turn.answer.value

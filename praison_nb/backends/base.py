@@ -20,15 +20,19 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from ..answer_type import AnswerType
 from ..content import OutputFile, attach_all
 from ..errors import ConfigError
 from ..events import Event
 from ..history import Item
+from ..metering.shared_budget import SharedBudget
 from ..metering.tags import of_turn
 from ..runtime.approvals import Asker, ask_by_input
+from ..runtime.mailbox import Mailbox
 from ..runtime.observable import Observable
 from ..runtime.options import Subscriber, TurnOptions, notices_of, subscribers_of
 from ..runtime.output import write_output
+from ..runtime.pacer import Pacer
 from ..runtime.run import Run
 from ..session import SessionInfo, Status
 from ..tools.builtin.registry import POLICIES
@@ -37,6 +41,7 @@ from ..turn import Turn
 from .answer import answer_of, validate_prompt
 from .arguments import check_methods, checked_arguments
 from .session import Session
+from .typed import typed_events
 
 
 @check_methods
@@ -53,6 +58,8 @@ class Backend(Observable, ABC):
     `limit_budget`."""
     takes_attachments = False
     """Whether `events` sends `run.attachments` with the prompt."""
+    takes_output = False
+    """Whether `events` has the model answer with the type `run.output`; else the prompt asks for it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,13 +100,16 @@ class Backend(Observable, ABC):
         session: str = "main",
         caller_waits: bool = True,
         stream: bool = False,
-        budget: Decimal | float | str | None = None,
+        budget: Decimal | float | str | SharedBudget | None = None,
         asker: Asker | None = None,
         view: Callable[[Run], Subscriber] | None = None,
         subscribers: Iterable[Subscriber] = (),
         tags: Mapping[str, str] | None = None,
         notices: Iterable[str] = (),
         attachments: Iterable[Any] = (),
+        output: Any = None,
+        pacer: Pacer | None = None,
+        mailbox: Mailbox | None = None,
     ) -> Run:
         """Start a turn and return it under way: `wait()` or `await` the Run for the Turn. Turns of one
         session run one after the other.
@@ -119,8 +129,13 @@ class Backend(Observable, ABC):
         `attachments` are pictures and documents that go with the prompt: matplotlib figures, PIL pictures,
         Paths to png, jpg, gif, webp, pdf and txt files. What stands for each in `Turn.prompt` is a label.
 
+        `output` is the type that the answer is to have: a pydantic model, dataclass, TypedDict, Literal,
+        Enum, int, bool, … or a list of one. `Turn.value` is the answer as such a value. One that does not fit
+        is asked for once more; then the turn ends with InvalidAnswerError. A SharedBudget, a `pacer` and a
+        `mailbox` are of several turns, such as a map's.
+
         Raises ConfigError for an empty prompt, a session that is no text, a budget that is none, tags that
-        cannot be, and for attachments, subscribers, notices, an asker or a view that cannot be.
+        cannot be, and for attachments, subscribers, notices, an asker, a view or an output that cannot be.
 
         >>> from praison_nb import ScriptedBackend
         >>> from praison_nb.events import TextDelta
@@ -142,9 +157,15 @@ class Backend(Observable, ABC):
             model=self.model,
             notices=(*notices_of(notices), *self.policy_notices()),
         )
+        output = None if output is None else AnswerType.of(output)
         source = functools.partial(self.events, turn.prompt)
+        if output is not None:
+            source = functools.partial(
+                typed_events, turn.prompt, events=self.events, takes_output=self.takes_output
+            )
         how = {"caller_waits": caller_waits, "stream": stream, "budget": budget, "asker": asker, "view": view}
-        return self._run(turn, source, subscribers, tags=tags, attachments=tuple(attachments or ()), **how)
+        sent = {"attachments": tuple(attachments or ()), "output": output, "pacer": pacer, "mailbox": mailbox}
+        return self._run(turn, source, subscribers, tags=tags, **sent, **how)
 
     def policy_notices(self) -> tuple[str, ...]:
         """What code has changed in the policies since this was last asked: by each turn, and by each call."""
@@ -250,6 +271,11 @@ class Backend(Observable, ABC):
         if self.session.id:
             self._sessions.append(self.session)
         self.session = session
+
+    def fresh(self) -> Backend:
+        """Another one that works as this one does, with a session of its own, so that both can have turns at
+        once. Raises ConfigError: a backend that can, does its own."""
+        raise ConfigError(f"{self.model} answers one prompt at a time.")
 
     def reset_all(self) -> None:
         """Forget all sessions."""

@@ -42,6 +42,10 @@ class ScriptedBackend(Backend):
         """The name given."""
         return self._model
 
+    def fresh(self) -> ScriptedBackend:
+        """Another one that plays the same steps."""
+        return ScriptedBackend(self.steps, self._model)
+
     async def events(self, prompt: str, session: Session, run: Run) -> AsyncIterator[Event]:
         """Play the steps."""
         session.id = session.id or f"scripted-{new_id()[:12]}"

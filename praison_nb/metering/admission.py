@@ -19,6 +19,7 @@ from ..turn import Turn
 from . import budget, prices
 from .ledger import Row
 from .origin import Origin
+from .shared_budget import SharedBudget
 from .totals import Read, Waiting
 from .writer import Writer
 
@@ -144,18 +145,22 @@ Work = Callable[[Read, Waiting], Admission]
 
 
 def admit(
-    writer: Writer, event: RequestStarted, turn: Turn, origin: Origin, limit: Decimal | None, rows: Rows
+    writer: Writer,
+    event: RequestStarted,
+    turn: Turn,
+    origin: Origin,
+    limit: Decimal | SharedBudget | None,
+    rows: Rows,
 ) -> Admission:
     """Decide about a request, and note it where it is admitted. Waits for the disk: not on the loop's
     thread."""
-    own = budget.spent_by_turn(turn, limit)
     busy = LedgerError(f"The ledger {writer.path} is busy.")
     try:
         most = bound(event)
 
         def work(read: Read, waiting: Waiting) -> Admission:
             spent = budget.read_spent(read, waiting, turn, origin, event.time)
-            return decide(event, most, [*own, *spent])
+            return decide(event, most, [*budget.spent_by_turn(turn, limit), *spent])
 
         try:
             seconds = 0.0 if writer.slow else budget.LOCK_SECONDS
@@ -169,7 +174,7 @@ def admit(
                     spent = budget.last_spent(writer, turn, origin, event.time)
                     if spent is None and (refusal := _unreadable(unreadable)):
                         return Admission(refusal)
-                    admission = decide(event, most, [*own, *(spent or ())])
+                    admission = decide(event, most, [*budget.spent_by_turn(turn, limit), *(spent or ())])
                 if not admission.refusal:
                     writer.waiting.extend(rows(admission))
                     # Before it is sent: this process may be killed.

@@ -19,6 +19,7 @@ from ..money import format_cents, from_pico, parse_usd, to_pico
 from ..turn import Turn
 from . import periods, statements
 from .origin import Origin
+from .shared_budget import SharedBudget
 from .totals import Read, Waiting, total
 from .writer import Writer
 
@@ -73,10 +74,12 @@ def read_limits(read: Read, origin: Origin) -> dict[str, Decimal]:
     return found
 
 
-def spent_by_turn(turn: Turn, limit: Decimal | None) -> list[Spent]:
-    """What the turn spent of its own `limit`."""
+def spent_by_turn(turn: Turn, limit: Decimal | SharedBudget | None) -> list[Spent]:
+    """What the turn spent of its own `limit`, or with others of the one that they share."""
     if limit is None:
         return []
+    if isinstance(limit, SharedBudget):
+        return [limit.spent()]
     unpriced = int(turn.unpriced_requests > 0)
     return [Spent(per="turn", usd=turn.known_cost, limit=limit, unpriced=unpriced)]
 
@@ -231,7 +234,8 @@ def how_to_go_on(spent: Spent) -> str:
     if spent.is_fixed:
         return f"the administrator of this machine has set it.{fresh}"
     amount = format_cents((spent.limit or Decimal(0)) * 2, exact=True).lstrip("$").replace(",", "")
-    more = f"--budget {amount}" if spent.per == "turn" else f"`%agent budget {amount}/{spent.per}`"
+    options = {"turn": f"--budget {amount}", "map": f"budget={amount}"}
+    more = options.get(spent.per, f"`%agent budget {amount}/{spent.per}`")
     return f"{more} raises it, then ask it to go on.{fresh}"
 
 

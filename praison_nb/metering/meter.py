@@ -40,6 +40,7 @@ from .session_cost import BeforeTurn, Settled, true_up
 from .session_threads import parts
 from .session_totals import OtherTurns, other_turns
 from .settling import settle
+from .shared_budget import SharedBudget
 from .totals import Read, Waiting
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,7 @@ class Meter(TurnRows):
 
     def __init__(
         self,
-        limit: Decimal | None = None,
+        limit: Decimal | SharedBudget | None = None,
         before: BeforeTurn | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
@@ -128,6 +129,8 @@ class Meter(TurnRows):
 
     def _record(self, event: Event, turn: Turn) -> None:
         self._tiers |= {event.service_tier} if isinstance(event, RequestFinished) else set()
+        if isinstance(self.limit, SharedBudget) and not isinstance(event, TextDelta):
+            self.limit.note(turn)
         match event:
             case TextDelta():
                 # The one that comes by the thousand.
@@ -147,6 +150,8 @@ class Meter(TurnRows):
                 self._provider = event.provider
                 started_id = event.started_id or next(reversed(self._open), "")
                 self._open.pop(started_id, None)
+                if isinstance(self.limit, SharedBudget):
+                    self.limit.finish(started_id)
                 request = self.request_row(replace(event, started_id=started_id), turn)
                 self.writer.enqueue(self.turn_row(turn), request)
                 self._request_began = self._request_text = None
@@ -163,6 +168,8 @@ class Meter(TurnRows):
             if event.max_cost is not None:
                 self._most = turn.known_cost + admission.reserved
             row = self._open[event.id] = self.running_row(event, turn, admission)
+            if isinstance(self.limit, SharedBudget):
+                self.limit.reserve(event.id, turn.id, row.reserved)
             return self.turn_row(fold(turn, event)), row
 
         try:

@@ -8,13 +8,17 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+from ..answer_type import AnswerType
 from ..content import Attachment
 from ..errors import ConfigError
 from ..events import Event
 from ..metering import tags
+from ..metering.shared_budget import SharedBudget
 from ..money import parse_usd
 from ..turn import Turn
 from .approvals import Asker
+from .mailbox import Mailbox
+from .pacer import Pacer
 
 Subscriber = Callable[[Event, Turn], object]
 """Called on the loop's thread after each event; see `Run.subscribe`."""
@@ -23,8 +27,10 @@ Subscriber = Callable[[Event, Turn], object]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnOptions:
     """How one turn is run, as `Backend.begin` explains it. A turn that `is_sent` was begun by a process that
-    ended. `attachments` go with its prompt. `settled` is done when the backend has told all that it learns
-    after the turn's end. Raises ConfigError for what is no such option.
+    ended. `attachments` go with its prompt, and its answer is to have the type `output`. `pacer` says when
+    its requests may be sent, and `mailbox` is where its functions run, in place of its own: both are of
+    several turns. `settled` is done when the backend has told all that it learns after the turn's end. Raises
+    ConfigError for what is no such option.
 
     >>> TurnOptions(budget="$0.50").budget
     Decimal('0.50')
@@ -33,12 +39,15 @@ class TurnOptions:
     subscribers: tuple[Subscriber, ...] = ()
     caller_waits: bool = True
     stream: bool = False
-    budget: Decimal | None = None
+    budget: Decimal | SharedBudget | None = None
     asker: Asker | None = None
     view: Callable[[Any], Subscriber] | None = None
     tags: Mapping[str, str] | None = None
     is_sent: bool = False
     attachments: tuple[Attachment, ...] = ()
+    output: AnswerType | None = None
+    pacer: Pacer | None = None
+    mailbox: Mailbox | None = None
     settled: Future[None] = field(default_factory=Future, init=False)
 
     def __post_init__(self) -> None:
@@ -46,7 +55,7 @@ class TurnOptions:
             value = getattr(self, name)
             if value is not None and not callable(value):
                 raise ConfigError(f"{name} must be a function, not {value!r:.40}.")
-        if self.budget is not None:
+        if self.budget is not None and not isinstance(self.budget, SharedBudget):
             object.__setattr__(self, "budget", parse_usd(self.budget, "budget"))
         object.__setattr__(self, "tags", tags.checked(self.tags))
 

@@ -72,7 +72,8 @@ class Run:
         self.stopping = False
         self.lock = lock
         self._source, self._options = source, options
-        self.attachments, self.settled = options.attachments, options.settled
+        self.attachments, self.output, self.settled = options.attachments, options.output, options.settled
+        self.pacer = options.pacer
         self._meter = Meter(options.budget, before, options.tags)
         self._admissions = Admissions(self._meter, lambda: self.turn, self._take, self._cancel)
         self._subscribers: Observers[Event, Turn] = Observers(*options.subscribers)
@@ -170,7 +171,7 @@ class Run:
             return await run_in_pool(function, is_async)
         call = FunctionCall(function, is_async)
         self._calls.append(call)
-        if not self._mailbox.put(call):
+        if not (self._options.mailbox or self._mailbox).put(call):
             self._stop()
         try:
             return await call.result()

@@ -12,9 +12,11 @@ from typing import Any, get_args
 import pytest
 
 from praison_nb import errors
+from praison_nb.answer_type import Answer
 from praison_nb.content import OutputFile
 from praison_nb.events import (
     Activity,
+    AnswerParsed,
     ApprovalAnswered,
     ApprovalAsked,
     Event,
@@ -101,6 +103,7 @@ class Random(random.Random):
             lambda: TextDelta(text=self.text(), message_id=self.choice(["", "a", "b"]), time=when),
             lambda: TextFinal(text=self.text(), message_id=self.choice(["", "a", "b"]), time=when),
             lambda: Thinking(text=self.text()),
+            lambda: AnswerParsed(answer=Answer("int", 3, 3, {"value": "Int64"})),
             lambda: ToolStarted(
                 call_id=self.call(),
                 name=self.choice(["look", "<i>"]),

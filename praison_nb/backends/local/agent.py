@@ -47,7 +47,7 @@ class LocalAgent(Backend):
     ('idle', True)
     """
 
-    takes_attachments = True
+    takes_attachments = takes_output = True
     agent_id = agent_version = environment_id = None
     """A local agent is nothing on a server."""
 
@@ -103,6 +103,14 @@ class LocalAgent(Backend):
     def update_agent(self, **changes: Any) -> None:
         """Change fields of the config from the next turn on; the conversation stays. Raises ConfigError."""
         self.config = replace(self.config, **changes)
+
+    def fresh(self) -> LocalAgent:
+        """Another one with the same config and functions, and a session of its own."""
+        return LocalAgent(
+            self.config,
+            on_tool_confirmation=self.on_tool_confirmation,
+            on_custom_tool=self.on_custom_tool,
+        )
 
     def restore_ids(self, ids: Mapping[str, Any]) -> None:
         """Go on with a session under its id. Its messages belong into `session.messages`."""

@@ -22,6 +22,7 @@ from ...errors import (
 )
 from ...events import Activity, Event, RequestFinished
 from ...history import Opaque
+from ...runtime.pacer import Pacer
 from ...session import Usage
 from ...turn import estimate_tokens
 from ..network_errors import causes
@@ -157,19 +158,24 @@ class Attempt:
         searches = bool(self.body.get("web_search_options")) or "-search-" in self.server.model
         return calls if calls or not searches else {SEARCHES: 1}
 
-    def pause(self, retries: int) -> float | None:
+    def pause(self, retries: int, pacer: Pacer | None = None) -> float | None:
         """For how many seconds to wait before the next attempt, None where there should be none. `retries` is
-        how many there were."""
+        how many there were. What a server refuses for now, a `pacer` has all turns wait for."""
         reply = self.reader.reply
-        if self.problem is None or retries >= RETRIES or not is_retryable(self.problem):
+        most, patience = (pacer.retries, pacer.patience) if pacer else (RETRIES, PATIENCE)
+        if self.problem is None or retries >= most or not is_retryable(self.problem):
             return None
         if reply.progress or any(isinstance(part, Opaque) for part in reply.parts):
             return None
         after = self.problem.retry_after if isinstance(self.problem, ProviderError) else None
         if after is not None:
-            return max(0.0, after) if after <= PATIENCE else None
-        # Not all at once who were refused at once.
-        return min(FIRST_PAUSE * 2.0**retries, LONGEST_PAUSE) * random.uniform(0.75, 1)
+            pause = max(0.0, after) if after <= patience else None
+        else:
+            # Not all at once who were refused at once.
+            pause = min(FIRST_PAUSE * 2.0**retries, LONGEST_PAUSE) * random.uniform(0.75, 1)
+        if pacer and pause and isinstance(self.problem, RateLimitError):
+            pacer.hold(pause)
+        return pause
 
     def waiting(self, seconds: float) -> Activity:
         """What the user reads meanwhile."""

@@ -21,6 +21,7 @@ from .config import LocalAgentConfig
 from .declared import declared
 from .fitting import fitting
 from .generation import stopped_cost
+from .output import Output
 from .providers import Server
 from .tool_calls import ToolCalls
 from .wires import Effort, ModelRequest, wire
@@ -59,6 +60,7 @@ class LocalTurn:
             run, tools, config.policies, config.working_dir, policy_notices=policy_notices
         )
         self.tools, self.calls = dispatcher.tools, ToolCalls(dispatcher)
+        self.output = None if run.output is None else Output(run.output, server, dispatcher.tools)
 
     def save_to_history(self) -> None:
         """Put the turn into the history, once; a turn without any answer leaves no trace."""
@@ -81,6 +83,9 @@ class LocalTurn:
             reply = self.reply
             if reply.stop_reason == "refusal":
                 reply.drop_calls()
+            if self.output is not None:
+                for event in self.output.answer_by_tool(reply):
+                    yield event
             self.calls.rename(reply.calls)
             # A pause without anything to go on from would be the same request again.
             is_paused = reply.stop_reason == "pause_turn" and bool(reply.parts)
@@ -121,6 +126,8 @@ class LocalTurn:
                 self.config.timeout,
                 self.run.report,
             )
+            if self.run.pacer is not None:
+                await self.run.pacer.wait(started.input_tokens)
             yield started
             # The budgets have been asked by now.
             limit = self.run.output_limit
@@ -151,12 +158,16 @@ class LocalTurn:
             if smaller := self.fitting.refit(whole, asked, attempt.problem):
                 asked = smaller
                 continue
+            if self.output is not None and self.output.is_refused(attempt.problem):
+                whole = self._asked(first)
+                asked = await self.fitting.fit(whole)
+                continue
             if smaller := self.fitting.without_opaque(whole, asked, attempt.problem):
                 yield Notice(text=UNREADABLE)
                 asked = smaller
                 continue
             attempt.problem = await self._explained(attempt.problem)
-            pause = attempt.pause(retries)
+            pause = attempt.pause(retries, self.run.pacer)
             if pause is None:
                 self._keep_partial()
                 raise unchained(attempt.problem)
@@ -172,7 +183,7 @@ class LocalTurn:
 
     def _asked(self, first: bool) -> ModelRequest:
         config = self.config
-        return ModelRequest(
+        asked = ModelRequest(
             model=self.server.model,
             origin=self.server.origin,
             history=with_attachments([*self.history, *self.new], self.takes),
@@ -184,6 +195,7 @@ class LocalTurn:
             options=config.request_options,
             rules=self.server.rules,
         )
+        return asked if self.output is None else self.output.applied(asked)
 
     async def _explained(self, problem: PraisonError) -> PraisonError:
         """`problem`, or that the embedded model's process ended, where that is why the stream broke."""

@@ -6,7 +6,7 @@ import functools
 from importlib import import_module
 from typing import cast
 
-from .base import Effort, ModelRequest, Reader, Rules, Wire
+from .base import Effort, ModelRequest, OutputFormat, Reader, Rules, Wire
 
 NAMES = ("chat", "responses", "messages")
 """Of the wires."""

@@ -64,11 +64,21 @@ class Rules:
     """What of prompts' attachments the server takes, as far as its wire has them."""
 
 
+@dataclass(frozen=True, slots=True)
+class OutputFormat:
+    """The JSON schema that the whole answer must follow, and a `name` for it. One that is not `strict` has
+    parts which some servers do not know, and is a wish there."""
+
+    name: str
+    schema: Mapping[str, Any]
+    strict: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRequest:
     """All that one request to a model asks. `origin` ("PROVIDER/MODEL" or "HOST/MODEL") is whose opaque items
-    may be sent. `tool_choice` is "auto", "required", "none" or a tool's name. `options` goes into the body as
-    it is and wins over all else."""
+    may be sent. `tool_choice` is "auto", "required", "none" or a tool's name. `output` is the form of the
+    answer. `options` goes into the body as it is and wins over all else."""
 
     model: str
     origin: str
@@ -77,6 +87,7 @@ class ModelRequest:
     tools: Sequence[Tool] = ()
     tool_choice: str = "auto"
     effort: Effort = ""
+    output: OutputFormat | None = None
     session_id: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     rules: Rules = field(default_factory=Rules)
@@ -94,7 +105,17 @@ class ModelRequest:
         return request_bytes(body) + sum(each.tokens * BYTES_PER_TOKEN - len(each.data) for each in attached)
 
 
-_READ = ("messages", "input", "system", "instructions", "tools", "functions", "response_format", "text")
+_READ = (
+    "messages",
+    "input",
+    "system",
+    "instructions",
+    "tools",
+    "functions",
+    "response_format",
+    "text",
+    "output_config",
+)
 """Fields of a request's body that the model reads."""
 
 

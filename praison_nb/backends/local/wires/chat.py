@@ -21,7 +21,7 @@ from ....content import Kind
 from ....errors import ConfigError
 from ....history import Call, Item
 from ....turn import estimate_tokens
-from .base import ModelRequest, Reader, Rules
+from .base import ModelRequest, OutputFormat, Reader, Rules
 from .chat_messages import messages_of
 from .chat_reader import ChatReader
 from .prompted_tools import choice_schema, in_words
@@ -49,6 +49,8 @@ class ChatWire:
         if rules.cache_key and asked.session_id:
             body[rules.cache_key] = asked.session_id
         body |= _effort(asked, has_tools=bool(tools))
+        if asked.output is not None:
+            body["response_format"] = _format(asked.output)
         if not rules.native_tools:
             if _is_choosing(asked):
                 body["response_format"] = choice_schema(tools, _named(asked))
@@ -103,6 +105,11 @@ def _declared(asked: ModelRequest, history: Sequence[Item]) -> list[dict[str, An
 
 def _function(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"type": "function", "function": {"name": name, "description": description, "parameters": schema}}
+
+
+def _format(output: OutputFormat) -> dict[str, Any]:
+    strict = {"strict": True} if output.strict else {}
+    return {"type": "json_schema", "json_schema": {"name": output.name, "schema": output.schema, **strict}}
 
 
 def _effort(asked: ModelRequest, *, has_tools: bool) -> Mapping[str, Any]:

@@ -67,6 +67,9 @@ def _made(asked: ModelRequest) -> tuple[dict[str, Any], str]:
     body["messages"] = conversation.messages
     forced = _choose(body, asked)
     body |= _effort(asked, forced=forced, mid_turn=conversation.goes_on_unthought)
+    if asked.output is not None:
+        form = {"type": "json_schema", "schema": asked.output.schema}
+        body["output_config"] = {**body.get("output_config", {}), "format": form}
     if isinstance(options.get("output_config"), Mapping):
         options["output_config"] = {**body.get("output_config", {}), **options["output_config"]}
     body |= options

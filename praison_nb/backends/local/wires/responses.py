@@ -57,6 +57,9 @@ class ResponsesWire:
             body["tools"] = [_declared(tool, rules) for tool in asked.tools]
             if asked.tool_choice != "auto":
                 body["tool_choice"] = _choice(asked.tool_choice)
+        if asked.output is not None:
+            form = {"name": asked.output.name, "schema": asked.output.schema, "strict": asked.output.strict}
+            body["text"] = {"format": {"type": "json_schema", **form}}
         if rules.cache_key and asked.session_id:
             body[rules.cache_key] = asked.session_id[:_MAX_CACHE_KEY]
         return _merged({**body, **_effort(asked)}, options)
@@ -202,13 +205,14 @@ def _format(value: Any) -> Any:
 
 def _merged(body: dict[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
     """The options win, but leave alone what they do not speak of: another include (unless they want none),
-    the effort."""
+    the effort, the form of the text."""
     made = {**body, **options}
     include = options.get("include")
     if isinstance(include, list | tuple) and include:
         made["include"] = list(dict.fromkeys([*body.get("include", ()), *include]))
-    if isinstance(reasoning := options.get("reasoning"), Mapping):
-        made["reasoning"] = {**body.get("reasoning", {}), **reasoning}
+    for name in ("reasoning", "text"):
+        if isinstance(own := options.get(name), Mapping):
+            made[name] = {**body.get(name, {}), **own}
     return made
 
 

@@ -64,6 +64,68 @@ def _plain(schema: Any, defs: Mapping[str, Any], inside: tuple[str, ...] = ()) -
     return _described(made, told)
 
 
+_STRICT = ("type", "description", "enum", "const", "$ref")
+
+
+def strict_schema(schema: Mapping[str, Any]) -> dict[str, Any] | None:
+    """`schema` in the part of JSON schema that servers hold a model to: all properties are required, and
+    there are no others. What else it says, the descriptions tell the model. None where it has what cannot be
+    said so: a dict of any names, a tuple, a value of any kind.
+
+    >>> strict_schema({"type": "object", "properties": {"a": {"type": "integer", "minimum": 0}}})
+    {'type': 'object', 'properties': {'a': {...}}, 'required': ['a'], 'additionalProperties': False}
+    """
+    try:
+        made = _strict(schema)
+        if defs := schema.get("$defs"):
+            made["$defs"] = {name: _strict(each) for name, each in defs.items()}
+    except _NotStrict:
+        return None
+    return made
+
+
+class _NotStrict(Exception):
+    pass
+
+
+def _strict(schema: Any) -> dict[str, Any]:
+    if not isinstance(schema, Mapping):
+        raise _NotStrict
+    made: dict[str, Any] = {name: schema[name] for name in _STRICT if name in schema}
+    notes: list[str] = []
+    for word, value in schema.items():
+        match word:
+            case "properties":
+                made["properties"] = {name: _strict(each) for name, each in value.items()}
+                made |= {"required": list(value), "additionalProperties": False}
+            case "items":
+                made["items"] = _strict(value)
+            case "anyOf" | "oneOf":
+                made["anyOf"] = [_strict(each) for each in value]
+            case "allOf" if len(value) == 1:
+                made |= _strict(value[0])
+            case "additionalProperties" if value is False:
+                pass
+            case "additionalProperties" | "patternProperties" | "prefixItems" | "allOf":
+                raise _NotStrict
+            case "$defs" | "title" | "discriminator" | "required":
+                pass
+            case "default" if value is None:
+                pass
+            case _ if word in _STRICT:
+                pass
+            case _:
+                notes.append(f"{word}: {_short(value)}")
+    if "$ref" in made:
+        # Nothing may stand beside it.
+        return {"$ref": made["$ref"]}
+    kind = made.get("type")
+    is_known = kind in ("string", "integer", "number", "boolean", "null") or "anyOf" in made or "enum" in made
+    if not (is_known or "const" in made or "properties" in made or (kind == "array" and "items" in made)):
+        raise _NotStrict
+    return _described(made, _note(notes)) if notes else made
+
+
 def _is_null(schema: Any) -> bool:
     return isinstance(schema, Mapping) and schema.get("type") == "null"
 

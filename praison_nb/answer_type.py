@@ -1,0 +1,249 @@
+"""The type that an answer is to have: its JSON schema for the model, and the value that the model's text is.
+
+>>> from typing import Literal
+>>> label = AnswerType(Literal["good", "bad"])
+>>> label.parse('{"value": "good"}').value
+'good'
+>>> label.schema["required"]
+['value']
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import types
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints, is_typeddict
+
+from .errors import ConfigError, InvalidAnswerError
+from .text import describe_exception, shorten
+
+if TYPE_CHECKING:
+    import pandas
+
+_FENCE = re.compile(r"```\w*\s*(.*?)\s*```", re.DOTALL)
+_DTYPES = {"integer": "Int64", "number": "Float64", "boolean": "boolean", "string": "string"}
+_CLOSING = {"{": "}", "[": "]"}
+_MOST_PROBLEMS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A typed answer: the `value`, the same as JSON holds it (`data`), and the name of its `type`. Read back
+    from a file, the value is the data."""
+
+    type: str
+    data: Any
+    value: Any
+    columns: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """Its rows: those of a list, else one. What has no fields is the column "value".
+
+        >>> Answer("int", 3, 3).records
+        [{'value': 3}]
+        """
+        values = self.value if isinstance(self.value, list | tuple | set | frozenset) else [self.value]
+        return [record(each) for each in values]
+
+    @property
+    def frame(self) -> pandas.DataFrame:
+        """The rows, with a column for each field."""
+        return frame_of(self.records, self.columns)
+
+
+def record(value: Any) -> dict[str, Any]:
+    """The columns of one value: its fields, or "value"."""
+    from pydantic import TypeAdapter
+
+    data = TypeAdapter[Any](Any).dump_python(value)
+    if not isinstance(data, dict):
+        data = {"value": data}
+    return {str(name): each.value if isinstance(each, Enum) else each for name, each in data.items()}
+
+
+def frame_of(
+    records: Sequence[Mapping[str, Any]], columns: Mapping[str, str], index: Any = None
+) -> pandas.DataFrame:
+    """The records as a DataFrame that has the `columns` with these dtypes, and what else the records have."""
+    import pandas as pd
+
+    names = dict.fromkeys([*columns, *(name for each in records for name in each)])
+    made = {}
+    for name in names:
+        values: Any = pd.Series([each.get(name) for each in records], dtype=object, index=index)
+        try:
+            made[name] = values.astype(columns[name]) if name in columns else values.infer_objects()
+        except (TypeError, ValueError, OverflowError):
+            # A number that the dtype has no room for.
+            made[name] = values
+    return pd.DataFrame(made, index=index)
+
+
+class AnswerType:
+    """A type of answers: a pydantic model, a dataclass, a TypedDict, Literal, an Enum, int, bool, … or a list
+    of these. `name` is how people call it. `schema` is the JSON schema of an object: what is none by itself
+    is the field "value" of one. `columns` are the dtypes of a frame's columns, by their names. Raises
+    ConfigError for what no JSON stands for."""
+
+    def __init__(self, kind: Any) -> None:
+        from pydantic import TypeAdapter
+        from pydantic.errors import PydanticUserError
+
+        name = kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)
+        self.name = shorten(re.sub(r"\b(\w+\.)+", "", name), 60)
+        try:
+            if isinstance(kind, str):
+                raise TypeError("it is a text")
+            self._adapter = TypeAdapter[Any](_supported(kind))
+            schema = self._adapter.json_schema()
+        except (PydanticUserError, TypeError, NameError, AttributeError, ValueError, RecursionError) as error:
+            reason = shorten(describe_exception(error).splitlines()[0], 200)
+            raise ConfigError(
+                f"{self.name} is no type of answers ({reason}): use a pydantic model, a dataclass, Literal, "
+                "an Enum, int, bool, or a list of one."
+            ) from None
+        root = _resolved(schema, schema)
+        self.is_wrapped = root.get("type") != "object" or not root.get("properties")
+        self.is_list = root.get("type") == "array"
+        rows = _resolved(root.get("items", root) if self.is_list else root, schema)
+        self.columns = _columns(rows, schema) if rows.get("properties") else {"value": _dtype(rows, schema)}
+        self.columns = {name: dtype for name, dtype in self.columns.items() if dtype}
+        self.schema = _wrapped(schema) if self.is_wrapped else _with_defs(root, schema)
+
+    def __repr__(self) -> str:
+        return f"AnswerType({self.name})"
+
+    @classmethod
+    def of(cls, kind: Any) -> AnswerType:
+        """`kind` as one, whatever it is. Raises ConfigError."""
+        return kind if isinstance(kind, cls) else cls(kind)
+
+    @property
+    def identifier(self) -> str:
+        """The name as APIs take it: letters, digits and underscores."""
+        return re.sub(r"\W+", "_", self.name, flags=re.ASCII).strip("_")[:60] or "answer"
+
+    @property
+    def row_columns(self) -> Mapping[str, str]:
+        """The dtypes of the columns of one answer; a list is one value there."""
+        return {} if self.is_list else self.columns
+
+    def load(self, data: Any) -> Answer:
+        """The answer of which `Answer.data` is known. Raises InvalidAnswerError where the type is another."""
+        return self.parse(json.dumps({"value": data} if self.is_wrapped else data))
+
+    def parse(self, text: str) -> Answer:
+        """The answer that a model's text is. Raises InvalidAnswerError, whose message tells the model what is
+        wrong with it."""
+        from pydantic import ValidationError
+
+        problem: Exception | None = None
+        for candidate in self._candidates(text):
+            try:
+                value = self._adapter.validate_json(candidate)
+                data = self._adapter.dump_python(value, mode="json")
+                return Answer(self.name, data, value, self.columns)
+            except ValidationError as error:
+                problem = problem or error
+            except Exception as error:
+                # A validator of the user's own, or a value that JSON has no form for.
+                problem = problem or error
+        if isinstance(problem, ValidationError):
+            raise InvalidAnswerError(f"The answer is no {self.name}: {_explained(problem)}") from None
+        reason = f": {describe_exception(problem)}" if problem else ", but text without JSON"
+        raise InvalidAnswerError(f"The answer is no {self.name}{reason}") from None
+
+    def _candidates(self, text: str) -> Iterable[str]:
+        """The JSON that the text is or has in it, the likelier reading first."""
+        for part in _parts(text):
+            try:
+                data = json.loads(part, strict=False)
+            except (ValueError, RecursionError):
+                continue
+            if self.is_wrapped and isinstance(data, dict) and list(data) == ["value"]:
+                yield json.dumps(data["value"])
+            yield json.dumps(data)
+            return
+        if self.is_wrapped and text.strip():
+            # One word, as it is.
+            yield json.dumps(text.strip())
+
+
+def _parts(text: str) -> Iterable[str]:
+    """The text, what is in a fence, and from the first bracket to the last of its kind."""
+    yield text
+    yield from _FENCE.findall(text)
+    if bracket := re.search(r"[{[]", text):
+        yield text[bracket.start() : text.rfind(_CLOSING[bracket[0]]) + 1]
+
+
+def _explained(error: Any) -> str:
+    problems = error.errors(include_url=False, include_context=False, include_input=False)
+    lines = [f"{'.'.join(map(str, each['loc'])) or 'value'}: {each['msg']}" for each in problems]
+    more = [f"{len(lines) - _MOST_PROBLEMS} more"] if len(lines) > _MOST_PROBLEMS else []
+    return "; ".join([*lines[:_MOST_PROBLEMS], *more])
+
+
+def _wrapped(schema: Mapping[str, Any]) -> dict[str, Any]:
+    inner = {name: each for name, each in schema.items() if name != "$defs"}
+    return _with_defs({"type": "object", "properties": {"value": inner}, "required": ["value"]}, schema)
+
+
+def _with_defs(root: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {**root, "$defs": schema["$defs"]} if "$defs" in schema else dict(root)
+
+
+def _supported(kind: Any) -> Any:
+    """`kind` with the TypedDicts that pydantic takes: before Python 3.12 not those of typing."""
+    import typing_extensions
+
+    if is_typeddict(kind):
+        names = get_type_hints(kind, include_extras=True)
+        required = {
+            name: typing_extensions.Required[_supported(hint)]
+            if name in kind.__required_keys__
+            else typing_extensions.NotRequired[_supported(hint)]
+            for name, hint in names.items()
+        }
+        return typing_extensions.TypedDict(kind.__name__, required)  # type: ignore[operator]
+    if get_origin(kind) in (Union, types.UnionType):
+        return Union[tuple(map(_supported, get_args(kind)))]  # noqa: UP007
+    if get_origin(kind) in (list, dict, tuple, set, frozenset):
+        return get_origin(kind)[tuple(map(_supported, get_args(kind)))]
+    return kind
+
+
+def _resolved(part: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`part`, or the definition that it refers to."""
+    seen = set[str]()
+    while isinstance(part, Mapping) and isinstance(reference := part.get("$ref"), str):
+        if reference in seen:
+            return {}
+        seen.add(reference)
+        part = schema.get("$defs", {}).get(reference.rpartition("/")[2], {})
+    return part if isinstance(part, Mapping) else {}
+
+
+def _columns(rows: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, str]:
+    return {name: _dtype(each, schema) for name, each in rows["properties"].items()}
+
+
+def _dtype(part: Any, schema: Mapping[str, Any]) -> str:
+    """The dtype of a column of such values, "" where pandas' own will do."""
+    part = _resolved(part, schema)
+    variants = [_resolved(each, schema) for each in part.get("anyOf", [])]
+    if others := [each for each in variants if each.get("type") != "null"]:
+        kinds = {_dtype(each, schema) for each in others}
+        return kinds.pop() if len(kinds) == 1 else "Float64" if kinds == {"Int64", "Float64"} else ""
+    values = part.get("enum", [part["const"]] if "const" in part else None)
+    if values is not None:
+        if all(isinstance(each, str) for each in values):
+            return "category"
+        return "boolean" if all(isinstance(each, bool) for each in values) else ""
+    is_plain = part.get("type") != "string" or "format" not in part
+    return _DTYPES.get(str(part.get("type")), "") if is_plain else ""

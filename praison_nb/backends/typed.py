@@ -1,0 +1,91 @@
+"""A turn whose answer is to have a type: the text is parsed, and asked for once more where it does not fit.
+
+>>> from praison_nb import ScriptedBackend
+>>> from praison_nb.events import TextDelta
+>>> ScriptedBackend([TextDelta(text='{"value": 42}')]).begin("How many?", output=int).wait().value
+42
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
+from typing import Any, cast
+
+from ..answer_type import Answer, AnswerType
+from ..errors import InvalidAnswerError
+from ..events import AnswerParsed, Event, Notice, TurnFailed, TurnFinished
+from ..runtime.run import Run
+from ..turn import Message, Turn
+from .session import Session
+
+Events = Callable[[str, Session, Run], AsyncIterator[Event]]
+
+
+def in_words(prompt: str, output: AnswerType) -> str:
+    """The prompt for an agent that learns of the type by nothing else.
+
+    >>> print(in_words("How many?", AnswerType(int)).splitlines()[-1])
+    {"type": "object", "properties": {"value": {"type": "integer"}}, "required": ["value"]}
+    """
+    schema = json.dumps(output.schema, ensure_ascii=False)
+    return f"{prompt}\n\nAnswer with JSON alone that follows this schema:\n{schema}"
+
+
+async def typed_events(
+    prompt: str, session: Session, run: Run, events: Events, *, takes_output: bool
+) -> AsyncIterator[Event]:
+    """The events of the turn, and before its end AnswerParsed, or the error after two tries. Where the
+    backend `takes_output` it asks the model for `run.output` in a way of its own; else the prompt does."""
+    output = cast(AnswerType, run.output)
+    for is_last in (False, True):
+        before, problem = len(run.turn.items), None
+        # A server may take no notice of what it was asked for in its own way.
+        asked = prompt if takes_output and not is_last else in_words(prompt, output)
+        async with aclosing(_with_end(events(asked, session, run))) as stream:
+            async for event in stream:
+                if not isinstance(event, TurnFinished) or run.turn.ended is not None:
+                    yield event
+                    continue
+                found = _answer(event, output, run.turn, before)
+                if isinstance(found, Answer):
+                    yield AnswerParsed(answer=found)
+                elif found is not None:
+                    problem = found
+                    # With the same limit it would be cut off again.
+                    if is_last or event.stop_reason == "max_tokens":
+                        yield TurnFailed(error=found)
+                    else:
+                        yield Notice(text=f"{found} It was asked once more.")
+                    continue
+                yield event
+        if problem is None or run.turn.ended is not None:
+            return
+        prompt = f"{problem} Answer again, with JSON that fits and nothing else."
+
+
+async def _with_end(events: AsyncIterator[Event]) -> Any:
+    """The events, and the end that some leave to us."""
+    has_ended = False
+    async with aclosing(cast(Any, events)) as stream:
+        async for event in stream:
+            has_ended = has_ended or isinstance(event, TurnFinished | TurnFailed)
+            yield event
+    if not has_ended:
+        yield TurnFinished()
+
+
+def _answer(
+    end: TurnFinished, output: AnswerType, turn: Turn, before: int
+) -> Answer | InvalidAnswerError | None:
+    """The answer, or why there is none; nothing for a turn that was ended before it was to answer."""
+    if end.stop_reason not in ("end_turn", "max_tokens"):
+        return None
+    texts = [item.text for item in turn.items[before:] if isinstance(item, Message) and item.text.strip()]
+    try:
+        return output.parse(texts[-1] if texts else "")
+    except InvalidAnswerError as problem:
+        if end.stop_reason == "max_tokens":
+            return InvalidAnswerError(f"The answer was cut off before it was a whole {output.name}.")
+        return problem

@@ -1,0 +1,63 @@
+"""One limit in USD for several turns at once, such as those of a map over rows.
+
+>>> from praison_nb.turn import Turn
+>>> budget = SharedBudget(Decimal(1))
+>>> budget.reserve("request", "turn", Decimal("0.25"))
+>>> budget.spent().reserved
+Decimal('0.25')
+>>> budget.note(Turn(id="turn", requests=("request",), priced=Decimal("0.125"), ended=1.0))
+>>> budget.spent().usd, budget.spent().reserved
+(Decimal('0.125'), Decimal('0'))
+"""
+
+from __future__ import annotations
+
+import threading
+from decimal import Decimal
+
+from ..events import Spent
+from ..turn import Turn
+
+
+class SharedBudget:
+    """What turns have spent of `limit` together. May be used by any thread."""
+
+    def __init__(self, limit: Decimal) -> None:
+        self.limit = limit
+        self._lock = threading.Lock()
+        self._usd = Decimal(0)
+        self._unpriced = 0
+        self._known: dict[str, tuple[Decimal, bool]] = {}
+        """What each turn that has not ended spent, in USD, and whether a part of it has no price."""
+        self._reserved: dict[str, tuple[str, Decimal]] = {}
+        """By the ids of requests that have begun: whose turn each is, and what it may cost."""
+
+    def spent(self) -> Spent:
+        """What was spent so far, and what requests that have begun may cost besides."""
+        with self._lock:
+            reserved = sum((usd for _, usd in self._reserved.values()), Decimal(0))
+            return Spent(
+                per="map", usd=self._usd, limit=self.limit, reserved=reserved, unpriced=self._unpriced
+            )
+
+    def reserve(self, request_id: str, turn_id: str, usd: Decimal) -> None:
+        """A request is about to be sent that may cost so much."""
+        with self._lock:
+            self._reserved[request_id] = turn_id, usd
+
+    def finish(self, request_id: str) -> None:
+        """The request's cost is known, and in its turn's."""
+        with self._lock:
+            self._reserved.pop(request_id, None)
+
+    def note(self, turn: Turn) -> None:
+        """Count the turn as it is now. Requests that nobody has counted stay reserved."""
+        with self._lock:
+            before, was_unpriced = self._known.pop(turn.id, (Decimal(0), False))
+            is_unpriced = turn.unpriced_requests > 0
+            self._usd += turn.known_cost - before
+            self._unpriced += is_unpriced - was_unpriced
+            self._known[turn.id] = turn.known_cost, is_unpriced
+            if turn.ended is not None and not turn.is_cut_off:
+                for request in [each for each, (owner, _) in self._reserved.items() if owner == turn.id]:
+                    del self._reserved[request]

@@ -1,0 +1,1 @@
+"""An agent over the rows of a table: `praison_nb.map`."""

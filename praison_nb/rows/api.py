@@ -1,0 +1,153 @@
+"""`praison_nb.map`: a prompt over the rows of a table."""
+
+from __future__ import annotations
+
+import dis
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal
+
+from ..answer_type import AnswerType
+from ..backends import as_backend, choose, create
+from ..backends.arguments import checked_arguments
+from ..backends.base import Backend
+from ..backends.local.providers import is_embedded
+from ..errors import ConfigError
+from ..money import parse_usd
+from ..runtime.pacer import RETRIES, Pacer
+from .answer_file import AnswerFile
+from .mapping import MapRun
+from .table import Table
+from .template import Template
+
+MOST_CONCURRENT = 1024
+
+
+def map(
+    frame: Any,
+    prompt: str,
+    *,
+    agent: Any = None,
+    output: Any = None,
+    concurrency: int = 16,
+    rpm: float | None = None,
+    tpm: float | None = None,
+    retries: int = RETRIES,
+    budget: Decimal | float | str | None = None,
+    on_error: Literal["record", "raise"] = "record",
+    parallel_tools: bool = False,
+    answers: str | os.PathLike[str] | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> Any:
+    """Ask `prompt` for each row of `frame`, and return the table with the answers' columns.
+
+    `frame` is a DataFrame or Series of pandas or polars, a table of Arrow's, or any iterable of dicts or
+    values. The prompt has the rows' values as `{column}`; of values without a name the column is "value".
+    `agent` is a backend, an Agent, or a model's name. `output` is the type of the answers, as `Backend.begin`
+    has it: its fields are columns, with dtypes; without it the column is "text". Behind them are `_status`
+    ("done", "kept", "failed", "stopped", "budget"), `_error`, `_cost` (USD) and `_tokens`.
+
+    The same question is asked once. Answers are kept in a file (`answers`, or PRAISON_NB_ANSWERS, or one
+    beside the ledger): what was answered before, by the same model in the same way, costs nothing.
+
+    `concurrency` requests are under way at once, at most `rpm` requests and `tpm` tokens a minute; where the
+    server wants a pause all wait. Each is sent again up to `retries` times. `budget` in USD is never passed.
+    What fails is its row's alone; with `on_error="raise"` it ends the map, and is raised. The agent's
+    functions run one at a time where the map is called, with `parallel_tools` on threads.
+
+    `await map(…)` leaves the caller's loop free, and Stop works while it runs. Raises ConfigError, and what
+    makes all rows fail.
+
+    >>> import praison_nb
+    >>> from praison_nb import ScriptedBackend
+    >>> from praison_nb.events import TextDelta
+    >>> agent = ScriptedBackend([TextDelta(text='{"value": 5}')])
+    >>> frame = praison_nb.map(["Good.", "Fine."], "Stars for {value}?", agent=agent, output=int)
+    >>> frame["value_answer"].tolist(), frame["value_answer"].dtype
+    ([5, 5], Int64Dtype())
+    """
+    run = begin(
+        frame,
+        prompt,
+        agent=agent,
+        output=output,
+        concurrency=concurrency,
+        rpm=rpm,
+        tpm=tpm,
+        retries=retries,
+        budget=budget,
+        on_error=on_error,
+        parallel_tools=parallel_tools,
+        answers=answers,
+        tags=tags,
+    )
+    return run if _is_awaited(sys._getframe(1)) else run.wait()
+
+
+@checked_arguments()
+def begin(
+    frame: Any,
+    prompt: str,
+    *,
+    agent: Any = None,
+    output: Any = None,
+    concurrency: int = 16,
+    rpm: float | None = None,
+    tpm: float | None = None,
+    retries: int = RETRIES,
+    budget: Decimal | float | str | None = None,
+    on_error: str = "record",
+    parallel_tools: bool = False,
+    answers: str | os.PathLike[str] | None = None,
+    tags: Mapping[str, str] | None = None,
+) -> MapRun:
+    """Start what `map` does, and return it under way: `wait()` or `await` it for the table."""
+    if not isinstance(prompt, str):
+        raise ConfigError(f"prompt must be a text with {{column}}s, not {prompt!r:.60}.")
+    if on_error not in ("record", "raise"):
+        raise ConfigError(f'on_error must be "record" or "raise", not {on_error!r:.40}.')
+    _check_number("concurrency", concurrency, 1, MOST_CONCURRENT)
+    _check_number("retries", retries, 0, 100)
+    for name, value in (("rpm", rpm), ("tpm", tpm)):
+        if value is not None and (
+            isinstance(value, bool) or not isinstance(value, int | float) or value <= 0
+        ):
+            raise ConfigError(f"{name} must be a number above 0, not {value!r:.40}.")
+    table = Table(frame)
+    return MapRun(
+        table,
+        Template(prompt, table.columns),
+        backend_of(agent),
+        output=None if output is None else AnswerType.of(output),
+        concurrency=concurrency,
+        pacer=Pacer(rpm, tpm, retries),
+        budget=None if budget is None else parse_usd(budget, "budget"),
+        raises=on_error == "raise",
+        file=AnswerFile(None if answers is None else Path(answers).expanduser()),
+        tags=tags,
+        caller_waits=not parallel_tools,
+    ).begin()
+
+
+def backend_of(agent: Any) -> Backend:
+    """The backend that `agent` is or names. Raises ConfigError."""
+    if agent is None:
+        return choose()
+    if isinstance(agent, str):
+        return create("embedded" if is_embedded(agent) else "local", model=agent)
+    return as_backend(agent)
+
+
+def _check_number(name: str, value: Any, least: int, most: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ConfigError(f"{name} must be a number from {least} to {most:,}, not {value!r:.40}.")
+
+
+def _is_awaited(caller: FrameType) -> bool:
+    """Whether the caller awaits what it is about to get: then it must not be kept waiting here."""
+    following: Iterable[dis.Instruction] = dis.get_instructions(caller.f_code)
+    return next((each.opname for each in following if each.offset > caller.f_lasti), "") == "GET_AWAITABLE"

@@ -1,0 +1,153 @@
+"""`praison_nb.map` against a server with a busy one's manners, which keeps its own books."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import pytest
+
+import praison_nb
+from praison_nb.errors import AuthenticationError, ConfigError
+from servers.rows import Manners, RowServer
+
+Label = Literal["good", "bad"]
+
+
+@pytest.fixture(autouse=True)
+def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRAISON_NB_LEDGER", str(tmp_path / "ledger.sqlite"))
+
+
+def texts(rows: int, distinct: int) -> pd.DataFrame:
+    return pd.DataFrame({"text": [f"Text number {row * 7 % distinct}." for row in range(rows)]})
+
+
+def test_each_question_is_asked_once_and_the_books_agree() -> None:
+    frame = texts(600, 180)
+    with RowServer(Manners(too_many=0.1, failing=0.02, garbage=0.05)) as server:
+        made = praison_nb.map(frame, "Label: {text}", agent=server.agent(), output=Label)
+        books = server.books
+        assert len(books.accepted) == 180 and set(books.accepted.values()) == {1}
+        assert books.refused and books.failed and books.garbage
+        assert made["value"].dtype == "category" and list(made.index) == list(frame.index)
+        assert set(made["_status"]) == {"done", "kept"} and (made["_status"] == "done").sum() == 180
+        assert made["_cost"].sum() == pytest.approx(float(books.cost), abs=1e-9)
+        ledger = praison_nb.usage(by="request")
+        assert len(ledger) == books.requests
+        assert float(ledger["cost"].sum()) == pytest.approx(float(books.cost), abs=1e-9)
+        requests = books.requests
+        again = praison_nb.map(frame[::-1], "Label: {text}", agent=server.agent(), output=Label)
+        assert books.requests == requests and set(again["_status"]) == {"kept"} and again["_cost"].sum() == 0
+        assert list(again["value"][::-1]) == list(made["value"])
+
+
+def test_a_changed_prompt_agent_or_type_asks_again() -> None:
+    with RowServer() as server:
+        agent = server.agent()
+
+        def asked(prompt: str, agent: Any, output: Any) -> int:
+            before = server.books.requests
+            praison_nb.map(["a", "b"], prompt, agent=agent, output=output)
+            return server.books.requests - before
+
+        assert asked("Label {value}", agent, Label) == 2
+        assert asked("Label {value}", server.agent(timeout=5), Label) == 0
+        assert asked("Name {value}", agent, Label) == 2
+        assert asked("Label {value}", server.agent(system="Be strict."), Label) == 2
+        assert asked("Label {value}", agent, str) == 2
+
+
+def test_a_budget_is_never_passed_and_the_next_call_goes_on() -> None:
+    frame = texts(200, 200)
+    with RowServer() as server:
+        agent = server.agent(options={"max_tokens": 300})
+        made = praison_nb.map(
+            frame, "Label: {text}", agent=agent, output=Label, budget="0.0008", concurrency=64
+        )
+        assert server.books.cost <= Decimal("0.0008")
+        done = (made["_status"] == "done").sum()
+        assert 0 < done < 200 and set(made["_status"]) == {"done", "budget"}
+        assert done == len(server.books.accepted)
+        praison_nb.map(frame, "Label: {text}", agent=agent, output=Label)
+        assert len(server.books.accepted) == 200 and set(server.books.accepted.values()) == {1}
+
+
+def test_what_would_fail_for_all_is_raised_at_once() -> None:
+    with RowServer() as server:
+        server.refuse(1000, status=401)
+        with pytest.raises(AuthenticationError):
+            praison_nb.map(texts(500, 500), "Label: {text}", agent=server.agent(), concurrency=4)
+        assert len(server.requests) <= 8
+
+
+def test_one_bad_row_costs_itself_only() -> None:
+    frame = pd.DataFrame({"n": [1.5, "one", None]})
+    with RowServer() as server:
+        made = praison_nb.map(frame, "Round {n:.1f}", agent=server.agent())
+    assert list(made["_status"]) == ["done", "failed", "done"]
+    assert "{n:.1f} cannot be filled with 'one'" in made["_error"][1]
+
+
+def test_awaited_it_leaves_the_loop_free() -> None:
+    with RowServer(Manners(seconds=0.05)) as server:
+
+        async def main() -> tuple[Any, int]:
+            ticks = 0
+
+            async def tick() -> None:
+                nonlocal ticks
+                while True:
+                    await asyncio.sleep(0.005)
+                    ticks += 1
+
+            ticking = asyncio.create_task(tick())
+            made = await praison_nb.map(["a", "b", "c"], "Label {value}", agent=server.agent(), concurrency=1)
+            ticking.cancel()
+            return made, ticks
+
+        made, ticks = asyncio.run(main())
+    assert list(made["_status"]) == ["done"] * 3 and ticks >= 5
+
+
+@pytest.mark.parametrize(
+    ("prompt", "why"),
+    [
+        ("Label it.", "names no column"),
+        ("Label {txt}.", "names {txt}, which is no column: did you mean 'text'"),
+        ("", "names no column"),
+    ],
+)
+def test_a_prompt_that_cannot_be_meant(prompt: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        praison_nb.map(texts(2, 2), prompt, agent=praison_nb.ScriptedBackend([]))
+
+
+@pytest.mark.parametrize("frame", ["text", 5, {"a": 1}, None])
+def test_what_is_no_table(frame: Any) -> None:
+    with pytest.raises(ConfigError, match="goes over the rows"):
+        praison_nb.map(frame, "{value}", agent=praison_nb.ScriptedBackend([]))
+
+
+def test_functions_of_the_notebook_run_where_the_map_is_called() -> None:
+    import threading
+
+    threads = []
+
+    def look_up(word: str) -> str:
+        """Look a word up."""
+        threads.append(threading.current_thread())
+        return word.upper()
+
+    from servers.openai import OpenAIServer, reply
+
+    with OpenAIServer() as server:
+        server.script(reply(calls=[("look_up", '{"word": "a"}')]), reply("A"))
+        config = praison_nb.LocalAgentConfig(
+            model="m", base_url=server.base_url, api_key="k", tools=[look_up]
+        )
+        made = praison_nb.map(["a"], "What is {value}?", agent=praison_nb.LocalAgent(config))
+    assert list(made["text"]) == ["A"] and threads == [threading.main_thread()]
