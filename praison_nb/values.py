@@ -5,8 +5,10 @@ from __future__ import annotations
 import datetime
 import itertools
 import json
+import reprlib
 import sys
-from collections.abc import Callable, Set
+from collections import deque
+from collections.abc import Callable, Mapping, Set, ValuesView
 from typing import Any
 
 from .redaction import redact
@@ -63,8 +65,10 @@ def value_text(value: Any, as_table: Callable[[Any], str | None] = table_text) -
             return "\n".join([*(f"[{name!r}] {table}" for name, table in tables), more]).rstrip()
         try:
             return _json(value)
-        except (TypeError, ValueError, RecursionError):
+        except (TypeError, ValueError):
             return repr(value)
+        except RecursionError:
+            return reprlib.repr(value)
     return str(value)
 
 
@@ -98,8 +102,20 @@ def _jsonable(value: Any) -> Any:
         if value.size > MOST_NUMBERS:
             return str(value)
         return (value.astype(str) if value.dtype.kind in "mM" else value).tolist()
-    if isinstance(value, Set):
+    if _is_column(value):
+        return value.to_pylist() if hasattr(value, "to_pylist") else value.tolist()
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Set | ValuesView | deque):
         return list(value)
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     return str(value)
+
+
+def _is_column(value: Any) -> bool:
+    """Whether it is an array of pandas or Arrow, and not too long."""
+    pandas, pyarrow = sys.modules.get("pandas"), sys.modules.get("pyarrow")
+    kinds = (pandas.Index, pandas.api.extensions.ExtensionArray) if pandas is not None else ()
+    kinds += (pyarrow.Array, pyarrow.ChunkedArray) if pyarrow is not None else ()
+    return isinstance(value, kinds) and len(value) <= MOST_NUMBERS

@@ -158,8 +158,7 @@ def _problem(
             )
         case Kind.RATE:
             error, again = RateLimitError, True
-            wait = reason.retry_after
-            when = "Try again later" if wait is None else f"Try again in {wait:.0f} s"
+            when = "Try again later" if reason.retry_after is None else f"Try again{_in(reason)}"
             line = f"{server} is rate limiting this key{number}. {when}, or ask less at once. It said: {text}"
         case Kind.CONTEXT:
             error = ContextTooLongError
@@ -174,7 +173,7 @@ def _problem(
             error, line = UnreachableError, network_errors.proxy_wants_password(where.base_url)
         case Kind.SERVER:
             error, again = ServerError, status not in (501, 505)
-            line = f"{server} failed{number}. Ask again. It said: {text}"
+            line = f"{server} failed{number}. Ask again{_in(reason)}. It said: {text}"
         case Kind.REJECTED:
             again = status in (409, 425)
             line = f"{server} rejected the request{number}: {text}"
@@ -184,6 +183,10 @@ def _problem(
     again = again if should_retry not in ("true", "false") or not again else should_retry == "true"
     wait = reason.retry_after if again else None
     return error(line, status_code=status, retry_after=wait, is_retryable=again)
+
+
+def _in(reason: Reason) -> str:
+    return f" in {reason.retry_after:.0f} s" if reason.retry_after else ""
 
 
 def _redirected(status: int, error: BaseException, where: Where) -> PraisonError:

@@ -41,6 +41,8 @@ class OwnCells:
         have; comments may stand above. IPython's own text about a cell without a body stays."""
         begin = next((n for n, line in enumerate(lines) if line.partition("#")[0].strip()), 0)
         first, *body = lines[begin:] or [""]
+        # IPython takes off only an indent that all lines have.
+        first = first.lstrip() if first.lstrip().startswith("%%") else first
         arguments = self._arguments(first)
         if arguments is not None:
             return [f"%%{OWN_CELL} {arguments}\n", *body] if body else [first]
@@ -58,7 +60,7 @@ class OwnCells:
         name, _, arguments = line.rstrip().partition(" ")
         magics = self._shell.magics_manager.magics["cell"]
         magic = magics.get(name[2:]) if name.startswith("%%") else None
-        if isinstance(magic, MagicAlias):
+        while isinstance(magic, MagicAlias):
             arguments = " ".join(filter(None, (magic.magic_params, arguments)))
             magic = magics.get(magic.magic_name)
         return arguments if magic == self._magic else None

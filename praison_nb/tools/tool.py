@@ -73,6 +73,11 @@ class Tool:
         """The tool that `function` is. Raises ConfigError where a model could not call it."""
         if not callable(function):
             raise ConfigError(f"A tool must be a Python function, not {type(function).__name__}.")
+        if isinstance(function, type):
+            raise ConfigError(
+                f"Tool {function.__name__}: a model calls functions, and this is a class: define a function "
+                "with def that makes one."
+            )
         from docstring_parser import parse
 
         function = plain(function)
@@ -94,14 +99,15 @@ class Tool:
     def bind(self, arguments: str) -> Callable[[], Any]:
         """A call of the function with the arguments (JSON text), checked when it is made.
         Raises ToolArgumentError at once where they are no JSON object."""
+        text = object_text(arguments or "{}")
         try:
-            values = json.loads(object_text(arguments or "{}"))
+            values = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise ToolArgumentError(f"The arguments are not JSON: {error}") from error
         if not isinstance(values, dict):
             raise ToolArgumentError("The arguments must be a JSON object.")
         call = _call_async if self.is_async else _call
-        return functools.partial(call, self.function, values)
+        return functools.partial(call, self.function, values, text)
 
 
 def _name(function: Callable[..., Any]) -> str:
@@ -199,40 +205,40 @@ def tools_of(functions: Iterable[Callable[..., Any] | Tool]) -> dict[str, Tool]:
     return tools
 
 
-def _call(function: Callable[..., Any], values: dict[str, Any]) -> Any:
+def _call(function: Callable[..., Any], values: dict[str, Any], text: str) -> Any:
     from pydantic import ValidationError, validate_call
 
     call = validate_call(function)
     try:
         return call(**values)
     except ValidationError as error:
-        values = _mended(error, function, values)
+        values = _mended(error, function, text)
     try:
         return call(**values)
     except ValidationError as error:
         raise _explained(error, function) from error
 
 
-async def _call_async(function: Callable[..., Any], values: dict[str, Any]) -> Any:
+async def _call_async(function: Callable[..., Any], values: dict[str, Any], text: str) -> Any:
     from pydantic import ValidationError, validate_call
 
     call = validate_call(function)
     try:
         return await call(**values)
     except ValidationError as error:
-        values = _mended(error, function, values)
+        values = _mended(error, function, text)
     try:
         return await call(**values)
     except ValidationError as error:
         raise _explained(error, function) from error
 
 
-def _mended(error: Any, function: Callable[..., Any], values: dict[str, Any]) -> dict[str, Any]:
+def _mended(error: Any, function: Callable[..., Any], text: str) -> dict[str, Any]:
     """The arguments in another form, of which nothing was called yet. Raises `error` as the model is told."""
     explained = _explained(error, function)
     if not isinstance(explained, ToolArgumentError):
         raise explained from error
-    mended = mended_values(function, values, error.errors(include_url=False))
+    mended = mended_values(function, text, error.errors(include_url=False))
     if mended is None:
         raise explained from error
     return mended

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 
+from praison_nb.backends import silence
+from praison_nb.backends.hosted.turn import HostedTurn
 from praison_nb.events import SessionUsage, TurnFinished
 from praison_nb.turn import Turn
 from servers.hosted import (
@@ -270,3 +273,26 @@ def test_usage_that_lags_behind_the_stream_changes_nothing(server: HostedServer)
         server.wait_for(lambda: len(behind) == 2)
         assert agent.begin("next").wait().session_usage.usage.output_tokens == 10  # type: ignore[union-attr]
         assert turn.session_usage is not None and turn.session_usage.usage.output_tokens == 5
+
+
+def test_a_session_that_says_nothing_for_long_is_reported(
+    server: HostedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(silence, "SILENCE", 0.05)
+    monkeypatch.setattr(silence, "LOOK", 0.02)
+    gate, seen, looks = server.gate(), list[str](), threading.Semaphore(0)
+    progress = HostedTurn._progress
+    monkeypatch.setattr(HostedTurn, "_progress", lambda self: (looks.release(), progress(self))[1])
+    server.script([request(ask(RM)), running(), hold(gate), text("done")])
+    run = hosted(server).begin("Hi")
+    run.subscribe(lambda event, turn: seen.append(turn.activity))
+    (call,) = until(run, lambda turn: turn.waiting).waiting
+    # Meanwhile it is the session that waits.
+    while looks.acquire(blocking=False):
+        pass
+    assert all(looks.acquire(timeout=10) for _ in range(6))
+    assert not any(each.startswith("nothing") for each in seen)
+    run.approve(call.id)
+    until(run, lambda turn: turn.activity.startswith("nothing for"))
+    gate.open()
+    assert run.wait().text == "done" and not run.turn.activity

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from praison_nb import Agent, LocalAgent, LocalAgentConfig, Turn, errors as e
-from praison_nb.backends.local import attempts
+from praison_nb.backends import silence
 from praison_nb.events import Activity, Event, RequestFinished
 from praison_nb.history import Call, Opaque, Result, Text, User, from_row, to_json
 from praison_nb.metering import writer
@@ -341,8 +341,8 @@ def test_each_attempt_is_in_the_ledger(peer: Peer) -> None:
 
 
 def test_long_silence_is_reported(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempts, "SILENCE", 0.05)
-    monkeypatch.setattr(attempts, "LOOK", 0.05)
+    monkeypatch.setattr(silence, "SILENCE", 0.05)
+    monkeypatch.setattr(silence, "LOOK", 0.05)
     hold = peer.server.gate()
     steps = peer.reply("Done.")
     peer.server.script([*steps[:2], hold, *steps[2:]])

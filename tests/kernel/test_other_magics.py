@@ -13,6 +13,7 @@ def kernel(shared: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Kernel:
     folder = tmp_path_factory.mktemp("magics")
     (folder / "file.ipy").write_text("%%agent\nHi\n")
     assert shared.run(f"%cd {folder}\n%alias_magic -c -p '-s alias' ask agent").ok
+    assert shared.run("%alias_magic -c question ask").ok
     return shared
 
 
@@ -30,6 +31,8 @@ def kernel(shared: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Kernel:
         "async def ask():\n    get_ipython().run_cell('%%agent\\nHi')\nawait ask()",
         "# a comment\n\n# another\n%%agent\nHi",
         "%%ask\nHi",
+        "%%question\nHi",
+        "\n  %%agent\nHi",
         "%%time\n%%ask\nHi",
         "%rerun -l 1",
     ],

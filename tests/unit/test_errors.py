@@ -299,6 +299,21 @@ def test_when_to_ask_again_as_a_date() -> None:
     assert 90 < (retry_after(error) or 0) <= 100
 
 
+@pytest.mark.parametrize(
+    ("status", "seconds", "text"),
+    [
+        (503, "86400", "Ask again in 86400 s."),
+        (503, "-5", "Ask again. "),
+        (503, "0", "Ask again. "),
+        (429, "86400", "Try again in 86400 s, or"),
+        (429, "-5", "Try again later, or"),
+        (429, "0", "Try again, or"),
+    ],
+)
+def test_the_time_that_a_server_asks_for_is_in_the_message(status: int, seconds: str, text: str) -> None:
+    assert text in str(refused(status, message("x"), retry_after=seconds))
+
+
 def test_a_quota_of_a_minute_is_one_that_comes_back() -> None:
     detail = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34s"}
     error = refused(429, [message(QUOTA, status="RESOURCE_EXHAUSTED", details=[detail])])

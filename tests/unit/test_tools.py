@@ -6,15 +6,17 @@ import datetime
 import functools
 import json
 import warnings
+from collections import deque
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from pydantic import Field, TypeAdapter
+from pydantic import BaseModel, Field, TypeAdapter
 
 from praison_nb.errors import ConfigError
 from praison_nb.tools.mending import tool_name
@@ -110,6 +112,11 @@ def returns(a: int) -> pd.DataFrme: ...  # type: ignore[name-defined]
 def größe(x: int) -> None: ...
 
 
+class Point(BaseModel):
+    x: int
+    label: str = ""
+
+
 class Callable:
     def __call__(self, x: int) -> None: ...
 
@@ -129,6 +136,7 @@ class Callable:
         (returns, "Tool returns: a model cannot give its parameters. "),
         (max, "Tool max: a model"),
         (int, "Tool int: a model"),
+        (Point, "Tool Point: a model calls functions, and this is a class: define a function with def"),
         (größe, "Tool größe: models' servers take names of"),
         (lambda: 1, "which a lambda has not: define a function with def"),
         (functools.partial(lambda x: x, 1), "which a lambda has not: define a function with def"),
@@ -224,16 +232,62 @@ def typed(n: int, names: list[str], about: str = "x", limit: int | None = 5, *, 
         ('{"n": 1, "names": [], "about": 7, "limit": null}', (1, [], "7", None, True)),
         ('{"n": 1, "names": [], "limit": "", "deep": "false"}', (1, [], "x", 5, False)),
         ('{"n": 1, "names": [], "about": "{\\"a\\": 1}"}', (1, [], '{"a": 1}', 5, True)),
+        ('{"n": 1, "names": [], "about": 3.10}', (1, [], "3.10", 5, True)),
+        ('{"n": 1, "names": ["a", 1e400]}', (1, ["a", "1e400"], "x", 5, True)),
+        ("""{"n": 1, "names": "['a']"}""", (1, ["a"], "x", 5, True)),
+        ('{"n": 1, "names": [], "about": "\\d+\\.\\w"}', (1, [], "\\d+\\.\\w", 5, True)),
     ],
 )
 def test_arguments_are_mended_where_they_mean_one_thing(arguments: str, result: Any) -> None:
     assert Tool.of(typed).bind(arguments)() == result
 
 
+def nested(points: list[Point], sides: Literal[3, 4] = 3, mode: Literal["1", "2"] = "1") -> Any:
+    return [(point.x, point.label) for point in points], sides, mode
+
+
+@pytest.mark.parametrize(
+    ("arguments", "result"),
+    [
+        ('{"points": [{"x": "1", "label": 2.50}]}', ([(1, "2.50")], 3, "1")),
+        ('{"points": ["{\\"x\\": 1}"]}', ([(1, "")], 3, "1")),
+        ('{"points": [], "sides": "4", "mode": 2}', ([], 4, "2")),
+    ],
+)
+def test_what_lies_within_arguments_is_mended(arguments: str, result: Any) -> None:
+    assert Tool.of(nested).bind(arguments)() == result
+
+
+@pytest.mark.parametrize("arguments", ["", "  ", "null", "None", "[]", "{}", '"{}"'])
+def test_no_arguments(arguments: str) -> None:
+    assert Tool.of(one).bind(arguments)() == 1
+
+
+def one() -> int:
+    return 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        '{"n": 1, "names": ["a" "b"]}',
+        "{'n': 1, 'names': [], 'about': 'it''s'}",
+        '{"n": 1, "names": [], "about": "C:\\new\\project"}',
+        '{"n": 1, "names": [], "about": "(\\w) \\1"}',
+        '{"n": 1, "names": []}{"n": 2, "names": []}',
+    ],
+)
+def test_what_may_be_read_in_several_ways_is_not_guessed(arguments: str) -> None:
+    with pytest.raises(ToolArgumentError, match=r"^The arguments are not JSON"):
+        Tool.of(typed).bind(arguments)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         '{"n": null, "names": []}',
+        '{"n": 1, "names": [true]}',
+        '{"n": 1, "names": [null]}',
         '{"n": 1, "names": "a"}',
         '{"n": 1.5, "names": []}',
         '{"n": 1, "names": null}',
@@ -306,6 +360,12 @@ def test_values_are_bounded() -> None:
         ),
         ([np.array([1.5, 2]), np.datetime64("2026-01-02")], '[[1.5, 2.0], "2026-01-02"]'),
         ({np.int64(3): {1}, (1, 2): Decimal("0.1")}, '{"3": [1], "(1, 2)": "0.1"}'),
+        ({"i": pd.Index([1, 2]), "c": pd.Categorical(["a", None])}, '{"i": [1, 2], "c": ["a", NaN]}'),
+        (
+            [pd.array([1, None], dtype="Int64"), pd.date_range("2026-01-02", periods=1), pa.array([1, None])],
+            '[[1, null], ["2026-01-02T00:00:00"], [1, null]]',
+        ),
+        ([MappingProxyType({"a": np.int64(1)}), deque([1]), {"a": 1}.values()], '[{"a": 1}, [1], [1]]'),
         (
             [datetime.date(2026, 1, 2), Path("a"), {"x": {"y": np.int8(1)}}],
             '["2026-01-02", "a", {"x": {"y": 1}}]',
@@ -314,6 +374,13 @@ def test_values_are_bounded() -> None:
 )
 def test_values_within_dicts_and_lists_are_json(value: object, text: str) -> None:
     assert described(value) == text
+
+
+def test_a_list_that_is_too_deep_for_json_is_bounded() -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert described({"deep": deep}).startswith("{'deep': [[[")
 
 
 def test_what_is_missing_is_no_empty_text() -> None:

@@ -56,6 +56,11 @@ class ToolCalls:
         """The tool uses whose answer is not known yet, and who works on it."""
         self._notified: set[str] = set()
 
+    @property
+    def are_pending(self) -> bool:
+        """Whether the session waits for an answer of ours."""
+        return bool(self._pending)
+
     def process_pending(self) -> None:
         """See to every tool use that is open and new, and leave those that somebody else answered."""
         reader = self._reader

@@ -30,6 +30,7 @@ from ...events import (
 from ...runtime.run import DRAIN_SECONDS, Run
 from ..blocks import content_block
 from ..sdk_errors import unchained
+from ..silence import reported_silence
 from .client import client_of, explain, load, session_url
 from .connection import Connection
 from .context import HostedContext
@@ -77,6 +78,7 @@ class HostedTurn:
         """By the ids of requests that begin with what is sent: they may be made, and are in the ledger."""
         self._accepted, self._taken = asyncio.Event(), asyncio.Event()
         self._last_usage: SessionUsage | None = None
+        self._heard = 0
 
     async def events(self) -> AsyncIterator[Event]:
         """What happens. Stopped once, it interrupts the session and reads its last usage; stopped twice, it
@@ -185,21 +187,27 @@ class HostedTurn:
                     await self._synchronize()
                     if self._is_over():
                         return
-                    async for event in stream:
-                        await self._find_thread(event)
-                        self._read([event])
-                        if reader.ambiguous_idle is not None:
-                            self._show(reader.resolve_idle(await connection.history()))
-                        await self._settle_doubt()
-                        await self._find_calls()
-                        await self._send_when_free()
-                        if self._is_over():
-                            return
+                    with reported_silence(self._progress, self._put):
+                        async for event in stream:
+                            self._heard += 1
+                            await self._find_thread(event)
+                            self._read([event])
+                            if reader.ambiguous_idle is not None:
+                                self._show(reader.resolve_idle(await connection.history()))
+                            await self._settle_doubt()
+                            await self._find_calls()
+                            await self._send_when_free()
+                            if self._is_over():
+                                return
                 connection.mark_lost(None)
             except connection.transient as error:
                 connection.mark_lost(error)
             reader.mark_lost()
             stream = await connection.reopen()
+
+    def _progress(self) -> object:
+        """Another value when the session said something, and while it waits for the user."""
+        return object() if self._tool_calls.are_pending else self._heard
 
     def _is_over(self) -> bool:
         reader = self._reader

@@ -3,11 +3,9 @@ before anything of an answer came: what came cannot be taken back."""
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
@@ -27,12 +25,12 @@ from ...session import Usage
 from ...turn import estimate_tokens
 from ..network_errors import causes
 from ..sdk_errors import error_in_answer, is_retryable, translate
+from ..silence import reported_silence
 from .estimates import silent_thinking, thinks
 from .providers import Server
 from .transport import TIMEOUT, Deadline, open_stream
 from .wires import Reader, Wire
 from .wires.costs import SEARCHES, cost_in_headers
-from .wires.reply import Reply
 
 RETRIES = 2
 """Attempts after the first one."""
@@ -40,11 +38,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 8.0
 """Seconds between two attempts, twice as long each time, where the server does not say."""
 PATIENCE = 60.0
 """Whoever wants to be asked again later than that, in seconds, is not asked again."""
-
-SILENCE = 20.0
-"""After so many seconds without anything new the user reads of it, long before it is too long."""
-LOOK = 5.0
-"""Seconds between two looks at that."""
 
 
 @dataclass(eq=False)
@@ -71,7 +64,7 @@ class Attempt:
         deadline = Deadline(self.timeout or TIMEOUT)
         progress, form = reply.progress, ""
         try:
-            with reported_silence(reply, self.report):
+            with reported_silence(lambda: reply.progress, self.report):
                 async with open_stream(self.server, self.wire.path, self.body, deadline) as stream:
                     self._is_open = True
                     self._cost_in_headers = cost_in_headers(stream.headers)
@@ -214,27 +207,3 @@ def _was_sent(problem: PraisonError) -> bool:
     }
     # Those of the SDKs' HTTP clients.
     return bool(names) and not names & {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"}
-
-
-@contextmanager
-def reported_silence(reply: Reply, report: Callable[[Event], None]) -> Iterator[None]:
-    """Meanwhile `report` is called with how long `reply` has had nothing new, if that is long."""
-    loop = asyncio.get_running_loop()
-    progress, since, is_silent = reply.progress, loop.time(), False
-    timer = loop.call_later(LOOK, lambda: look())
-
-    def look() -> None:
-        nonlocal progress, since, is_silent, timer
-        if reply.progress != progress:
-            progress, since = reply.progress, loop.time()
-            if is_silent:
-                report(Activity(text=""))
-        is_silent = loop.time() - since >= SILENCE
-        if is_silent:
-            report(Activity(text=f"nothing for {loop.time() - since:.0f} s"))
-        timer = loop.call_later(LOOK, look)
-
-    try:
-        yield
-    finally:
-        timer.cancel()

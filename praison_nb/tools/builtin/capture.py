@@ -6,6 +6,7 @@ from __future__ import annotations
 import builtins
 import getpass
 import io
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,6 +20,7 @@ SHOWN_CHARACTERS = 2_000_000
 """All that one call displays, its pictures too; what is more shows as a short text, or not at all."""
 FIGURES = ("image/", "application/vnd.plotly", "application/vnd.vega", "application/vnd.bokeh")
 """What the kinds of output begin with that are pictures."""
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class NoInputError(EOFError):
@@ -33,11 +35,16 @@ def _refuse_exit(*args: Any, **kwargs: Any) -> NoReturn:
     raise SystemExit("this ends the code, and not the kernel")
 
 
+def _print_page(page: Any, *args: Any, **kwargs: Any) -> None:
+    text = page.get("text/plain", "") if isinstance(page, dict) else str(page)
+    sys.stdout.write(f"{_COLOUR.sub('', text).rstrip()}\n")
+
+
 @contextmanager
 def captured(output: Excerpt, shell: Any) -> Iterator[Displayed]:
     """Record what is printed, whoever holds the streams: loggers made by an earlier cell do. `shell` is
     IPython's, or None. Gives what is displayed."""
-    displayed = Displayed()
+    displayed = Displayed(output)
     with ExitStack() as stack:
 
         def replace(holder: Any, name: str, value: Any) -> None:
@@ -58,6 +65,8 @@ def captured(output: Excerpt, shell: Any) -> Iterator[Displayed]:
         replace(getpass, "getpass", _refuse_input)
         if shell is not None:
             replace(shell, "ask_exit", _refuse_exit)
+            # What `?` says comes in a pager, which only a user has.
+            replace(shell.hooks, "show_in_pager", _print_page)
             # In a terminal, displaying is printing.
             if hasattr(shell.display_pub, "register_hook"):
                 shell.display_pub.register_hook(displayed.bound)
@@ -81,11 +90,13 @@ def _recording(write: Callable[[str], Any], output: Excerpt) -> Callable[[str], 
 
 
 class Displayed:
-    """What this thread displays, without secrets; other threads display for other
-    cells."""
+    """What this thread displays, without secrets; other threads display for other cells. `output` records it
+    as text, as long as `records`, and counted where it is a picture."""
 
-    def __init__(self) -> None:
+    def __init__(self, output: Excerpt) -> None:
+        self.records = True
         self.is_cut = False
+        self._output = output
         self.figures = 0
         self._room = SHOWN_CHARACTERS
 
@@ -104,7 +115,10 @@ class Displayed:
             return None
         if message["msg_type"] == "display_data":
             self._room -= size
-            self.figures += any(mime.startswith(FIGURES) for mime in content["data"])
+            if any(mime.startswith(FIGURES) for mime in content["data"]):
+                self.figures += 1
+            elif self.records:
+                self._output.add(f"{content['data'].get('text/plain', '')}\n")
         return message
 
 

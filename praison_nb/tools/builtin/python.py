@@ -9,6 +9,7 @@ import linecache
 import sys
 import traceback
 from collections.abc import Callable
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from ...render.visible import counted
@@ -34,8 +35,9 @@ def tool(call: Call) -> Callable[..., Any]:
 
     async def run_python(code: str, timeout: Seconds = 60) -> str:
         """Run Python code in the user's notebook, with all its variables; what it defines stays, another
-        working directory does not. `await`, %magics and !commands are as in a cell. Returns what it prints,
-        the value of its last expression and how many figures it showed the user. It cannot ask for input.
+        working directory does not. `await`, %magics and !commands are as in a cell. Returns what it prints
+        and displays, the value of its last expression and how many figures it showed the user. It cannot ask
+        for input.
 
         Args:
             code: The code, one or several lines.
@@ -56,7 +58,7 @@ class _Code:
         self._source = source
         self._name = f"<run_python {next(_numbers)}>"
         self._output = Excerpt(VALUE_CHARACTERS)
-        self._displayed = Displayed()
+        self._displayed = Displayed(self._output)
 
     def with_output(self, text: str) -> str:
         """What it printed, `text` after it, and how much it drew, which only the user sees."""
@@ -84,15 +86,17 @@ class _Code:
         linecache.cache[self._name] = (len(self._source), None, lines, self._name)
         tree = _parse(self._source, self._name, ipython)
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        codes = [_compiled(tree, self._name, "exec")]
+        if isinstance(last, ast.Expr):
+            codes.append(_compiled(ast.Expression(last.value), self._name, "eval"))
         text = ""
         try:
-            _evaluate(_compiled(tree, self._name, "exec"), namespace)
-            if isinstance(last, ast.Expr):
-                value = _evaluate(_compiled(ast.Expression(last.value), self._name, "eval"), namespace)
-                if value is not None:
-                    _show(ipython, value)
-                    # Hidden before it is cut, which would leave half of a secret.
-                    text = redact_and_truncate(value_text(value))
+            value = _evaluate(codes, namespace)
+            if value is not None:
+                self._displayed.records = False
+                _show(ipython, value)
+                # Hidden before it is cut, which would leave half of a secret.
+                text = redact_and_truncate(value_text(value))
         finally:
             if inline := sys.modules.get("matplotlib_inline.backend_inline"):
                 inline.flush_figures()
@@ -122,9 +126,17 @@ def _compiled(tree: Any, name: str, mode: str) -> Any:
     return compile(tree, name, mode, flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
 
 
-def _evaluate(code: Any, namespace: dict[str, Any]) -> Any:
-    value = eval(code, namespace)
-    return run_here(value) if code.co_flags & inspect.CO_COROUTINE else value
+def _evaluate(codes: list[CodeType], namespace: dict[str, Any]) -> Any:
+    """Run them one after the other, on one loop where one of them awaits; the value of the last one."""
+    are_async = [bool(code.co_flags & inspect.CO_COROUTINE) for code in codes]
+
+    async def evaluate() -> Any:
+        for code, is_async in zip(codes, are_async, strict=True):
+            value = eval(code, namespace)
+            value = await value if is_async else value
+        return value
+
+    return run_here(evaluate()) if any(are_async) else [eval(code, namespace) for code in codes][-1]
 
 
 def _show(ipython: Any, value: Any) -> None:
