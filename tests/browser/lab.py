@@ -119,7 +119,11 @@ class Server:
         ]
         log = (self.folder / "server.log").open("w")
         self._process = subprocess.Popen(
-            [self._python, "-m", self.app, *options], env=environment, stdout=log, stderr=log
+            [self._python, "-m", self.app, *options],
+            cwd=self.folder,
+            env=environment,
+            stdout=log,
+            stderr=log,
         )
         log.close()
         self._wait_until_it_answers()
