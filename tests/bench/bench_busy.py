@@ -17,8 +17,9 @@ import psutil
 from playwright.sync_api import Browser, Error, sync_playwright
 
 from browser.busy import KINDS, STATES, Stopwatch
+from browser.deadline import Deadline
 from browser.lab import Server, launch
-from browser.places import OPTIONS, SETTINGS, Deadline
+from browser.places import OPTIONS, SETTINGS
 
 SIZES = (10_000, 20_000, 40_000, 200_000)
 STATES_SHOWN = ", ".join(STATES)

@@ -16,9 +16,10 @@ import nbformat
 from nbformat.sign import NotebookNotary
 from playwright.sync_api import Page
 
+from browser.deadline import Deadline
 from browser.hostile_turns import SHOWN
 from browser.lab import KERNELSPEC, Notebook, Server
-from browser.places import Deadline, is_still, wait_until_idle
+from browser.places import is_still, wait_until_idle
 
 
 def filled(piece: str) -> Callable[[int], str]:

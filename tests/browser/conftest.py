@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,6 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from browser.lab import Notebook, Server, launch
 from browser.places import OPTIONS, SETTINGS
+from servers.environments import install
 
 
 @pytest.fixture(scope="package")
@@ -24,6 +27,13 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     options = ("--JupyterNotebookApp.expose_app_in_browser=True",)
     with Server(Path(tmp_path_factory.mktemp("lab")), options=options) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes an environment with these packages, once; returns its Python."""
+    folder = tmp_path_factory.mktemp
+    return functools.cache(lambda *packages: install(folder("env"), sys.executable, *packages))
 
 
 @pytest.fixture(scope="package")

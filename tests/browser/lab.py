@@ -51,7 +51,8 @@ def launch(playwright: Playwright) -> Browser:
 class Server:
     """A Jupyter server in a process of its own, with nothing of the user's configuration. `path` are
     folders of packages that come before the installed ones: with them kernels are started, else forked.
-    Without `extension` it is one that praison_nb's own is not installed in."""
+    Without `extension` its pages have none of praison_nb's. `python` and `kernel_python` are
+    the interpreters of other environments, of the server and of its kernels: these are started too."""
 
     def __init__(
         self,
@@ -62,10 +63,14 @@ class Server:
         settings: dict[str, dict[str, Any]] | None = None,
         options: tuple[str, ...] = (),
         extension: bool = True,
+        python: Path | None = None,
+        kernel_python: Path | None = None,
     ) -> None:
         self.folder, self.app, self._path, self._options = folder, app, path, options
+        self._python, self._kernel_python = python or sys.executable, kernel_python or sys.executable
+        self._is_forked = not (path or python or kernel_python)
         self.notebooks, self.gates = folder / "notebooks", folder / "gates"
-        self._has_extension = extension
+        self.has_extension = extension
         self._settings = {**SETTINGS, "@jupyterlab/apputils-extension/themes": {"theme": theme}}
         self._settings |= settings or {}
 
@@ -73,15 +78,21 @@ class Server:
         for name in ("notebooks", "gates", "runtime", "config", "data", "home"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         for key, value in self._settings.items():
-            plugin, _, name = key.rpartition("/")
-            path = self.folder / "settings" / plugin / f"{name}.jupyterlab-settings"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(value))
-        if self._has_extension:
+            self.configure(key, value)
+        if self.has_extension:
             # Before an installed one, which may be older.
             extensions = self.folder / "jupyter" / "labextensions"
             extensions.mkdir(parents=True)
             (extensions / "praison-nb").symlink_to(EXTENSION)
+        else:
+            page_config = self.folder / "config" / "labconfig" / "page_config.json"
+            page_config.parent.mkdir()
+            page_config.write_text(json.dumps({"disabledExtensions": {"praison-nb": True}}))
+        if not self._is_forked:
+            kernel = self.folder / "jupyter" / "kernels" / KERNELSPEC["name"]
+            kernel.mkdir(parents=True)
+            argv = [str(self._kernel_python), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+            (kernel / "kernel.json").write_text(json.dumps({**KERNELSPEC, "argv": argv}))
         environment = {
             **os.environ,
             "HOME": str(self.folder / "home"),
@@ -103,12 +114,16 @@ class Server:
             f"--ServerApp.root_dir={self.notebooks}",
             "--expose-app-in-browser",
             "--LabApp.extension_manager=readonly",
-            *([] if self._path else [FORKED]),
+            *([FORKED] if self._is_forked else []),
             *self._options,
         ]
         log = (self.folder / "server.log").open("w")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", self.app, *options], env=environment, stdout=log, stderr=log
+            [self._python, "-m", self.app, *options],
+            cwd=self.folder,
+            env=environment,
+            stdout=log,
+            stderr=log,
         )
         log.close()
         self._wait_until_it_answers()
@@ -151,6 +166,13 @@ class Server:
         with urllib.request.urlopen(request) as response:
             body = response.read()
         return json.loads(body) if body else None
+
+    def configure(self, key: str, value: dict[str, Any]) -> None:
+        """Settings of an extension, for pages that are loaded from now on."""
+        package, _, name = key.rpartition("/")
+        path = self.folder / "settings" / package / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(value))
 
     def open_gate(self, name: str) -> None:
         """Let the kernel's `hold(name)` go on."""

@@ -12,21 +12,20 @@ far").
 from __future__ import annotations
 
 import json
-import threading
 import uuid
 from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import psutil
 from playwright.sync_api import Browser, BrowserContext, Error, Page, Request
 
+from browser.deadline import Deadline
 from browser.hostile_random import MARK
 from browser.hostile_turns import SHOWN
 from browser.lab import Notebook, Server
 from browser.pages import TEMPLATES, Pages
+from browser.turns import MIME, WIDGET
 
 SETTINGS = {
     # All outputs and all cells of a long notebook are in the page, as for somebody who scrolls through it.
@@ -45,9 +44,6 @@ IN_APPS = tuple(f"{app} {state}" for app in APPS for state in ("live", "still", 
 SO_FAR = "so far"
 PLACES = (*IN_APPS, SO_FAR, *TEMPLATES)
 DRAWN = (Path(__file__).parent / "drawn.js").read_text()
-FROZEN_SECONDS = 60.0
-"""Of the processor's time. A page that has not shown all its texts at a place after so many is frozen by one
-of them; on a busy machine that takes longer."""
 
 
 @dataclass(frozen=True)
@@ -63,52 +59,6 @@ class Harm:
 
 class Broken(Exception):
     """The page is of no more use."""
-
-
-class Deadline:
-    """Ends the pages' processes when a place takes them too long: a frozen page answers nobody, not even to
-    time-outs."""
-
-    def __init__(self, browser: Browser) -> None:
-        session = browser.new_browser_cdp_session()
-        processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
-        session.detach()
-        self._browser = psutil.Process(next(each["id"] for each in processes if each["type"] == "browser"))
-        self._over = threading.Event()
-        self.passed = False
-
-    def set(self) -> None:
-        """Begin to count."""
-        self.cancel()
-        self.passed = False
-        self._over = threading.Event()
-        threading.Thread(target=self._look, args=(self._over, self._seconds()), daemon=True).start()
-
-    def cancel(self) -> None:
-        self._over.set()
-
-    def _look(self, over: threading.Event, begun: float) -> None:
-        while not over.wait(2):
-            if self._seconds() - begun > FROZEN_SECONDS:
-                self.passed = True
-                for process in self._renderers():
-                    process.kill()
-                return
-
-    def _renderers(self) -> list[psutil.Process]:
-        with suppress(psutil.NoSuchProcess):
-            children = self._browser.children(recursive=True)
-            return [each for each in children if "--type=renderer" in each.cmdline()]
-        return []
-
-    def _seconds(self) -> float:
-        """The processor's time of all pages."""
-        seconds = 0.0
-        for process in self._renderers():
-            with suppress(psutil.NoSuchProcess):
-                times = process.cpu_times()
-                seconds += times.user + times.system
-        return seconds
 
 
 class Watch:
@@ -132,6 +82,31 @@ class Watch:
         """What the texts do. Where they end the page, halves of them are shown until it is clear which."""
         self._found, self._places = {}, places
         self._search(texts)
+        return list(self._found.values())
+
+    def harms_when_loaded_again(self, texts: dict[int, str]) -> list[Harm]:
+        """What the texts do in a page that is loaded while their turns run, to which the kernel says all of
+        them, and in what it writes into the notebook when they are over."""
+        self._found, self._places, self._open = {}, PLACES, set()
+        page = self._context.new_page()
+        self._enter("loaded again")
+        notebook, gate = self._begin(page, "jupyterlab", texts)
+        notebook.save()
+        notebook.open()
+        wait_until_shown(page, len(texts))
+        self._wait_until_idle(page)
+        self._look(page, ".pnb")
+        self._enter("written")
+        page.goto("about:blank")
+        self._server.open_gate(gate)
+        notebook.open()
+        is_still(page)
+        wait_until_shown(page, len(texts))
+        self._wait_until_idle(page)
+        self._look(page, ".jp-OutputArea-output")
+        self._show_pages(page, notebook.save())
+        page.close()
+        self._deadline.cancel()
         return list(self._found.values())
 
     def harms_of_pages(self, document: Any) -> list[Harm]:
@@ -203,23 +178,14 @@ class Watch:
         self._look(page, ".jp-OutputArea-output, .output_area, .aria-status")
 
     def _show_in_app(self, page: Page, app: str, texts: dict[int, str]) -> Any:
-        name = uuid.uuid4().hex[:8]
-        (self._server.notebooks / f"{name}.json").write_text(json.dumps(list(texts.items())))
         self._enter(f"{app} live")
-        setup = "from browser.hostile_turns import show, keep\n%config AgentMagics.keep_history = False"
-        cells = [setup, f"show('{name}.json', '{name}')", f"keep('{name}.json')"]
-        notebook = Notebook(page, self._server, cells, app=app)
-        page.set_default_timeout(0)
-        for index in (2, 3):
-            notebook.run(index)
-            notebook.wait_idle(index)
-        wait_until_shown(page, len(texts))
+        notebook, gate = self._begin(page, app, texts)
         self._wait_until_idle(page)
         self._look(page, ".pnb")
         if app == ALONE_IN:
             self._so_far = notebook.save()
         self._enter(f"{app} still")
-        self._server.open_gate(name)
+        self._server.open_gate(gate)
         if app == ALONE_IN:
             notebook.run(4)
             notebook.wait_idle(4)
@@ -239,6 +205,20 @@ class Watch:
         page.goto("about:blank")
         self._server.end_kernels()
         return document
+
+    def _begin(self, page: Page, app: str, texts: dict[int, str]) -> tuple[Notebook, str]:
+        """A notebook that shows the texts in turns that run until the gate is open."""
+        name = uuid.uuid4().hex[:8]
+        (self._server.notebooks / f"{name}.json").write_text(json.dumps(list(texts.items())))
+        setup = "from browser.hostile_turns import show, keep\n%config AgentMagics.keep_history = False"
+        cells = [setup, f"show('{name}.json', '{name}')", f"keep('{name}.json')"]
+        notebook = Notebook(page, self._server, cells, app=app)
+        page.set_default_timeout(0)
+        for index in (2, 3):
+            notebook.run(index)
+            notebook.wait_idle(index)
+        wait_until_shown(page, len(texts))
+        return notebook, name
 
     def _wait_until_idle(self, page: Page) -> None:
         """Until the page has nothing to do and nothing to load, and that twice in a row."""
@@ -291,9 +271,10 @@ def wait_until_shown(page: Page, texts: int) -> None:
 def is_still(page: Page) -> None:
     """Wait until no live view is in the page or its document."""
     page.wait_for_function(
-        "() => !document.querySelector('.pnb') && "
+        "types => !document.querySelector('.pnb') && "
         "jupyterapp.shell.currentWidget.content.widgets.every(cell => (cell.model.outputs?.toJSON() ?? [])"
-        ".every(output => !output.data?.['application/vnd.jupyter.widget-view+json']))",
+        ".every(output => types.every(type => !output.data?.[type])))",
+        arg=[MIME, WIDGET],
         polling=200,
     )
 

@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Error, Page
 
 from browser.busy import KINDS, STATES, Stopwatch
+from browser.deadline import Deadline
 from browser.lab import Server
-from browser.places import Deadline
 
 pytestmark = pytest.mark.browser
 SECONDS = 0.6

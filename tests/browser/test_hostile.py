@@ -13,7 +13,7 @@ from browser.hostile import HEAVY, IMG, NAMED
 from browser.hostile_random import MARK, aimed, random_texts
 from browser.lab import PATIENCE_MS, Notebook, Server
 from browser.pages import TEMPLATES, Pages
-from browser.places import IN_APPS, PLACES, Watch
+from browser.places import IN_APPS, PLACES, Harm, Watch
 from servers.base import LoopbackServer
 
 pytestmark = pytest.mark.browser
@@ -60,8 +60,14 @@ def watch(browser: Browser, hostile_lab: Server, pages: Pages) -> Iterator[Watch
 
 def report(watch: Watch, listener: Listener, texts: dict[str, str], places: Collection[str] = PLACES) -> str:
     """A line for each harm of the named texts, and for each visit of the listener that nobody saw leave."""
-    names = list(texts)
-    harms = watch.harms({n: aimed(texts[name], n, listener.url) for n, name in enumerate(names)}, places)
+    return _lines(listener, list(texts), watch.harms(_aimed(listener, texts), places))
+
+
+def _aimed(listener: Listener, texts: dict[str, str]) -> dict[int, str]:
+    return {n: aimed(text, n, listener.url) for n, text in enumerate(texts.values())}
+
+
+def _lines(listener: Listener, names: list[str], harms: list[Harm]) -> str:
     lines = []
     for harm in harms:
         whose = "one of them" if harm.number is None else names[harm.number]
@@ -87,6 +93,12 @@ ELSEWHERE = [place for place in PLACES if place not in IN_NOTEBOOK]
 def test_no_text_runs_loads_or_draws_what_it_must_not(watch: Watch, listener: Listener) -> None:
     """All the named ones that are not heavy, and some at random."""
     assert not report(watch, listener, {**LIGHT, **of_seed(SEED, RANDOM)}, ELSEWHERE)
+
+
+@pytest.mark.slow
+def test_no_text_runs_loads_or_draws_in_a_page_that_is_loaded_again(watch: Watch, listener: Listener) -> None:
+    texts = {**LIGHT, **of_seed(SEED, RANDOM)}
+    assert not _lines(listener, list(texts), watch.harms_when_loaded_again(_aimed(listener, texts)))
 
 
 @pytest.mark.slow

@@ -7,92 +7,49 @@ import os
 import signal
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import nbformat
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from browser.lab import PATIENCE_MS, Notebook, Server
+from browser.turns import (
+    MIME,
+    STILL,
+    WORDS,
+    begin,
+    data,
+    go_on_after_a_reload,
+    show_in_a_widget,
+    wait_until_still,
+)
 
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=PATIENCE_MS)
-MIME = "application/vnd.praison-nb.turn+json"
-WIDGET = "application/vnd.jupyter.widget-view+json"
-STILL = {"text/html", "text/plain"}
-NOTEBOOK_7 = pytest.mark.slow(reason="the same in Notebook 7")
-WORDS = [str(n) for n in range(100)]
 
 
-def wait_until_without(notebook: Notebook, index: int, mime: str) -> None:
-    """Until the cell's outputs in the page hold nothing of that type."""
-    notebook._wait_for(
-        "([i, mime]) => { const outputs = jupyterapp.shell.currentWidget.content.widgets[i].model.outputs"
-        ".toJSON(); return outputs.length && outputs.every(each => !each.data?.[mime]); }",
-        [index, mime],
-    )
-
-
-def begin(notebook: Notebook, *cells: int) -> None:
-    """Run the cells, and wait until each shows what it shows before its gate, and the page follows it: on a
-    busy machine a widget may have stood in its place."""
-    for index in cells:
-        notebook.run(index)
-    for index in cells:
-        expect(notebook.view(index)).to_contain_text("99")
-        expect(notebook.view(index).locator(".pnb-status")).to_have_text("running")
-        wait_until_without(notebook, index, WIDGET)
-
-
-def data(document: Any, index: int) -> Any:
-    """What the cell's one output of a turn holds."""
-    (output,) = [each for each in document.cells[index].outputs if "data" in each]
-    return output.data
-
-
-def wait_until_still(notebook: Notebook, *cells: int) -> None:
-    """Until the notebook in the page holds nothing of ours there but HTML and text."""
-    for index in cells:
-        wait_until_without(notebook, index, MIME)
-
-
-@pytest.mark.parametrize("app", ["jupyterlab", pytest.param("notebook", marks=NOTEBOOK_7)])
+@pytest.mark.parametrize("app", ["jupyterlab", pytest.param("notebook", marks=pytest.mark.slow)])
 def test_a_page_that_is_loaded_again_goes_on(lab: Server, page: Page, app: str) -> None:
-    """In the foreground, in the background, and while a tool waits. The file holds what there is."""
-    cells = [
-        "a, b, c = counting('fore', words=100), counting('back', words=100), asking('make <b>all</b>')",
-        "%%agent -b c -s asks --bg\nGo",
-        "%%agent -b b -s back --bg\nGo",
-        "%%agent -b a -s fore\nGo",
-    ]
-    notebook = Notebook(page, lab, cells, app=app)
-    for index in (2, 3):
-        notebook.run(index)
-    begin(notebook, 4, 5)
-    saved = notebook.save()
-    nbformat.validate(saved)
-    for index in (4, 5):
-        assert set(data(saved, index)) == {MIME, *STILL}
-        assert all(" ".join(WORDS) in data(saved, index)[kind] for kind in STILL)
-    assert "make &lt;b&gt;all&lt;/b&gt;" in data(saved, 3)["text/html"]
+    go_on_after_a_reload(lab, page, app)
 
-    # The kernel is busy, and tells the page nothing about itself.
-    page.goto(lab.address(notebook.name, app))
-    for index in (4, 5):
-        expect(notebook.view(index).locator(".pnb-text")).to_have_text(" ".join(WORDS))
-        expect(notebook.view(index).get_by_role("button", name="Stop")).to_be_visible()
-    notebook.view(3).get_by_role("button", name="Allow once").click()
-    lab.open_gate("back")
-    notebook.view(5).get_by_role("button", name="Stop").click()
-    wait_until_still(notebook, 3, 4, 5)
+
+def test_run_all_goes_on_after_an_answer(fill: Callable[[list[str]], Notebook]) -> None:
+    cells = ["a, b = asking('make'), saying('A line.')"]
+    cells += [f"%%agent -b {'a' if n == 7 else 'b'} -s all{n}\nGo" for n in range(16)]
+    notebook = fill(cells)
+    # The command itself is over when the last cell is.
+    notebook.page.evaluate("() => { jupyterapp.commands.execute('notebook:run-all-cells'); }")
+    allow = notebook.view(10).get_by_role("button", name="Allow once")
+    expect(allow).to_be_enabled()
+    assert notebook.ended(9) and not notebook.ended(11)
+    allow.click()
+    wait_until_still(notebook, *range(3, 19))
     saved = notebook.save()
-    nbformat.validate(saved)
-    for index, words in [(3, "It is built."), (4, "99 end"), (5, "stopped by you after")]:
-        assert set(data(saved, index)) == STILL
-        assert words in data(saved, index)["text/html"]
-        expect(notebook.cell(index)).to_contain_text(words)
-    assert "widgets" not in saved.metadata
+    for index in range(3, 19):
+        words = "It is built." if index == 10 else "A line."
+        assert set(data(saved, index)) == STILL and words in data(saved, index)["text/plain"]
 
 
 @pytest.mark.slow(reason="another page that is loaded again")
@@ -313,18 +270,9 @@ def test_focus_goes_back_to_the_cell_and_the_end_is_said(lab: Server, page: Page
 def test_without_the_extension_a_widget_shows_the_same(
     tmp_path_factory: pytest.TempPathFactory, context: BrowserContext
 ) -> None:
-    cells = ["a = counting('widget', words=100)", "%%agent -b a -s widget --bg\nGo"]
     with Server(Path(tmp_path_factory.mktemp("bare")), extension=False) as server:
         page = context.new_page()
         try:
-            notebook = Notebook(page, server, cells)
-            notebook.run(2)
-            begin(notebook, 3)
-            expect(notebook.cell(3).locator(".jp-OutputArea-child")).to_have_count(1)
-            notebook.view(3).get_by_role("button", name="Stop").click()
-            wait_until_still(notebook, 3)
-            expect(notebook.cell(3)).to_contain_text("stopped by you after")
-            saved = notebook.save()
-            assert set(data(saved, 3)) == STILL and "98 99" in data(saved, 3)["text/plain"]
+            show_in_a_widget(server, page)
         finally:
             page.close()

@@ -8,6 +8,7 @@ const WRITE_MS = 5000; // what came meanwhile is written into the notebook
 const INFO_MS = 1000; // a kernel that has not said by then what it can is busy
 const SUBSHELL_MS = 5000; // JupyterLab holds back for 3 s what is sent to a busy kernel
 const END_MS = 1000; // the kernel's own update has reached the page that ran the cell by then
+const MEET_MS = 2000; // pages that share a document have heard of each other by then
 const GONE = {
   kept: "", // the output says so already
   unknown: "The kernel does not know this turn any more; its text so far is kept.",
@@ -38,8 +39,7 @@ class Turns {
   get(id) {
     if (!this.stores.has(id)) this.stores.set(id, new this.live.Store((message) => this.send(id, message)));
     const store = this.stores.get(id);
-    // Pages that share the document are not to write at the same time.
-    store.onEnd = () => setTimeout(() => store.link?.finish(id), END_MS * (1 + Math.random()));
+    store.onEnd = () => setTimeout(() => store.link?.finish(id), END_MS);
     store.change = (state) => (store.isLive ? state : this.live.withoutControls(state, GONE[store.gone]));
     return store;
   }
@@ -47,7 +47,8 @@ class Turns {
   /** Take the state that an output holds, where none newer is known. */
   offer(id, state) {
     const store = this.get(id);
-    if (!store.state || state.number > store.state.number) {
+    // Another page may know sooner that the kernel has gone.
+    if (!store.state || state.number > store.state.number || (state.gone && !store.gone)) {
       if (state.gone) store.gone = "kept";
       store.set(structuredClone(state));
     }
@@ -108,6 +109,53 @@ class Line {
   }
 }
 
+/** The pages that show a notebook together, of which one writes a turn: an output that two replace at the same time is
+ * there twice then. Each says in the document's awareness which turns' cells it ran. */
+class Peers {
+  constructor(model) {
+    this.awareness = model.collaborative ? model.sharedModel.awareness : null;
+    if (!this.awareness) return;
+    this.ran = new Set();
+    this.begun = Date.now();
+    // Nobody else tells a page that is new who was there before.
+    this.onChange = ({ added }) => added.length && this.announce();
+    this.awareness.on("change", this.onChange);
+    // Else others believe for half a minute that it is still there.
+    this.onHide = () => this.awareness.setLocalStateField(COMM, null);
+    addEventListener("pagehide", this.onHide);
+    this.announce();
+  }
+
+  announce() {
+    this.awareness.setLocalStateField(COMM, [...this.ran]);
+  }
+
+  /** The kernel's own updates of this turn's output go to this page. */
+  add(id) {
+    this.ran?.add(id);
+    if (this.ran) this.announce();
+  }
+
+  delete(id) {
+    if (this.ran?.delete(id)) this.announce();
+  }
+
+  /** Whether this page writes the turn: the one that ran its cell, or where that is gone the first. */
+  isWriter(id) {
+    if (!this.awareness || this.ran.has(id)) return true;
+    const states = [...this.awareness.getStates()].filter(([, state]) => state[COMM]);
+    const isFirst = states.every(([page]) => page >= this.awareness.clientID);
+    return isFirst && Date.now() - this.begun > MEET_MS && !states.some(([, state]) => state[COMM].includes(id));
+  }
+
+  dispose() {
+    if (!this.awareness) return;
+    this.awareness.off("change", this.onChange);
+    removeEventListener("pagehide", this.onHide);
+    this.onHide();
+  }
+}
+
 /** One notebook and its kernel. */
 class Link {
   constructor(panel, turns, onStatus) {
@@ -125,10 +173,13 @@ class Link {
     panel.disposed.connect(() => {
       clearInterval(timer);
       this.line?.dispose();
+      this.peers?.dispose();
     });
     // A page that was loaded while a turn ran, or after it.
     Promise.all([context.ready, sessionContext.ready]).then(() => {
       this.isReady = true;
+      this.peers = new Peers(context.model);
+      if (context.model.collaborative) context.model.contentChanged.connect(() => this.trust());
       this.resume();
     });
   }
@@ -145,6 +196,13 @@ class Link {
     }
   }
 
+  /** Trust what another page ran, as a page that is loaded afterwards does: JupyterLab looks when a cell is made only. */
+  trust() {
+    for (const cell of this.panel.content.model?.cells ?? []) {
+      if (cell.type === "code" && !cell.trusted && cell.getMetadata("trusted")) cell.trusted = true;
+    }
+  }
+
   resume() {
     for (const [, data] of this.outputs()) {
       const store = this.turns.offer(data.id, data);
@@ -156,13 +214,15 @@ class Link {
   }
 
   /** What the kernel says: to all pages, or that a turn begins, or how it is now; its output may be out of view. */
-  see({ header, content }) {
+  see({ header, parent_header: parent, content }) {
     if (header.msg_type === "comm_msg" && content.comm_id === COMM) this.take(content.data);
     if (header.msg_type === "comm_close" && content.comm_id === COMM) this.lose("unknown");
     const data = /^(update_)?display_data$/.test(header.msg_type) ? content.data[MIME] : null;
     if (data?.version !== VERSION) return;
     const store = this.turns.offer(data.id, data);
-    if (this.line && header.msg_type === "display_data") {
+    const begins = header.msg_type === "display_data";
+    if (begins && parent.session === this.panel.sessionContext.session?.kernel?.clientId) this.peers?.add(data.id);
+    if (this.line && begins) {
       // It begins, and the kernel says the rest by itself.
       Object.assign(store, { link: this, isLive: true, wasLive: true });
       store.show();
@@ -203,7 +263,8 @@ class Link {
       this.lose("unknown", message.id);
     } else if (message.still) {
       // Of a turn that was cut off a page may have seen more than was kept.
-      if (message.is_whole || !this.turns.live.isLonger(store.state, message.still)) this.put(message.id, message.still);
+      if (!this.peers?.isWriter(message.id)) setTimeout(() => this.finish(message.id), MEET_MS);
+      else if (message.is_whole || !this.turns.live.isLonger(store.state, message.still)) this.put(message.id, message.still);
       else this.lose("unknown", message.id);
     } else {
       if (message.state) Object.assign(store, { isLive: true, wasLive: true, gone: "" });
@@ -216,7 +277,7 @@ class Link {
   finish(id) {
     const store = this.turns.stores.get(id);
     if (this.turns.outputs(id).next().done) {
-      this.turns.stores.delete(id);
+      this.forget(id);
     } else if (store) {
       store.asked = false;
       store.ask();
@@ -226,14 +287,19 @@ class Link {
   /** Write what stays, in each notebook that has it. */
   put(id, data) {
     for (const [output] of this.turns.outputs(id)) output.setData({ data });
+    this.forget(id);
+  }
+
+  forget(id) {
     this.turns.stores.delete(id);
+    this.peers?.delete(id);
   }
 
   /** Write what there is so far, so that it is in the file whenever that is saved. */
   write() {
     for (const [output, { id, number, gone }] of this.outputs()) {
       const store = this.turns.stores.get(id);
-      if (!store?.state || (store.state.number <= number && !store.gone) || gone) continue;
+      if (!store?.state || (store.state.number <= number && !store.gone) || gone || !this.peers?.isWriter(id)) continue;
       const state = store.change(store.state);
       const { items, panel } = store.gone ? state : store.state;
       const data = { version: VERSION, id, number: store.state.number, items, panel, ...(store.gone ? { gone: true } : {}) };
