@@ -27,10 +27,12 @@ FIRST = (
     ("kernel/test_session_commands.py",),
     ("kernel/test_chat.py",),
     ("backends/test_embedded_model.py",),
+    ("backends/test_embedded.py", "backends/test_responses.py"),
 )
 """What one worker runs, files and folders, in the order in which they begin: the longest first, so that none
-but the last ones are waited for by the others. Those of one line share what their package has, such as a
-browser. Of other files each is for itself: those of kernel/, then of backends/, then the rest."""
+but the last ones are waited for by the others. Those of one line share what their package or their process
+has, such as a browser or the embedded model. Of other files each is for itself: those of kernel/, then of
+backends/, then the rest."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

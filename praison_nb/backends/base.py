@@ -247,8 +247,7 @@ class Backend(Observable, ABC):
 
     def update_agent(self, **changes: Any) -> None:
         """Change the agent from the next turn on. Raises ConfigError: a backend that can, does its own."""
-        names = ", ".join(changes)
-        raise ConfigError(f"{names} cannot be changed: {self.model} has no update_agent().")
+        raise ConfigError(f"{', '.join(changes)} cannot be changed: {self.model} has no update_agent().")
 
     def rename(self, title: str, session_id: str | None = None) -> None:
         """Give the session a title. A backend whose server has sessions tells it, of another one by its id
@@ -262,7 +261,6 @@ class Backend(Observable, ABC):
 
     def reset_session(self) -> None:
         """Forget the conversation: the next prompt begins a new one. A turn under way is stopped."""
-        self.interrupt()
         self._put_session(Session())
 
     def _put_session(self, session: Session) -> None:

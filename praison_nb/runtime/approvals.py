@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 
-from ..events import ApprovalAsked
+from ..events import ApprovalAsked, Event, ToolStarted
 from ..render import review
 from ..text import shorten
 from ..turn import ToolCall, Turn
@@ -78,12 +78,18 @@ class Approvals:
         self._start_asking(call_id)
         return answer
 
-    def mark_asked(self, call: ToolCall) -> None:
-        """Note that the user has been shown the question."""
-        self._asked[call.id] = call
-        self._start_asking(call.id)
+    def note(self, event: Event) -> None:
+        """Take an event of the turn: a call that replaces another of its id, or one that the user is asked
+        about."""
+        match event:
+            case ToolStarted():
+                self._drop_stale_answers(event.call_id)
+            case ApprovalAsked():
+                for call in self._turn().waiting:
+                    self._asked[call.id] = call
+                    self._start_asking(call.id)
 
-    def drop_stale_answers(self, call_id: str) -> None:
+    def _drop_stale_answers(self, call_id: str) -> None:
         """Forget what was answered to another call of this id, which a new one has replaced."""
         digest = self._digest(call_id)
         if self._asked.pop(call_id, None) is not None:

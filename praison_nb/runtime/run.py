@@ -23,7 +23,6 @@ from ..events import (
     RequestFinished,
     RequestStarted,
     SessionUsage,
-    ToolStarted,
     TurnFailed,
     TurnFinished,
 )
@@ -266,15 +265,11 @@ class Run:
             return
         event = self._meter.with_cost(replace_surrogates_in_fields(event), self.turn)
         self.turn = turn = fold(self.turn, event)
-        if isinstance(event, ToolStarted):
-            self.approvals.drop_stale_answers(event.call_id)
         if turn.error:
             turn.error.turn = turn
         if self._options.stream and not self._mailbox.put_text(event):
             self._stop()
-        if isinstance(event, ApprovalAsked):
-            for call in turn.waiting:
-                self.approvals.mark_asked(call)
+        self.approvals.note(event)
         self._meter.record(event, turn)
         self._subscribers.notify(event, turn)
         if turn.ended is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from praison_nb.backends.hosted import settling
 from servers.hosted import HostedServer
 from servers.hosted_agent import KEY
 
@@ -22,6 +23,13 @@ def server() -> Iterator[HostedServer]:
 def folder_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What tools write without a `working_dir` is no part of the repository."""
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def books_without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider's books that lack something are looked at again at once: whoever waits for the last look at
+    each turn's would wait seconds."""
+    monkeypatch.setattr(settling, "PAUSES", (0.0, 0.01, 0.01, 0.01, 0.01))
 
 
 @pytest.fixture(scope="session")

@@ -10,18 +10,12 @@ import pytest
 
 import praison_nb
 from praison_nb import HostedAgent, Turn
-from praison_nb.backends.hosted import settling
 from servers.hosted import HostedServer, Manners, Tokens, request, text
 from servers.hosted_agent import hosted
 from servers.waiting import until
 
 MODEL = "claude-sonnet-4-6"
 HALF_CENT = 0.0051
-
-
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settling, "PAUSES", (0.0, 0.01, 0.01, 0.01, 0.01))
 
 
 @pytest.fixture

@@ -521,6 +521,8 @@ def test_a_call_that_is_none_ends_no_conversation(openai_server: OpenAIServer, a
     assert call["name"] == "no_such_tool" and isinstance(json.loads(call["arguments"]), dict)
     assert not arguments or json.loads(call["arguments"]) in (
         {"not_an_object": arguments},
+        # "null", for no arguments.
+        *([{}] if arguments == "null" else []),
         {"half": "�"},
         {"half": "\ud83d"},
     )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Error, Page
+from playwright.sync_api import Browser, Error, Page
 
 from browser.busy import KINDS, STATES, Stopwatch
 from browser.deadline import Deadline
@@ -58,14 +56,6 @@ def slow_states(page: Page, server: Server, deadline: Deadline, kinds: list[str]
             slow[kind] = bad
     deadline.cancel()
     return slow
-
-
-@pytest.fixture
-def page(context: BrowserContext) -> Iterator[Page]:
-    """One that holds nothing of other tests."""
-    page = context.new_page()
-    yield page
-    page.close()
 
 
 @pytest.mark.timeout(300)

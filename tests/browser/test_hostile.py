@@ -13,7 +13,7 @@ from browser.hostile import HEAVY, IMG, NAMED
 from browser.hostile_random import MARK, aimed, random_texts
 from browser.lab import PATIENCE_MS, Notebook, Server
 from browser.pages import TEMPLATES, Pages
-from browser.places import IN_APPS, PLACES, Harm, Watch
+from browser.places import PLACES, Harm, Watch
 from servers.base import LoopbackServer
 
 pytestmark = pytest.mark.browser
@@ -90,9 +90,11 @@ IN_NOTEBOOK = [place for place in PLACES if place.startswith("notebook")]
 ELSEWHERE = [place for place in PLACES if place not in IN_NOTEBOOK]
 
 
-def test_no_text_runs_loads_or_draws_what_it_must_not(watch: Watch, listener: Listener) -> None:
-    """All the named ones that are not heavy, and some at random."""
-    assert not report(watch, listener, {**LIGHT, **of_seed(SEED, RANDOM)}, ELSEWHERE)
+def test_no_text_runs_loads_draws_or_freezes_what_it_must_not(watch: Watch, listener: Listener) -> None:
+    """All the named ones that are not heavy, some at random, and one heavy one of each kind: formulas, marks
+    of Markdown, tables, what is deep, marks on letters."""
+    heaviest = {name: HEAVY[name] for name in HEAVIEST}
+    assert not report(watch, listener, {**LIGHT, **of_seed(SEED, RANDOM), **heaviest}, ELSEWHERE)
 
 
 @pytest.mark.slow
@@ -104,12 +106,6 @@ def test_no_text_runs_loads_or_draws_in_a_page_that_is_loaded_again(watch: Watch
 @pytest.mark.slow
 def test_no_text_runs_loads_or_draws_in_notebook_7(watch: Watch, listener: Listener) -> None:
     assert not report(watch, listener, {**LIGHT, **of_seed(SEED, RANDOM)}, IN_NOTEBOOK)
-
-
-def test_no_heavy_text_ends_or_freezes_a_page_of_jupyterlab(watch: Watch, listener: Listener) -> None:
-    """One of each kind: formulas, marks of Markdown, tables, what is deep, marks on letters."""
-    in_lab = [place for place in IN_APPS if place not in IN_NOTEBOOK]
-    assert not report(watch, listener, {name: HEAVY[name] for name in HEAVIEST}, in_lab)
 
 
 @pytest.mark.slow

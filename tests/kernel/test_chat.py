@@ -216,7 +216,7 @@ def test_a_session_by_its_id(hosted: Kernel, server: LateServer) -> None:
     until_said(hosted, [])
 
 
-@pytest.mark.parametrize("prompt", ["three", "two <b>"])
+@pytest.mark.parametrize("prompt", [pytest.param("three", marks=pytest.mark.slow), "two <b>"])
 @pytest.mark.parametrize("told", ["before the turn", "after the turn"])
 def test_a_turn_meanwhile_is_there_once(hosted: Kernel, server: LateServer, prompt: str, told: str) -> None:
     """`told` is when the server looks at what was said. The chat hears of it when the turn has answered, or

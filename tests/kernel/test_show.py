@@ -46,6 +46,9 @@ def kill(kernel: Kernel) -> None:
     kernel.restart()
 
 
+ENDS = [pytest.param(Kernel.restart, marks=pytest.mark.slow(reason="kill, more gently")), kill]
+
+
 def still(kernel: Kernel) -> tuple[str, str]:
     """The last turn as HTML and as text, by the kernel that has it."""
     said = kernel.run(
@@ -135,7 +138,7 @@ def cut_short(kernel: Kernel, server: OpenAIServer) -> Cell:
 ASK = [answered, failed, broke_off, stopped, over_budget, cut_short]
 
 
-@pytest.mark.parametrize("end", [Kernel.restart, kill])
+@pytest.mark.parametrize("end", ENDS)
 def test_a_turn_is_shown_as_its_cell_showed_it(
     kernel: Kernel, openai_server: OpenAIServer, end: Callable[[Kernel], None]
 ) -> None:
@@ -158,7 +161,7 @@ def test_a_turn_is_shown_as_its_cell_showed_it(
     assert kernel.run("print(_.stop_reason)").text.strip() == "max_tokens"
 
 
-@pytest.mark.parametrize("end", [Kernel.restart, kill])
+@pytest.mark.parametrize("end", ENDS)
 def test_a_hosted_turn_and_nobody_is_asked(server: HostedServer, end: Callable[[Kernel], None]) -> None:
     env = {"ANTHROPIC_API_KEY": server.api_key, "ANTHROPIC_BASE_URL": server.url, "JPY_SESSION_NAME": A}
     with Kernel(env=env) as kernel:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
@@ -16,13 +17,14 @@ from nbconvert import PythonExporter
 from servers.openai import DONE, OpenAIServer, chunk, reply
 
 
-@pytest.fixture
-def terminal(openai_server: OpenAIServer, tmp_path: Path) -> Iterator[pexpect.spawn[str]]:
+@contextmanager
+def ipython(server: OpenAIServer, folder: Path) -> Iterator[pexpect.spawn[str]]:
+    """One at its first prompt."""
     env = {
         **os.environ,
-        "OPENAI_BASE_URL": openai_server.base_url,
+        "OPENAI_BASE_URL": server.base_url,
         "OPENAI_API_KEY": "test-key",
-        "IPYTHONDIR": str(tmp_path),
+        "IPYTHONDIR": str(folder),
     }
     arguments = ["-m", "IPython", "--simple-prompt", "--no-banner", "--colors=nocolor", "--ext=praison_nb"]
     child = pexpect.spawn(sys.executable, arguments, env=env, encoding="utf-8", timeout=60, echo=False)
@@ -31,12 +33,28 @@ def terminal(openai_server: OpenAIServer, tmp_path: Path) -> Iterator[pexpect.sp
     child.close(force=True)
 
 
+@pytest.fixture(scope="module")
+def started(server: OpenAIServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[pexpect.spawn[str]]:
+    with ipython(server, tmp_path_factory.mktemp("ipython")) as child:
+        yield child
+
+
+@pytest.fixture
+def terminal(started: pexpect.spawn[str]) -> pexpect.spawn[str]:
+    """The module's, at its first prompt, without the sessions of earlier tests."""
+    started.sendline("%reload_ext praison_nb")
+    started.sendline("get_ipython().execution_count = 1; print('a' + 'new')")
+    started.expect_exact("anew")
+    started.expect_exact("In [1]:")
+    return started
+
+
 def ask(terminal: pexpect.spawn[str], prompt: str) -> None:
     terminal.sendline(f"get_ipython().run_cell_magic('agent', '-o turn', {prompt!r})")
 
 
-def test_text_and_one_panel_line(terminal: pexpect.spawn[str], openai_server: OpenAIServer) -> None:
-    openai_server.script(reply("Hello \x1b[31mred\x1b[0m there", usage=(9, 3)))
+def test_text_and_one_panel_line(terminal: pexpect.spawn[str], server: OpenAIServer) -> None:
+    server.script(reply("Hello \x1b[31mred\x1b[0m there", usage=(9, 3)))
     ask(terminal, "Hi")
     terminal.expect_exact("Hello [31mred[0m there")
     terminal.expect_exact("[idle] main · scripted-1 · local")
@@ -45,8 +63,8 @@ def test_text_and_one_panel_line(terminal: pexpect.spawn[str], openai_server: Op
     terminal.expect_exact("True)")
 
 
-def test_a_turn_is_shown_again(terminal: pexpect.spawn[str], openai_server: OpenAIServer) -> None:
-    openai_server.script(reply("Hello \x1b[31mred\x1b[0m there"))
+def test_a_turn_is_shown_again(terminal: pexpect.spawn[str], server: OpenAIServer) -> None:
+    server.script(reply("Hello \x1b[31mred\x1b[0m there"))
     ask(terminal, "Hi\nyou")
     terminal.expect_exact("In [2]:")
     terminal.sendline("%agent show")
@@ -58,8 +76,8 @@ def test_a_turn_is_shown_again(terminal: pexpect.spawn[str], openai_server: Open
     assert "<div" not in (terminal.before or "")
 
 
-def test_ctrl_c(terminal: pexpect.spawn[str], openai_server: OpenAIServer) -> None:
-    openai_server.script([chunk({"content": "so far"}), openai_server.gate(), DONE])
+def test_ctrl_c(terminal: pexpect.spawn[str], server: OpenAIServer) -> None:
+    server.script([chunk({"content": "so far"}), server.gate(), DONE])
     ask(terminal, "Hi")
     terminal.expect_exact("so far")
     terminal.sendintr()
@@ -79,44 +97,45 @@ AT_ONCE = """def at_once(number, handler):
 """
 
 
-def test_ctrl_c_at_the_very_beginning(terminal: pexpect.spawn[str], openai_server: OpenAIServer) -> None:
-    """When the handler has just been put in place."""
+def test_ctrl_c_at_the_very_beginning(openai_server: OpenAIServer, tmp_path: Path) -> None:
+    """When the handler has just been put in place; the request may never be sent."""
     openai_server.script([chunk({"content": "so far"}), openai_server.gate(), DONE])
-    terminal.sendline(f"import signal; real = signal.signal; exec({AT_ONCE!r}); signal.signal = at_once")
-    terminal.expect_exact("In [2]:")
-    ask(terminal, "Hi")
-    terminal.expect_exact("stopped by you after")
-    terminal.expect_exact("KeyboardInterrupt: the turn was stopped")
-    terminal.expect_exact("In [3]:")
+    with ipython(openai_server, tmp_path) as terminal:
+        terminal.sendline(f"import signal; real = signal.signal; exec({AT_ONCE!r}); signal.signal = at_once")
+        terminal.expect_exact("In [2]:")
+        ask(terminal, "Hi")
+        terminal.expect_exact("stopped by you after")
+        terminal.expect_exact("KeyboardInterrupt: the turn was stopped")
+        terminal.expect_exact("In [3]:")
 
 
-def test_an_error_is_one_line(terminal: pexpect.spawn[str], openai_server: OpenAIServer) -> None:
-    openai_server.refuse(1, status=400, message="bad")
+def test_an_error_is_one_line(terminal: pexpect.spawn[str], server: OpenAIServer) -> None:
+    server.refuse(1, status=400, message="bad")
     ask(terminal, "Hi")
     terminal.expect_exact("RequestRejectedError:")
     terminal.expect_exact("In [2]:")
     assert "Traceback" not in (terminal.before or "")
 
 
-def test_a_tool_asks(terminal: pexpect.spawn[str], openai_server: OpenAIServer, tmp_path: Path) -> None:
+def test_a_tool_asks(terminal: pexpect.spawn[str], server: OpenAIServer, tmp_path: Path) -> None:
     write = reply(calls=[("write_file", '{"path": "a.txt", "content": "x"}')])
     terminal.sendline(f"%cd -q {tmp_path}")
     ask_with = "get_ipython().run_cell_magic('agent', '-o turn -t write_file', 'Hi')"
-    openai_server.script(write, reply("A pity."))
+    server.script(write, reply("A pity."))
     terminal.sendline(ask_with)
     terminal.expect_exact("path: a.txt")
     terminal.expect_exact("Allow it? [y/N]")
     terminal.sendline("")
     terminal.expect_exact("A pity.")
     assert not (tmp_path / "a.txt").exists()
-    openai_server.script(write, reply("Thanks."))
+    server.script(write, reply("Thanks."))
     terminal.sendline(ask_with)
     terminal.expect_exact("Allow it? [y/N]")
     terminal.sendline("y")
     terminal.expect_exact("Thanks.")
     assert (tmp_path / "a.txt").read_text() == "x"
     # Ctrl-C at the question stops the turn.
-    openai_server.script(write, reply("never"))
+    server.script(write, reply("never"))
     terminal.sendline(ask_with)
     terminal.expect_exact("Allow it? [y/N]")
     terminal.sendintr()

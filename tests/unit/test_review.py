@@ -286,7 +286,8 @@ def test_what_is_plain_stays_without_quotes(text: str) -> None:
     assert shown(command=text) == f"command: {text}"
 
 
-def test_random_arguments_are_told_apart() -> None:
+@pytest.mark.parametrize("count", [20_000, pytest.param(60_000, marks=pytest.mark.slow)])
+def test_random_arguments_are_told_apart(count: int) -> None:
     chance = random.Random(7)
     pieces = [
         "x",
@@ -327,7 +328,7 @@ def test_random_arguments_are_told_apart() -> None:
             case _:
                 return {string(): value(depth - 1) for _ in range(chance.randrange(3))}
 
-    calls = {json.dumps(value(3)) for _ in range(60_000)} | {
+    calls = {json.dumps(value(3)) for _ in range(count)} | {
         json.dumps({string(): value(2)}) for _ in range(20_000)
     }
     texts: dict[str, str] = {}

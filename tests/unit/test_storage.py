@@ -165,7 +165,7 @@ def interrupt(work: Callable[[], object], at: int) -> BaseException | None:
 
 @pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 @pytest.mark.parametrize("is_new", [True, False], ids=["a new file", "a file that is there"])
-@pytest.mark.parametrize("step", [4, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step", [9, pytest.param(1, marks=pytest.mark.slow)])
 def test_an_interrupt_at_any_point_loses_nothing_and_holds_nothing(
     kind: Any, in_memory: Path, is_new: bool, step: int
 ) -> None:

@@ -1,4 +1,4 @@
-"""A message that is shown while it is written.
+"""The agent's messages, shown while they are written.
 
 A preview comes in pieces that have no id and are never sent twice. After a lost connection it begins anew,
 or goes on somewhere: what is shown may only ever grow by text that follows what is shown already.
@@ -13,6 +13,13 @@ or goes on somewhere: what is shown may only ever grow by text that follows what
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from ...events import Event, TextDelta, TextFinal, Thinking
+from .fields import plain_text
+from .own_message import OwnMessage
 
 
 class Preview:
@@ -52,40 +59,71 @@ class Preview:
         return new
 
 
-class Previews:
-    """The previews of a turn, by the id of the message that they are of."""
+class Messages:
+    """What a turn shows of messages and of thinking: their previews, and what becomes of them. `own` is the
+    turn's message."""
 
-    def __init__(self) -> None:
-        self._open: dict[str, Preview] = {}
+    def __init__(self, own: OwnMessage) -> None:
+        self._own = own
+        self._previews: dict[str, Preview] = {}
+        """By the id of the message that they are of."""
         self._abandoned: set[str] = set()
         """Those whose request ended before the message did."""
+        self._early: dict[str, Any] = {}
+        """Those that came before the session took our message: of another turn, or of a server that is late
+        to say so."""
+        self._thinking: set[str] = set()
 
-    def begin(self, message_id: str) -> None:
-        """This connection begins the message, perhaps anew."""
-        self._open.setdefault(message_id, Preview()).begin()
+    def begin(self, previewed: Any) -> Iterator[Event]:
+        """This connection begins a message or a thought, perhaps anew."""
+        if previewed.type == "agent.message":
+            yield from self._drop_abandoned(but=previewed.id)
+            self._previews.setdefault(previewed.id, Preview()).begin()
+        elif previewed.type == "agent.thinking":
+            yield from self.think(previewed.id)
+            self._thinking.add(previewed.id)
 
-    def add(self, message_id: str, index: int | None, text: str) -> str:
-        """What is new in a piece, as `Preview.add` has it; "" where the message has not begun."""
-        preview = self._open.get(message_id)
-        return preview.add(index or 0, text) if preview else ""
+    def add(self, event: Any) -> Iterator[Event]:
+        """A piece of a message that has begun."""
+        piece, preview = event.delta.content, self._previews.get(event.event_id)
+        if preview is None or getattr(piece, "type", "") != "text":
+            return
+        if text := preview.add(event.delta.index or 0, piece.text):
+            yield TextDelta(text=text, message_id=event.event_id)
 
-    def end(self, message_id: str) -> bool:
-        """The whole message is here; whether it had a preview."""
-        return self._open.pop(message_id, None) is not None
+    def end(self, message: Any) -> Iterator[Event]:
+        """The whole message is here."""
+        yield from self._drop_abandoned(but=message.id)
+        text = plain_text(message.content)
+        if self._own.is_sent and not self._own.is_taken:
+            self._early[message.id] = message
+        if self._previews.pop(message.id, None) or text:
+            yield TextFinal(text=text, message_id=message.id)
+
+    def think(self, thought_id: str) -> Iterator[Event]:
+        """A thought, which may have been shown since it began."""
+        if thought_id not in self._thinking:
+            yield Thinking()
 
     def mark_lost(self) -> None:
         """The connection is gone."""
-        for preview in self._open.values():
+        for preview in self._previews.values():
             preview.mark_lost()
 
     def abandon(self) -> None:
         """The request is over: what was begun comes anew in a later one, or is all there is."""
-        self._abandoned |= self._open.keys()
+        self._abandoned |= self._previews.keys()
 
-    def pop_abandoned(self, but: str) -> set[str]:
-        """The messages that a later one replaces, which is not one of them where it is `but`."""
-        dropped = self._abandoned - {but}
-        for message_id in dropped:
-            self._open.pop(message_id, None)
+    def _drop_abandoned(self, but: str) -> Iterator[Event]:
+        """Take back what a later message replaces, which is not one of them where it is `but`."""
+        for message_id in self._abandoned - {but}:
+            self._previews.pop(message_id, None)
+            yield TextFinal(text="", message_id=message_id)
         self._abandoned.clear()
-        return dropped
+
+    def drop_early(self) -> Iterator[Event]:
+        """Take back what turned out to be an answer to others, now that the agent works on ours."""
+        for message in self._early.values():
+            if not (self._own.is_dated and self._own.owns(message)):
+                yield TextFinal(text="", message_id=message.id)
+        self._early.clear()

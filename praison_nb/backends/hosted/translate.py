@@ -16,9 +16,6 @@ from ...events import (
     Event,
     Notice,
     SessionAttached,
-    TextDelta,
-    TextFinal,
-    Thinking,
     ToolFinished,
     TurnFailed,
     TurnFinished,
@@ -43,7 +40,7 @@ from .fields import (
 )
 from .outcomes import end_of_outcome, evaluation_line
 from .own_message import OWN, OwnMessage, is_of_agent
-from .preview import Previews
+from .preview import Messages
 from .requests import Requests
 from .session import HostedSession
 from .usage import request_finished, session_usage
@@ -67,11 +64,7 @@ class Reader:
         self.stop_reason = self.verdict = ""
         self.calls = AwaitedCalls()
         self._interrupted = False
-        self._previews = Previews()
-        self._early_messages: dict[str, Any] = {}
-        """Those that came before the session took our message: of another turn, or of a server that is late
-        to say so."""
-        self._thinking: set[str] = set()
+        self._messages = Messages(self.own)
         self._error: Any = None
 
     def read(self, event: Any, *, from_history: bool = False) -> list[Event]:
@@ -99,7 +92,7 @@ class Reader:
         if self.own.is_taken and is_of_agent(event):
             if self.own.owns(event):
                 events[:0] = self.requests.read_early(by_time=self.own.is_dated)
-            events += self._drop_early_messages()
+            events += self._messages.drop_early()
         if (idle := self.own.pop_early_idle()) is not None:
             events += self._translate(idle)
         return events
@@ -115,7 +108,7 @@ class Reader:
         # On this stream our message was never seen: what came is of it, but where times say otherwise.
         is_dated = any(self.own.is_dated and is_of_agent(each) and self.own.owns(each) for each in history)
         events = list(self.requests.read_early(by_time=is_dated))
-        events += self._drop_early_messages() if is_dated else ()
+        events += self._messages.drop_early() if is_dated else ()
         return [*events, *self._translate(idle)]
 
     def resolve_doubt(self, history: list[Any]) -> list[Event]:
@@ -171,7 +164,7 @@ class Reader:
 
     def mark_lost(self) -> None:
         """The stream is gone; what a new one sends of a message in the making is looked at anew."""
-        self._previews.mark_lost()
+        self._messages.mark_lost()
 
     def _translate(self, event: Any) -> Iterator[Event]:
         """What an event means. These are all types that the SDK has; others mean nothing."""
@@ -186,22 +179,14 @@ class Reader:
                     self.calls.answered.add(event.tool_use_id)
                     yield ApprovalAnswered(call_id=event.tool_use_id, allowed=event.result == "allow")
             case "event_start":
-                yield from self._begin_preview(event.event)
+                if event.event.id not in self.session.seen:
+                    yield from self._messages.begin(event.event)
             case "event_delta":
-                piece = event.delta.content
-                is_text = getattr(piece, "type", "") == "text"
-                if is_text and (text := self._previews.add(event.event_id, event.delta.index, piece.text)):
-                    yield TextDelta(text=text, message_id=event.event_id)
+                yield from self._messages.add(event)
             case "agent.message":
-                yield from self._drop_abandoned(but=event.id)
-                text = plain_text(event.content)
-                if self.own.is_sent and not self.own.is_taken:
-                    self._early_messages[event.id] = event
-                if self._previews.end(event.id) or text:
-                    yield TextFinal(text=text, message_id=event.id)
+                yield from self._messages.end(event)
             case "agent.thinking":
-                if event.id not in self._thinking:
-                    yield Thinking()
+                yield from self._messages.think(event.id)
             case "agent.tool_use" | "agent.mcp_tool_use" | "agent.custom_tool_use":
                 is_new = event.id not in self.calls.uses
                 self.calls.uses[event.id] = event
@@ -224,7 +209,7 @@ class Reader:
             case "span.model_request_start" | "span.model_request_end":
                 if not self.session.threads.owns_span(event, is_of_turn=self.own.owns_request(event)):
                     if event.type.endswith("end"):
-                        self._previews.abandon()
+                        self._messages.abandon()
                     yield from self.requests.read(event)
             case "span.outcome_evaluation_start" | "span.outcome_evaluation_ongoing":
                 yield Activity(text="evaluating the outcome")
@@ -300,27 +285,6 @@ class Reader:
             self.busy = False
             self.session.seen.add(key_of(event))
         return False
-
-    def _begin_preview(self, previewed: Any) -> Iterator[Event]:
-        if previewed.id in self.session.seen:
-            return
-        if previewed.type == "agent.message":
-            yield from self._drop_abandoned(but=previewed.id)
-            self._previews.begin(previewed.id)
-        elif previewed.type == "agent.thinking" and previewed.id not in self._thinking:
-            self._thinking.add(previewed.id)
-            yield Thinking()
-
-    def _drop_abandoned(self, but: str) -> Iterator[Event]:
-        for message_id in self._previews.pop_abandoned(but):
-            yield TextFinal(text="", message_id=message_id)
-
-    def _drop_early_messages(self) -> Iterator[Event]:
-        """Take back what turned out to be an answer to others, now that the agent works on ours."""
-        for message in self._early_messages.values():
-            if not (self.own.is_dated and self.own.owns(message)):
-                yield TextFinal(text="", message_id=message.id)
-        self._early_messages.clear()
 
     def _end_session(self, how: str) -> None:
         self.stop_reason, error = how, session_ended(self.session.id, how, self._error)

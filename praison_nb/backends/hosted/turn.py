@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
-from ...errors import PraisonError, SessionError
+from ...errors import SessionError
 from ...events import (
     Activity,
     ApprovalAnswered,
@@ -19,7 +19,6 @@ from ...events import (
     FilesWritten,
     Notice,
     RequestFinished,
-    RequestStarted,
     SessionAttached,
     SessionUsage,
     ThreadChanged,
@@ -28,7 +27,6 @@ from ...events import (
     TurnFinished,
 )
 from ...runtime.run import DRAIN_SECONDS, Run
-from ..blocks import content_block
 from ..sdk_errors import unchained
 from ..silence import reported_silence
 from .client import client_of, explain, load, session_url
@@ -36,10 +34,9 @@ from .connection import Connection
 from .context import HostedContext
 from .files import may_have_written, new_files
 from .interrupt import interrupt, report_failure
-from .mounts import with_mounts
 from .outcomes import Outcome
+from .sending import Sender
 from .session import HostedSession
-from .session_budget import limit_cost
 from .settling import settle, settle_late
 from .tool_calls import ToolCalls
 from .translate import Reader
@@ -71,12 +68,11 @@ class HostedTurn:
         self._is_attached, self._outcome = is_attached, outcome
         self._reader = Reader(prompt, session, sum(each.tokens for each in run.attachments))
         self._connection: Connection
+        self._sender: Sender
         self._tool_calls: ToolCalls
         self._out: asyncio.Queue[Event | None] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._admitted: dict[str, asyncio.Event] = {}
-        """By the ids of requests that begin with what is sent: they may be made, and are in the ledger."""
-        self._accepted, self._taken = asyncio.Event(), asyncio.Event()
+        self._taken = asyncio.Event()
         self._last_usage: SessionUsage | None = None
         self._heard = 0
 
@@ -92,8 +88,7 @@ class HostedTurn:
                         break
                     if not self._reader.stopping or isinstance(event, SHOWN_AFTER_STOP):
                         yield event
-                    if isinstance(event, RequestStarted) and event.id in self._admitted:
-                        self._admitted[event.id].set()
+                    self._sender.note_shown(event)
                 except asyncio.CancelledError:
                     if self._reader.stopping:
                         raise
@@ -129,7 +124,8 @@ class HostedTurn:
             driver.cancel()  # nothing that the session would have to stop
             return
         asyncio.get_running_loop().call_later(DRAIN_SECONDS, driver.cancel)
-        refusals, accepted = self._tool_calls.cancel_pending(), self._accepted if reader.own.is_sent else None
+        refusals = self._tool_calls.cancel_pending()
+        accepted = self._sender.accepted if reader.own.is_sent else None
         self._spawn(interrupt(self._connection, refusals, accepted, self._taken))
 
     # The driver
@@ -148,6 +144,7 @@ class HostedTurn:
         session, reader = self._session, self._reader
         await asyncio.to_thread(load)
         self._connection = connection = Connection(self._context, session, self._put)
+        self._sender = Sender(self._context.config, reader, self._run, self._outcome, connection, self._put)
         await self._context.ensure(session)
         if session.settling is not None:
             # Its answer would have this turn's usage in it: what it lacks is found when this one is settled.
@@ -155,7 +152,7 @@ class HostedTurn:
         if session.over:
             raise SessionError(f"{session.over} reset_session() begins a new one.")
         self._tool_calls = ToolCalls(
-            self._context, reader, self._run, put=self._put, spawn=self._spawn, send=self._send_answer
+            self._context, reader, self._run, put=self._put, spawn=self._spawn, send=self._sender.send_answers
         )
         session.threads.begin_turn()
         url = session_url(self._context.config, session.id)
@@ -196,7 +193,7 @@ class HostedTurn:
                                 self._show(reader.resolve_idle(await connection.history()))
                             await self._settle_doubt()
                             await self._find_calls()
-                            await self._send_when_free()
+                            await self._sender.send_message()
                             if self._is_over():
                                 return
                 connection.mark_lost(None)
@@ -222,7 +219,7 @@ class HostedTurn:
             if reader.own.is_sent:
                 self._put(reader.requests.begin(self._run.turn.id))
                 session.synced = True
-                self._accepted.set()
+                self._sender.accepted.set()
                 reader.is_taking_up = True
                 self._read(turn, from_history=True)
                 reader.is_taking_up = False
@@ -240,7 +237,7 @@ class HostedTurn:
         self._connection.mark_recovered()
         await self._settle_doubt()
         await self._find_calls()
-        await self._send_when_free()
+        await self._sender.send_message()
 
     async def _settle_doubt(self) -> None:
         """Wait until the history says whether a doubtful idle is the turn's end, or long enough."""
@@ -258,41 +255,6 @@ class HostedTurn:
         if missing := self._reader.calls.missing():
             self._show(self._reader.calls.add_found(missing, await self._connection.find(missing)))
             self._tool_calls.process_pending()
-
-    async def _send_when_free(self) -> None:
-        reader, session = self._reader, self._session
-        if reader.own.is_sent or reader.busy or reader.end is not None or reader.stopping:
-            return
-        mounts = [*session.mounts]
-        prompt = with_mounts(reader.prompt, mounts)
-        content = [*map(content_block, self._run.attachments), {"type": "text", "text": prompt}]
-        message: dict[str, Any] = {"type": "user.message", "content": content}
-        if self._outcome:
-            message = {**self._outcome.to_dict(), "description": prompt}
-        try:
-            await self._begin_request()
-            if line := await limit_cost(self._context.config, session, self._run.cost_limit):
-                self._put(Notice(text=line))
-            reader.own.is_sent, session.synced = True, False
-            reader.own.id = await self._connection.send([message], lambda: not reader.stopping)
-        except (PraisonError, asyncio.CancelledError):
-            self._show(list(reader.requests.never_sent()))
-            raise
-        del session.mounts[: len(mounts)]
-        session.synced = True
-        self._accepted.set()
-
-    async def _send_answer(self, answers: list[dict[str, Any]]) -> None:
-        if self._reader.requests.goes_on_after_answers():
-            await self._begin_request()
-        await self._connection.send(answers)
-
-    async def _begin_request(self) -> None:
-        """Have the request be in the ledger before what begins it is sent."""
-        started = self._reader.requests.begin(self._run.turn.id)
-        self._admitted[started.id] = admitted = asyncio.Event()
-        self._put(started)
-        await admitted.wait()
 
     def _read(self, events: list[Any], *, from_history: bool = False) -> None:
         """Show what the session's events mean, and see to the tool calls in them."""

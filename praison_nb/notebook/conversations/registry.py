@@ -5,30 +5,24 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from decimal import ROUND_DOWN, Decimal
 from typing import Any
 
 from ... import backends, store
-from ...backends.base import Backend
 from ...backends.catalog import backend_for_model, runs
-from ...errors import ConfigError, LedgerError
-from ...metering import budget, writer
+from ...errors import ConfigError
 from ...metering.origin import current_origin
-from ...money import format_cents
 from ...runtime import loop
 from ...runtime.run import Run
 from ...store import StoredSession, StoreError
 from ...turn import Turn
 from .conversation import Conversation, make_backend, update
+from .new_session import limit_new_session
 from .restore import last_used, offer, restore_conversation
 
 WRITE_SECONDS = 1.0
 """How long a cell waits at most until its turn is on the disk."""
-CENT = Decimal("0.01")
-"""A server's budgets are in whole ones."""
 
 
 class Conversations:
@@ -154,7 +148,7 @@ class Conversations:
         notices: tuple[str, ...],
         options: dict[str, Any],
     ) -> Run:
-        limited = _limit_new_session(conversation.backend)
+        limited = limit_new_session(conversation.backend)
         recorder = conversation.recorder
         recorder.keeps_history = self._keeps_history()
         problem = [line] if (line := store.current().check(conversation.backend.session.id)) else []
@@ -262,25 +256,6 @@ def _go_on(
         conversation.backend.reset_session()
         conversation.notes, conversation.unfinished_turn = [], None
     return conversation
-
-
-def _limit_new_session(backend: Backend) -> list[str]:
-    """Have a session that a server is about to make end there at what is left of the budgets, and return
-    lines that say so: how much a request may cost cannot be limited here."""
-    if not backend.keeps_sessions_on_server or backend.session.id:
-        return []
-    with suppress(LedgerError, ConfigError):
-        spent = budget.tightest(writer.current(), current_origin(), time.time())
-        if spent is None or spent.per == "session":
-            backend.limit_budget(spent.limit if spent else None)
-        else:
-            left = max(budget.left(spent).quantize(CENT, ROUND_DOWN), CENT)
-            backend.limit_budget(left)
-            return [
-                f"The server ends this session at {format_cents(left, exact=True)}, which is left of the "
-                f"{spent.per}'s budget; a request that is under way then may cost more."
-            ]
-    return []
 
 
 def _has_begun(conversation: Conversation) -> bool:
