@@ -270,7 +270,7 @@ def test_usage_that_lags_behind_the_stream_changes_nothing(server: HostedServer)
         patch.setattr(Session, "to_dict", old)
         agent = hosted(server)
         turn, _ = play(agent)
-        server.wait_for(lambda: len(behind) == 2)
+        server.wait_for(lambda: len(behind) >= 2)
         assert agent.begin("next").wait().session_usage.usage.output_tokens == 10  # type: ignore[union-attr]
         assert turn.session_usage is not None and turn.session_usage.usage.output_tokens == 5
 
