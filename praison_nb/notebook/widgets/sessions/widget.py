@@ -102,7 +102,7 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
 
     def _ipython_display_(self) -> None:
         """The widget, and behind it the table that stays."""
-        self._copy.publish(self, self._extension.magics.live, self._html, self._text)
+        self._copy.publish(self, self._extension.magics.live, [(self._html, self._text)])
 
     async def _update(self, message: str | None = None) -> None:
         """One after the other, so that what was read last is shown last. What goes wrong is shown."""
@@ -142,7 +142,7 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         if self._html != html:
             self.table.value = self._html = html
             self._text = text
-            self._copy.update(html, text)
+            self._copy.update([(html, text)])
         options = [
             (strip_control_chars(f"{row.name} · {row.id or 'new'}"), (row.name, row.id)) for row in shown
         ]
