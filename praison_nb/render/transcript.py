@@ -13,8 +13,8 @@ from .html import tool_html, turn_html
 from .items import Entry
 from .text import arguments_line, turn_text
 
-PART = 8_000
-"""Characters of HTML with which a part is full: so much is made and sent again with what is new."""
+PART = 7_000
+"""Characters with which a part is full: so much is made and sent again with what is new."""
 Unit = Entry | Turn
 Part = tuple[str, str]
 """HTML and text."""
@@ -69,9 +69,10 @@ def _until_full(units: Iterable[Unit]) -> Iterator[Part]:
     size = 0
     for unit in units:
         made = _rendered(unit)
-        if size and size + len(made[0]) > PART:
+        length = sum(map(len, made))
+        if size and size + length > PART:
             return
-        size += len(made[0])
+        size += length
         yield made
 
 

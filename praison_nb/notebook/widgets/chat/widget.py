@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from typing import Any
 
 from ....backends.catalog import runs, suggested
@@ -71,6 +72,8 @@ class SessionWidget(SessionFollower):
         self._action_lock = asyncio.Lock()
         self._accepted = ""
         self._timer: asyncio.TimerHandle | None = None
+        self._copy_lock = threading.Lock()
+        """A long transcript takes a while, on the cell's thread and on the painter's."""
         self._transcript, self._copy = Transcript(), StaticCopy(extension.shell)
         self._saver = Painter(self._save)
         self._saved: tuple[object, int] = (None, 0)
@@ -94,8 +97,9 @@ class SessionWidget(SessionFollower):
 
     def _ipython_display_(self) -> None:
         """The widget, and behind it the transcript that stays."""
-        self._transcript = Transcript()
-        self._copy.publish(self, self._magics.live, [part for part in self._parts() if part is not None])
+        with self._copy_lock:
+            self._transcript = Transcript()
+            self._copy.publish(self, self._magics.live, [part for part in self._parts() if part is not None])
         self.show_history()
 
     def show_history(self) -> None:
@@ -251,7 +255,8 @@ class SessionWidget(SessionFollower):
             if key == self._saved[0] and length < max(1, 2 * self._saved[1]):
                 return
             self._saved = key, length
-        self._copy.update(self._parts())
+        with self._copy_lock:
+            self._copy.update(self._parts())
 
     def _parts(self) -> list[Part | None]:
         chat = self._chat
