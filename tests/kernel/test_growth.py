@@ -36,7 +36,9 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
         "JPY_SESSION_NAME": "a.ipynb",
     }
     with Kernel(env=env) as kernel:
-        setup = "from browser.scenarios import *\nimport praison_nb, gc\nfrom praison_nb.notebook import _loaded"
+        setup = (
+            "from browser.scenarios import *\nimport praison_nb, gc\nfrom praison_nb.notebook import _loaded"
+        )
         words = "'Some words of an answer, **formatted**. ' * 30"
         assert kernel.run(f"{setup}\nb = scripted(*text({words}), counted(1200, 100, 30, '0.01'))").ok
         assert kernel.run(SEED).ok
@@ -59,6 +61,7 @@ def run_in_page(kernel: Kernel, code: str) -> tuple[int, dict[str, dict[str, str
         size += sum(map(len, frames))
         if display := message["content"].get("transient", {}).get("display_id"):
             outputs[display] = message["content"]["data"]
+            kernel._by_display.setdefault(display, {})
         is_ours = message["parent_header"].get("msg_id") == request["header"]["msg_id"]
         is_done = is_done or (is_ours and message["content"].get("execution_state") == "idle")
     client.get_shell_msg(timeout=PATIENCE)
@@ -83,7 +86,9 @@ def test_a_turn_of_a_long_chat_is_sent_as_one_of_a_short_one(kernel: Kernel) -> 
         assert last < 20_000
         outputs |= new
     whole = "\n\n".join(each["text/plain"] for each in outputs.values())
-    assert [whole.count(f"You: {prompt}\n") for prompt in ("question", "question 0", "question 999")] == [1] * 3
+    assert [whole.count(f"You: {prompt}\n") for prompt in ("question", "question 0", "question 999")] == [
+        1
+    ] * 3
     assert whole.count("You: one more\n") == 4 and whole.count("You: ") == TURNS + 5
     assert whole.count("Run the cell to use it.") == 1
     assert all(WIDGET not in each for each in outputs.values())
@@ -95,7 +100,8 @@ def test_what_is_over_leaves_nothing_but_its_turn(kernel: Kernel) -> None:
     kinds = "('LiveOutput', 'StateWidget', 'TurnItems', 'State', 'Painter', 'MarkdownStream')"
     count = (
         "gc.collect()\nfound = [type(each).__name__ for each in gc.get_objects()]\n"
-        f"print({{kind: found.count(kind) for kind in {kinds}}}, len(_loaded[id(get_ipython())].pages._outputs))"
+        "outputs = _loaded[id(get_ipython())].pages._outputs\n"
+        f"print({{kind: found.count(kind) for kind in {kinds}}}, len(outputs))"
     )
     kernel.run("%config AgentMagics.live = 'widget'")
     told = []
@@ -112,3 +118,30 @@ def test_what_is_over_leaves_nothing_but_its_turn(kernel: Kernel) -> None:
     for _ in range(10):
         assert kernel.run("%%agent -b b -s over\nHi").ok
     assert kernel.run(count).text == told[1]
+
+
+def test_a_turn_changes_one_row_of_ten_thousand_sessions(kernel: Kernel) -> None:
+    fill = (
+        "from praison_nb import store\nfrom praison_nb.store import StoredSession, upsert_session\n"
+        "store.current().change(lambda connection: [upsert_session(StoredSession(id=f'local-{n}', "
+        "name=f'name-{n}', notebook='/a/b.ipynb', last_used=n))(connection) for n in range(10_000)])"
+    )
+    kernel.run("c = unpriced()")
+    kernel.run("%%agent -b c -s row\nHi")
+    assert kernel.run(fill).ok
+    size, _ = run_in_page(kernel, "table = praison_nb.sessions()\ntable")
+    assert size < 150_000
+    rows = (
+        "rows, show = [], table.table.send\n"
+        "table.table.send = lambda message, *rest: (rows.extend(message['items']), show(message, *rest))"
+    )
+    assert kernel.run(rows).ok
+    kernel.run("%%agent -b c -s row\nMore")
+    wait = (
+        "import time\nend = time.monotonic() + 60\n"
+        "while table.table.rows[0][3] != '2' and time.monotonic() < end: time.sleep(0.01)\n"
+        "print(table.table.rows[0][0], table.table.rows[0][3], {index for index, *_ in rows}, len(rows))"
+    )
+    told = kernel.run(wait).text
+    assert told.startswith("row 2 {0} "), told
+    kernel.run("table.close()")
