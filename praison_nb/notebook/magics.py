@@ -152,10 +152,10 @@ class AgentMagics(Magics):
         return complete(self.extension, self.agent.parser._option_string_actions, event)
 
     def find_kept(self, turn_id: str) -> tuple[dict[str, str], bool] | None:
-        """What stays of a turn of another kernel, where a page has its output."""
+        """What stays of a turn that is over, or of another kernel's, where a page has its output."""
         from .commands.show import find_kept
 
-        return find_kept(turn_id)
+        return find_kept(self.extension.conversations, turn_id)
 
     def status(self) -> str:
         """What the status bar says."""

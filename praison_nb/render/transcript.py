@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import operator
+from collections.abc import Iterable, Iterator, Sequence
 
 from ..text import strip_control_chars, truncate_for_display
 from ..turn import ToolCall, Turn
@@ -12,31 +13,85 @@ from .html import tool_html, turn_html
 from .items import Entry
 from .text import arguments_line, turn_text
 
+PART = 7_000
+"""Characters with which a part is full: so much is made and sent again with what is new."""
+Unit = Entry | Turn
+Part = tuple[str, str]
+"""HTML and text."""
+
 
 class Transcript:
-    """Renders the transcript whole each time, and each turn once.
+    """Renders a transcript in parts, and of them only those in which something is new: in a long
+    conversation the last one.
 
-    >>> Transcript().render("main", [("prompt", "Hi")], [])[1]
+    >>> transcript, earlier = Transcript(), [("prompt", "Hi")]
+    >>> transcript.render("main", earlier, [])[0][1]
     'You: Hi'
+    >>> transcript.render("main", earlier, [])
+    [None]
     """
 
     def __init__(self) -> None:
-        self._turns: dict[str, tuple[Turn, str, str]] = {}
-        self._earlier: tuple[Iterable[Entry], list[tuple[str, str]]] = ([], [])
+        self._parts: list[list[Unit]] = []
+        """What each part shows; all but the last one are full."""
 
-    def render(self, name: str, earlier: Iterable[Entry], turns: Iterable[Turn]) -> tuple[str, str]:
-        """The conversation `name` as HTML and as text: `earlier` messages, then `turns`."""
-        known, self._turns = self._turns, {}
-        for turn in turns:
-            old = known.get(turn.id)
-            self._turns[turn.id] = old if old and old[0] is turn else (turn, *_turn(turn))
-        if earlier is not self._earlier[0]:
-            self._earlier = earlier, [_entry(*entry) for entry in earlier]
-        parts = [*self._earlier[1], *((html, text) for _, html, text in self._turns.values())]
-        if not parts:
-            line = f"Chat {name}: nothing said yet."
-            parts = [(escape(line), line)]
-        return "".join(html for html, _ in parts), strip_control_chars("\n\n".join(text for _, text in parts))
+    def render(self, name: str, earlier: Sequence[Entry], turns: Sequence[Turn]) -> list[Part | None]:
+        """The conversation `name`: `earlier` messages, then `turns`. None stands for a part that is as it was
+        the last time."""
+        units: list[Unit] = [*earlier, *turns]
+        before, self._parts = self._parts, []
+        parts: list[Part | None] = []
+        at = 0
+        while not parts or at < len(units):
+            index = len(parts)
+            old = before[index] if index < len(before) else None
+            # One that is full keeps its size, so that a late count in it changes no other.
+            end = at + len(old) if old is not None and index < len(before) - 1 else len(units)
+            shown = units[at:end]
+            is_last = end >= len(units)
+            was_last = index == len(before) - 1
+            if old is not None and is_last == was_last and _are_same(old, shown):
+                parts.append(None)
+            else:
+                made = list(_until_full(shown) if is_last else map(_rendered, shown))
+                shown = shown[: len(made)]
+                parts.append(_join(made) if units else _nothing(name))
+            self._parts.append(shown)
+            at += len(shown)
+        return parts
+
+
+def _are_same(old: Sequence[Unit], now: Sequence[Unit]) -> bool:
+    return len(old) == len(now) and all(map(operator.is_, old, now))
+
+
+def _until_full(units: Iterable[Unit]) -> Iterator[Part]:
+    size = 0
+    for unit in units:
+        made = _rendered(unit)
+        length = sum(map(len, made))
+        if size and size + length > PART:
+            return
+        size += length
+        yield made
+
+
+def _nothing(name: str) -> Part:
+    line = f"Chat {name}: nothing said yet."
+    return escape(line), line
+
+
+def joined(units: Iterable[Unit]) -> Part:
+    """Messages and turns as one."""
+    return _join([_rendered(unit) for unit in units])
+
+
+def _rendered(unit: Unit) -> Part:
+    return _turn(unit) if isinstance(unit, Turn) else _entry(*unit)
+
+
+def _join(made: Sequence[Part]) -> Part:
+    return "".join(html for html, _ in made), strip_control_chars("\n\n".join(text for _, text in made))
 
 
 def _turn(turn: Turn) -> tuple[str, str]:

@@ -295,6 +295,11 @@ class Run:
         if not task.cancelled() and (error := task.exception()):
             log.error("a turn's task failed", exc_info=error)
         self.settled.set_result(None)
+        # Who keeps the turn does not keep what showed and stored it; a Future never forgets its callbacks.
+        self._subscribers = Observers()
+        self._options = TurnOptions(budget=self._options.budget)
+        self.settled = self._options.settled
+        self.settled.set_result(None)
 
 
 loop.at_exit(writer.flush)

@@ -1,4 +1,5 @@
-"""What a streamed answer costs in a cell: `%%agent` live, a bare loop over the SDK with print, and chatlas.
+"""What a streamed answer costs in a cell: `%%agent` plain, in a widget, and in a page with the extension; a
+bare loop over the SDK with print; and chatlas.
 
     python tests/bench/bench_live.py
 
@@ -43,15 +44,17 @@ from chatlas import ChatOpenAICompletions
 chat = ChatOpenAICompletions(model="gpt-4o-mini", base_url=os.environ["OPENAI_BASE_URL"], api_key="sk-bench")
 _ = chat.chat("Go")
 """
+PAGE = "%%agent, extension"
 WAYS = {
     "print(end='')": ("", BARE % "", False),
     "print(end='', flush=True)": ("", BARE % ", flush=True", False),
     "%%agent, plain": ("%load_ext praison_nb", "%%agent -m gpt-4o-mini\nGo", False),
-    "%%agent, live": (
+    "%%agent, widget": (
         "%load_ext praison_nb\n%config AgentMagics.live = 'widget'",
         "%%agent -m gpt-4o-mini\nGo",
         False,
     ),
+    PAGE: ("%load_ext praison_nb", "%%agent -m gpt-4o-mini\nGo", False),
     "chatlas": ("import chatlas", CHATLAS, True),
 }
 
@@ -105,6 +108,12 @@ class Kernel:
                 self._client.get_shell_msg(timeout=60)
                 return Weight(messages, size, time.perf_counter() - started, self._cpu() - before)
 
+    def announce(self) -> None:
+        """Do as a page of JupyterLab with the extension does."""
+        session, opened = self._client.session, {"version": 1}
+        content = {"comm_id": "praison-nb", "target_name": "praison-nb", "data": opened}
+        self._client.shell_channel.send(session.msg("comm_open", content))
+
     def _cpu(self) -> float:
         times = self._process.cpu_times()
         return float(times.user + times.system)
@@ -142,6 +151,8 @@ def main() -> None:
                     if chunks == 10:
                         # The first turn loads what the others find loaded.
                         kernel.weigh(setup)
+                        if name == PAGE:
+                            kernel.announce()
                         kernel.weigh(cell)
                         continue
                     print(f"{name:28} {chunks:>7,} {kernel.weigh(cell)}", flush=True)

@@ -1,10 +1,11 @@
-"""`%agent sessions` with 10,000 sessions: milliseconds of CPU, and bytes of its output.
+"""`%agent sessions` and `sessions()` with 10,000 sessions: milliseconds of CPU, and bytes of what is shown.
 
 python tests/bench/bench_sessions.py
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import statistics
@@ -41,6 +42,15 @@ def main() -> None:
         times.append((time.process_time() - start) * 1000)
     size = sum(len(text.encode()) for text in shown[-1].values())
     sys.stdout.write(f"%agent sessions, {COUNT:,}: {statistics.median(times):.0f} ms, {size:,} bytes\n")
+    from praison_nb.notebook.widgets.sessions.widget import SessionBrowser
+
+    times.clear()
+    for _ in range(ROUNDS):
+        start = time.process_time()
+        browser = SessionBrowser(extension)
+        times.append((time.process_time() - start) * 1000)
+    size = len(json.dumps(browser.table.get_state(), default=str).encode())
+    sys.stdout.write(f"sessions(), {COUNT:,}: {statistics.median(times):.0f} ms, {size:,} bytes of table\n")
     store.current().close()
 
 

@@ -210,6 +210,7 @@ def test_saved_it_is_a_still_transcript(lab: Server, page: Page, fill: Fill) -> 
     say(view, "Show <b>me</b>")
     expect(view.locator(".pnb-status")).to_have_text("idle")
     expect(view.locator("td", has_text="contract_type")).to_be_visible()
+    expect(view.locator("mjx-container")).to_have_count(1)
     expect(notebook.cell(3).locator(".pnb-behind")).to_contain_text("contract_type")
     saved = notebook.save()
     assert "widgets" not in saved.metadata
@@ -380,3 +381,26 @@ def test_the_end_of_an_answer_that_comes_at_once_is_shown(fill: Callable[[list[s
         "() => [...document.querySelectorAll('.pnb-list')].some(each => "
         "each.scrollTop > 100 && each.scrollTop + each.clientHeight > each.scrollHeight - 5)"
     )
+
+
+def test_a_long_transcript_is_saved_in_parts(lab: Server, page: Page) -> None:
+    """Behind the chat, in outputs that come after the end of its cell; without it all of them are shown."""
+    notebook = Notebook(page, lab, ["import praison_nb\npraison_nb.chat(saying('words ' * 300))"])
+    notebook.run(2)
+    view = notebook.view(2)
+    for number in range(8):
+        say(view, f"question {number}")
+        expect(view.locator(".pnb-text")).to_have_count(number + 1)
+        expect(view.locator(".pnb-status")).to_have_text("idle")
+    behind = notebook.cell(2).locator(".pnb-behind")
+    expect(behind.last).to_contain_text("question 7")
+    assert behind.count() > 1
+    for index in range(behind.count()):
+        expect(behind.nth(index)).to_be_hidden()
+    outputs = notebook.save().cells[2].outputs
+    texts = "\n\n".join(each["data"]["text/plain"] for each in outputs[1:])
+    assert [texts.count(f"You: question {number}\n") for number in range(8)] == [1] * 8
+    notebook.reopen()
+    reopened = page.locator(".jp-Notebook .jp-Cell").nth(2)
+    for number in (0, 7):
+        expect(reopened.get_by_text(f"question {number}")).to_be_visible()

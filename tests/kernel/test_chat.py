@@ -310,7 +310,7 @@ def test_a_server_that_is_away_costs_one_line(hosted: Kernel, server: LateServer
     # A page that is loaded again asks again.
     hosted.run("w._on_message({'kind': 'shown'})")
     until_said(hosted, [*exchange("one"), *exchange("two <b>"), *exchange("three")])
-    assert "could not be read" not in hosted.run("w._static()").text
+    assert "could not be read" not in hosted.run("w._chat.entries").text
 
 
 def test_without_a_key_it_says_so(hosted: Kernel, server: LateServer) -> None:

@@ -34,9 +34,9 @@ def kernel(shared: Kernel) -> Kernel:
 
 def test_one_thread_changes_what_it_shows(kernel: Kernel) -> None:
     kernel.run(
-        "threads = []\n"
-        "for each in (table.table, table.message):\n"
-        "    each.observe(lambda change: threads.append(threading.current_thread().name), 'value')"
+        "threads, show = [], table.table.show\n"
+        "here = lambda *_: threads.append(threading.current_thread().name)\n"
+        "table.message.observe(here, 'value')\ntable.table.show = lambda *state: (here(), show(*state))"
     )
     kernel.run("%%agent -s one\nHi")
     kernel.run("looked(); table.refresh.click(); table.filter.value = 'nothing has this name'")
@@ -56,9 +56,9 @@ def test_it_looks_no_more_once_it_is_closed(kernel: Kernel) -> None:
         "print('more:', len(backend._observers) - before)"
     )
     assert "more: 0" in kernel.run(closing).text
-    assert kernel.run("shown = table.table.value\ntable.close()").ok
+    assert kernel.run("shown = table.table.rows\ntable.close()").ok
     kernel.run("%%agent -s after\nHi")
-    assert kernel.run("looked(); print('same:', table.table.value == shown)").text.strip() == "same: True"
+    assert kernel.run("looked(); print('same:', table.table.rows == shown)").text.strip() == "same: True"
 
 
 def test_it_ends_what_it_followed(kernel: Kernel) -> None:

@@ -199,9 +199,12 @@ def _cut_off(turn: Turn, kept: StoredTurn) -> Turn:
     return replace(turn, ended=kept.seen, stop_reason="cut_off", detail=detail, activity="")
 
 
-def find_kept(turn_id: str) -> tuple[dict[str, str], bool] | None:
-    """What stays of a turn of another kernel, whose output a page has that did not see its end: HTML and
-    text, and whether they are whole. None where it is not kept, or goes on there."""
+def find_kept(conversations: Conversations, turn_id: str) -> tuple[dict[str, str], bool] | None:
+    """What stays of a turn of this kernel or another, whose output a page has that did not see its end: HTML
+    and text, and whether they are whole. None where it is not kept, or goes on there."""
+    here = (run.turn for each in conversations for run in each.runs if run.turn.id == turn_id)
+    if (turn := next(here, None)) is not None and turn.ended is not None:
+        return {"text/html": turn_html(turn), "text/plain": turn_text(turn)}, True
     opened = store.current()
     opened.flush()
     try:
@@ -221,13 +224,13 @@ def find_kept(turn_id: str) -> tuple[dict[str, str], bool] | None:
 def _messages(which: list[str], kept: StoredTurn) -> Shown:
     """A turn of which an older version kept the messages alone."""
     from ...render.items import entries
-    from ...render.transcript import Transcript
+    from ...render.transcript import joined
 
     rows = store.read_turn_messages(store.current().path, kept.id)
     history = [item for row in rows for item in from_json(row)]
     prompt = next((item.text for item in history if isinstance(item, User)), "")
     which += [_quoted(prompt), MESSAGES_ONLY]
-    html, text = Transcript().render(which[0], entries(history), ())
+    html, text = joined(entries(history))
     return Shown(" · ".join(filter(None, which)), html, text, None)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from decimal import Decimal
 from typing import Any
 
 from ...errors import ConfigError
 from ...metering import periods
 from ...money import mark_usd
 from ...text import strip_control_chars
+from ..conversations.day import Spending
 from ..extension import Extension
 from .sessions import HEADERS, NONE_YET, overview_rows
 
@@ -18,22 +18,17 @@ MICRO = 1_000_000
 
 def status(extension: Extension) -> str:
     """What runs in this kernel, and what its turns of today cost, in a few words; "" before the first."""
-    turns = [run.turn for each in extension.conversations for run in each.runs]
-    if not turns:
+    conversations = [each for each in extension.conversations if each.runs]
+    if not conversations:
         return ""
     try:
         begin = periods.began("day", time.time()) / MICRO
     except ConfigError:  # no such time zone; `%usage` says so
         return ""
-    running = [turn for turn in turns if turn.ended is None]
+    days = [each.day.since(begin) for each in conversations]
+    today, running = sum((each for each, _ in days), Spending()), [turn for _, each in days for turn in each]
     waiting = sum(bool(turn.waiting) for turn in running)
-    today = [turn for turn in turns if turn.started >= begin or turn.ended is None]
-    costs = [turn.cost for turn in today]
-    spent = mark_usd(
-        sum((cost for cost in costs if cost is not None), Decimal(0)),
-        estimated=any(turn.estimated_cost for turn in today),
-        is_lower_bound=None in costs or any(turn.is_lower_bound for turn in today),
-    )
+    spent = mark_usd(today.usd, estimated=today.estimated, is_lower_bound=today.is_lower_bound)
     parts = [f"{len(running)} running" if running else "idle"]
     parts += [f"{waiting} waiting for you"] if waiting else []
     return " · ".join([*parts, f"{spent} today"])

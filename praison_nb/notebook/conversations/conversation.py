@@ -10,6 +10,7 @@ from ... import backends
 from ...backends.base import Backend
 from ...runtime.run import Run
 from ...store import StoredSession
+from .day import Day
 from .recorder import Recorder
 
 AGENT_CHANGED = "begins a new session: the agent was changed"
@@ -30,6 +31,7 @@ class Conversation:
 
     def __post_init__(self) -> None:
         self.recorder = Recorder(self)
+        self.day = Day(self.runs)
 
     @property
     def effective_backend(self) -> Any:

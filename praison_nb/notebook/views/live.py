@@ -43,7 +43,6 @@ class LiveOutput(TurnOutput):
         self._widget: Any = None
         self._widget_pages = 0
         """Pages that show the widget and can show the static output in its place."""
-        self._is_seen = False
         self._is_asked = False
         self._is_attached = not widget and pages.is_announced
         """Whether pages follow over `Pages`."""
@@ -118,10 +117,12 @@ class LiveOutput(TurnOutput):
             # A page that was loaded again has no output to replace, only the widget.
             self._widget.forward(self._state.advance(*self._described(turn)))
         self._show(still, self._display_id)
-        if self._is_seen and self._widget_pages == 0:
-            # The static output stands in its place everywhere: the widget leaves nothing behind.
-            self._is_seen = False
+        if is_settled:
+            self._pages.remove(turn.id)
+        if self._widget is not None and is_settled and self._widget_pages == 0:
+            # The static output stands in its place wherever it was seen: the widget leaves nothing behind.
             self._widget.close()
+            self._widget = None
 
     def _still(self, turn: Turn) -> dict[str, Any]:
         """What stays: the answer, tools and panel."""
@@ -167,12 +168,11 @@ class LiveOutput(TurnOutput):
 
     def _take_of_widget(self, message: dict[str, Any]) -> None:
         match message.get("kind"):
-            case "ready":
+            case "ready" if self._widget is not None:
                 self._widget.is_behind = True
                 self._painter.ask()
             case "here" | "gone" as kind:
                 self._widget_pages += 1 if kind == "here" else -1
-                self._is_seen = self._is_seen or kind == "here"
                 if self._widget_pages == 0:
                     self._painter.ask()
             case _:

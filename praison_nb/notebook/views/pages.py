@@ -28,9 +28,9 @@ class OutputProtocol(Protocol):
 
 
 class Pages:
-    """The pages of this kernel. `find(turn_id)` gives what stays of a turn of another kernel and whether that
-    is whole, None where nobody knows it; `status()` what the status bar says, and `table()` what a click on
-    it shows. The first and the last may take a while."""
+    """The pages of this kernel. `find(turn_id)` gives what stays of a turn that is over, or of another
+    kernel's, and whether that is whole, None where nobody knows it; `status()` what the status bar says, and
+    `table()` what a click on it shows. The first and the last may take a while."""
 
     def __init__(
         self,
@@ -66,6 +66,10 @@ class Pages:
     def add(self, turn_id: str, output: OutputProtocol) -> None:
         """Hand on what pages send about this turn."""
         self._outputs[turn_id] = output
+
+    def remove(self, turn_id: str) -> None:
+        """The turn is over and all is known of it: who asks from now on gets what `find` gives."""
+        self._outputs.pop(turn_id, None)
 
     def send(self, message: dict[str, Any]) -> None:
         """Say it to all pages, and what is new in the status bar. From any thread."""

@@ -60,8 +60,11 @@ def patches(before: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[lis
     >>> patches([one], [two, one])
     [[0, {'kind': 'text', 'id': '2', 'tail': '<p>a</p>'}, True]]
     """
-    known, at, patches = {(item["kind"], item["id"]) for item in before}, 0, list[list[Any]]()
-    for index, item in enumerate(now):
+    # What is over in a long chat costs next to nothing.
+    at = next((at for at, (old, item) in enumerate(zip(before, now, strict=False)) if old is not item), None)
+    at = min(len(before), len(now)) if at is None else at
+    known, patches = {(item["kind"], item["id"]) for item in before[at:]}, list[list[Any]]()
+    for index, item in enumerate(now[at:], at):
         old, key = before[at] if at < len(before) else None, (item["kind"], item["id"])
         is_inserted = old is not None and key not in known
         at += not is_inserted

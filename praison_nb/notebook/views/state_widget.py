@@ -32,7 +32,8 @@ class StateWidget(anywidget.AnyWidget):  # type: ignore[misc]
     {"state": …}."""
 
     kind = "turn"
-    _esm: Any = STATIC / "loader.js"
+    # As text: anywidget keeps each widget of a file, to tell it of changes.
+    _esm: Any = (STATIC / "loader.js").read_text("utf-8")
     # A layout would be another widget, of more bytes than a short turn.
     layout: Any = traitlets.Any(None, allow_none=True).tag(sync=True)
     code = traitlets.Unicode().tag(sync=True)

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
 from ...events import new_id
 from ...render.html import MUTED
+from ...render.transcript import Part
 from .captured import publisher
 from .output import NOTHING, bundle_of
 
 # The copy shows where no live widget stands before it, and the place of a widget that is gone does not.
 STYLE = (
-    "<style>.jp-OutputArea-child:has(.pnb-alive) + .jp-OutputArea-child:has(.pnb-behind),"
-    ".jp-OutputArea-child:not(:has(.pnb-alive)):has(+ .jp-OutputArea-child .pnb-behind)"
+    "<style>.jp-OutputArea-child:has(.pnb-alive) ~ .jp-OutputArea-child:has(.pnb-behind),"
+    ".jp-OutputArea-child:has(.pnb-alive) ~ .jp-TrimmedOutputs,"
+    ".jp-OutputArea-child:not(:has(.pnb-alive, .pnb-behind)):has(+ .jp-OutputArea-child .pnb-behind)"
     "{display: none}</style>"
 )
 
@@ -29,43 +32,63 @@ class Place(Enum):
 
 
 class StaticCopy:
-    """The copy of a widget, wherever that is displayed. `live` is the magics' trait: with "plain", and with
-    "auto" where no front end is known to show widgets, there is the copy alone, and a line says why."""
+    """The copy of a widget, wherever that is displayed, in parts: outputs of their own, so that what is long
+    is not sent again with each change. `live` is the magics' trait: with "plain", and with "auto" where no
+    front end is known to show widgets, there is the copy alone, and a line says why."""
 
     def __init__(self, shell: Any) -> None:
         self._shell = shell
         self._display_pub: Any = None
-        self._display_id = new_id()
+        self._display_ids: list[str] = []
+        self._count = 0
+        """So many of their outputs have a part; there may have been more."""
         self._place: Place | None = None
         self._why_alone = ""
 
-    def publish(self, widget: Any, live: str, html: str, text: str) -> None:
-        """Show `widget`, with the copy. Its element in the page has the class pnb-alive."""
+    def publish(self, widget: Any, live: str, parts: Sequence[Part]) -> None:
+        """Show `widget`, with the copy: HTML and text of each part. Its element in the page has the class
+        pnb-alive."""
         # While another cell is captured, the shell has another one.
-        self._display_pub = publisher(self._shell)
+        self._display_pub, self._display_ids = publisher(self._shell), []
+        self._count = 0
         self._why_alone = why_no_widget(self._shell, live)
         self._place = Place.ALONE if self._why_alone else Place.BEHIND if _hides_copies() else Place.WITHIN
-        transient = {"display_id": self._display_id}
-        copy = self._data(html, text)
         if self._place is not Place.ALONE:
             data, metadata = bundle_of(widget)
-            data |= NOTHING if self._place is Place.BEHIND else copy
+            within = "".join(html for html, _ in parts), "\n\n".join(text for _, text in parts)
+            data |= NOTHING if self._place is Place.BEHIND else self._data(within, is_last=True)
             self._display_pub.publish(data, metadata, transient={})
-        if self._place is not Place.WITHIN:
-            self._display_pub.publish(copy, transient=transient)
+        self.update(parts)
 
-    def update(self, html: str, text: str) -> None:
-        """Have the copy say this from now on, where there is one; in the context of the cell."""
-        if self._place in (Place.BEHIND, Place.ALONE) and hasattr(self._shell, "kernel"):
-            transient = {"display_id": self._display_id}
-            self._display_pub.publish(self._data(html, text), transient=transient, update=True)
+    def update(self, parts: Sequence[Part | None]) -> None:
+        """Have the copy be these parts from now on, where there is one; None is one that is as it was. In the
+        context of the cell."""
+        if self._place not in (Place.BEHIND, Place.ALONE) or not hasattr(self._shell, "kernel"):
+            return
+        for index, part in enumerate(parts):
+            if part is not None:
+                self._put(index, self._data(part, is_last=index == len(parts) - 1))
+        for index in range(len(parts), self._count):
+            self._put(index, NOTHING)
+        self._count = len(parts)
 
-    def _data(self, html: str, text: str) -> dict[str, str]:
-        what_to_do = self._why_alone or "Run the cell to use it."
-        note = f"As of {time.strftime('%Y-%m-%d %H:%M')}. {what_to_do}"
-        line = f'<div style="font-size: 12px; color: {MUTED}">{note}</div>'
+    def _put(self, index: int, data: dict[str, str]) -> None:
+        is_update = index < len(self._display_ids)
+        if not is_update:
+            self._display_ids.append(new_id())
+        transient = {"display_id": self._display_ids[index]}
+        self._display_pub.publish(data, transient=transient, update=is_update)
+
+    def _data(self, part: Part, is_last: bool) -> dict[str, str]:
+        """The last part says when the copy was as it is."""
+        html, text = part
+        if is_last:
+            what_to_do = self._why_alone or "Run the cell to use it."
+            note = f"As of {time.strftime('%Y-%m-%d %H:%M')}. {what_to_do}"
+            html = f'<div style="font-size: 12px; color: {MUTED}">{note}</div>{html}'
+            text = f"{note}\n\n{text}"
         behind = f'{STYLE}<div class="pnb-behind">' if self._place is Place.BEHIND else "<div>"
-        return {"text/html": f"{behind}{line}{html}</div>", "text/plain": f"{note}\n\n{text}"}
+        return {"text/html": f"{behind}{html}</div>", "text/plain": text}
 
 
 def why_no_widget(shell: Any, live: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from ...backends.base import Backend
 from ...backends.session import Session
 from ...errors import ConfigError
-from ...render.panel import session_panel
+from ...render.panel import Badge, session_panel
 from ...runtime import loop
 from ...session import Status
 from ..views.pace import Pace
@@ -31,7 +31,8 @@ class SessionFollower(StateWidget):
             kind = type(self).__name__
             raise ConfigError(f"{kind} needs a backend, an agent or a session, not {source!r}.")
         self._source = source
-        self._badge = ""
+        self._badge: Badge | None = None
+        self._is_asked = False
         self._painter = Painter(self._paint)
         self._pace = Pace(self._painter.ask)
         super().__init__(State(self._items(), self._panel()))
@@ -41,7 +42,15 @@ class SessionFollower(StateWidget):
     @property
     def label(self) -> str:
         """The text of the badge."""
-        return str(self._panel()["label"])
+        return str(self._badge_now())
+
+    def _badge_now(self) -> Badge:
+        """Only what changes the badge is looked at: it is asked for at each event."""
+        source = self._source
+        session = source if isinstance(source, Session) else source.session
+        without = Status.NONE if isinstance(source, Session) else source.status_without_session
+        run = session.run
+        return Badge.of(session.status(without), run.turn if run else None)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.label!r})"
@@ -69,10 +78,13 @@ class SessionFollower(StateWidget):
 
     def _on_change(self) -> None:
         """On the loop's thread after each event, or on the caller's when a session starts over."""
-        loop.get().call_soon_threadsafe(self._schedule_paint)
+        if not self._is_asked:
+            self._is_asked = True
+            loop.get().call_soon_threadsafe(self._schedule_paint)
 
     def _schedule_paint(self) -> None:
-        before, self._badge = self._badge, self.label
+        self._is_asked = False
+        before, self._badge = self._badge, self._badge_now()
         self._pace.ask(urgent=before != self._badge)
 
     def _paint(self) -> None:

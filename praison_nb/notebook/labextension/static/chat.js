@@ -15,6 +15,16 @@ class SaidView {
   }
 }
 
+/** Have the page's own typesetter, which the extension offers, do the formulas; where there is none they stay TeX. What may
+ * be one the kernel has marked. */
+async function typeset(root) {
+  const typesetter = globalThis.praisonNb?.typeset;
+  for (const formula of typesetter ? root.querySelectorAll(".mathjax_process:not([data-typeset])") : []) {
+    formula.dataset.typeset = "";
+    await typesetter(formula);
+  }
+}
+
 /** Transcript, panel, and what the user writes. A message stays in its field until the kernel has taken it. */
 class ChatView extends TurnView {
   constructor(send) {
@@ -31,6 +41,10 @@ class ChatView extends TurnView {
     this.held = null; // a prompt that waits for the kernel's word about the model
     this.refused = 0; // models
     this.pressed = null; // how many of them when the button went down
+    // A long conversation has many formulas: they are typeset when they are seen.
+    this.seen = new IntersectionObserver((entries) => {
+      for (const { target, isIntersecting } of entries) if (isIntersecting) this.typeset(target);
+    });
     send({ kind: "shown" });
   }
 
@@ -152,6 +166,19 @@ class ChatView extends TurnView {
     if (times > 1) requestAnimationFrame(() => this.toEnd(times - 1));
   }
 
+  async typeset(text) {
+    const atEnd = this.isAtEnd();
+    // The last block of what is being written changes.
+    const isWriting = text.classList.contains("pnb-writing");
+    this.seen.unobserve(text);
+    await typeset(isWriting ? text.firstChild : text);
+    if (atEnd) this.toEnd();
+  }
+
+  isAtEnd() {
+    return this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight < 40;
+  }
+
   make(item) {
     if (item.kind === "prompt") return new SaidView("pnb-prompt", "You");
     if (item.kind === "note") return new SaidView("pnb-muted");
@@ -160,8 +187,14 @@ class ChatView extends TurnView {
   }
 
   update(state, patches) {
-    const atEnd = this.list.scrollHeight - this.list.scrollTop - this.list.clientHeight < 40;
+    const atEnd = this.isAtEnd();
+    const written = this.list.querySelectorAll(":scope > .pnb-writing");
     super.update(state, patches);
+    for (const element of [...written, ...patches.map(([index]) => this.views[index]?.element)]) {
+      if (!element?.classList.contains("pnb-text")) continue;
+      this.seen.unobserve(element);
+      this.seen.observe(element);
+    }
     const { models, model } = state.panel;
     if (model !== this.now) {
       this.now = model;

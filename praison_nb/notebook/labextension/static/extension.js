@@ -378,6 +378,8 @@ export async function plugins(get, live, style) {
       document.head.append(Object.assign(document.createElement("link"), { rel: "stylesheet", href: style }));
       // Not safe: what is not trusted is shown as the HTML beside it, and attaches to nothing.
       rendermime.addFactory({ safe: false, mimeTypes: [MIME], createRenderer: () => new TurnOutput() }, 0);
+      // For chats, which are widgets and know nothing of JupyterLab.
+      (globalThis.praisonNb ??= {}).typeset = (node) => rendermime.latexTypesetter?.typeset(node);
       const add = (panel) => {
         links.set(panel, new Link(panel, turns, () => onStatus()));
         panel.disposed.connect(() => links.delete(panel));

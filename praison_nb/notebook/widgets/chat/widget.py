@@ -5,21 +5,22 @@ over is described once and never again. The page sends {"kind": "send" | "new" |
 what it sends for a turn, and gets {"reply": {"to": id, "accepted": bool, "message": …}}. {"kind": "shown"} is
 its first message: earlier messages are not asked for until somebody looks.
 
-Behind the widget's output lies a second one with the transcript as plain HTML and text: that is what a
-saved notebook shows where no widget lives.
+Behind the widget's output lie others with the transcript as plain HTML and text: that is what a saved
+notebook shows where no widget lives. Only the last of them changes while the conversation goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from typing import Any
 
 from ....backends.catalog import runs, suggested
 from ....errors import ConfigError, PraisonError
 from ....render.items import TurnItems
 from ....render.panel import turn_panel
-from ....render.transcript import Transcript
+from ....render.transcript import Part, Transcript
 from ....runtime import loop
 from ....runtime.run import Run
 from ....text import describe_exception, strip_control_chars
@@ -36,7 +37,7 @@ from .target import conversation_of
 log = logging.getLogger(__name__)
 
 QUIET_SECONDS = 0.5
-"""The transcript to save is whole each time: it waits until nothing has happened for so long."""
+"""The transcript is saved when nothing has happened for so long."""
 BUSY = "A turn is under way: wait until it is over, or press Stop. Your text stays where it is."
 
 
@@ -71,8 +72,12 @@ class SessionWidget(SessionFollower):
         self._action_lock = asyncio.Lock()
         self._accepted = ""
         self._timer: asyncio.TimerHandle | None = None
+        self._copy_lock = threading.Lock()
+        """A long transcript takes a while, on the cell's thread and on the painter's."""
         self._transcript, self._copy = Transcript(), StaticCopy(extension.shell)
         self._saver = Painter(self._save)
+        self._saved: tuple[object, int] = (None, 0)
+        """Of the turn under way what was saved, and how long it was."""
         super().__init__(conversation.backend)
 
     def _module_id(self) -> str:
@@ -91,8 +96,10 @@ class SessionWidget(SessionFollower):
         return self._chat.conversation
 
     def _ipython_display_(self) -> None:
-        """Two outputs: the widget, and behind it the transcript that stays."""
-        self._copy.publish(self, self._magics.live, *self._static())
+        """The widget, and behind it the transcript that stays."""
+        with self._copy_lock:
+            self._transcript = Transcript()
+            self._copy.publish(self, self._magics.live, [part for part in self._parts() if part is not None])
         self.show_history()
 
     def show_history(self) -> None:
@@ -240,10 +247,18 @@ class SessionWidget(SessionFollower):
         self._timer = loop.get().call_later(QUIET_SECONDS, self._saver.ask)
 
     def _save(self) -> None:
-        """Put the transcript of now into the outputs behind the widget."""
-        self._copy.update(*self._static())
+        """Put what is new by now into the transcript behind the widget. Of a turn under way that is its
+        beginning, and then whenever it has doubled, so that all of it together stays a multiple of it."""
+        turn = self.runs[-1].turn if self.runs else None
+        if turn is not None and turn.ended is None:
+            key, length = (turn.id, bool(turn.waiting)), len(turn.text) + len(turn.tools)
+            if key == self._saved[0] and length < max(1, 2 * self._saved[1]):
+                return
+            self._saved = key, length
+        with self._copy_lock:
+            self._copy.update(self._parts())
 
-    def _static(self) -> tuple[str, str]:
+    def _parts(self) -> list[Part | None]:
         chat = self._chat
         turns = [run.turn for run in chat.runs]
         return self._transcript.render(chat.conversation.name, chat.entries, turns)

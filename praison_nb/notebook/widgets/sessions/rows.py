@@ -172,7 +172,7 @@ def badge_of(conversation: Conversation) -> Badge:
 def table_html(rows: Sequence[Row]) -> str:
     """The rows as static HTML."""
     style = "border-collapse: collapse; font-size: 12px; font-variant-numeric: tabular-nums"
-    cell_style = "; padding: 2px 6px; white-space: nowrap"
+    cell_style = "; white-space: nowrap"
     table = as_html(HEADERS, [row.cells() for row in rows], NUMBERS, style=style, cell_style=cell_style)
     return f'<div style="overflow: auto; max-height: 40vh">{table}</div>'
 

@@ -19,15 +19,19 @@ from ....render.panel import Badge
 from ....runtime import loop
 from ....text import describe_exception, strip_control_chars
 from ...conversations import stored_sessions
+from ...conversations.conversation import Conversation
 from ...extension import Extension
 from ...views.pace import Pace
 from ...views.static_copy import StaticCopy
 from .rows import ORDERS, Listing, badge_of, listing, table_html, table_text
+from .table import SessionTable, row_items, table_panel
 
 log = logging.getLogger(__name__)
 
 INTERVAL_SECONDS = 1.0
-"""The table is whole each time: so often at most, but for a badge that changes."""
+"""All sessions are read each time: so often at most, but for a badge that changes."""
+SAVE_SECONDS = 5.0
+"""The copy that is saved is whole each time: so often at most."""
 
 
 class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
@@ -36,8 +40,8 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
     >>> from IPython.core.interactiveshell import InteractiveShell
     >>> from praison_nb.notebook import load
     >>> browser = SessionBrowser(load(InteractiveShell()))
-    >>> browser.sort.value, browser.table.value
-    ('last used', ...)
+    >>> browser.sort.value, browser.table.rows
+    ('last used', [])
     >>> browser.close()
     """
 
@@ -49,7 +53,9 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         self._subscriptions: dict[int, Callable[[], None]] = {}
         self._context = contextvars.copy_context()
         self._pace = Pace(self._start_update, INTERVAL_SECONDS)
-        self._badges: list[tuple[str, Badge]] = []
+        self._seen: list[tuple[str, Badge, int]] = []
+        """Of each conversation here what the table says of it, as far as that is known without the store."""
+        self._timer: asyncio.TimerHandle | None = None
         self._update_lock = asyncio.Lock()
         self._is_closed = False
         wide, wraps = ipywidgets.Layout(width="auto"), ipywidgets.Layout(flex_flow="row wrap")
@@ -57,7 +63,7 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         self.sort = ipywidgets.Dropdown(options=list(ORDERS), description="Sort by", layout=wide)
         self.archived = ipywidgets.Checkbox(description="Archived too", indent=False, layout=wide)
         self.refresh = ipywidgets.Button(description="Refresh", layout=wide)
-        self.table = ipywidgets.HTML()
+        self.table = SessionTable()
         self.chosen = ipywidgets.Dropdown(description="Session", layout=ipywidgets.Layout(width="24em"))
         self.open_chat = ipywidgets.Button(description="Open", layout=wide)
         self.archive = ipywidgets.Button(description="Archive", layout=wide)
@@ -102,7 +108,7 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
 
     def _ipython_display_(self) -> None:
         """The widget, and behind it the table that stays."""
-        self._copy.publish(self, self._extension.magics.live, self._html, self._text)
+        self._copy.publish(self, self._extension.magics.live, [(self._html, self._text)])
 
     async def _update(self, message: str | None = None) -> None:
         """One after the other, so that what was read last is shown last. What goes wrong is shown."""
@@ -131,18 +137,18 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
     def _show(self, found: Listing) -> None:
         if self._is_closed:
             return
-        shown = found.rows
+        shown, note = found.rows, ""
         html, text = table_html(shown), table_text(shown)
         if not shown:
-            none = "No sessions yet: ask something with %%agent."
-            html = text = none if found.is_empty else "No sessions match."
+            note = "No sessions yet: ask something with %%agent." if found.is_empty else "No sessions match."
+            html = text = note
         if found.more:
             note = f"{found.more:,} more: narrow the filter."
             html, text = f"{html}<p>{note}</p>", f"{text}\n{note}"
-        if self._html != html:
-            self.table.value = self._html = html
-            self._text = text
-            self._copy.update(html, text)
+        self.table.show(row_items(shown), table_panel(note))
+        if self._text != text:
+            self._html, self._text = html, text
+            self._save_soon()
         options = [
             (strip_control_chars(f"{row.name} · {row.id or 'new'}"), (row.name, row.id)) for row in shown
         ]
@@ -154,6 +160,15 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         for button in (self.open_chat, self.archive, self.delete):
             button.disabled = not options
         self._subscribe()
+
+    def _save_soon(self) -> None:
+        if self._timer is None:
+            self._timer = loop.get().call_later(SAVE_SECONDS, self._save)
+
+    def _save(self) -> None:
+        self._timer = None
+        if not self._is_closed:
+            self._context.copy().run(self._copy.update, [(self._html, self._text)])
 
     def _subscribe(self) -> None:
         """Hear of the changes of this kernel's sessions."""
@@ -176,8 +191,9 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
     def _schedule_update(self) -> None:
         if self._is_closed:
             return
-        before, self._badges = self._badges, [(each.name, badge_of(each)) for each in self._conversations]
-        self._pace.ask(urgent=before != self._badges)
+        before, self._seen = self._seen, [_seen(each) for each in self._conversations]
+        if before != self._seen:
+            self._pace.ask(urgent=[each[:2] for each in before] != [each[:2] for each in self._seen])
 
     def _start_update(self) -> None:
         loop.spawn(self._update())
@@ -241,6 +257,11 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
     def _delete(self, session_id: str) -> str:
         done = stored_sessions.delete(self._conversations, session_id)
         return f"Session {done.name!r} ({done.id}) is deleted."
+
+
+def _seen(conversation: Conversation) -> tuple[str, Badge, int]:
+    run = conversation.backend.session.run
+    return conversation.name, badge_of(conversation), len(run.turn.requests) if run else 0
 
 
 def _html(text: str) -> str:
