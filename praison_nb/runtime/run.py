@@ -298,8 +298,8 @@ class Run:
         # Who keeps the turn does not keep what showed and stored it; a Future never forgets its callbacks.
         self._subscribers = Observers()
         self._options = TurnOptions(budget=self._options.budget)
+        self._options.settled.set_result(None)
         self.settled = self._options.settled
-        self.settled.set_result(None)
 
 
 loop.at_exit(writer.flush)

@@ -118,7 +118,7 @@ class LiveOutput(TurnOutput):
             self._widget.forward(self._state.advance(*self._described(turn)))
         self._show(still, self._display_id)
         if is_settled:
-            self._pages.remove(turn.id)
+            self._pages.end(turn.id, still)
         if self._widget is not None and is_settled and self._widget_pages == 0:
             # The static output stands in its place wherever it was seen: the widget leaves nothing behind.
             self._widget.close()

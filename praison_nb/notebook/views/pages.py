@@ -8,6 +8,7 @@ page opens it when it sees such an output, and that is how it is known to be the
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 MIME = "application/vnd.praison-nb.turn+json"
 VERSION = 1
 TARGET = "praison-nb"
+MOST_ENDED = 20
+"""So many turns that are over are at hand, for pages that saw their end without what stays."""
 
 
 class OutputProtocol(Protocol):
@@ -43,6 +46,8 @@ class Pages:
         # Each opening makes one of the same id, and one that is forgotten closes it for all.
         self._comms: list[Any] = []
         self._outputs: dict[str, OutputProtocol] = {}
+        """Of the turns under way."""
+        self._ended: dict[str, tuple[contextvars.Context, dict[str, str]]] = {}
 
     @property
     def is_announced(self) -> bool:
@@ -67,9 +72,13 @@ class Pages:
         """Hand on what pages send about this turn."""
         self._outputs[turn_id] = output
 
-    def remove(self, turn_id: str) -> None:
-        """The turn is over and all is known of it: who asks from now on gets what `find` gives."""
+    def end(self, turn_id: str, still: dict[str, str]) -> None:
+        """The turn is over, all is known of it, and `still` is what stays: of the last ones that is had here,
+        of others `find` gives it. In the context of the cell."""
+        self._ended[turn_id] = contextvars.copy_context(), still
         self._outputs.pop(turn_id, None)
+        for old in list(self._ended)[:-MOST_ENDED]:
+            self._ended.pop(old, None)
 
     def send(self, message: dict[str, Any]) -> None:
         """Say it to all pages, and what is new in the status bar. From any thread."""
@@ -93,8 +102,11 @@ class Pages:
         turn_id = str(message.get("id", ""))
         if message.get("kind") == "table":
             loop.spawn(self._send_table())
-        elif turn_id in self._outputs:
-            self._outputs[turn_id].take(message)
+        elif (output := self._outputs.get(turn_id)) is not None:
+            output.take(message)
+        elif message.get("kind") == "ready" and (ended := self._ended.get(turn_id)):
+            context, still = ended
+            context.run(self.send, {"id": turn_id, "still": still, "is_whole": True})
         elif message.get("kind") == "ready":
             loop.spawn(self._send_kept(turn_id))
 
