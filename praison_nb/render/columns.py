@@ -13,10 +13,11 @@ from .visible import one_line
 
 # A table where styles are taken away; with them its cells stand below each other where there is no room.
 _TABLE = "display: block; width: 100%; margin: 0; border: 0; font-size: inherit"
-_ROW = "display: flex; flex-wrap: wrap; gap: 8px 24px; background: none"
+_ROW = "display: flex; flex-wrap: wrap; gap: 8px 24px; padding: 0; background: none"
 _CELL = (
     "flex: 1 1 240px; min-width: 0; max-width: 100%; box-sizing: border-box; padding: 0; border: 0; "
-    "text-align: left; vertical-align: top; white-space: normal; overflow-wrap: anywhere; overflow-x: auto"
+    "text-align: left; vertical-align: top; line-height: var(--jp-content-line-height, 1.6); "
+    "white-space: normal; overflow-wrap: anywhere; overflow-x: auto"
 )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Turns(list[Turn]):
-    """A list of Turns, in the order of the agents that were asked, which is shown in columns. `names` are what
+    """A list of Turns, in the order of the agents that were asked, shown in columns. `names` are what
     the agents were called, by default their models.
 
     >>> turns = Turns([Turn(started=1.0, ended=2.0), Turn(started=1.0, ended=3.5)], ["a", "b"])
@@ -67,8 +67,8 @@ class Turns(list[Turn]):
     @property
     def frame(self) -> pandas.DataFrame:
         """A row for each turn: `model`, as it was named, the answer as `text`, or as `value` where a type was
-        asked for, `seconds` in all and `first_text` to the first text, `input_tokens`, `output_tokens`, `cost` (USD,
-        None where it is not known), `status` ("done", "failed", "stopped", "budget") and `error`."""
+        asked for, `seconds` in all and `first_text` to the first text, `input_tokens`, `output_tokens`,
+        `cost` (USD, None where it is not known), `status` ("done", "failed", "stopped", "budget") and `error`."""
         import pandas as pd
 
         is_typed = any(each.answer for each in self)
