@@ -251,6 +251,8 @@ class Comparison:
             run.stop()
         held, self._held = self._held, set()
         for place in held:
+            del self._runs[place]
+            self._running.discard(place)
             event = TurnFinished(stop_reason="interrupted")
             self._observe(place, event, fold(self._first[place], event))
 

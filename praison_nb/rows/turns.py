@@ -68,7 +68,8 @@ class Turns(list[Turn]):
     def frame(self) -> pandas.DataFrame:
         """A row for each turn: `model`, as it was named, the answer as `text`, or as `value` where a type was
         asked for, `seconds` in all and `first_text` to the first text, `input_tokens`, `output_tokens`,
-        `cost` (USD, None where it is not known), `status` ("done", "failed", "stopped", "budget") and `error`."""
+        `cost` (USD, None where it is not known), `status` ("done", "failed", "stopped", "budget"),
+        `error`."""
         import pandas as pd
 
         is_typed = any(each.answer for each in self)
