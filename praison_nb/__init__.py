@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from .notebook.widgets.chat.widget import SessionWidget as SessionWidget
     from .notebook.widgets.sessions.widget import SessionBrowser as SessionBrowser
     from .rows.api import map as map
+    from .rows.compare import compare as compare
     from .session import SessionInfo as SessionInfo, Usage as Usage
     from .turn import Turn as Turn
 
@@ -76,6 +77,7 @@ _MODULES = {
     "notebook.widgets.chat.widget": ["SessionWidget"],
     "notebook.widgets.sessions.widget": ["SessionBrowser"],
     "rows.api": ["map"],
+    "rows.compare": ["compare"],
     "session": ["SessionInfo", "Usage"],
     "turn": ["Turn"],
 }

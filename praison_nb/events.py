@@ -197,7 +197,7 @@ class SessionUsage(_Base):
     cache_write_1h_tokens: int = field(default=0, metadata={"json": "longer_writes"})
 
 
-Scope = Literal["turn", "map", "session", "notebook", "day", "week", "month", "user"]
+Scope = Literal["turn", "map", "comparison", "session", "notebook", "day", "week", "month", "user"]
 """What money is counted over."""
 
 

@@ -15,15 +15,16 @@ from __future__ import annotations
 import threading
 from decimal import Decimal
 
-from ..events import Spent
+from ..events import Scope, Spent
 from ..turn import Turn
 
 
 class SharedBudget:
-    """What turns have spent of `limit` together. May be used by any thread."""
+    """What turns have spent of `limit` together; `per` says whose turns they are. May be used by any
+    thread."""
 
-    def __init__(self, limit: Decimal) -> None:
-        self.limit = limit
+    def __init__(self, limit: Decimal, per: Scope = "map") -> None:
+        self.limit, self._per = limit, per
         self._lock = threading.Lock()
         self._usd = Decimal(0)
         self._unpriced = 0
@@ -37,7 +38,7 @@ class SharedBudget:
         with self._lock:
             reserved = sum((usd for _, usd in self._reserved.values()), Decimal(0))
             return Spent(
-                per="map", usd=self._usd, limit=self.limit, reserved=reserved, unpriced=self._unpriced
+                per=self._per, usd=self._usd, limit=self.limit, reserved=reserved, unpriced=self._unpriced
             )
 
     def reserve(self, request_id: str, turn_id: str, usd: Decimal) -> None:

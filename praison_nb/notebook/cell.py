@@ -16,26 +16,28 @@ from ..content import Attachment, attach_all
 from ..errors import ConfigError
 from ..metering.tags import parse_all
 from ..money import parse_usd
+from ..rows.compare import Comparison
 from ..runtime import loop
 from ..runtime.run import Run
-from ..turn import Turn
 from .arguments import unquoted
-from .cell_turn import block, keep_result, raise_error, start, wait_until_saved
+from .cell_turn import block, keep_result, raise_error, result_of, start, wait_until_saved
 from .commands.tools import tools_named
+from .compared import named_agents, start_comparison
 from .extension import Extension, shows_late_output
 from .fill import fill, fill_options
 
 
-def run_magic(extension: Extension, arguments: Namespace, cell: str) -> Turn | Run:
-    """Start the turn, block until it is over, and return it; with `--bg` the Run, at once where somebody
-    reads on. Raises the turn's error, TurnInterrupted, and ConfigError where blocking stops all turns."""
+def run_magic(extension: Extension, arguments: Namespace, cell: str) -> Any:
+    """Start the turn, block until it is over, and return it, of several models their Turns; with `--bg` the
+    Run, at once where somebody reads on. Raises the turn's error, TurnInterrupted, and ConfigError where
+    blocking stops all turns."""
     loop.refuse_to_wait()
     background = arguments.bg and shows_late_output(extension.shell)
     run, pending = _begin(extension, arguments, cell, background=background, blocks=True)
     with keep_result(extension.shell, run, arguments):
         if not background:
             block(extension, run, pending)
-    return run if arguments.bg else run.turn
+    return run if arguments.bg else result_of(run)
 
 
 async def run_cell(extension: Extension, arguments: Namespace, cell: str) -> None:
@@ -53,7 +55,7 @@ async def run_cell(extension: Extension, arguments: Namespace, cell: str) -> Non
 
 def _begin(
     extension: Extension, arguments: Namespace, cell: str, *, background: bool, blocks: bool
-) -> tuple[Run, list[Future[None]]]:
+) -> tuple[Run | Comparison, list[Future[None]]]:
     """Start the turn and show it; the futures are done when what stays of it is in the cell. Whatever may
     be refused is looked at before anything is changed. With `background` the turn goes on when its cell has
     ended; else the cell waits for it, and no click arrives if it `blocks`."""
@@ -70,6 +72,9 @@ def _begin(
     if budget == 0:
         raise ConfigError("--budget must be more than $0.")
     session = unquoted(arguments.session)
+    if len(agents := named_agents(arguments)) > 1:
+        sent = {"notices": tuple(notes), "budget": budget, "attachments": attachments, "tags": tags}
+        return start_comparison(extension, arguments, agents, prompt, blocks=blocks, **sent)
     conversation = conversations.get(
         session or arguments.backend or "main",
         extension.backend(arguments.backend or (None if arguments.model else defaults.backend)),

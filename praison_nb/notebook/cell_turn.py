@@ -12,11 +12,14 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from ..render.text import below_text
+from ..rows.compare import Comparison
+from ..rows.turns import Turns
 from ..runtime import loop
 from ..runtime.approvals import ask_by_input
 from ..runtime.main_thread import Interrupts
 from ..runtime.run import Run
 from ..text import strip_control_chars
+from ..turn import Turn
 from .conversations.conversation import Conversation
 from .extension import Extension, shows_late_output
 from .views import choose
@@ -72,7 +75,7 @@ def start(
 
 
 @contextmanager
-def keep_result(shell: Any, run: Run, arguments: Namespace | None = None) -> Iterator[None]:
+def keep_result(shell: Any, run: Run | Comparison, arguments: Namespace | None = None) -> Iterator[None]:
     """However the waiting inside ends, the Turn, with `--bg` the Run, is kept as `_`, as Out[n] and in the
     variable of -o. It is shown already, so it is not the cell's value."""
     try:
@@ -80,13 +83,13 @@ def keep_result(shell: Any, run: Run, arguments: Namespace | None = None) -> Ite
     except (asyncio.CancelledError, KeyboardInterrupt):
         raise TurnInterrupted from None
     finally:
-        kept = run if arguments and arguments.bg else run.turn
+        kept = run if arguments and arguments.bg else result_of(run)
         shell.displayhook.update_user_ns(kept)
         if arguments and arguments.out:
             shell.push({arguments.out: kept})
 
 
-def block(extension: Extension, run: Run, pending: list[Future[None]]) -> None:
+def block(extension: Extension, run: Run | Comparison, pending: list[Future[None]]) -> None:
     """Wait for the turn on the caller's thread; in a terminal, write the text as it comes."""
     is_main = threading.current_thread() is threading.main_thread()
     with ExitStack() as stack:
@@ -102,7 +105,7 @@ def block(extension: Extension, run: Run, pending: list[Future[None]]) -> None:
             run.wait()
             raise
         finally:
-            if not hasattr(extension.shell, "kernel"):
+            if not hasattr(extension.shell, "kernel") and isinstance(run, Run):
                 sys.stdout.write(f"\n{below_text(run.turn)}\n")
             try:
                 loop.run_sync(lambda: wait_until_saved(extension, pending))
@@ -120,6 +123,10 @@ async def wait_until_saved(extension: Extension, pending: list[Future[None]]) ->
     await extension.conversations.wait_until_stored()
 
 
-def raise_error(run: Run) -> None:
+def result_of(run: Run | Comparison) -> Turn | Turns:
+    return run.turns if isinstance(run, Comparison) else run.turn
+
+
+def raise_error(run: Run | Comparison) -> None:
     if run.turn.error is not None:
         raise run.turn.error

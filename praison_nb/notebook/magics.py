@@ -45,8 +45,9 @@ class AgentMagics(Magics):
     @argument(
         "-m",
         "--model",
-        metavar="MODEL",
-        help="gpt-5.6-luna, claude-sonnet-5-5, mistral/…, ollama/…, embedded, gguf:PATH, hf:OWNER/REPO, …",
+        metavar="MODEL,…",
+        help="gpt-5.6-luna, claude-sonnet-5-5, mistral/…, ollama/…, embedded, gguf:PATH, hf:OWNER/REPO, …; "
+        "several are asked at once, side by side",
     )
     @argument(
         "--effort",

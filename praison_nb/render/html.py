@@ -46,8 +46,9 @@ def answer_html(turn: Turn) -> str:
     return markdown.to_html(*texts)
 
 
-def below_html(turn: Turn, *, error: bool = False) -> str:
-    """Tool calls, notices and the panel as static HTML; with `error`, the error's line too."""
+def below_html(turn: Turn, *, error: bool = False, heading: bool = True) -> str:
+    """Tool calls, notices and the panel as static HTML; with `error`, the error's line too. Without `heading`
+    the panel does not say whose turn it is."""
     parts = [files_html(turn.files)]
     parts += [tool_html(tool_line(call), call.arguments, call.result) for call in turn.tools]
     parts += [
@@ -59,7 +60,7 @@ def below_html(turn: Turn, *, error: bool = False) -> str:
         border = f"border-left: 3px solid {COLOURS[Status.ERROR]}; padding: 4px 10px; margin: 6px 0"
         parts.append(f'<div style="{border}">{escape(error_text(turn))}</div>')
     # A sum of dollars is no formula.
-    return f'<div class="{markdown.NO_FORMULAS}">{"".join(parts)}{panel_html(turn)}</div>'
+    return f'<div class="{markdown.NO_FORMULAS}">{"".join(parts)}{panel_html(turn, heading)}</div>'
 
 
 def badge_html(badge: Badge) -> str:
@@ -73,13 +74,13 @@ def badge_html(badge: Badge) -> str:
     return f'<b style="{style}">{dot} {escape(str(badge))}</b>'
 
 
-def panel_html(turn: Turn) -> str:
+def panel_html(turn: Turn, heading: bool = True) -> str:
     """The panel as static HTML. Without its styles, as GitHub shows it, it reads as one line."""
     style = (
         "border-top: 1px solid var(--jp-border-color2, #e0e0e0); margin-top: 8px; padding: 6px 0 3px; "
         f"font-size: 12px; color: {MUTED}; font-variant-numeric: tabular-nums"
     )
-    facts = (_fact_html(*fact) for fact in turn_panel(turn)["facts"])
+    facts = (_fact_html(*fact) for fact in turn_panel(turn)["facts"][0 if heading else 1 :])
     return f'<div style="{style}">{"&emsp; ".join([badge_html(Badge.of(turn.status, turn)), *facts])}</div>'
 
 

@@ -85,7 +85,7 @@ def map(
         answers=answers,
         tags=tags,
     )
-    return run if _is_awaited(sys._getframe(1)) else run.wait()
+    return run if is_awaited(sys._getframe(1)) else run.wait()
 
 
 @checked_arguments()
@@ -147,7 +147,7 @@ def _check_number(name: str, value: Any, least: int, most: int) -> None:
         raise ConfigError(f"{name} must be a number from {least} to {most:,}, not {value!r:.40}.")
 
 
-def _is_awaited(caller: FrameType) -> bool:
+def is_awaited(caller: FrameType) -> bool:
     """Whether the caller awaits what it is about to get: then it must not be kept waiting here."""
     following: Iterable[dis.Instruction] = dis.get_instructions(caller.f_code)
     return next((each.opname for each in following if each.offset > caller.f_lasti), "") == "GET_AWAITABLE"

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from ...runtime.run import Run
 from .captured import is_captured
 from .console import ConsoleOutput, is_console
 from .output import PlainOutput, TurnOutput
@@ -24,11 +23,13 @@ def view_maker(
     takes_clicks: bool,
     done: Future[None],
     is_late: bool,
-) -> Callable[[Run], TurnOutput] | None:
+    in_columns: bool = False,
+) -> Callable[[Any], TurnOutput] | None:
     """What makes the view of a turn in the cell that runs now, for `Backend.begin(view=…)`; `live` is that of
     AgentMagics. The cell ends while the turn goes on (`background`), or waits for it. `done` is done when the
     turn is over and the static output is in place; at once in a terminal, which has no views. Unless
-    outputs are shown that come after a cell's end (`is_late`), that is when all of the turn is known."""
+    outputs are shown that come after a cell's end (`is_late`), that is when all of the turn is known. With
+    `in_columns` it is the view of a Comparison, in the place of a Run."""
     if not hasattr(shell, "kernel"):
         done.set_result(None)
         return None
@@ -39,13 +40,19 @@ def view_maker(
         "is_late": is_late,
     }
 
-    def view(run: Run) -> TurnOutput:
+    def view(run: Any) -> TurnOutput:
         if not shows_live(shell, live, pages):
+            if in_columns:
+                from .columns import ColumnsAtEnd
+
+                return ColumnsAtEnd(run, shell, **options)
             is_in_console = is_console() and not is_captured(shell)
             return (ConsoleOutput if is_in_console else PlainOutput)(run, shell, **options)
+        from .columns import ColumnsOutput
         from .live import LiveOutput
 
-        return LiveOutput(run, shell, pages=pages, widget=live == "widget", **options)
+        kind = ColumnsOutput if in_columns else LiveOutput
+        return kind(run, shell, pages=pages, widget=live == "widget", **options)
 
     return view
 

@@ -19,6 +19,7 @@ from ...render.items import TurnItems
 from ...render.markdown import NO_FORMULAS
 from ...render.panel import Badge, turn_panel
 from ...render.text import panel_text
+from ...rows.compare import Comparison
 from ...runtime import loop
 from ...runtime.run import Run
 from ...turn import Turn
@@ -179,7 +180,7 @@ class LiveOutput(TurnOutput):
                 handle_click(message, self._run)
 
 
-def handle_click(message: dict[str, Any], run: Run) -> None:
+def handle_click(message: dict[str, Any], run: Run | Comparison) -> None:
     """Do what the user clicked on a page: Stop, Allow or Deny."""
     call_id, digest = str(message.get("call_id", "")), str(message.get("digest", ""))
     match message.get("kind"):

@@ -44,9 +44,13 @@ export function applyPatches(items, patches, count) {
 /** A state as it is shown where no click arrives: while nobody has answered yet, or, with a `reason`, because the turn's
  * kernel is gone. */
 export function withoutControls(state, reason = "") {
-  const items = state.items.map((item) => (item.question ? { ...item, question: null, state: reason ? "past" : "running" } : item));
-  const gone = { running: false, waiting: false, status: "unknown", label: "unknown", hint: "", notices: [...state.panel.notices, reason] };
-  return { ...state, items, panel: { ...state.panel, stoppable: false, ...(reason ? gone : {}) } };
+  const ended = reason ? { running: false, waiting: false, status: "unknown", label: "unknown", hint: "" } : {};
+  const items = state.items.map((item) => {
+    if (item.panel) return { ...item, panel: { ...item.panel, ...(item.panel.running ? ended : {}) } };
+    return item.question ? { ...item, question: null, state: reason ? "past" : "running" } : item;
+  });
+  const notices = [...state.panel.notices, ...(reason ? [reason] : [])];
+  return { ...state, items, panel: { ...state.panel, stoppable: false, ...ended, notices } };
 }
 
 // The DOM
@@ -403,6 +407,63 @@ class TurnView {
   }
 }
 
+/** The columns of a state whose turns are side by side, each a turn's state; none of any other. A column's items begin
+ * with one that has its name and panel. */
+function columnsOf({ items = [], panel }) {
+  return items
+    .filter((item) => item.kind === "column")
+    .map((head) => ({
+      head,
+      name: head.name,
+      items: items.filter((item) => item.column === head.column && item !== head),
+      panel: { ...head.panel, running: head.panel.running && panel.running },
+    }));
+}
+
+/** Turns side by side, and the panel of all. */
+class ColumnsView {
+  constructor(send) {
+    this.send = send;
+    this.element = make("div");
+    this.row = make("div", "pnb-columns");
+    this.notes = make("div", "pnb-muted");
+    this.panel = new PanelView(send);
+    this.element.append(this.row, this.notes, this.panel.element);
+  }
+
+  show(state) {
+    this.row.replaceChildren();
+    this.columns = [];
+    this.update(state);
+  }
+
+  update(state) {
+    columnsOf(state).forEach((column, place) => {
+      const { view, name, last } = (this.columns[place] ??= this.add());
+      const patches = column.items.map((item, i) => [i]).filter(([i]) => column.items[i] !== last.items[i]);
+      // The clock of a panel goes on from when it came.
+      const isChanged = column.head !== last.head || column.panel.running !== last.panel.running;
+      if (patches.length || isChanged || column.items.length < last.items.length) view.update(column, patches);
+      setText(name, column.name);
+      this.columns[place].last = column;
+    });
+    setText(this.notes, state.panel.notices.join("\n"));
+    this.panel.update(state.panel);
+  }
+
+  add() {
+    const [element, name, view] = [make("section", "pnb-column"), make("b"), new TurnView(this.send)];
+    element.append(name, view.element);
+    this.row.append(element);
+    return { name, view, last: { items: [] } };
+  }
+
+  tick() {
+    for (const { view } of this.columns) view.tick();
+    this.panel.tick();
+  }
+}
+
 /** A panel or a badge alone. */
 class PanelOnly {
   constructor(send, badge) {
@@ -480,7 +541,8 @@ export class Store {
 
   /** Show it in the element; returns what ends that. */
   mount(element) {
-    const view = VIEWS[this.state.kind]((message) => this.send(message));
+    const kind = columnsOf(this.state).length ? "columns" : this.state.kind;
+    const view = VIEWS[kind]((message) => this.send(message));
     const root = make("div", "pnb");
     root.append(view.element);
     element.append(root);
@@ -517,9 +579,23 @@ function made(tag, attributes, ...content) {
 
 /** HTML and text of the state. */
 export function staticOf(state) {
-  const root = make("div");
-  const texts = [];
-  for (const item of state.items) {
+  const [root, texts] = staticNode(state);
+  return { "text/html": new XMLSerializer().serializeToString(root), "text/plain": texts.join("\n\n") };
+}
+
+function staticNode(state) {
+  const [root, texts, columns] = [make("div"), [], columnsOf(state)];
+  if (columns.length) {
+    const row = root.appendChild(made("div", { style: "display: flex; flex-wrap: wrap; gap: 8px 24px" }));
+    for (const column of columns) {
+      const [node, inner] = staticNode(column);
+      node.setAttribute("style", "flex: 1 1 240px; min-width: 0");
+      node.prepend(made("div", { class: NO_FORMULAS }, column.name));
+      row.append(node);
+      texts.push(`── ${column.name} ──`, ...inner);
+    }
+  }
+  for (const item of columns.length ? [] : state.items) {
     if (item.kind === "text") {
       const part = make("div", `pnb-answer ${NO_FORMULAS}`);
       part.append(...safeNodes((item.done ?? "") + (item.tail ?? "")), ...inert(item.rest ?? ""));
@@ -536,7 +612,7 @@ export function staticOf(state) {
   const { label, facts, notices, threads } = state.panel;
   const lines = [...notices, ...threads, `[${label}] ${facts.map((fact) => fact.slice(0, 3).join("")).join("  ")}`];
   for (const line of lines) root.append(made("div", { class: NO_FORMULAS }, line));
-  return { "text/html": new XMLSerializer().serializeToString(root), "text/plain": [...texts, lines.join("\n")].join("\n\n") };
+  return [root, [...texts, lines.join("\n")]];
 }
 
 /** Whether the answer in the state is longer than the one in what stays. */
@@ -551,6 +627,7 @@ export function isLonger(state, still) {
 /** What shows a state, by its kind. */
 const VIEWS = {
   turn: (send) => new TurnView(send),
+  columns: (send) => new ColumnsView(send),
   panel: (send) => new PanelOnly(send, false),
   badge: (send) => new PanelOnly(send, true),
 };

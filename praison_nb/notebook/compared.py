@@ -1,0 +1,99 @@
+"""A cell of several models: `%%agent -m a,b,c`."""
+
+from __future__ import annotations
+
+import itertools
+from argparse import Namespace
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any
+
+from ..backends import with_model_of
+from ..backends.base import Backend
+from ..backends.catalog import backend_for_model
+from ..errors import ConfigError
+from ..rows.compare import NAME, Comparison, fresh_backend
+from ..runtime.approvals import ask_by_input
+from .arguments import unquoted
+from .commands.tools import tools_named
+from .conversations.conversation import make_backend
+from .extension import Extension, shows_late_output
+from .views import choose
+
+Named = tuple[str | None, str | None]
+"""A backend and a model, as -b and -m name them."""
+
+
+def named_agents(arguments: Namespace) -> list[Named]:
+    """What -b and -m name, with commas between: each model on each backend."""
+    backends, models = (
+        [each.strip() or None for each in (unquoted(text) or "").strip(", ").split(",")]
+        for text in (arguments.backend, arguments.model)
+    )
+    return list(itertools.product(backends, models))
+
+
+def start_comparison(
+    extension: Extension,
+    arguments: Namespace,
+    agents: list[Named],
+    prompt: str,
+    *,
+    blocks: bool,
+    **options: Any,
+) -> tuple[Comparison, list[Future[None]]]:
+    """Begin the turns and show them; `options` are those of Comparison. Raises ConfigError."""
+    for name in ("bg", "outcome"):
+        if getattr(arguments, name):
+            raise ConfigError(f"--{name} is for one model at a time, and these are {len(agents)}.")
+    shell, live, pages = extension.shell, extension.magics.live, extension.pages
+    takes_clicks = not blocks and choose.takes_clicks(shell, live, pages)
+    comparison = Comparison(
+        prompt,
+        [_backend(extension, arguments, *each) for each in agents],
+        names=[" ".join(filter(None, each)) for each in agents],
+        session=unquoted(arguments.session) or NAME,
+        asker=None if takes_clicks else ask_by_input,
+        stream=not hasattr(shell, "kernel"),
+        **options,
+    )
+    done = extension.new_shown_future()
+    try:
+        view = choose.view_maker(
+            shell,
+            live,
+            pages,
+            background=False,
+            takes_clicks=takes_clicks,
+            done=done,
+            is_late=shows_late_output(shell),
+            in_columns=True,
+        )
+        return comparison.begin(view), [done]
+    except BaseException:
+        # It may have started, where an interrupt comes.
+        comparison.stop()
+        done.cancel()
+        raise
+
+
+def _backend(extension: Extension, arguments: Namespace, name: str | None, model: str | None) -> Backend:
+    """A backend with a session of its own. A model may be the name of a backend too, or of a variable that
+    holds one."""
+    found, defaults = extension.backend(name), extension.magics
+    if name is None and model:
+        with suppress(ConfigError):
+            # A variable that holds something else is none of this.
+            found = extension.find_backend(model)
+        found, model = (backend_for_model(model), model) if found is None else (found, None)
+    options = {
+        "model": model,
+        "system": unquoted(arguments.system) or defaults.system or None,
+        "max_turns": arguments.max_turns or defaults.max_turns or None,
+        "tools": tools_named(arguments.tools, extension.shell.user_ns),
+        "effort": unquoted(arguments.effort) or None,
+    }
+    options = {key: value for key, value in options.items() if value is not None}
+    if not (found is None or isinstance(found, str)):
+        found = fresh_backend(found)
+    return make_backend(found, with_model_of(found, options))
