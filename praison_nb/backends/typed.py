@@ -58,8 +58,11 @@ async def typed_events(
                     # With the same limit it would be cut off again.
                     if is_last or event.stop_reason == "max_tokens":
                         yield TurnFailed(error=found)
-                    else:
-                        yield Notice(text=f"{found} It was asked once more.")
+                        continue
+                    yield Notice(text=f"{found} It was asked once more.")
+                    if session.settles_late:
+                        # The next try has it in its count.
+                        break
                     continue
                 yield event
         if problem is None or run.turn.ended is not None:

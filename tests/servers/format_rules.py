@@ -22,8 +22,8 @@ _LIMITS = {
 }
 _ANTHROPIC = frozenset(
     (
-        *("type", "properties", "required", "additionalProperties", "items", "enum", "const", "anyOf", "allOf"),
-        *("$ref", "$defs", "description", "title", "default", "format", "minItems"),
+        *("type", "properties", "required", "additionalProperties", "items", "enum", "const", "anyOf"),
+        *("allOf", "$ref", "$defs", "description", "title", "default", "format", "minItems"),
     )
 )
 
@@ -36,7 +36,7 @@ def openai_refusal(name: str, schema: Mapping[str, Any]) -> str | None:
             yield f"{word!r} is not permitted."
         if "$ref" in part and len(part) > 1:
             yield f"$ref cannot have keywords {set(part) - {'$ref'}}."
-        if not part.keys() & {"type", "anyOf", "$ref", "enum", "const"}:
+        if not part.keys() & {"type", "anyOf", "$ref"}:
             yield "schema must have a 'type' key."
         if part.get("type") == "object":
             if part.get("additionalProperties") is not False:
@@ -47,7 +47,7 @@ def openai_refusal(name: str, schema: Mapping[str, Any]) -> str | None:
             yield "array schema missing items."
 
     if schema.get("type") != "object" or "anyOf" in schema:
-        return f"Invalid schema for response_format {name!r}: schema must be a JSON Schema of 'type: \"object\"'."
+        return f"Invalid schema for response_format {name!r}: schema must be a JSON Schema of 'type: object'."
     for path, problem in _problems(schema, wrong):
         return f"Invalid schema for response_format {name!r}: In context={path}, {problem}"
     return None
@@ -65,7 +65,7 @@ def anthropic_refusal(schema: Mapping[str, Any]) -> str | None:
             yield f"{word} is not supported"
         if kind == "object" and part.get("additionalProperties") is not False:
             yield "For 'object' type, 'additionalProperties' must be explicitly set to false"
-        if not part.keys() & {"type", "anyOf", "allOf", "$ref", "enum", "const"}:
+        if not part.keys() & {"type", "anyOf", "allOf", "$ref"}:
             yield "Schema must have a 'type', 'anyOf', 'oneOf', or 'allOf' field"
 
     problems = [problem for _, problem in _problems(schema, wrong)]

@@ -23,8 +23,8 @@ SERVER_TOOLS = "server_tool_use|.*_tool_result"
 @dataclass(frozen=True)
 class Takes:
     """What a model takes: the types of `thinking`, and how long an answer may be. `thinks` without being
-    asked; `binds` its thinking to the conversation; `forced`: can be made to call a tool; `formats`: can be held
-    to a schema."""
+    asked; `binds` its thinking to the conversation; `forced`: can be made to call a tool; `formats`: can be
+    held to a schema."""
 
     thinking: tuple[str, ...]
     longest: int = 128_000

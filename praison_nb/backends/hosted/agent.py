@@ -21,6 +21,7 @@ from ...turn import Turn
 from ..answer import validate_prompt
 from ..arguments import check_options, checked_arguments
 from ..session import Session
+from ..typed import in_words
 from . import api
 from .agents import AgentMethods
 from .answer_tool import with_request
@@ -197,7 +198,7 @@ class HostedAgent(
     def _typed_prompt(self, prompt: str, output: AnswerType, session: Session) -> str:
         assert isinstance(session, HostedSession)
         is_declared = session.output is not None or session.can_declare(self.config)
-        return with_request(prompt) if is_declared else super()._typed_prompt(prompt, output, session)
+        return with_request(prompt) if is_declared else in_words(prompt, output)
 
     def fresh(self) -> HostedAgent:
         """Another one with the same config, functions, agent and environment, and sessions of its own."""

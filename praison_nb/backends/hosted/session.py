@@ -22,6 +22,8 @@ class HostedSession(Session):
     """A session on the server. `synced` says that `seen` holds the id of every event that it had, so that
     whatever else comes is new."""
 
+    settles_late = True
+
     def __init__(self, session_id: str = "") -> None:
         super().__init__()
         self.id = session_id
