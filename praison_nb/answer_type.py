@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -25,6 +26,7 @@ from .text import describe_exception, replace_surrogates, shorten, strip_control
 
 if TYPE_CHECKING:
     import pandas
+    from pydantic import TypeAdapter
 
 _LANGUAGE = re.compile(r"\A\w+")
 """The word behind a fence's beginning."""
@@ -63,12 +65,17 @@ class Answer:
 
 def record(value: Any) -> dict[str, Any]:
     """The columns of one value: its fields, or "value"."""
-    from pydantic import TypeAdapter
-
-    data = TypeAdapter[Any](Any).dump_python(value)
+    data = _any_adapter().dump_python(value)
     if not isinstance(data, dict):
         data = {"value": data}
     return {str(name): each.value if isinstance(each, Enum) else each for name, each in data.items()}
+
+
+@functools.cache
+def _any_adapter() -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Any)
 
 
 def frame_of(
@@ -86,7 +93,7 @@ def frame_of(
         except (TypeError, ValueError, OverflowError):
             # A number that the dtype has no room for.
             made[name] = values
-    return pd.DataFrame(made, index=index)
+    return pd.DataFrame(made, index=range(len(records)) if index is None else index)
 
 
 class AnswerType:
@@ -105,8 +112,8 @@ class AnswerType:
         try:
             if isinstance(kind, str):
                 raise TypeError("it is a text")
-            self._adapter = TypeAdapter[Any](_supported(kind))
-            schema = self._adapter.json_schema()
+            self.adapter = TypeAdapter[Any](_supported(kind))
+            schema = self.adapter.json_schema()
         except (PydanticUserError, TypeError, NameError, AttributeError, ValueError, RecursionError) as error:
             reason = shorten(describe_exception(error).splitlines()[0], 200)
             raise ConfigError(
@@ -163,8 +170,8 @@ class AnswerType:
         problem: Exception | None = None
         for candidate in self._candidates(text):
             try:
-                value = self._adapter.validate_json(json.dumps(candidate))
-                data = _finite(self._adapter.dump_python(value, mode="json"))
+                value = self.adapter.validate_json(json.dumps(candidate))
+                data = _finite(self.adapter.dump_python(value, mode="json"))
                 return Answer(self.name, data, value, self.columns)
             except Exception as error:
                 # Of a validator of the user's own too, and of a value that JSON has no form for.

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import enum
 import json
+import random
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, Literal
 
 import pydantic
 import pytest
 
 from praison_nb import Agent, LocalAgent, LocalAgentConfig
+from praison_nb.answer_type import AnswerType
 from praison_nb.backends.local import output
+from praison_nb.backends.local.wires.schemas import strict_schema
 from praison_nb.errors import InvalidAnswerError
 from servers import messages, openai, responses
+from servers.answer_kinds import made
+from servers.format_rules import anthropic_refusal
 from servers.messages import MessagesServer
 from servers.openai import OpenAIServer
 from servers.responses import ResponsesServer
@@ -296,6 +303,69 @@ def test_the_config_has_a_type(peer: Peer) -> None:
     peer.answers("Bye.")
     agent.backend.update_agent(output=None)
     assert agent.start("Bye.") == "Bye."
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_types(peer: Peer, seed: int) -> None:
+    """Whatever the type, the server takes one of the ways, and the value is the one that it gave."""
+    chance = random.Random(seed)
+    kind, value_of = made(chance)
+    agent = Agent("a", peer.agent())
+    wanted = AnswerType(kind)
+    for _ in range(2):
+        value = value_of(chance)
+        data = wanted.adapter.dump_python(value, mode="json")
+        text = json.dumps({"value": data} if wanted.is_wrapped else data)
+        if peer.wire == "messages" and not _is_taken_by_anthropic(wanted):
+            peer.answers(calls=[("answer", text)])
+        else:
+            peer.answers(text)
+        assert agent.start("Which?", output=kind) == value
+
+
+def _is_taken_by_anthropic(wanted: AnswerType) -> bool:
+    strict = strict_schema(wanted.schema)
+    return strict is not None and anthropic_refusal(strict) is None
+
+
+def test_pictures_are_sent_once(peer: Peer, tmp_path: Path) -> None:
+    picture = tmp_path / "a.png"
+    picture.write_bytes(base64.b64decode(PNG))
+    peer.answers("A dot.")
+    peer.answers(TICKET)
+    assert peer.agent().begin("Which?", output=Ticket, attachments=[picture]).wait().value == HELP
+    assert json.dumps(peer.server.bodies[-1]).count(PNG) == 1
+
+
+# What a hostile model says
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"value":' * 100_000, '{"a": [' * 50_000 + "1"])
+def test_brackets_without_end(peer: Peer, text: str) -> None:
+    for _ in range(2):
+        peer.answers(text, size=50_000)
+    turn = peer.agent().begin("Which?", output=Tree).wait()
+    assert isinstance(turn.error, InvalidAnswerError) and len(str(turn.error)) < 300
+    peer.answers("Sorry.")
+
+
+def test_secrets_and_control_characters_are_kept_out_of_lines(peer: Peer) -> None:
+    agent = peer.agent(api_key="sk-proj-0123456789abcdefghijklmnop")
+    bad = json.dumps({"subject": "", "sk-proj-0123456789abcdefghijklmnop": 1, "\x1b[2J\u202e": 2})
+    for _ in range(2):
+        peer.answers(bad)
+    turn = agent.begin("Which?", output=Strict).wait()
+    for line in (str(turn.error), *turn.notices):
+        assert "0123456789" not in line and "\x1b" not in line and "\u202e" not in line
+        assert "\n" not in line and len(line) < 600
+
+
+class Strict(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid")
+    subject: str
+
+
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 
 
 # Models that think

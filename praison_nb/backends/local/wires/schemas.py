@@ -159,9 +159,12 @@ def _described(schema: dict[str, Any], text: str) -> dict[str, Any]:
     if not text:
         return schema
     if "anyOf" in schema:
-        # Some want nothing beside it.
-        first, *more = schema["anyOf"]
-        return {**schema, "anyOf": [_described(first, text), *more]}
+        # Some want nothing beside it, nor beside a reference.
+        variants = list(schema["anyOf"])
+        place = next((place for place, each in enumerate(variants) if "$ref" not in each), None)
+        if place is not None:
+            variants[place] = _described(variants[place], text)
+        return {**schema, "anyOf": variants}
     told = " ".join(filter(None, [text, str(schema.get("description") or "")]))
     return {**schema, "description": told}
 
