@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import openai
 import psutil
+import pydantic
 import pytest
 
 from praison_nb import LocalAgent, LocalAgentConfig
@@ -336,3 +337,23 @@ async def test_files_that_are_no_models(own: Path, tmp_path: Path) -> None:
     assert "directory" in await refused("gguf:.")
     assert "gguf:PATH" in await refused("gguf:")
     assert "gguf:PATH" in await refused("embedded/gpt")
+
+
+class Review(pydantic.BaseModel):
+    label: Literal["good", "bad"]
+    stars: int
+    words: list[str]
+
+
+@pytest.mark.parametrize("objects", [5, pytest.param(50, marks=pytest.mark.slow)])
+def test_its_answers_have_their_type(objects: int) -> None:
+    texts = [f"Text {n}: the {thing} was {word}." for n in range(10) for thing, word in THINGS][:objects]
+    agent = LocalAgent(LocalAgentConfig(model="embedded", options={"max_tokens": 120}, output=Review))
+    turns = []
+    for text in texts:
+        agent.reset_session()
+        turns.append(agent.begin(f"Rate this review, with a word or two of it. {text}").wait())
+    assert all(isinstance(turn.value, Review) and len(turn.requests) <= 2 for turn in turns)
+
+
+THINGS = [("food", "great"), ("room", "dirty"), ("staff", "kind"), ("bill", "a surprise"), ("bed", "hard")]
