@@ -342,18 +342,15 @@ async def test_files_that_are_no_models(own: Path, tmp_path: Path) -> None:
 class Review(pydantic.BaseModel):
     label: Literal["good", "bad"]
     stars: int
-    words: list[str]
 
 
-@pytest.mark.parametrize("objects", [5, pytest.param(50, marks=pytest.mark.slow)])
-def test_its_answers_have_their_type(objects: int) -> None:
-    texts = [f"Text {n}: the {thing} was {word}." for n in range(10) for thing, word in THINGS][:objects]
-    agent = LocalAgent(LocalAgentConfig(model="embedded", options={"max_tokens": 120}, output=Review))
-    turns = []
-    for text in texts:
+@pytest.mark.parametrize("batch", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 10))])
+def test_its_answers_have_their_type(batch: int) -> None:
+    agent = LocalAgent(LocalAgentConfig(model="embedded", options={"max_tokens": 80}, output=Review))
+    for thing, word in THINGS:
         agent.reset_session()
-        turns.append(agent.begin(f"Rate this review, with a word or two of it. {text}").wait())
-    assert all(isinstance(turn.value, Review) and len(turn.requests) <= 2 for turn in turns)
+        turn = agent.begin(f"Rate review {batch}: the {thing} was {word}.").wait()
+        assert isinstance(turn.value, Review) and len(turn.requests) == 1
 
 
 THINGS = [("food", "great"), ("room", "dirty"), ("staff", "kind"), ("bill", "a surprise"), ("bed", "hard")]
