@@ -95,18 +95,20 @@ class Agent:
         """Send `prompt` and return the answer, or with `stream` at once one that is under way: iterate it for
         the pieces. Where nobody does, they are printed as they come; `str()` of it is the whole answer.
         `attachments` are pictures and documents, as `Backend.begin` has them. With `output`, a type as
-        `Backend.begin` has it, the answer is returned as a value of this type.
+        `Backend.begin` has it, or with that of the backend's config, the answer is returned as a value of
+        this type.
 
         Works in scripts, notebooks and threads. Ctrl-C stops the turn and is raised again; `turn` keeps
         what there was. A tool that asks is asked about by `input()`, and not run where nobody can answer.
         Raises the errors of `praison_nb.errors`, each with `.turn`.
         """
-        if stream and output is not None:
+        if stream and (output is not None or self.backend.output_type is not None):
             raise ConfigError("A typed answer comes whole: leave stream or output out.")
         if stream:
             return AnswerStream(self._begin(prompt, blocks=True, attachments=attachments, stream=True))
-        turn = self._begin(prompt, blocks=True, attachments=attachments, output=output).wait()
-        return answer_of(turn) if output is None else value_of(turn)
+        run = self._begin(prompt, blocks=True, attachments=attachments, output=output)
+        turn = run.wait()
+        return answer_of(turn) if run.output is None else value_of(turn)
 
     @overload
     async def astart(self, prompt: str, *, attachments: Iterable[Any] = ()) -> str: ...
@@ -114,8 +116,9 @@ class Agent:
     async def astart(self, prompt: str, *, attachments: Iterable[Any] = (), output: Any) -> Any: ...
     async def astart(self, prompt: str, *, attachments: Iterable[Any] = (), output: Any = None) -> Any:
         """`start` for code that awaits: the whole answer. Raises as `start` does."""
-        turn = await self._begin(prompt, blocks=False, attachments=attachments, output=output)
-        return answer_of(turn) if output is None else value_of(turn)
+        run = self._begin(prompt, blocks=False, attachments=attachments, output=output)
+        turn = await run
+        return answer_of(turn) if run.output is None else value_of(turn)
 
     def _begin(self, prompt: str, *, blocks: bool, **options: Any) -> Run:
         run = self.backend.begin(prompt, session=self.name, asker=ask_by_input, **options)

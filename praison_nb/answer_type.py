@@ -10,24 +10,31 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import math
 import re
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints, is_typeddict
 
+from . import redaction
 from .errors import ConfigError, InvalidAnswerError
-from .text import describe_exception, shorten
+from .text import describe_exception, replace_surrogates, shorten, strip_control_chars
 
 if TYPE_CHECKING:
     import pandas
+    from pydantic import TypeAdapter
 
-_FENCE = re.compile(r"```\w*\s*(.*?)\s*```", re.DOTALL)
+_LANGUAGE = re.compile(r"\A\w+")
+"""The word behind a fence's beginning."""
 _DTYPES = {"integer": "Int64", "number": "Float64", "boolean": "boolean", "string": "string"}
 _CLOSING = {"{": "}", "[": "]"}
 _MOST_PROBLEMS = 5
+_MOST_FENCES = 20
+_REASON_CHARACTERS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +65,17 @@ class Answer:
 
 def record(value: Any) -> dict[str, Any]:
     """The columns of one value: its fields, or "value"."""
-    from pydantic import TypeAdapter
-
-    data = TypeAdapter[Any](Any).dump_python(value)
+    data = _any_adapter().dump_python(value)
     if not isinstance(data, dict):
         data = {"value": data}
     return {str(name): each.value if isinstance(each, Enum) else each for name, each in data.items()}
+
+
+@functools.cache
+def _any_adapter() -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Any)
 
 
 def frame_of(
@@ -81,7 +93,7 @@ def frame_of(
         except (TypeError, ValueError, OverflowError):
             # A number that the dtype has no room for.
             made[name] = values
-    return pd.DataFrame(made, index=index)
+    return pd.DataFrame(made, index=range(len(records)) if index is None else index)
 
 
 class AnswerType:
@@ -94,13 +106,14 @@ class AnswerType:
         from pydantic import TypeAdapter
         from pydantic.errors import PydanticUserError
 
+        self._kind = kind
         name = kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)
         self.name = shorten(re.sub(r"\b(\w+\.)+", "", name), 60)
         try:
             if isinstance(kind, str):
                 raise TypeError("it is a text")
-            self._adapter = TypeAdapter[Any](_supported(kind))
-            schema = self._adapter.json_schema()
+            self.adapter = TypeAdapter[Any](_supported(kind))
+            schema = self.adapter.json_schema()
         except (PydanticUserError, TypeError, NameError, AttributeError, ValueError, RecursionError) as error:
             reason = shorten(describe_exception(error).splitlines()[0], 200)
             raise ConfigError(
@@ -117,6 +130,18 @@ class AnswerType:
 
     def __repr__(self) -> str:
         return f"AnswerType({self.name})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AnswerType) and (self._kind, self.schema) == (other._kind, other.schema)
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return AnswerType, (self._kind,)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> AnswerType:
+        return self
 
     @classmethod
     def of(cls, kind: Any) -> AnswerType:
@@ -145,41 +170,65 @@ class AnswerType:
         problem: Exception | None = None
         for candidate in self._candidates(text):
             try:
-                value = self._adapter.validate_json(candidate)
-                data = self._adapter.dump_python(value, mode="json")
+                value = self.adapter.validate_json(json.dumps(candidate))
+                data = _finite(self.adapter.dump_python(value, mode="json"))
                 return Answer(self.name, data, value, self.columns)
-            except ValidationError as error:
-                problem = problem or error
             except Exception as error:
-                # A validator of the user's own, or a value that JSON has no form for.
+                # Of a validator of the user's own too, and of a value that JSON has no form for.
                 problem = problem or error
         if isinstance(problem, ValidationError):
-            raise InvalidAnswerError(f"The answer is no {self.name}: {_explained(problem)}") from None
-        reason = f": {describe_exception(problem)}" if problem else ", but text without JSON"
-        raise InvalidAnswerError(f"The answer is no {self.name}{reason}") from None
+            reason = f": {_explained(problem)}"
+        else:
+            reason = f": {describe_exception(problem)}" if problem else ", but text without JSON"
+        # A name of a field, or what a validator says, may be the model's own text.
+        line = strip_control_chars(redaction.redact(f"The answer is no {self.name}{reason}"))
+        raise InvalidAnswerError(shorten(line, _REASON_CHARACTERS)) from None
 
-    def _candidates(self, text: str) -> Iterable[str]:
+    def _candidates(self, text: str) -> Iterator[Any]:
         """The JSON that the text is or has in it, the likelier reading first."""
-        for part in _parts(text):
-            try:
-                data = json.loads(part, strict=False)
-            except (ValueError, RecursionError):
-                continue
+        data: Any = None
+        for data in _json_in(text):
             if self.is_wrapped and isinstance(data, dict) and list(data) == ["value"]:
-                yield json.dumps(data["value"])
-            yield json.dumps(data)
-            return
-        if self.is_wrapped and text.strip():
+                yield data["value"]
+            yield data
+        if self.is_wrapped and text.strip() and not isinstance(data, dict | list):
             # One word, as it is.
-            yield json.dumps(text.strip())
+            yield replace_surrogates(text.strip())
 
 
-def _parts(text: str) -> Iterable[str]:
-    """The text, what is in a fence, and from the first bracket to the last of its kind."""
-    yield text
-    yield from _FENCE.findall(text)
-    if bracket := re.search(r"[{[]", text):
-        yield text[bracket.start() : text.rfind(_CLOSING[bracket[0]]) + 1]
+def _json_in(text: str) -> Iterator[Any]:
+    """The JSON that the whole text is, else that of its fences, else what is between its brackets."""
+    fenced = text.split("```", 2 * _MOST_FENCES)[1::2]
+    fences = [part for each in fenced for part in (each, _LANGUAGE.sub("", each))]
+    for parts in ([text], fences, _between_brackets(text)):
+        found = [each for part in parts for each in _loaded(part)]
+        yield from found
+        if found:
+            return
+
+
+def _loaded(text: str) -> list[Any]:
+    """The one value that the text is in JSON, or none."""
+    try:
+        return [replace_surrogates(json.loads(text, strict=False))]
+    except (ValueError, RecursionError):
+        return []
+
+
+def _between_brackets(text: str) -> Iterator[str]:
+    """From the first bracket of each kind to the last one of it."""
+    places = {text.find(each): each for each in _CLOSING}
+    for start in sorted(place for place in places if place >= 0):
+        yield text[start : text.rfind(_CLOSING[places[start]]) + 1]
+
+
+def _finite(data: Any) -> Any:
+    """`data` with texts for the numbers that JSON has not, which are read as those numbers."""
+    if isinstance(data, float) and not math.isfinite(data):
+        return "NaN" if math.isnan(data) else "Infinity" if data > 0 else "-Infinity"
+    if isinstance(data, dict):
+        return {name: _finite(each) for name, each in data.items()}
+    return [_finite(each) for each in data] if isinstance(data, list) else data
 
 
 def _explained(error: Any) -> str:

@@ -41,7 +41,7 @@ from ..turn import Turn
 from .answer import answer_of, validate_prompt
 from .arguments import check_methods, checked_arguments
 from .session import Session
-from .typed import typed_events
+from .typed import in_words, typed_events
 
 
 @check_methods
@@ -131,7 +131,8 @@ class Backend(Observable, ABC):
 
         `output` is the type that the answer is to have: a pydantic model, dataclass, TypedDict, Literal,
         Enum, int, bool, … or a list of one. `Turn.value` is the answer as such a value. One that does not fit
-        is asked for once more; then the turn ends with InvalidAnswerError. A SharedBudget, a `pacer` and a
+        is asked for once more; then the turn ends with InvalidAnswerError. Without it the config's `output`
+        counts, where there is one. A SharedBudget, a `pacer` and a
         `mailbox` are of several turns, such as a map's.
 
         Raises ConfigError for an empty prompt, a session that is no text, a budget that is none, tags that
@@ -157,15 +158,24 @@ class Backend(Observable, ABC):
             model=self.model,
             notices=(*notices_of(notices), *self.policy_notices()),
         )
-        output = None if output is None else AnswerType.of(output)
+        output = self.output_type if output is None else AnswerType.of(output)
         source = functools.partial(self.events, turn.prompt)
         if output is not None:
             source = functools.partial(
-                typed_events, turn.prompt, events=self.events, takes_output=self.takes_output
+                typed_events, turn.prompt, events=self.events, typed_prompt=self._typed_prompt
             )
         how = {"caller_waits": caller_waits, "stream": stream, "budget": budget, "asker": asker, "view": view}
         sent = {"attachments": tuple(attachments or ()), "output": output, "pacer": pacer, "mailbox": mailbox}
         return self._run(turn, source, subscribers, tags=tags, **sent, **how)
+
+    @property
+    def output_type(self) -> AnswerType | None:
+        """The type of the answers of turns that have none of their own: the config's `output`."""
+        return getattr(getattr(self, "config", None), "output", None)
+
+    def _typed_prompt(self, prompt: str, output: AnswerType, session: Session) -> str:
+        """The prompt that is sent first where the answer is to have the type `output`."""
+        return prompt if self.takes_output else in_words(prompt, output)
 
     def policy_notices(self) -> tuple[str, ...]:
         """What code has changed in the policies since this was last asked: by each turn, and by each call."""
@@ -274,6 +284,11 @@ class Backend(Observable, ABC):
         """Another one that works as this one does, with a session of its own, so that both can have turns at
         once. Raises ConfigError: a backend that can, does its own."""
         raise ConfigError(f"{self.model} answers one prompt at a time.")
+
+    async def discard_session(self) -> None:
+        """Forget the conversation for good, on the server too: the next prompt begins a new one. On the
+        background loop. Raises nothing."""
+        self.session = Session()
 
     def reset_all(self) -> None:
         """Forget all sessions."""

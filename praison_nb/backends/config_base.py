@@ -11,6 +11,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from .. import redaction
+from ..answer_type import AnswerType
 from ..errors import ConfigError
 from ..tools.builtin.registry import NAMES, resolve
 from ..tools.policy import check_policies
@@ -82,6 +83,8 @@ class Config(Fields):
 
     def __post_init__(self) -> None:
         self.register_secrets()
+        if (output := getattr(self, "output", None)) is not None:
+            object.__setattr__(self, "output", AnswerType.of(output))
         # Here, since it loads pydantic.
         from .validation import check
 

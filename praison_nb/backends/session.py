@@ -18,6 +18,9 @@ class Session(Observable):
     """One conversation of a backend: its id, its messages, and what its turns used. `observe` is the
     subscriber that keeps it current."""
 
+    settles_late = False
+    """Whether its turns ask what they used behind their end, as long as nobody waits."""
+
     def __init__(self) -> None:
         super().__init__()
         self.id = ""

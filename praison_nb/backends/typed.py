@@ -20,6 +20,7 @@ from ..runtime.run import Run
 from ..turn import Message, Turn
 from .session import Session
 
+TypedPrompt = Callable[[str, AnswerType, Session], str]
 Events = Callable[[str, Session, Run], AsyncIterator[Event]]
 
 
@@ -30,19 +31,20 @@ def in_words(prompt: str, output: AnswerType) -> str:
     {"type": "object", "properties": {"value": {"type": "integer"}}, "required": ["value"]}
     """
     schema = json.dumps(output.schema, ensure_ascii=False)
-    return f"{prompt}\n\nAnswer with JSON alone that follows this schema:\n{schema}"
+    request = f"Answer with JSON alone that follows this schema:\n{schema}"
+    return prompt if prompt.endswith(request) else f"{prompt}\n\n{request}"
 
 
 async def typed_events(
-    prompt: str, session: Session, run: Run, events: Events, *, takes_output: bool
+    prompt: str, session: Session, run: Run, events: Events, typed_prompt: TypedPrompt
 ) -> AsyncIterator[Event]:
-    """The events of the turn, and before its end AnswerParsed, or the error after two tries. Where the
-    backend `takes_output` it asks the model for `run.output` in a way of its own; else the prompt does."""
+    """The events of the turn, and before its end AnswerParsed, or the error after two tries. The first one
+    has the `typed_prompt` of the backend, which asks for `run.output` in its own way; the second asks in
+    words: a server may take no notice of any other."""
     output = cast(AnswerType, run.output)
     for is_last in (False, True):
         before, problem = len(run.turn.items), None
-        # A server may take no notice of what it was asked for in its own way.
-        asked = prompt if takes_output and not is_last else in_words(prompt, output)
+        asked = in_words(prompt, output) if is_last else typed_prompt(prompt, output, session)
         async with aclosing(_with_end(events(asked, session, run))) as stream:
             async for event in stream:
                 if not isinstance(event, TurnFinished) or run.turn.ended is not None:
@@ -56,13 +58,19 @@ async def typed_events(
                     # With the same limit it would be cut off again.
                     if is_last or event.stop_reason == "max_tokens":
                         yield TurnFailed(error=found)
-                    else:
-                        yield Notice(text=f"{found} It was asked once more.")
+                        continue
+                    yield Notice(text=f"{found} It was asked once more.")
+                    if session.settles_late:
+                        # The next try has it in its count.
+                        break
                     continue
                 yield event
         if problem is None or run.turn.ended is not None:
             return
-        prompt = f"{problem} Answer again, with JSON that fits and nothing else."
+        if len(run.turn.items) > before:
+            # What was sent is in the conversation.
+            run.attachments = ()
+            prompt = f"{problem} Answer again, with JSON that fits and nothing else."
 
 
 async def _with_end(events: AsyncIterator[Event]) -> Any:

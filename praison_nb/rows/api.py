@@ -117,12 +117,12 @@ def begin(
             isinstance(value, bool) or not isinstance(value, int | float) or value <= 0
         ):
             raise ConfigError(f"{name} must be a number above 0, not {value!r:.40}.")
-    table = Table(frame)
+    table, backend = Table(frame), backend_of(agent)
     return MapRun(
         table,
         Template(prompt, table.columns),
-        backend_of(agent),
-        output=None if output is None else AnswerType.of(output),
+        backend,
+        output=backend.output_type if output is None else AnswerType.of(output),
         concurrency=concurrency,
         pacer=Pacer(rpm, tpm, retries),
         budget=None if budget is None else parse_usd(budget, "budget"),

@@ -15,7 +15,6 @@ from typing import Any
 
 from ..answer_type import AnswerType, record
 from ..backends.base import Backend
-from ..backends.session import Session
 from ..errors import ConfigError, PraisonError, StoreError
 from ..events import Event
 from ..metering.shared_budget import SharedBudget
@@ -201,10 +200,17 @@ class MapRun(Observable):
 
     async def _work(self, backend: Backend) -> None:
         is_own = backend is not self.backend
+        try:
+            await self._ask_in_turn(backend, is_own)
+        finally:
+            if is_own:
+                await backend.discard_session()
+
+    async def _ask_in_turn(self, backend: Backend, is_own: bool) -> None:
         while self._left and not self._stopping:
             key = self._left.popleft()
             if is_own:
-                backend.session = Session()
+                await backend.discard_session()
             else:
                 await asyncio.to_thread(backend.reset_session)
             settled = self._settled

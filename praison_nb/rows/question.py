@@ -15,7 +15,7 @@ from ..backends.base import Backend
 VERSION = 1
 """Of the keys: another one asks everything again."""
 _DECIDES_NOTHING = frozenset(
-    ("name", "metadata", "api_key", "timeout", "session_title", "asks_stopped_cost", "retries")
+    ("name", "metadata", "api_key", "timeout", "session_title", "asks_stopped_cost", "retries", "output")
 )
 """Fields of configs."""
 

@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import openai
 import psutil
+import pydantic
 import pytest
 
 from praison_nb import LocalAgent, LocalAgentConfig
@@ -336,3 +337,20 @@ async def test_files_that_are_no_models(own: Path, tmp_path: Path) -> None:
     assert "directory" in await refused("gguf:.")
     assert "gguf:PATH" in await refused("gguf:")
     assert "gguf:PATH" in await refused("embedded/gpt")
+
+
+class Review(pydantic.BaseModel):
+    label: Literal["good", "bad"]
+    stars: int
+
+
+@pytest.mark.parametrize("batch", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 10))])
+def test_its_answers_have_their_type(batch: int) -> None:
+    agent = LocalAgent(LocalAgentConfig(model="embedded", options={"max_tokens": 80}, output=Review))
+    for thing, word in THINGS:
+        agent.reset_session()
+        turn = agent.begin(f"Rate review {batch}: the {thing} was {word}.").wait()
+        assert isinstance(turn.value, Review) and len(turn.requests) == 1
+
+
+THINGS = [("food", "great"), ("room", "dirty"), ("staff", "kind"), ("bill", "a surprise"), ("bed", "hard")]

@@ -200,7 +200,7 @@ def test_what_agents_take_for_a_config(agent: Any, config: Any) -> None:
 @pytest.mark.parametrize("config", [HostedAgentConfig(), LocalAgentConfig()])
 def test_each_field_is_checked(config: Any) -> None:
     model, values = config._checked([])
-    assert {*values} - {*model.model_fields} <= {"policies", "working_dir", "budget"}
+    assert {*values} - {*model.model_fields} <= {"policies", "working_dir", "budget", "output"}
 
 
 def test_a_copy_and_a_pickle_of_a_config_are_the_same() -> None:

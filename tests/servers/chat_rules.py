@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from servers.content_rules import url_refusal
+from servers.format_rules import openai_refusal
 
 Refusal = tuple[int, Any]
 Check = Callable[[dict[str, Any]], Iterator[Refusal]]
@@ -114,6 +115,29 @@ def _openai_reasoning(body: dict[str, Any]) -> Iterator[Refusal]:
         yield _openai("Unsupported value: 'temperature' does not support this value; only 1 is supported.")
 
 
+def _asked_format(body: dict[str, Any]) -> dict[str, Any]:
+    form = body.get("response_format") or {}
+    return form.get("json_schema", {}) if form.get("type") == "json_schema" else {}
+
+
+def _openai_format(body: dict[str, Any]) -> Iterator[Refusal]:
+    asked = _asked_format(body)
+    if asked and not re.fullmatch("[a-zA-Z0-9_-]{1,64}", asked["name"]):
+        yield _openai("Invalid 'response_format.json_schema.name'.", "response_format")
+    if asked.get("strict") and (text := openai_refusal(asked["name"], asked["schema"])):
+        yield _openai(text, "response_format")
+
+
+def _no_schema(body: dict[str, Any]) -> Iterator[Refusal]:
+    if _asked_format(body):
+        yield _openai("This response_format type is unavailable now", "")
+
+
+def _unforced(body: dict[str, Any]) -> Iterator[Refusal]:
+    if "reasoner" in body["model"] and body.get("tool_choice", "auto") not in ("auto", "none"):
+        yield _openai("deepseek-reasoner does not support this tool_choice", "")
+
+
 def _mistral(body: dict[str, Any]) -> Iterator[Refusal]:
     def no(message: str) -> Refusal:
         return 400, {"object": "error", "message": message, "type": "invalid_request_message_order"}
@@ -176,6 +200,11 @@ def _gemini_schemas(body: dict[str, Any]) -> Iterator[Refusal]:
         yield from check(tool["function"]["parameters"], "function_declarations[0].parameters")
 
 
+def _gemini_format(body: dict[str, Any]) -> Iterator[Refusal]:
+    if _asked_format(body) and body.get("tools"):
+        yield _google("Function calling with a response mime type: 'application/json' is unsupported")
+
+
 def _deepseek(body: dict[str, Any]) -> Iterator[Refusal]:
     for message in body["messages"]:
         if _calls(message) and not isinstance(message.get("reasoning_content"), str):
@@ -213,11 +242,11 @@ def _raised(message: str) -> Refusal:
 
 
 RULES: dict[str, tuple[Check, ...]] = {
-    "openai": (_pairs, _openai_ids, _pictures),
-    "openai-reasoning": (_pairs, _openai_ids, _openai_reasoning, _pictures),
+    "openai": (_pairs, _openai_ids, _pictures, _openai_format),
+    "openai-reasoning": (_pairs, _openai_ids, _openai_reasoning, _pictures, _openai_format),
     "mistral": (_pairs, _mistral, _mistral_fields),
-    "gemini": (_pairs, _gemini, _gemini_schemas),
-    "deepseek": (_pairs, _deepseek, _no_pictures),
+    "gemini": (_pairs, _gemini, _gemini_schemas, _gemini_format),
+    "deepseek": (_pairs, _deepseek, _no_pictures, _no_schema, _unforced),
     "bedrock": (_pairs, _bedrock),
     "template": (_pairs, _template),
     "gguf": (_pairs, _template, _template_without_tools, _no_pictures),

@@ -12,6 +12,7 @@ from aiohttp import web
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming
 
 from servers.content_rules import block_refusal
+from servers.format_rules import anthropic_refusal
 from servers.hosted_types import check_request
 from servers.messages_cache import prefixes
 
@@ -22,19 +23,21 @@ SERVER_TOOLS = "server_tool_use|.*_tool_result"
 @dataclass(frozen=True)
 class Takes:
     """What a model takes: the types of `thinking`, and how long an answer may be. `thinks` without being
-    asked; `binds` its thinking to the conversation; `forced`: can be made to call a tool."""
+    asked; `binds` its thinking to the conversation; `forced`: can be made to call a tool; `formats`: can be
+    held to a schema."""
 
     thinking: tuple[str, ...]
     longest: int = 128_000
     thinks: bool = False
     binds: bool = False
     forced: bool = True
+    formats: bool = True
     efforts: tuple[str, ...] = ("low", "medium", "high", "xhigh", "max")
 
 
 MODELS = {
     "claude-haiku-4-5": Takes(("enabled", "disabled"), 64_000, efforts=()),
-    "claude-opus-4-1": Takes(("enabled", "disabled"), 32_000, efforts=()),
+    "claude-opus-4-1": Takes(("enabled", "disabled"), 32_000, efforts=(), formats=False),
     "claude-opus-4-6": Takes(("adaptive", "disabled"), efforts=("low", "medium", "high", "max")),
     "claude-opus-4-8": Takes(("adaptive", "disabled")),
     "claude-opus-5": Takes(("adaptive", "disabled"), thinks=True),
@@ -79,6 +82,7 @@ def check(body: Any, issued: Issued, *, strict_turns: bool) -> None:
         )
     _check_cache(body)
     is_thinking = _check_thinking(body, takes)
+    _check_format(body, takes)
     _check_messages(body, strict_turns)
     _check_calls(body)
     _check_thoughts(body, takes, issued, is_thinking)
@@ -139,6 +143,14 @@ def _check_thinking(body: Mapping[str, Any], takes: Takes) -> bool:
     if "tool_choice" in body and not names:
         refuse("tool_choice may only be specified while providing tools.")
     return kind in ("enabled", "adaptive")
+
+
+def _check_format(body: Mapping[str, Any], takes: Takes) -> None:
+    form = (body.get("output_config") or {}).get("format")
+    if form and not takes.formats:
+        refuse(f"'{body['model']}' does not support output format.")
+    if form and (text := anthropic_refusal(form["schema"])):
+        refuse(text)
 
 
 def _check_messages(body: Mapping[str, Any], strict_turns: bool) -> None:

@@ -13,6 +13,7 @@ from openai.types.responses.response_create_params import ResponseCreateParamsSt
 from pydantic import TypeAdapter, ValidationError
 
 from servers.content_rules import url_refusal
+from servers.format_rules import openai_refusal
 
 Refusal = tuple[str, str] | None
 EFFORTS = ("none", "low", "medium", "high", "xhigh")
@@ -41,7 +42,7 @@ class Written:
 
 def refusal_of(body: dict[str, Any], written: Written) -> Refusal:
     """Message and parameter of the 400 with which the server answers, None where it takes the request."""
-    for rule in (_names, _settings, _tools, forms, _ids, pairs, _reasoning):
+    for rule in (_names, _settings, _format, _tools, forms, _ids, pairs, _reasoning):
         refusal = rule(body, written)
         if refusal:
             return refusal
@@ -82,6 +83,16 @@ def _settings(body: dict[str, Any], written: Written) -> Refusal:
         text = "Invalid 'prompt_cache_key': string too long. Expected a string with maximum length 64."
         return text, "prompt_cache_key"
     return None
+
+
+def _format(body: dict[str, Any], written: Written) -> Refusal:
+    form = (body.get("text") or {}).get("format") or {}
+    if form.get("type") != "json_schema":
+        return None
+    if not re.fullmatch("[a-zA-Z0-9_-]{1,64}", form.get("name", "")):
+        return "Invalid 'text.format.name'.", "text.format.name"
+    text = openai_refusal(form["name"], form["schema"]) if form.get("strict") else None
+    return (text, "text.format.schema") if text else None
 
 
 def _tools(body: dict[str, Any], written: Written) -> Refusal:

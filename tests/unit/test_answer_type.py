@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import dataclasses
 import datetime
 import enum
 import json
+import math
+import pickle
+import time
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, Literal, TypedDict
 
 import pydantic
 import pytest
 
-from praison_nb import Agent, ScriptedBackend, turn_json
+from praison_nb import Agent, LocalAgent, LocalAgentConfig, ScriptedBackend, redaction, turn_json
 from praison_nb.answer_type import AnswerType
 from praison_nb.errors import ConfigError, InvalidAnswerError
 from praison_nb.events import TextDelta, TurnFinished
@@ -80,6 +86,106 @@ def test_what_a_text_comes_to(kind: Any, text: str, value: Any) -> None:
     assert answer.value == value and type(answer.value) is type(value)
     json.dumps(answer.data, allow_nan=False)
     assert output.schema["type"] == "object" and output.schema["properties"]
+
+
+ODD_VALUES: list[tuple[Any, str, Any]] = [
+    (datetime.datetime, "2026-01-02T03:04:05Z", datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)),
+    (Decimal, '{"value": "0.10"}', Decimal("0.10")),
+    (bytes, '{"value": "caf\u00e9"}', "café".encode()),
+    (tuple[int, str], '{"value": [1, "a"]}', (1, "a")),
+    (set[int], '{"value": [1, 2, 1]}', {1, 2}),
+    (dict[int, str], '{"value": {"1": "a"}}', {1: "a"}),
+    (float, "Infinity", float("inf")),
+    (list[float], "[1, -Infinity, 1e999]", [1.0, float("-inf"), float("inf")]),
+    (str, '{"value": "tab\t and \x1b[0m"}', "tab\t and \x1b[0m"),
+    (str, '{"value": "\\ud83d"}', "\ufffd"),
+    (str, "\ud83d", "\ufffd"),
+    (str, "42", "42"),
+    (Literal["1", "2"], "1", "1"),
+    (str, "x" * 3_000_000, "x" * 3_000_000),
+    (list[int], json.dumps([*range(20_000)]), [*range(20_000)]),
+    (Point, 'As [1] says: {"x": 1}. See [2] and {3}.', None),
+    (Point, 'As [1] says: {"x": 1}. See [2].', Point(1.0)),
+    (Point, 'First:\n```python\nprint(1)\n```\nthen\n```json\n{"x": 1}\n```', Point(1.0)),
+    (Point, '```\n{"x": 2}\n```', Point(2.0)),
+]
+
+
+@pytest.mark.parametrize(("kind", "text", "value"), ODD_VALUES)
+def test_values_that_json_has_otherwise(kind: Any, text: str, value: Any) -> None:
+    output = AnswerType(kind)
+    if value is None:
+        with pytest.raises(InvalidAnswerError):
+            output.parse(text)
+        return
+    answer = output.parse(text)
+    assert answer.value == value
+    # As files have it, and back.
+    data = json.loads(json.dumps(answer.data, allow_nan=False))
+    assert output.load(data).value == value and len(answer.frame) == len(answer.records)
+
+
+def test_not_a_number() -> None:
+    answer = AnswerType(float).parse('{"value": NaN}')
+    assert math.isnan(answer.value) and answer.data == "NaN"
+    assert math.isnan(AnswerType(float).load("NaN").value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("[" * depth for depth in (190, 990, 100_000)),
+        *('{"children":[' * depth + "]}" * depth for depth in (90, 300, 480, 100_000)),
+        '{"name": "a", "children":[' * 300 + "]}" * 300,
+        "```" + " " * 200_000,
+        "```" * 100_000,
+        "1" * 10_000,
+        '{"a"' * 100_000,
+    ],
+    ids=lambda text: f"{text[:16]}-{len(text)}",
+)
+@pytest.mark.parametrize("kind", [Tree, int, list[Tree], dict[str, Any]])
+def test_hostile_texts_end_soon(kind: Any, text: str) -> None:
+    began = time.process_time()
+    with contextlib.suppress(InvalidAnswerError):
+        AnswerType(kind).parse(text)
+    assert time.process_time() - began < 2
+
+
+def test_a_reason_is_one_short_line_without_secrets() -> None:
+    redaction.register("hunter2-hunter2", "password")
+    text = json.dumps({"name": "hunter2-hunter2 \x1b[2J\n" * 1000})
+    with pytest.raises(InvalidAnswerError) as caught:
+        AnswerType(Quoting).parse(text)
+    line = str(caught.value)
+    assert "no hunter2" not in line and "hunter2-hunter2" not in line
+    assert "\x1b" not in line and "\n" not in line and len(line) <= 500
+
+
+class Quoting(pydantic.BaseModel):
+    name: str
+
+    @pydantic.field_validator("name")
+    @classmethod
+    def _quotes(cls, name: str) -> str:
+        raise ValueError(f"no {name}")
+
+
+@pytest.mark.parametrize("kind", [Ticket, list[Point], Colour, int])
+def test_a_pickle_and_a_copy_are_the_same(kind: Any) -> None:
+    output = AnswerType(kind)
+    assert pickle.loads(pickle.dumps(output)) == copy.deepcopy(output) == output != AnswerType(float)
+    assert len({output, AnswerType(kind)}) == 1
+
+
+def test_an_agent_of_which_the_config_has_a_type() -> None:
+    config = LocalAgentConfig(model="m", output=list[Point])
+    assert "output=AnswerType(list[Point])" in repr(config)
+    assert pickle.loads(pickle.dumps(config)) == copy.deepcopy(config) == config
+    with pytest.raises(ConfigError, match="5 is no type of answers"):
+        LocalAgentConfig(model="m", output=5)
+    with pytest.raises(ConfigError, match="comes whole"):
+        Agent("a", LocalAgent(config)).start("Which?", stream=True)
 
 
 @pytest.mark.parametrize("kind", [int, Literal["good", "bad"], Colour, Point, list[Point], Ticket, list[int]])

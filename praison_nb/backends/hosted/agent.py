@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from ...errors import ConfigError
+from ...answer_type import AnswerType
+from ...errors import ConfigError, PraisonError
 from ...events import Event
 from ...runtime.approvals import Asker
 from ...runtime.options import Subscriber, notices_of
@@ -19,7 +21,11 @@ from ...turn import Turn
 from ..answer import validate_prompt
 from ..arguments import check_options, checked_arguments
 from ..session import Session
+from ..typed import in_words
+from . import api
 from .agents import AgentMethods
+from .answer_tool import with_request
+from .client import ask
 from .config import HostedAgentConfig, names_of
 from .context import HostedContext
 from .ensure import ensure
@@ -32,6 +38,8 @@ from .session import HostedSession
 from .sessions import SessionMethods
 from .turn import HostedTurn
 from .vaults import VaultMethods
+
+log = logging.getLogger(__name__)
 
 
 class HostedAgent(
@@ -68,7 +76,7 @@ class HostedAgent(
     name = "hosted"
     status_without_session = Status.UNKNOWN
     keeps_sessions_on_server = True
-    takes_attachments = True
+    takes_attachments = takes_output = True
     backoff_seconds: tuple[float, float] = (0.5, 10.0)
     """The first pause before a lost connection is made anew, and the longest."""
 
@@ -178,7 +186,8 @@ class HostedAgent(
         assert isinstance(session, HostedSession)
         context = HostedContext(
             config=self.config,
-            ensure=self.ensure,
+            ensure=functools.partial(self.ensure, output=run.output),
+            takes_answers=self.config.has_room_for_answers,
             backoff_seconds=self.backoff_seconds,
             on_tool_confirmation=self.on_tool_confirmation,
             on_custom_tool=self.on_custom_tool,
@@ -186,13 +195,38 @@ class HostedAgent(
         )
         return HostedTurn(context, session, prompt, run, is_attached=is_attached, outcome=outcome).events()
 
-    async def ensure(self, session: HostedSession) -> None:
+    def _typed_prompt(self, prompt: str, output: AnswerType, session: Session) -> str:
+        assert isinstance(session, HostedSession)
+        is_declared = session.output is not None or session.can_declare(self.config)
+        return with_request(prompt) if is_declared else in_words(prompt, output)
+
+    def fresh(self) -> HostedAgent:
+        """Another one with the same config, functions, agent and environment, and sessions of its own."""
+        made = HostedAgent(
+            self.config,
+            on_tool_confirmation=self.on_tool_confirmation,
+            on_custom_tool=self.on_custom_tool,
+        )
+        made.agent_id, made.agent_version = self.agent_id, self.agent_version
+        made.environment_id, made.backoff_seconds = self.environment_id, self.backoff_seconds
+        return made
+
+    async def discard_session(self) -> None:
+        """Archive the session, where there is one; the next prompt begins a new one."""
+        session, self.session = self.session, HostedSession()
+        if session.id:
+            try:
+                await ask(self.config, lambda client: api.archive_session(client, session), session.label)
+            except PraisonError as error:
+                log.warning("%s was not archived: %s", session.label, error)
+
+    async def ensure(self, session: HostedSession, output: AnswerType | None = None) -> None:
         """Find or create what the session needs and has not yet; or learn what a resumed one is.
         Who stops waiting does not stop it, so that nothing created is ever forgotten."""
 
         async def ensured() -> None:
             async with self._creating:
-                await ensure(self.config, self, session)
+                await ensure(self.config, self, session, output)
 
         task = asyncio.ensure_future(ensured())
         task.add_done_callback(lambda done: None if done.cancelled() else done.exception())

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Any, Literal, TypeGuard
 
+from ...answer_type import AnswerType
 from ...errors import ConfigError
 from ...tools.builtin.registry import resolve
 from ...tools.tool import Tool
 from ..config_base import Config, Fields
+from .answer_tool import ANSWER_TOOL, answer_tool
 from .budget import budget_dict
 from .uploads import check_resources
 
@@ -91,7 +93,8 @@ class HostedAgentConfig(Config):
     server with the same API. `console_url` is where that one shows a session, with `{session_id}` in it; the
     panel leads there. `timeout` is of one request, in seconds; None leaves it to the SDK (ten minutes). A
     turn whose connection is lost is taken up again for `reconnect_seconds`, counted from the last time that
-    the server answered.
+    the server answered. `output` is the type of all answers, as `Backend.begin` has it, unless a turn has its
+    own.
 
     Raises ConfigError, naming the field and what it takes, for what the API would reject and for a field that
     there is not.
@@ -133,6 +136,7 @@ class HostedAgentConfig(Config):
     console_url: str = ""
     timeout: float | None = None
     reconnect_seconds: float = 300.0
+    output: Any = None
 
     _of_others = " What runs elsewhere has a permission_policy in its toolset."
 
@@ -169,8 +173,27 @@ class HostedAgentConfig(Config):
     @property
     def api_tools(self) -> list[dict[str, Any]]:
         """All tools as the API has them, those that run here as custom tools."""
+        return self.tools_for(self.output)
+
+    def tools_for(self, output: AnswerType | None) -> list[dict[str, Any]]:
+        """The tools as the API has them, with the one that gives an answer of this type."""
         local = iter(resolve(self.local_tools).values())
-        return [custom_tool(next(local)) if _runs_here(tool) else _plain(tool) for tool in self.tools]
+        tools = [custom_tool(next(local)) if _runs_here(tool) else _plain(tool) for tool in self.tools]
+        if output is not None and self.has_room_for_answers:
+            tools.append(answer_tool(output))
+        return tools
+
+    @property
+    def declares_answers(self) -> bool:
+        """Whether sessions are given the tool for typed answers: not where its name is taken, nor where the
+        tools are those of somebody's agent."""
+        has_own = not self.agent_id or _plain(self.tools) != _plain(type(self).tools)
+        return has_own and self.has_room_for_answers
+
+    @property
+    def has_room_for_answers(self) -> bool:
+        """Whether no tool has the name of the one for typed answers."""
+        return all(tool.get("name") != ANSWER_TOOL for tool in self.tools_for(None))
 
     @property
     def networking_dict(self) -> dict[str, Any]:

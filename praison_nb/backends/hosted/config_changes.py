@@ -22,7 +22,7 @@ def changed_config(
     for params in (before, after):
         declared = params.get("tools", ())
         params["tools"] = [tool for tool in declared if tool.get("name") not in restored_tools]
-    names = AGENT_FIELDS & changes.keys()
+    names = AGENT_FIELDS & {"tools" if name == "output" else name for name in changes}
     return changed, frozenset(name for name in names if before.get(name) != after.get(name))
 
 

@@ -19,6 +19,8 @@ class HostedContext:
     """Create on the server what the session needs and has not yet. Raises PraisonError."""
     backoff_seconds: tuple[float, float]
     """The first pause before a lost connection is made anew, and the longest."""
+    takes_answers: bool
+    """Whether a call of the tool for typed answers is for us."""
     on_tool_confirmation: Callable[..., Any] | None
     on_custom_tool: Callable[..., Any] | None
     policy_notices: Callable[[], Iterable[str]]

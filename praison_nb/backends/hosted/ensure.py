@@ -9,6 +9,7 @@ import logging
 import uuid
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ...answer_type import AnswerType
 from ...errors import ModelNotFoundError, PraisonError, RequestRejectedError, SessionError
 from ...metering.origin import current_origin
 from . import agent_versions, environments, names, uploads
@@ -38,9 +39,14 @@ class ServerIds(Protocol):
     environment_id: str | None
 
 
-async def ensure(config: HostedAgentConfig, ids: ServerIds, session: HostedSession) -> None:
-    """Find or create what the session needs and `ids` lack; or learn what a resumed one is. Raises
-    PraisonError."""
+async def ensure(
+    config: HostedAgentConfig, ids: ServerIds, session: HostedSession, output: AnswerType | None = None
+) -> None:
+    """Find or create what the session needs and `ids` lack; or learn what a resumed one is. It gets the tool
+    for answers of the type `output`. Raises PraisonError."""
+    output = output or config.output
+    if output is not None and output != session.output and session.can_declare(config):
+        session.output, session.has_other_tools = output, bool(session.id)
     if not session.model:
         if session.id:
             retrieve = functools.partial(_retrieved, session_id=session.id)
@@ -124,7 +130,11 @@ async def create_session(
     reference = {"type": "agent", "id": agent_id}
     if ids.agent_version is not None:
         reference["version"] = ids.agent_version  # type: ignore[assignment]
-    if overrides := config.overrides():
+    overrides = config.overrides()
+    if session.output != config.output:
+        # The agent stays as it is configured.
+        overrides["tools"] = config.tools_for(session.output)
+    if overrides:
         reference |= {**overrides, "type": "agent_with_overrides"}
 
     async def find() -> Any:
@@ -190,7 +200,8 @@ async def _forget_ended(client: AsyncAnthropic, config: HostedAgentConfig, ids: 
 
 async def _give_tools(client: AsyncAnthropic, config: HostedAgentConfig, session: HostedSession) -> None:
     """Give the session the tools and MCP servers of the config."""
-    agent: Any = {"tools": config.api_tools, "mcp_servers": [dict(each) for each in config.mcp_servers]}
+    tools = config.tools_for(session.output or config.output)
+    agent: Any = {"tools": tools, "mcp_servers": [dict(each) for each in config.mcp_servers]}
     for looks in range(LOOKS, -1, -1):
         try:
             session.update_from(await client.beta.sessions.update(session.id, agent=agent))

@@ -6,9 +6,11 @@ import asyncio
 from decimal import Decimal
 from typing import Any
 
+from ...answer_type import AnswerType
 from ...events import SessionUsage
 from ...session import SessionInfo, Status
 from ..session import Session
+from .config import HostedAgentConfig
 from .threads import Threads
 from .usage import dollars, session_usage
 
@@ -19,6 +21,8 @@ LOOKS_FOR_COST = 5
 class HostedSession(Session):
     """A session on the server. `synced` says that `seen` holds the id of every event that it had, so that
     whatever else comes is new."""
+
+    settles_late = True
 
     def __init__(self, session_id: str = "") -> None:
         super().__init__()
@@ -55,6 +59,8 @@ class HostedSession(Session):
         """The ids of the agent's files that a turn has shown."""
         self.mark = ""
         """By which the session is found whose creation was not answered."""
+        self.output: AnswerType | None = None
+        """The type of answers that it was given the tool for."""
         self.has_other_tools = False
         """Whether the config has other tools, or MCP servers, than the session has yet."""
 
@@ -63,6 +69,10 @@ class HostedSession(Session):
         """Whether our last turn in it ended with the session idle."""
         over = self.run is None or self.run.turn.ended is not None
         return over and self.synced and bool(self.stop_reason)
+
+    def can_declare(self, config: HostedAgentConfig) -> bool:
+        """Whether it can be given the tool for typed answers: one that others made has tools of its own."""
+        return config.declares_answers and not self.is_resumed
 
     @property
     def label(self) -> str:

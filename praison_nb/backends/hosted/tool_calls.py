@@ -19,6 +19,7 @@ from ...text import describe_exception, shorten
 from ...tools.dispatch import STOPPED, ToolDispatcher
 from ...turn import ToolCall
 from ...values import redact_and_truncate
+from .answer_tool import ANSWER_TOOL, TAKEN
 from .context import HostedContext
 from .fields import auto_reason, digest_of, needs_approval, tool_started
 from .translate import Reader
@@ -55,6 +56,8 @@ class ToolCalls:
         self._pending: dict[str, tuple[Any, asyncio.Task[None]]] = {}
         """The tool uses whose answer is not known yet, and who works on it."""
         self._notified: set[str] = set()
+        self.answer = ""
+        """The typed answer's JSON, once it was given."""
 
     @property
     def are_pending(self) -> bool:
@@ -97,7 +100,14 @@ class ToolCalls:
         """Whether an answer to the tool use is up to this process."""
         if use.type != "agent.custom_tool_use":
             return needs_approval(use)
-        return use.name in self._functions.tools or self._context.on_custom_tool is not None
+        return (
+            self._gives_answer(use)
+            or use.name in self._functions.tools
+            or self._context.on_custom_tool is not None
+        )
+
+    def _gives_answer(self, use: Any) -> bool:
+        return use.name == ANSWER_TOOL and self._context.takes_answers
 
     def _notify_once(self, use: Any) -> None:
         if use.id in self._reader.calls.blocking and use.id not in self._notified:
@@ -159,6 +169,9 @@ class ToolCalls:
 
     async def _result_of(self, use: Any) -> tuple[str, bool]:
         """The result for the model, and whether it is an error. What a tool raises never ends the turn."""
+        if self._gives_answer(use):
+            self.answer = tool_started(use).arguments
+            return TAKEN, False
         other = self._context.on_custom_tool
         if use.name in self._functions.tools or other is None:
             return await self._functions.call(use.id, use.name, tool_started(use).arguments, self._put)

@@ -21,10 +21,12 @@ from ...events import (
     RequestFinished,
     SessionAttached,
     SessionUsage,
+    TextDelta,
     ThreadChanged,
     ToolFinished,
     TurnFailed,
     TurnFinished,
+    new_id,
 )
 from ...runtime.run import DRAIN_SECONDS, Run
 from ..sdk_errors import unchained
@@ -166,6 +168,9 @@ class HostedTurn:
                 session.synced = False
         if reader.end is not None:
             session.note_end(reader.stop_reason, reader.own.id)
+            if answer := self._tool_calls.answer:
+                # Behind all else that was said: the last message is the answer.
+                self._put(TextDelta(text=answer, message_id=new_id()))
             self._put(reader.end)
             turns, turn_id = session.turns, self._run.turn.id
             is_settled = reader.stop_reason != "deleted" and await settle(

@@ -40,14 +40,15 @@ class LocalAgentConfig(Config):
     provider. With `asks_stopped_cost` OpenRouter is asked what a request cost that was stopped; else that is
     estimated. `options` goes into each request as it is (temperature, seed, max_tokens, …). `working_dir` is
     where file tools and commands work and where a relative "gguf:" path begins. `metadata` is yours: it is
-    kept and never sent. A local session has no title, so `session_title` is only kept.
+    kept and never sent. A local session has no title, so `session_title` is only kept. `output` is the type
+    of all answers, as `Backend.begin` has it, unless a turn has its own.
 
     Raises ConfigError, naming the field and what it takes, for what cannot work and for a field that there is
     not.
 
     >>> config = LocalAgentConfig(model="ollama/llama3.2", tools=["read_file"], options={"temperature": 0})
     >>> config
-    LocalAgentConfig(name='agent', model='ollama/llama3.2', ..., options={'temperature': 0})
+    LocalAgentConfig(name='agent', model='ollama/llama3.2', ..., options={'temperature': 0}, output=None)
     >>> LocalAgentConfig(max_turns=0)
     Traceback (most recent call last):
     praison_nb.errors.ConfigError: max_turns must be a number from 1, not 0.
@@ -72,6 +73,7 @@ class LocalAgentConfig(Config):
     timeout: float | None = None
     asks_stopped_cost: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
+    output: Any = None
 
     def __post_init__(self) -> None:
         if isinstance(self.policies, Mapping) and (asked := asking(self._listed)):

@@ -1,5 +1,5 @@
 """How a model is asked for a typed answer: by the format of its wire, else by a tool that it must call, else
-in words. Where a server refuses one way, the next one is taken, for all later turns too."""
+in words. Where a server refuses one way, the next one is taken, for all later turns like this one too."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 from ...answer_type import AnswerType
 from ...errors import PraisonError, RequestRejectedError
@@ -15,6 +15,7 @@ from ...events import Event
 from ...history import User
 from ...tools.tool import Tool
 from ..typed import in_words
+from .config import LocalAgentConfig
 from .providers import Server
 from .wires import ModelRequest, OutputFormat
 from .wires.messages_models import model_of
@@ -23,33 +24,47 @@ from .wires.schemas import strict_schema
 
 Way = Literal["format", "tool", "words"]
 _ABOUT_OUTPUT = re.compile(
-    r"response_format|json_schema|output_config|output_format|text\.format|structured|schema|tool_choice",
+    r"response.?(format|mime|schema)|json.?schema|output.?(config|format)|text\.format|structured|\bschema\b"
+    r"|tool.?choice|thinking may not",
     re.I,
 )
-_refused: dict[tuple[str, str], set[Way]] = {}
-"""By wire and origin: the ways that a server of this process refused."""
+_ABOUT_SCHEMA = re.compile(r"\bschema\b", re.I)
+_FORMATS = {"responses": "text", "messages": "output_config"}
+_refused: dict[tuple[Any, ...], set[Way]] = {}
+"""By what was asked: the ways that a server of this process refused."""
 
 
 class Output:
-    """The typed answer of one turn: `output` is asked of `server`, by an agent with `tools`."""
+    """The typed answer of one turn: `output` is asked of `server`, by an agent with `tools`, as its `config`
+    says."""
 
-    def __init__(self, output: AnswerType, server: Server, tools: Mapping[str, Tool]) -> None:
-        self._output, self._server = output, server
-        self._has_tools = bool(tools)
+    def __init__(
+        self, output: AnswerType, server: Server, tools: Mapping[str, Tool], config: LocalAgentConfig
+    ) -> None:
+        self._output, self._server, self._config = output, server, config
         self._tool_name = "answer" if "answer" not in tools else "give_the_answer"
         self._strict = strict_schema(output.schema)
-        self._refused = _refused.setdefault((server.wire, server.origin), set())
+        # Some take no format beside tools, and some not every schema.
+        asked = (server.wire, server.origin, bool(tools))
+        self._refused = _refused.setdefault(asked, set())
+        self._refused_schema = _refused.setdefault((*asked, json.dumps(output.schema)), set())
 
     @property
     def way(self) -> Way:
         """How it is asked for now."""
-        return next(each for each in (*self._ways(), "words") if each not in self._refused or each == "words")
+        refused = self._refused | self._refused_schema
+        return next((each for each in self._ways() if each not in refused), "words")
 
     def _ways(self) -> Iterator[Way]:
-        is_messages = self._server.wire == "messages"
-        if not is_messages or self._strict is not None:
+        wire, options = self._server.wire, self._config.options
+        if _has_format(options, wire):
+            return
+        if wire != "messages" or self._strict is not None:
             yield "format"
-        if self._server.rules.native_tools and (not is_messages or model_of(self._server.model).forced):
+        # Whoever thinks can seldom be made to call a tool.
+        is_thinking = self._config.effort not in ("", "none") or "thinking" in options
+        can_be_forced = not is_thinking and (wire != "messages" or model_of(self._server.model).forced)
+        if self._server.rules.native_tools and can_be_forced:
             yield "tool"
 
     def applied(self, asked: ModelRequest) -> ModelRequest:
@@ -79,10 +94,11 @@ class Output:
         """Make the call that gives the answer its text. Beside other calls it came too early, and is left
         out."""
         given = [call for call in reply.calls if call.name == self._tool_name]
-        if not given:
+        if not given or self.way != "tool":
             return
         others = [call for call in reply.calls if call not in given]
-        reply.parts = [part for part in reply.parts if part not in given]
+        for call in given:
+            reply.drop_call(call)
         if not others:
             # What was said besides is not the answer, and what was thought led to a call.
             reply.drop_calls()
@@ -95,5 +111,13 @@ class Output:
             return False
         if not _ABOUT_OUTPUT.search(str(problem)):
             return False
-        self._refused.add(way)
+        (self._refused_schema if _ABOUT_SCHEMA.search(str(problem)) else self._refused).add(way)
         return True
+
+
+def _has_format(options: Mapping[str, Any], wire: str) -> bool:
+    """Whether the user asks for a format of their own, which wins."""
+    if wire == "chat" or "response_format" in options:
+        return "response_format" in options
+    form = options.get(_FORMATS[wire])
+    return isinstance(form, Mapping) and "format" in form

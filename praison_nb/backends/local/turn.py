@@ -60,7 +60,7 @@ class LocalTurn:
             run, tools, config.policies, config.working_dir, policy_notices=policy_notices
         )
         self.tools, self.calls = dispatcher.tools, ToolCalls(dispatcher)
-        self.output = None if run.output is None else Output(run.output, server, dispatcher.tools)
+        self.output = None if run.output is None else Output(run.output, server, dispatcher.tools, config)
 
     def save_to_history(self) -> None:
         """Put the turn into the history, once; a turn without any answer leaves no trace."""

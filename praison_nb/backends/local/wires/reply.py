@@ -131,6 +131,13 @@ class Reply:
         """The reply as history. Of one that was cut, `drop_calls` first: half a call is none."""
         return [each for part in self.parts if (each := _item(part)) is not None]
 
+    def drop_call(self, call: CallParts) -> None:
+        """Forget one call, and what led to it alone."""
+        at = end = self.parts.index(call)
+        while at and isinstance(self.parts[at - 1], Opaque):
+            at -= 1
+        del self.parts[at : end + 1]
+
     def drop_calls(self) -> None:
         """Forget the calls, and what led to them."""
         self.parts = [part for part in self.parts if isinstance(part, TextParts)]

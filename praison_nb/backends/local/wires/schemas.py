@@ -116,12 +116,22 @@ def _strict(schema: Any) -> dict[str, Any]:
                 pass
             case _:
                 notes.append(f"{word}: {_short(value)}")
+    if "type" not in made and (values := made.pop("enum", None)):
+        # Each kind of values has its type: some servers want one everywhere.
+        kinds: dict[str, list[Any]] = {}
+        for each in values:
+            kinds.setdefault(_KINDS.get(type(each), ""), []).append(each)
+        if "" in kinds:
+            raise _NotStrict
+        made["anyOf"] = [
+            {"type": kind} if kind == "null" else {"type": kind, "enum": same} for kind, same in kinds.items()
+        ]
     if "$ref" in made:
         # Nothing may stand beside it.
         return {"$ref": made["$ref"]}
     kind = made.get("type")
-    is_known = kind in ("string", "integer", "number", "boolean", "null") or "anyOf" in made or "enum" in made
-    if not (is_known or "const" in made or "properties" in made or (kind == "array" and "items" in made)):
+    is_known = kind in ("string", "integer", "number", "boolean", "null") or "anyOf" in made
+    if not (is_known or "properties" in made or (kind == "array" and "items" in made)):
         raise _NotStrict
     return _described(made, _note(notes)) if notes else made
 
@@ -142,16 +152,19 @@ def _enum(values: list[Any], notes: list[str]) -> dict[str, Any]:
     return {"type": kinds.pop()} if len(kinds) == 1 and "" not in kinds else {}
 
 
-_KINDS = {str: "string", int: "integer", float: "number", bool: "boolean"}
+_KINDS = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
 
 
 def _described(schema: dict[str, Any], text: str) -> dict[str, Any]:
     if not text:
         return schema
     if "anyOf" in schema:
-        # Some want nothing beside it.
-        first, *more = schema["anyOf"]
-        return {**schema, "anyOf": [_described(first, text), *more]}
+        # Some want nothing beside it, nor beside a reference.
+        variants = list(schema["anyOf"])
+        place = next((place for place, each in enumerate(variants) if "$ref" not in each), None)
+        if place is not None:
+            variants[place] = _described(variants[place], text)
+        return {**schema, "anyOf": variants}
     told = " ".join(filter(None, [text, str(schema.get("description") or "")]))
     return {**schema, "description": told}
 
