@@ -249,15 +249,6 @@ class HostedAgent(
             raise ConfigError("resume_session needs a session's id, such as 'sesn_…'.")
         self._put_session(HostedSession(session_id.strip()))
 
-    def fresh(self) -> HostedAgent:
-        """Another one with the same config and functions, and a session of its own: the server has agent and
-        environment already."""
-        return HostedAgent(
-            self.config,
-            on_tool_confirmation=self.on_tool_confirmation,
-            on_custom_tool=self.on_custom_tool,
-        )
-
     def save_ids(self) -> dict[str, Any]:
         """What `restore_ids` needs in another process: the ids of agent, environment and session, and the
         names of the tools that run here."""
