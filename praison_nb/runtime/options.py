@@ -55,6 +55,8 @@ class TurnOptions:
             value = getattr(self, name)
             if value is not None and not callable(value):
                 raise ConfigError(f"{name} must be a function, not {value!r:.40}.")
+        if self.output is not None and not isinstance(self.output, AnswerType):
+            raise ConfigError("Only begin() and start() take a type of answers: leave output out.")
         if self.budget is not None and not isinstance(self.budget, SharedBudget):
             object.__setattr__(self, "budget", parse_usd(self.budget, "budget"))
         object.__setattr__(self, "tags", tags.checked(self.tags))

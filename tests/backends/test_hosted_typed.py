@@ -158,6 +158,11 @@ def test_a_session_that_is_resumed(server: HostedServer) -> None:
     assert created(server) == [1, 1, 1]
 
 
+def test_an_outcome_has_no_type(server: HostedServer) -> None:
+    with pytest.raises(ConfigError, match="leave output out"):
+        hosted(server).define_outcome("Primes", rubric="Each is one.", output=int)
+
+
 def test_a_config_with_a_type_is_a_config() -> None:
     config = HostedAgentConfig(output=Ticket)
     assert pickle.loads(pickle.dumps(config)) == config != HostedAgentConfig()
