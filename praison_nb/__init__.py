@@ -49,7 +49,9 @@ if TYPE_CHECKING:
     from .notebook.widgets.badges import StatusBadge as StatusBadge, UsagePanel as UsagePanel
     from .notebook.widgets.chat.widget import SessionWidget as SessionWidget
     from .notebook.widgets.sessions.widget import SessionBrowser as SessionBrowser
+    from .rows.answer_file import AnswerFile as AnswerFile
     from .rows.api import map as map
+    from .rows.plan import Plan as Plan
     from .session import SessionInfo as SessionInfo, Usage as Usage
     from .turn import Turn as Turn
 
@@ -75,7 +77,9 @@ _MODULES = {
     "notebook.widgets.badges": ["StatusBadge", "UsagePanel"],
     "notebook.widgets.chat.widget": ["SessionWidget"],
     "notebook.widgets.sessions.widget": ["SessionBrowser"],
+    "rows.answer_file": ["AnswerFile"],
     "rows.api": ["map"],
+    "rows.plan": ["Plan"],
     "session": ["SessionInfo", "Usage"],
     "turn": ["Turn"],
 }

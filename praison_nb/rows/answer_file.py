@@ -90,7 +90,15 @@ class KeptMap:
 class AnswerFile:
     """The answers in the file at `path`, by default the one that counts now: PRAISON_NB_ANSWERS, or
     answers.sqlite beside the ledger. `len()` is their number. May be used by any thread. All methods raise
-    StoreError."""
+    StoreError.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from praison_nb import AnswerFile
+    >>> file = AnswerFile(Path(tempfile.mkdtemp()) / "answers.sqlite")
+    >>> file.forget("Label {text}.")  # how many there were
+    0
+    """
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = absolute(path) if path else default_path()

@@ -24,7 +24,16 @@ class Plan:
     """What a map may cost. `rows` ask so many different `questions`, of which `kept` have an answer; a sample
     among them was `asked` now for `spent` USD. Those that are `left` are `expected` to cost so much by the
     sample's mean, and `at_most` by the limit of output, where each takes one request. Both are None where
-    that is not known."""
+    that is not known.
+
+    >>> import praison_nb
+    >>> from praison_nb import Plan, ScriptedBackend
+    >>> from praison_nb.events import TextDelta
+    >>> agent = ScriptedBackend([TextDelta(text="Fine.")])
+    >>> plan = praison_nb.map(["plan a", "plan b"], "Is {value} good?", agent=agent, plan=True)
+    >>> isinstance(plan, Plan), plan.questions, plan.left
+    (True, 2, 0)
+    """
 
     rows: int
     questions: int

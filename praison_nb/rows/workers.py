@@ -44,13 +44,16 @@ class Workers:
 
     async def ask(self, agents: Sequence[tuple[Backend, Mapping[str, str]]]) -> None:
         """Ask each agent its questions: prompts by key."""
+        work = []
+        for backend, prompts in agents:
+            if prompts:
+                left = deque(prompts.items())
+                count = min(len(left), max(1, self._concurrency // len(agents)))
+                backends = await asyncio.to_thread(_for_map, backend, count)
+                work += [(each, left, is_lone) for each, is_lone in backends]
         async with asyncio.TaskGroup() as group:
-            for backend, prompts in agents:
-                if prompts:
-                    left = deque(prompts.items())
-                    count = min(len(left), max(1, self._concurrency // len(agents)))
-                    for each, is_lone in await asyncio.to_thread(_for_map, backend, count):
-                        group.create_task(self._work(each, left, is_lone=is_lone))
+            for each, left, is_lone in work:
+                group.create_task(self._work(each, left, is_lone=is_lone))
 
     def stop(self) -> None:
         """Ask nothing more, and stop what is under way."""
