@@ -68,7 +68,7 @@ class MapRun(Observable):
         super().__init__()
         loop.refuse_at_end()
         self.table, self.template, self.output, self.backends = table, template, output, backends
-        self.file = file or AnswerFile()
+        self.file = AnswerFile() if file is None else file
         self.name = shorten(f"map: {' '.join(template.prompt.split())}", NAME_CHARACTERS)
         self.budget = None if budget is None else SharedBudget(budget)
         self._digests = [agent_digest(each, output) for each in backends]
