@@ -49,8 +49,10 @@ if TYPE_CHECKING:
     from .notebook.widgets.badges import StatusBadge as StatusBadge, UsagePanel as UsagePanel
     from .notebook.widgets.chat.widget import SessionWidget as SessionWidget
     from .notebook.widgets.sessions.widget import SessionBrowser as SessionBrowser
+    from .rows.answer_file import AnswerFile as AnswerFile
     from .rows.api import map as map
     from .rows.compare import compare as compare
+    from .rows.plan import Plan as Plan
     from .session import SessionInfo as SessionInfo, Usage as Usage
     from .turn import Turn as Turn
 
@@ -76,8 +78,10 @@ _MODULES = {
     "notebook.widgets.badges": ["StatusBadge", "UsagePanel"],
     "notebook.widgets.chat.widget": ["SessionWidget"],
     "notebook.widgets.sessions.widget": ["SessionBrowser"],
+    "rows.answer_file": ["AnswerFile"],
     "rows.api": ["map"],
     "rows.compare": ["compare"],
+    "rows.plan": ["Plan"],
     "session": ["SessionInfo", "Usage"],
     "turn": ["Turn"],
 }

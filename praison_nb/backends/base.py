@@ -12,6 +12,7 @@ it, its session and `retrieve_session()` are here.
 
 from __future__ import annotations
 
+import copy
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
@@ -289,6 +290,14 @@ class Backend(Observable, ABC):
         """Forget the conversation for good, on the server too: the next prompt begins a new one. On the
         background loop. Raises nothing."""
         self.session = Session()
+
+    def apart(self) -> Backend:
+        """The same agent with sessions of its own, for where there is no `fresh` one: only one of both may
+        have a turn at once. Raises ConfigError where the conversation would be lost by it."""
+        made = copy.copy(self)
+        Backend.__init__(made)
+        made.reset_session()
+        return made
 
     def reset_all(self) -> None:
         """Forget all sessions."""

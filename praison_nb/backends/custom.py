@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from typing import Any
 
+from ..errors import ConfigError
 from ..events import Event, RequestFinished, RequestStarted, SessionAttached, TextDelta, new_id
 from ..runtime import loop, user_loop
 from ..runtime.function_call import run_in_pool
@@ -91,6 +92,22 @@ class CustomBackend(Backend):
         except Exception:
             log.warning("%s.retrieve_session() failed", type(self.user).__name__, exc_info=True)
         return self._known
+
+    def fresh(self) -> CustomBackend:
+        """Another one, by the object's own `fresh()`. Raises ConfigError where it has none."""
+        if not hasattr(self.user, "fresh"):
+            super().fresh()
+        return CustomBackend(self._call_user("fresh"))
+
+    def apart(self) -> Backend:
+        """As all backends have it. Raises ConfigError where the object is in a conversation: it has no second
+        one."""
+        if self.session.id:
+            raise ConfigError(
+                f"{self.model} is in a conversation, which this would end: call its reset_session() first, "
+                "or give its class a method fresh() that returns another one."
+            )
+        return super().apart()
 
     def reset_session(self) -> None:
         """Forget the conversation, here and in the user's object."""

@@ -4,6 +4,7 @@ money at once."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -22,6 +23,8 @@ from .origin import Origin
 from .shared_budget import SharedBudget
 from .totals import Read, Waiting
 from .writer import Writer
+
+log = logging.getLogger(__name__)
 
 LEAST_OUTPUT = 256
 """Tokens: what could answer with less is not sent."""
@@ -141,66 +144,105 @@ def _too_little(most: Bound, spent: Spent) -> str:
 
 Rows = Callable[[Admission], Sequence[Row]]
 """The turn's row and the request's, as they are once it is admitted."""
-Work = Callable[[Read, Waiting], Admission]
 
 
-def admit(
-    writer: Writer,
-    event: RequestStarted,
-    turn: Turn,
-    origin: Origin,
-    limit: Decimal | SharedBudget | None,
-    rows: Rows,
-) -> Admission:
-    """Decide about a request, and note it where it is admitted. Waits for the disk: not on the loop's
-    thread."""
-    busy = LedgerError(f"The ledger {writer.path} is busy.")
-    try:
-        most = bound(event)
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request that is to be admitted: `event` in `turn`, with the turn's own `limit`; `rows` note it."""
 
-        def work(read: Read, waiting: Waiting) -> Admission:
-            spent = budget.read_spent(read, waiting, turn, origin, event.time)
-            return decide(event, most, [*budget.spent_by_turn(turn, limit), *spent])
+    event: RequestStarted
+    turn: Turn
+    origin: Origin
+    limit: Decimal | SharedBudget | None
+    rows: Rows
 
+    def decide(self, most: Bound | None, spent: Sequence[Spent]) -> Admission:
+        """By what the turn spent, and the scopes."""
+        return decide(self.event, most, [*budget.spent_by_turn(self.turn, self.limit), *spent])
+
+    def read(self, read: Read, waiting: Waiting) -> Admission:
+        """By what the ledger has, and what waits for it."""
+        most = bound(self.event)
+        spent = budget.read_spent(read, waiting, self.turn, self.origin, self.event.time)
+        return self.decide(most, spent)
+
+
+def admit(writer: Writer, requests: Sequence[Request]) -> list[Admission | Exception]:
+    """Decide about requests, in their order, and note those that are admitted. They are one transaction: the
+    disk is waited for once. Not on the loop's thread."""
+    problem: LedgerError | None = None
+    if len(requests) > 1:
         try:
-            seconds = 0.0 if writer.slow else budget.LOCK_SECONDS
-            admission = writer.with_lock(seconds, lambda: _in_ledger(writer, work, rows), busy)
+            return [*_with_lock(writer, requests)]
         except LedgerError as error:
-            writer.fail(error)
-            with writer.deciding:
-                try:
-                    admission = work(writer.read, Waiting(tuple(writer.waiting)))
-                except LedgerError as unreadable:
-                    spent = budget.last_spent(writer, turn, origin, event.time)
-                    if spent is None and (refusal := _unreadable(unreadable)):
-                        return Admission(refusal)
-                    admission = decide(event, most, [*budget.spent_by_turn(turn, limit), *(spent or ())])
-                if not admission.refusal:
-                    writer.waiting.extend(rows(admission))
-                    # Before it is sent: this process may be killed.
-                    writer.fail(error)
+            problem = error
+        except Exception:
+            # One is at fault, and only that one is to pay for it.
+            log.debug("requests are admitted one by one", exc_info=True)
+    admitted: list[Admission | Exception] = []
+    for request in requests:
+        try:
+            admitted.append(_admit(writer, request, problem))
+        except Exception as error:
+            admitted.append(error)
+    return admitted
+
+
+def _admit(writer: Writer, request: Request, problem: LedgerError | None) -> Admission:
+    try:
+        if problem is None:
+            try:
+                return _with_lock(writer, [request])[0]
+            except LedgerError as error:
+                problem = error
+        return _without_ledger(writer, request, problem)
     except ConfigError as error:
         return Admission(str(error))
+
+
+def _without_ledger(writer: Writer, request: Request, problem: LedgerError) -> Admission:
+    """What is decided where the ledger cannot be written, of which `problem` is the reason."""
+    writer.fail(problem)
+    with writer.deciding:
+        try:
+            admission = request.read(writer.read, Waiting(tuple(writer.waiting)))
+        except LedgerError as unreadable:
+            spent = budget.last_spent(writer, request.turn, request.origin, request.event.time)
+            if spent is None and (refusal := _unreadable(unreadable)):
+                return Admission(refusal)
+            admission = request.decide(bound(request.event), spent or ())
+        if not admission.refusal:
+            writer.waiting.extend(request.rows(admission))
+            # Before it is sent: this process may be killed.
+            writer.fail(problem)
     return admission
 
 
-def _in_ledger(writer: Writer, work: Work, rows: Rows) -> Admission:
+def _with_lock(writer: Writer, requests: Sequence[Request]) -> list[Admission]:
+    seconds, busy = budget.LOCK_SECONDS, LedgerError(f"The ledger {writer.path} is busy.")
+    return writer.with_lock(0.0 if writer.slow else seconds, lambda: _in_ledger(writer, requests), busy)
+
+
+def _in_ledger(writer: Writer, requests: Sequence[Request]) -> list[Admission]:
     writer.prepare(budget.LOCK_SECONDS)
     late = tuple(writer.waiting)
 
-    def step(connection: Any) -> Admission:
+    def step(connection: Any) -> list[Admission]:
         def read(query: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
             found: list[tuple[Any, ...]] = connection.execute(query, values).fetchall()
             return found
 
         writer.ledger.put(connection, late)
-        admission = work(read, Waiting(()))
-        if not admission.refusal:
-            writer.ledger.put(connection, rows(admission))
-        return admission
+        admitted = []
+        for request in requests:
+            admission = request.read(read, Waiting(()))
+            if not admission.refusal:
+                writer.ledger.put(connection, request.rows(admission))
+            admitted.append(admission)
+        return admitted
 
     try:
-        admission = writer.ledger.transact(step, budget.LOCK_SECONDS, is_durable=bool(late))
+        admitted = writer.ledger.transact(step, budget.LOCK_SECONDS, is_durable=bool(late))
     except PraisonError:
         raise
     except Exception:
@@ -208,11 +250,11 @@ def _in_ledger(writer: Writer, work: Work, rows: Rows) -> Admission:
         writer.flush()
         if writer.problem or not late:
             raise
-        return _in_ledger(writer, work, rows)
+        return _in_ledger(writer, requests)
     for _ in late:
         writer.waiting.popleft()
     writer.succeed()
-    return admission
+    return admitted
 
 
 def _unreadable(error: LedgerError) -> str:

@@ -30,7 +30,8 @@ from ..session import Usage
 from ..text import describe_exception
 from ..turn import Turn
 from . import budget, prices
-from .admission import Admission, admit
+from .admission import Admission, Request
+from .admission_queue import queue_of
 from .labels import label
 from .ledger import Row
 from .lines import budget_lines, once
@@ -173,9 +174,8 @@ class Meter(TurnRows):
             return self.turn_row(fold(turn, event)), row
 
         try:
-            admission = await asyncio.to_thread(
-                admit, self.writer, event, turn, self.origin, self.limit, rows
-            )
+            request = Request(event, turn, self.origin, self.limit, rows)
+            admission = await queue_of(self.writer).admit(request)
         except RuntimeError:
             # No more threads: the process ends.
             return Admission()

@@ -5,6 +5,8 @@
 >>> file.put([KeptAnswer(key="k", answer={"label": "good"}, cost=Decimal("0.002"))])
 >>> file.find(["k", "other"])["k"].answer, len(file)
 ({'label': 'good'}, 1)
+>>> file.forget(), len(file)
+(1, 0)
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ _MIGRATIONS = [
         output_tokens INTEGER NOT NULL, model TEXT NOT NULL, map TEXT NOT NULL, time REAL NOT NULL
     ) WITHOUT ROWID;
     CREATE INDEX answers_of_a_map ON answers (map);
+    CREATE TABLE maps (id TEXT PRIMARY KEY, prompt TEXT NOT NULL, rows TEXT NOT NULL, time REAL NOT NULL);
     """
 ]
 _FILE = storage.DatabaseSpec(
@@ -73,13 +76,37 @@ class KeptAnswer:
     time: float = field(default_factory=time.time)
 
 
+@dataclass(frozen=True, slots=True)
+class KeptMap:
+    """How many `answers` of a map there are, and what one cost on average in USD (None: not known). `before`
+    is the prompt of the last other map over the same rows, which has so many `answers_before`."""
+
+    answers: int
+    mean_cost: Decimal | None
+    before: str
+    answers_before: int
+
+
 class AnswerFile:
-    """The answers in the file at `path`. May be used by any thread. All methods raise StoreError."""
+    """The answers in the file at `path`, by default the one that counts now: PRAISON_NB_ANSWERS, or
+    answers.sqlite beside the ledger. `len()` is their number. May be used by any thread. All methods raise
+    StoreError.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from praison_nb import AnswerFile
+    >>> file = AnswerFile(Path(tempfile.mkdtemp()) / "answers.sqlite")
+    >>> file.forget("Label {text}.")  # how many there were
+    0
+    """
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = absolute(path) if path else default_path()
         self._lock = threading.Lock()
         self._kept = KeptConnection(self.path, self._open)
+
+    def __repr__(self) -> str:
+        return f"AnswerFile({str(self.path)!r}): {len(self):,} answers, {self.bytes / 1e6:.1f} MB"
 
     def _open(self) -> sqlite3.Connection:
         journal = "delete" if network_of(self.path) else "wal"
@@ -133,24 +160,41 @@ class AnswerFile:
         statement = "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
         self._with_file(lambda file: storage.transact(file, lambda c: c.executemany(statement, rows)))
 
-    def forget(self, map: str | None = None) -> int:
-        """Delete the answers of a map, or with None all, and return how many there were."""
+    def begin(self, map: str, prompt: str, rows: str) -> KeptMap:
+        """Note that a map begins, over rows of which `rows` is a digest, and return what was kept of it and
+        of others before."""
+
+        def work(connection: sqlite3.Connection) -> KeptMap:
+            before = connection.execute(
+                "SELECT maps.prompt, COUNT(answers.key) FROM maps JOIN answers ON answers.map = maps.id "
+                "WHERE rows = ? AND maps.id <> ? GROUP BY maps.id ORDER BY maps.time DESC LIMIT 1",
+                (rows, map),
+            ).fetchone()
+            count, priced, cost = connection.execute(
+                "SELECT COUNT(*), COUNT(cost), TOTAL(cost) FROM answers WHERE map = ?", (map,)
+            ).fetchone()
+            connection.execute(
+                "INSERT OR REPLACE INTO maps VALUES (?, ?, ?, ?)", (map, prompt, rows, time.time())
+            )
+            mean = from_pico(int(cost) // priced) if priced else None
+            return KeptMap(count, mean, *(before or ("", 0)))
+
+        return self._with_file(lambda file: storage.transact(file, work))
+
+    def forget(self, prompt: str | None = None) -> int:
+        """Delete the answers to a map's prompt, whoever gave them, or with None all, and return how many
+        there were."""
 
         def work(connection: sqlite3.Connection) -> int:
-            where, values = ("", ()) if map is None else (" WHERE map = ?", (map,))
+            which = "" if prompt is None else " WHERE map IN (SELECT id FROM maps WHERE prompt = ?)"
+            values = () if prompt is None else (prompt,)
             deleted = storage.transact(
-                connection, lambda c: c.execute(f"DELETE FROM answers{where}", values).rowcount
+                connection, lambda c: c.execute(f"DELETE FROM answers{which}", values).rowcount
             )
             connection.execute("VACUUM")
             return deleted
 
         return self._with_file(work)
-
-    def count(self, map: str) -> int:
-        """How many answers of a map there are."""
-        return self._with_file(
-            lambda c: int(c.execute("SELECT COUNT(*) FROM answers WHERE map = ?", (map,)).fetchone()[0])
-        )
 
     def __len__(self) -> int:
         return self._with_file(lambda c: int(c.execute("SELECT COUNT(*) FROM answers").fetchone()[0]))

@@ -21,6 +21,7 @@ from ..money import parse_usd
 from ..runtime.pacer import RETRIES, Pacer
 from .answer_file import AnswerFile
 from .mapping import MapRun
+from .plan import PlanRun
 from .table import Table
 from .template import Template
 
@@ -42,6 +43,7 @@ def map(
     parallel_tools: bool = False,
     answers: str | os.PathLike[str] | None = None,
     tags: Mapping[str, str] | None = None,
+    plan: bool = False,
 ) -> Any:
     """Ask `prompt` for each row of `frame`, and return the table with the answers' columns.
 
@@ -58,6 +60,10 @@ def map(
     server wants a pause all wait. Each is sent again up to `retries` times. `budget` in USD is never passed.
     What fails is its row's alone; with `on_error="raise"` it ends the map, and is raised. The agent's
     functions run one at a time where the map is called, with `parallel_tools` on threads.
+
+    A list of agents is asked one beside the other: the table is there once for each, with its `_model`.
+    `plan=True` asks a sample only, keeps its answers, and returns a Plan: what the whole may cost. A tool
+    that asks is refused, unless the agent has an `on_tool_confirmation`.
 
     `await map(…)` leaves the caller's loop free, and Stop works while it runs. Raises ConfigError, and what
     makes all rows fail.
@@ -84,6 +90,7 @@ def map(
         parallel_tools=parallel_tools,
         answers=answers,
         tags=tags,
+        plan=plan,
     )
     return run if is_awaited(sys._getframe(1)) else run.wait()
 
@@ -104,6 +111,7 @@ def begin(
     parallel_tools: bool = False,
     answers: str | os.PathLike[str] | None = None,
     tags: Mapping[str, str] | None = None,
+    plan: bool = False,
 ) -> MapRun:
     """Start what `map` does, and return it under way: `wait()` or `await` it for the table."""
     if not isinstance(prompt, str):
@@ -117,12 +125,16 @@ def begin(
             isinstance(value, bool) or not isinstance(value, int | float) or value <= 0
         ):
             raise ConfigError(f"{name} must be a number above 0, not {value!r:.40}.")
-    table, backend = Table(frame), backend_of(agent)
-    return MapRun(
+    table = Table(frame)
+    agents = agent if isinstance(agent, list | tuple) else [agent]
+    if not agents:
+        raise ConfigError("agent must name a model at least.")
+    backends = [backend_of(each) for each in agents]
+    return (PlanRun if plan else MapRun)(
         table,
         Template(prompt, table.columns),
-        backend,
-        output=backend.output_type if output is None else AnswerType.of(output),
+        backends,
+        output=backends[0].output_type if output is None else AnswerType.of(output),
         concurrency=concurrency,
         pacer=Pacer(rpm, tpm, retries),
         budget=None if budget is None else parse_usd(budget, "budget"),

@@ -1,54 +1,58 @@
-"""A map under way: the questions of a table's rows, each asked once, by turns that run side by side."""
+"""A map under way: the questions of a table's rows, each asked once."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections import deque
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-from ..answer_type import AnswerType, record
+from ..answer_type import AnswerType
 from ..backends.base import Backend
-from ..errors import ConfigError, PraisonError, StoreError
-from ..events import Event
+from ..errors import PraisonError, StoreError
 from ..metering.shared_budget import SharedBudget
 from ..runtime import loop
 from ..runtime.mailbox import Mailbox
 from ..runtime.observable import Observable
+from ..runtime.options import Subscriber
 from ..runtime.pacer import Pacer
-from ..runtime.run import Run
-from ..session import Usage
 from ..text import shorten
-from ..turn import Turn
-from .answer_file import AnswerFile, KeptAnswer
+from ..turn import ToolCall
+from .answer_file import AnswerFile, KeptAnswer, KeptMap
+from .expected import first_lines
 from .outcome import BUDGET, DONE, FAILED, KEPT, STOPPED, Outcome, holds_for_all
 from .progress import Failure, Progress
-from .question import agent_digest, digest_of
+from .questions import Questions, agent_digest, digest_of
+from .result import answer_text, result_table
 from .table import Table
 from .template import Template
+from .workers import Workers
 
 log = logging.getLogger(__name__)
 LATEST = 5
 """Answers and failures that are shown."""
 NAME_CHARACTERS = 60
 LABEL_CHARACTERS = 80
+WRITE_SECONDS = 0.5
+"""A map that is stopped waits no longer for the file of answers, which is then written behind the scenes."""
 
 
 class MapRun(Observable):
     """A map under way, which lives on the background loop; its methods may be called from any thread.
-    Observers are called there whenever `progress` has changed. `wait()` or `await` it for the table."""
+    Observers are called there whenever `progress` has changed. `wait()` or `await` it for the table. With
+    several `backends` the rows are asked of each. `most_questions` are asked, all with None; the turns are
+    observed by `subscribers`."""
 
     def __init__(
         self,
         table: Table,
         template: Template,
-        backend: Backend,
+        backends: Sequence[Backend],
         *,
         output: AnswerType | None = None,
         concurrency: int = 16,
@@ -59,36 +63,41 @@ class MapRun(Observable):
         tags: Mapping[str, str] | None = None,
         caller_waits: bool = True,
         most_questions: int | None = None,
+        subscribers: Sequence[Subscriber] = (),
     ) -> None:
         super().__init__()
         loop.refuse_at_end()
-        self.table, self.output, self.backend = table, output, backend
-        self.file = file or AnswerFile()
+        self.table, self.template, self.output, self.backends = table, template, output, backends
+        self.file = AnswerFile() if file is None else file
         self.name = shorten(f"map: {' '.join(template.prompt.split())}", NAME_CHARACTERS)
         self.budget = None if budget is None else SharedBudget(budget)
-        self._template, self._concurrency, self._raises = template, concurrency, raises
-        self._pacer = pacer or Pacer()
-        self._tags, self._caller_waits, self._most = tags, caller_waits, most_questions
-        self._agent = agent_digest(backend, output)
-        self.id = digest_of(self._agent, template.prompt)[:16]
-        """The same for the same prompt and agent, whatever the rows."""
+        self._digests = [agent_digest(each, output) for each in backends]
+        self.id = digest_of(self._digests, template.prompt)[:16]
+        """The same for the same prompt and agents, whatever the rows."""
+        self.questions: Questions | None = None
+        self.outcomes: dict[str, Outcome] = {}
+        """By the keys of `questions`."""
+        self.kept_before: KeptMap | None = None
+        self._pacer, self._raises, self._most = pacer or Pacer(), raises, most_questions
         self._mailbox = Mailbox()
-        self._keys: list[str] = []
-        """Of each row; "" where its prompt could not be made."""
-        self._prompts: dict[str, str] = {}
-        self._rows: dict[str, list[int]] = {}
-        self._outcomes: dict[str, Outcome] = {}
-        self._bad_rows: dict[int, str] = {}
-        self._left: deque[str] = deque()
-        self._running: set[Run] = set()
-        self._changed = asyncio.Event()
-        self._settled = 0
-        """How many turns have ended of which a request was admitted."""
-        self._written: deque[tuple[str, Outcome]] = deque()
+        options = {
+            "session": self.name,
+            "caller_waits": caller_waits,
+            "output": output,
+            "budget": self.budget,
+            "tags": tags,
+            "asker": self._deny,
+            "pacer": self._pacer,
+            "mailbox": self._mailbox,
+        }
+        self._workers = Workers(concurrency, options, self._take, self._set_running, subscribers)
+        self._answered: list[tuple[str, Outcome]] = []
+        """What is not in the file yet."""
+        self._writing: asyncio.Task[None] | None = None
         self._problem: PraisonError | None = None
-        self._stopping = False
+        self._ended = ""
         self._began = time.monotonic()
-        self.progress = Progress(rows=len(table), budget=budget)
+        self.progress = Progress(rows=len(table) * len(backends), budget=budget)
         self._done: Future[None] = Future()
 
     def begin(self) -> MapRun:
@@ -101,8 +110,7 @@ class MapRun(Observable):
         loop.get().call_soon_threadsafe(self._stop)
 
     def wait(self) -> Any:
-        """Block until it is over, and return the table. An interrupt stops it and is raised again. Raises
-        what makes all questions fail."""
+        """Block until it is over, and return `result()`. An interrupt stops it and is raised again."""
         loop.refuse_to_wait()
         for _ in self._mailbox.read(self.stop):
             pass
@@ -116,12 +124,27 @@ class MapRun(Observable):
             pass
         return self.result()
 
+    def result(self) -> Any:
+        """The table as it is now, with the answers' columns. Raises what made the map fail."""
+        if self._problem is not None:
+            raise self._problem.with_traceback(None)
+        models = [each.model for each in self.backends] if len(self.backends) > 1 else []
+        left = self._ended if self._ended in (BUDGET, FAILED) else STOPPED
+        return result_table(self.table, self.questions, self.outcomes, self.output, left, models)
+
     # On the loop's thread
 
     async def _main(self) -> None:
         try:
-            await asyncio.to_thread(self._prepare)
-            await self._ask_all()
+            left = await asyncio.to_thread(self._prepare)
+            agents: list[dict[str, str]] = [{} for _ in self.backends]
+            assert self.questions is not None
+            for key in left:
+                agents[self.questions.agents[key]][key] = self.questions.prompts[key]
+            await self._workers.ask(list(zip(self.backends, agents, strict=True)))
+            if over := self._workers.over_budget:
+                self._ended = self._ended or BUDGET
+                self._add_line(over)
         except PraisonError as error:
             self._problem = self._problem or error
         except Exception as error:
@@ -130,25 +153,24 @@ class MapRun(Observable):
         finally:
             await self._end()
 
-    def _prepare(self) -> None:
-        for place, row in enumerate(self.table.rows()):
-            try:
-                prompt = self._template.fill(row)
-            except ConfigError as error:
-                self._keys.append("")
-                self._bad_rows[place] = str(error)
-                continue
-            key = digest_of(self._agent, prompt)
-            self._keys.append(key)
-            self._rows.setdefault(key, []).append(place)
-            self._prompts.setdefault(key, prompt)
-        for key, found in self._find_kept().items():
-            self._outcomes[key] = Outcome(status=KEPT, answer=found.answer, model=found.model)
-        left = [key for key in self._rows if key not in self._outcomes]
-        self._left.extend(left[: self._most])
+    def _prepare(self) -> list[str]:
+        """What is to be asked."""
+        self.questions = asked = Questions(self.table.rows(), self.template, self._digests)
+        for key, found in self._find_kept(list(asked.rows)).items():
+            self.outcomes[key] = Outcome(status=KEPT, answer=found.answer, model=found.model)
+        left = [key for key in asked.rows if key not in self.outcomes][: self._most]
+        self.kept_before = self.file.begin(self.id, self.template.prompt, asked.digest)
+        self._update(
+            kept=sum(len(asked.rows[key]) for key in self.outcomes),
+            questions=len(left),
+            failed=len(asked.bad_rows),
+            lines=first_lines(asked, left, self.kept_before, self.template.prompt, self.backends),
+            failures=tuple(self._failure(*each) for each in list(asked.bad_rows.items())[:LATEST]),
+        )
+        return left
 
-    def _find_kept(self) -> dict[str, KeptAnswer]:
-        found = self.file.find(list(self._rows))
+    def _find_kept(self, keys: list[str]) -> dict[str, KeptAnswer]:
+        found = self.file.find(keys)
         if self.output is None:
             return found
         usable = {}
@@ -159,146 +181,51 @@ class MapRun(Observable):
                 usable[key] = kept
         return usable
 
-    async def _ask_all(self) -> None:
-        kept = sum(len(self._rows[key]) for key in self._outcomes)
-        questions = len(self._left)
-        self._update(
-            kept=kept, questions=questions, failed=len(self._bad_rows), lines=self._first_lines(kept)
+    def _deny(self, call: ToolCall) -> bool:
+        line = (
+            f"{shorten(call.name, 60)} was not run: it asks first, and in a map nobody is asked. "
+            'policies={"…": "allow"} in the config lets it run.'
         )
-        for place, why in list(self._bad_rows.items())[:LATEST]:
-            self._note_failure(place, FAILED, why)
-        if not questions:
-            return
-        workers = min(self._concurrency, questions)
-        backends = self._backends(workers)
-        writing = asyncio.create_task(self._write())
-        try:
-            async with asyncio.TaskGroup() as group:
-                for backend in backends:
-                    group.create_task(self._work(backend))
-        finally:
-            self._written.append(("", Outcome(status=STOPPED)))
-            self._changed.set()
-            await writing
+        loop.get().call_soon_threadsafe(self._add_line, line)
+        return False
 
-    def _first_lines(self, kept: int) -> tuple[str, ...]:
-        asked = len(self._left)
-        lines = (
-            [f"{asked:,} to ask, {kept:,} of {len(self.table):,} rows have their answers."] if kept else []
-        )
-        if not kept and asked and (before := self.file.count(self.id)):
-            lines.append(f"{before:,} answers to this prompt are of other rows.")
-        return tuple(lines)
-
-    def _backends(self, count: int) -> list[Backend]:
-        if count == 1:
-            return [self.backend]
-        try:
-            return [self.backend.fresh() for _ in range(count)]
-        except ConfigError:
-            return [self.backend]
-
-    async def _work(self, backend: Backend) -> None:
-        is_own = backend is not self.backend
-        try:
-            await self._ask_in_turn(backend, is_own)
-        finally:
-            if is_own:
-                await backend.discard_session()
-
-    async def _ask_in_turn(self, backend: Backend, is_own: bool) -> None:
-        while self._left and not self._stopping:
-            key = self._left.popleft()
-            if is_own:
-                await backend.discard_session()
-            else:
-                await asyncio.to_thread(backend.reset_session)
-            settled = self._settled
-            try:
-                outcome = await self._ask(backend, self._prompts[key])
-            except PraisonError as error:
-                # It could not even begin.
-                outcome = Outcome(status=FAILED, error=str(error), problem=error)
-            if outcome.status == BUDGET and not self._stopping:
-                self._left.appendleft(key)
-                if settled == self._settled and not any(map(_was_admitted, self._running)):
-                    self._update(lines=(*self.progress.lines, outcome.error))
-                    self._stopping, self._ended_by = True, BUDGET
-                    self._changed.set()
-                    return
-                # What others have reserved comes free when they end.
-                while settled == self._settled and not self._stopping:
-                    self._changed.clear()
-                    await self._changed.wait()
-                continue
-            self._take(key, outcome)
-
-    async def _ask(self, backend: Backend, prompt: str) -> Outcome:
-        ended = asyncio.Event()
-
-        def observe(event: Event, turn: Turn) -> None:
-            if turn.ended is not None:
-                ended.set()
-
-        run = backend.begin(
-            prompt,
-            subscribers=[observe],
-            session=self.name,
-            caller_waits=self._caller_waits,
-            output=self.output,
-            budget=self.budget,
-            tags=self._tags,
-            pacer=self._pacer,
-            mailbox=self._mailbox,
-        )
-        self._running.add(run)
-        self._update(running=len(self._running))
-        try:
-            await ended.wait()
-            if not self._stopping:
-                # What the backend still learns of its usage.
-                await asyncio.shield(asyncio.wrap_future(run.settled))
-        finally:
-            self._running.discard(run)
-            self._settled += _was_admitted(run)
-            self._changed.set()
-        return Outcome.of(run.turn, is_typed=self.output is not None)
+    def _set_running(self, count: int) -> None:
+        self._update(running=count)
 
     def _take(self, key: str, outcome: Outcome) -> None:
+        now, changes = self.progress, dict[str, Any]()
         self._pacer.add_tokens(outcome.output_tokens)
-        now = self.progress
+        if outcome.status == DONE:
+            self._answered.append((key, outcome))
+            if self._writing is None:
+                self._writing = asyncio.create_task(self._write())
+        else:
+            self.outcomes[key] = replace(outcome, answer=None)
+        if outcome.status in (FAILED, BUDGET):
+            assert self.questions is not None
+            rows = self.questions.rows[key]
+            failure = self._failure(rows[0], outcome.error, outcome.status)
+            changes = {
+                "failed": now.failed + len(rows),
+                "failures": (*now.failures, failure)[-LATEST:],
+            }
         self._update(
-            running=len(self._running),
+            running=max(0, now.running - 1),
             asked=now.asked + 1,
             spent=now.spent + (outcome.cost or Decimal(0)),
             unpriced=now.unpriced + (outcome.cost is None),
             input_tokens=now.input_tokens + outcome.input_tokens,
             output_tokens=now.output_tokens + outcome.output_tokens,
+            **changes,
         )
-        if outcome.status == DONE:
-            self._written.append((key, outcome))
-            self._changed.set()
-            return
-        self._outcomes[key] = replace(outcome, answer=None)
-        if outcome.status == FAILED:
-            rows = self._rows[key]
-            self._update(failed=self.progress.failed + len(rows))
-            self._note_failure(rows[0], outcome.status, outcome.error)
-            if self._raises or holds_for_all(outcome.problem):
-                self._problem = self._problem or outcome.problem or PraisonError(outcome.error)
-                self._stop()
+        if outcome.status == FAILED and (self._raises or holds_for_all(outcome.problem)):
+            self._problem = self._problem or outcome.problem or PraisonError(outcome.error)
+            self._stop()
 
     async def _write(self) -> None:
         """Keep the answers, those together that come together; only then they are done."""
-        is_last = False
-        while not is_last:
-            if not self._written:
-                self._changed.clear()
-                await self._changed.wait()
-                continue
-            batch = [*self._written]
-            self._written.clear()
-            is_last = any(not key for key, _ in batch)
+        while batch := self._answered:
+            self._answered = []
             answers = [
                 KeptAnswer(
                     key=key,
@@ -310,105 +237,54 @@ class MapRun(Observable):
                     map=self.id,
                 )
                 for key, outcome in batch
-                if key
             ]
+            self.outcomes.update(batch)
             try:
                 await asyncio.to_thread(self.file.put, answers)
             except StoreError as error:
-                if (line := f"Answers are not kept: {error}") not in self.progress.lines:
-                    self._update(lines=(*self.progress.lines, line))
-            for key, outcome in batch:
-                if key:
-                    self._finish(key, outcome)
+                self._add_line(f"Answers are not kept: {error}")
+            self._show(batch)
+        self._writing = None
 
-    def _finish(self, key: str, outcome: Outcome) -> None:
-        self._outcomes[key] = outcome
-        rows, now = self._rows[key], self.progress
-        shown = (self.table.label(rows[0]), shorten(_answer_text(outcome.answer), LABEL_CHARACTERS))
+    def _show(self, batch: Sequence[tuple[str, Outcome]]) -> None:
+        assert self.questions is not None
+        now, rows = self.progress, self.questions.rows
+        latest = [
+            (
+                self.table.label(rows[key][0]),
+                shorten(answer_text(outcome.answer), LABEL_CHARACTERS),
+            )
+            for key, outcome in batch[-LATEST:]
+        ]
         self._update(
-            done=now.done + 1,
-            kept=now.kept + len(rows) - 1,
-            latest=(*now.latest, shown)[-LATEST:],
+            done=now.done + len(batch),
+            kept=now.kept + sum(len(rows[key]) - 1 for key, _ in batch),
+            latest=(*now.latest, *latest)[-LATEST:],
         )
 
-    def _note_failure(self, place: int, status: str, why: str) -> None:
-        failure = Failure(row=self.table.label(place), status=status, error=shorten(why, 300))
-        self._update(failures=(*self.progress.failures, failure)[-LATEST:])
+    def _failure(self, place: int, why: str, status: str = FAILED) -> Failure:
+        return Failure(row=self.table.label(place), status=status, error=shorten(why, 300))
+
+    def _add_line(self, line: str) -> None:
+        if line not in self.progress.lines:
+            self._update(lines=(*self.progress.lines, line))
 
     def _update(self, **changes: Any) -> None:
-        now = replace(self.progress, **changes)
-        seconds = time.monotonic() - self._began
-        left = now.questions - now.asked
-        seconds_left = expected = None
-        if now.asked:
-            seconds_left = seconds / now.asked * left
-            expected = now.spent + now.spent / now.asked * left if now.unpriced < now.asked else None
-        self.progress = replace(
-            now,
-            seconds=seconds,
-            seconds_left=seconds_left,
-            expected=expected,
-            held_seconds=self._pacer.held_seconds,
+        self.progress = self.progress.after(
+            time.monotonic() - self._began, held_seconds=self._pacer.held_seconds, **changes
         )
         self.notify()
 
-    _ended_by = ""
-
     def _stop(self) -> None:
-        if self._stopping or self._done.done():
-            return
-        self._stopping, self._ended_by = True, FAILED if self._problem else STOPPED
-        self._changed.set()
-        for run in list(self._running):
-            run.stop()
+        if not self._ended and not self._done.done():
+            self._ended = FAILED if self._problem else STOPPED
+            self._workers.stop()
 
     async def _end(self) -> None:
-        ended = self._ended_by or (FAILED if self._problem else DONE)
-        self._update(running=0, ended=ended)
+        if self._writing is not None:
+            await asyncio.wait({self._writing}, timeout=WRITE_SECONDS if self._ended == STOPPED else None)
+        has_unpaid = any(each.status == BUDGET for each in self.outcomes.values())
+        self._ended = self._ended or (FAILED if self._problem else BUDGET if has_unpaid else DONE)
+        self._update(running=0, ended=self._ended)
         self._done.set_result(None)
         self._mailbox.close()
-
-    # When it is over
-
-    def result(self) -> Any:
-        """The table as it is now, with the answers' columns and `_status`, `_error`, `_cost` (USD) and
-        `_tokens`. What a row costs is with the first row that asked it. Raises what stopped the map."""
-        if self._problem is not None:
-            raise self._problem.with_traceback(None)
-        records, statuses, errors, costs, tokens = [], [], [], [], []
-        left = STOPPED if self._ended_by in ("", STOPPED) else self._ended_by
-        for place, key in enumerate(self._keys):
-            outcome = self._outcomes.get(key) or Outcome(status=left)
-            if place in self._bad_rows:
-                outcome = Outcome(status=FAILED, error=self._bad_rows[place])
-            is_first = not key or self._rows[key][0] == place
-            records.append(self._record(outcome))
-            statuses.append(outcome.status if is_first or outcome.status != DONE else KEPT)
-            errors.append(outcome.error)
-            costs.append((None if outcome.cost is None else float(outcome.cost)) if is_first else 0.0)
-            tokens.append(outcome.input_tokens + outcome.output_tokens if is_first else 0)
-        dtypes = self.output.row_columns if self.output else {"text": "string"}
-        more: dict[str, list[Any]] = {
-            "_status": statuses,
-            "_error": errors,
-            "_cost": costs,
-            "_tokens": tokens,
-        }
-        return self.table.with_columns(records, dtypes, more)
-
-    def _record(self, outcome: Outcome) -> dict[str, Any]:
-        if outcome.answer is None:
-            return {}
-        if self.output is None:
-            return {"text": outcome.answer}
-        return record(self.output.load(outcome.answer).value)
-
-
-def _was_admitted(run: Run) -> bool:
-    return bool(run.turn.requests) or run.turn.pending != Usage()
-
-
-def _answer_text(answer: Any) -> str:
-    if isinstance(answer, dict):
-        return ", ".join(f"{name}: {value}" for name, value in answer.items())
-    return str(answer)

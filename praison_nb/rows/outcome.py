@@ -34,6 +34,8 @@ class Outcome:
     output_tokens: int = 0
     model: str = ""
     problem: PraisonError | None = None
+    was_asked: bool = False
+    """Whether a request was sent for it."""
 
     @classmethod
     def of(cls, turn: Turn, *, is_typed: bool) -> Outcome:
@@ -43,6 +45,7 @@ class Outcome:
             "input_tokens": turn.usage.input_tokens,
             "output_tokens": turn.usage.output_tokens,
             "model": turn.model,
+            "was_asked": bool(turn.requests),
         }
         if turn.error is not None:
             return cls(status=FAILED, error=error_text(turn), problem=turn.error, **used)

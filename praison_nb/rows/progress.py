@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,3 +53,16 @@ class Progress:
     def rows_per_second(self) -> float:
         """Rows that were answered in a second so far, those that were kept left aside."""
         return self.done / self.seconds if self.seconds else 0.0
+
+    def after(self, seconds: float, **changes: Any) -> Progress:
+        """The progress so many seconds after the beginning, with these changes."""
+        asked = changes.get("asked", self.asked)
+        spent, unpriced = changes.get("spent", self.spent), changes.get("unpriced", self.unpriced)
+        left = changes.get("questions", self.questions) - asked
+        return replace(
+            self,
+            seconds=seconds,
+            seconds_left=seconds / asked * left if asked else None,
+            expected=spent + spent / (asked - unpriced) * left if asked > unpriced else None,
+            **changes,
+        )

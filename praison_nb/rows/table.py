@@ -48,34 +48,42 @@ class Table:
 
     def label(self, place: int) -> str:
         """How the row is called in the index."""
-        return str(self.frame.index[place])
+        return str(self.frame.index[place % len(self.frame)])
 
     def with_columns(
         self,
         records: Sequence[Mapping[str, Any]],
         dtypes: Mapping[str, str],
         more: Mapping[str, Sequence[Any]],
+        times: int = 1,
     ) -> Any:
-        """The table with the records' columns, those that it has already with a suffix, and `more` behind
-        them. Of polars' it is a frame of polars, else one of pandas."""
-        answers = frame_of(records, dtypes, index=self.frame.index)
-        taken = {str(name) for name in self.frame.columns}
-        answers.columns = [f"{name}{SUFFIX}" if name in taken else name for name in answers.columns]
-        own = {name: values for name, values in more.items()}
+        """The table, so many times below itself, with the records' columns and `more` behind them; names that
+        it has already get a suffix. Of polars' it is a frame of polars, else one of pandas."""
+        import pandas as pd
+
+        frame = self.frame if times == 1 else pd.concat([self.frame] * times)
+        answers = frame_of(records, dtypes, index=frame.index)
+        taken = {str(name) for name in frame.columns}
+        answers.columns = pd.Index([f"{name}{SUFFIX}" if name in taken else name for name in answers.columns])
+        own = {f"{name}{SUFFIX}" if name in taken else name: values for name, values in more.items()}
         polars = sys.modules.get("polars")
         if polars is not None and isinstance(self._given, polars.DataFrame | polars.Series):
             given = self._given.to_frame() if isinstance(self._given, polars.Series) else self._given
+            given = given if times == 1 else polars.concat([given] * times)
             added = {name: answers[name].astype(object).tolist() for name in answers.columns}
             series = [
                 polars.Series(str(name), _plain(values), strict=False)
                 for name, values in (added | own).items()
             ]
             return given.with_columns(series)
-        made = self.frame.copy(deep=False)
-        for name in answers.columns:
-            made[name] = answers[name]
-        for name, values in own.items():
-            made[name] = values
+        behind = answers.assign(**{name: list(values) for name, values in own.items()})
+        if frame.columns.nlevels > 1:
+            behind.columns = pd.MultiIndex.from_tuples(
+                [(name, *[""] * (frame.columns.nlevels - 1)) for name in behind.columns]
+            )
+        # By position: labels of an index may come twice.
+        made = pd.concat([frame.reset_index(drop=True), behind.reset_index(drop=True)], axis=1)
+        made.index = frame.index
         return made
 
 

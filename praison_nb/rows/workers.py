@@ -1,0 +1,123 @@
+"""The turns of a map: side by side, one for each question, in sessions of their own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ..backends.base import Backend
+from ..errors import ConfigError, PraisonError
+from ..events import Event, RequestStarted
+from ..runtime.options import Subscriber
+from ..runtime.run import Run
+from ..turn import Turn
+from .outcome import BUDGET, FAILED, Outcome
+
+Take = Callable[[str, Outcome], None]
+
+
+class Workers:
+    """Asks questions, `concurrency` at once, by turns begun with `options`, and has `take(key, outcome)` take
+    what became of each, those left aside that were not asked. `changed(count)` is called with how many are
+    under way. Belongs to the loop's thread."""
+
+    def __init__(
+        self,
+        concurrency: int,
+        options: Mapping[str, Any],
+        take: Take,
+        changed: Callable[[int], None],
+        subscribers: Sequence[Subscriber] = (),
+    ) -> None:
+        self._concurrency, self._options, self._subscribers = concurrency, options, subscribers
+        self._take, self._changed = take, changed
+        self._running: dict[Run, bool] = {}
+        """Whether a request of each was admitted."""
+        self._settled = asyncio.Event()
+        """Set, and replaced, when a turn has ended of which a request was admitted: what it had reserved of a
+        budget is free."""
+        self._stopping = False
+        self.over_budget = ""
+        """Which budget has ended it."""
+
+    async def ask(self, agents: Sequence[tuple[Backend, Mapping[str, str]]]) -> None:
+        """Ask each agent its questions: prompts by key."""
+        work = []
+        for backend, prompts in agents:
+            if prompts:
+                left = deque(prompts.items())
+                count = min(len(left), max(1, self._concurrency // len(agents)))
+                backends = await asyncio.to_thread(_for_map, backend, count)
+                work += [(each, left, is_lone) for each, is_lone in backends]
+        async with asyncio.TaskGroup() as group:
+            for each, left, is_lone in work:
+                group.create_task(self._work(each, left, is_lone=is_lone))
+
+    def stop(self) -> None:
+        """Ask nothing more, and stop what is under way."""
+        self._stopping = True
+        self._settled.set()
+        for run in list(self._running):
+            run.stop()
+
+    async def _work(self, backend: Backend, left: deque[tuple[str, str]], *, is_lone: bool) -> None:
+        while left and not self._stopping:
+            key, prompt = left.popleft()
+            if is_lone:
+                await asyncio.to_thread(backend.reset_session)
+            else:
+                await backend.discard_session()
+            settled = self._settled
+            try:
+                outcome = await self._ask(backend, prompt)
+            except PraisonError as error:
+                # It could not even begin.
+                outcome = Outcome(status=FAILED, error=str(error), problem=error)
+            if outcome.status != BUDGET or outcome.was_asked:
+                self._take(key, outcome)
+                continue
+            left.appendleft((key, prompt))
+            if not self._stopping and settled is self._settled and not any(self._running.values()):
+                self.over_budget, self._stopping = outcome.error, True
+                settled.set()
+            # What others have reserved comes free when they end.
+            await settled.wait()
+        if is_lone:
+            await asyncio.to_thread(backend.reset_session)
+        else:
+            await backend.discard_session()
+
+    async def _ask(self, backend: Backend, prompt: str) -> Outcome:
+        ended = asyncio.Event()
+
+        def observe(event: Event, turn: Turn) -> None:
+            if isinstance(event, RequestStarted):
+                self._running[run] = True
+            if turn.ended is not None:
+                ended.set()
+
+        run = backend.begin(prompt, subscribers=[observe, *self._subscribers], **self._options)
+        self._running[run] = False
+        self._changed(len(self._running))
+        try:
+            await ended.wait()
+            if not self._stopping:
+                # What the backend still learns of its usage.
+                await asyncio.shield(asyncio.wrap_future(run.settled))
+        finally:
+            if self._running.pop(run):
+                self._settled.set()
+                if not self._stopping:
+                    self._settled = asyncio.Event()
+        return Outcome.of(run.turn, is_typed=run.output is not None)
+
+
+def _for_map(backend: Backend, count: int) -> list[tuple[Backend, bool]]:
+    """As many backends as can have a turn at once, `count` at most, and whether it is a lone one. The given
+    one keeps its conversation."""
+    try:
+        return [(backend.fresh(), False) for _ in range(count)]
+    except ConfigError:
+        return [(backend.apart(), True)]
