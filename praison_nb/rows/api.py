@@ -18,9 +18,13 @@ from ..backends.base import Backend
 from ..backends.local.providers import is_embedded
 from ..errors import ConfigError
 from ..money import parse_usd
+from ..runtime import loop
 from ..runtime.pacer import RETRIES, Pacer
 from .answer_file import AnswerFile
+from .executor import Workers, pool_of
 from .mapping import MapRun
+from .parcel import pack
+from .remote import remote
 from .table import Table
 from .template import Template
 
@@ -42,6 +46,7 @@ def map(
     parallel_tools: bool = False,
     answers: str | os.PathLike[str] | None = None,
     tags: Mapping[str, str] | None = None,
+    executor: Any = None,
 ) -> Any:
     """Ask `prompt` for each row of `frame`, and return the table with the answers' columns.
 
@@ -58,6 +63,10 @@ def map(
     server wants a pause all wait. Each is sent again up to `retries` times. `budget` in USD is never passed.
     What fails is its row's alone; with `on_error="raise"` it ends the map, and is raised. The agent's
     functions run one at a time where the map is called, with `parallel_tools` on threads.
+
+    With an `executor` the rows are asked by its workers, `concurrency` in all: a `dask.distributed.Client`,
+    any executor of concurrent.futures, or "dask" for a cluster on this machine. Keys do not go there: each
+    worker reads the variable that the key is from. Functions run there too.
 
     `await map(…)` leaves the caller's loop free, and Stop works while it runs. Raises ConfigError, and what
     makes all rows fail.
@@ -84,6 +93,7 @@ def map(
         parallel_tools=parallel_tools,
         answers=answers,
         tags=tags,
+        executor=executor,
     )
     return run if _is_awaited(sys._getframe(1)) else run.wait()
 
@@ -104,6 +114,7 @@ def begin(
     parallel_tools: bool = False,
     answers: str | os.PathLike[str] | None = None,
     tags: Mapping[str, str] | None = None,
+    executor: Any = None,
 ) -> MapRun:
     """Start what `map` does, and return it under way: `wait()` or `await` it for the table."""
     if not isinstance(prompt, str):
@@ -117,11 +128,12 @@ def begin(
             isinstance(value, bool) or not isinstance(value, int | float) or value <= 0
         ):
             raise ConfigError(f"{name} must be a number above 0, not {value!r:.40}.")
-    table = Table(frame)
-    return MapRun(
+    table, backend = Table(frame), backend_of(agent)
+    workers = None if executor is None else Workers(pool_of(executor), pack(backend, retries), concurrency)
+    run = MapRun(
         table,
         Template(prompt, table.columns),
-        backend_of(agent),
+        backend,
         output=None if output is None else AnswerType.of(output),
         concurrency=concurrency,
         pacer=Pacer(rpm, tpm, retries),
@@ -130,7 +142,11 @@ def begin(
         file=AnswerFile(None if answers is None else Path(answers).expanduser()),
         tags=tags,
         caller_waits=not parallel_tools,
-    ).begin()
+        via=None if workers is None else remote(backend, workers),
+    )
+    if workers is not None:
+        run.on_change(lambda: loop.spawn(workers.close()) if run.progress.ended else None)
+    return run.begin()
 
 
 def backend_of(agent: Any) -> Backend:

@@ -60,10 +60,11 @@ class MapRun(Observable):
         tags: Mapping[str, str] | None = None,
         caller_waits: bool = True,
         most_questions: int | None = None,
+        via: Backend | None = None,
     ) -> None:
         super().__init__()
         loop.refuse_at_end()
-        self.table, self.output, self.backend = table, output, backend
+        self.table, self.output, self.backend = table, output, via or backend
         self.file = file or AnswerFile()
         self.name = shorten(f"map: {' '.join(template.prompt.split())}", NAME_CHARACTERS)
         self.budget = None if budget is None else SharedBudget(budget)

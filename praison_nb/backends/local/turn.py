@@ -4,11 +4,12 @@ same for all wires."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 from ...errors import ConfigError, EmbeddedModelError, PraisonError, UnreachableError
-from ...events import Event, Notice, TurnFinished
+from ...events import Event, Notice, RequestStarted, TurnFinished
 from ...history import Item, User, from_json, with_attachments
 from ...runtime.run import Run
 from ...text import replace_surrogates
@@ -16,7 +17,7 @@ from ...tools.dispatch import ToolDispatcher
 from ..sdk_errors import unchained
 from ..session import Session
 from .attempts import Attempt
-from .bounds import bounds, with_limit
+from .bounds import RequestBounds, bounds, with_limit
 from .config import LocalAgentConfig
 from .declared import declared
 from .fitting import fitting
@@ -24,12 +25,26 @@ from .generation import stopped_cost
 from .output import Output
 from .providers import Server
 from .tool_calls import ToolCalls
-from .wires import Effort, ModelRequest, wire
+from .wires import Effort, ModelRequest, Wire, wire
 from .wires.reply import Reply
 
 ONLY_THOUGHTS = "The model thought and gave no answer: ask again."
 EMPTY = "The model's answer is empty: ask again."
 UNREADABLE = "The server no longer takes what the model thought before: the conversation goes on without it."
+
+
+@dataclass(frozen=True, slots=True)
+class FirstRequest:
+    """The request that a turn begins with, of `size` bytes, as `server` would get it. `started` has the
+    bounds of its tokens, by what the session knows in `bounds`."""
+
+    server: Server
+    wire: Wire
+    asked: ModelRequest
+    body: Mapping[str, Any]
+    size: int
+    started: RequestStarted
+    bounds: RequestBounds
 
 
 class LocalTurn:
@@ -68,6 +83,14 @@ class LocalTurn:
             self.session.messages.extend(self.new)
             self.new = []
             self.session.notify()
+
+    def first_request(self) -> FirstRequest:
+        """What the turn begins with. Nothing is sent. Raises ConfigError."""
+        asked = self._asked(first=True)
+        body = self.wire.request(asked)
+        size = asked.size(body)
+        started = self.bounds.started(body, size)
+        return FirstRequest(self.server, self.wire, asked, body, size, started, self.bounds)
 
     async def events(self) -> AsyncIterator[Event]:
         """What happens, until the model calls no more tools."""
