@@ -39,7 +39,11 @@ _MIGRATIONS = [
         output_tokens INTEGER NOT NULL, model TEXT NOT NULL, map TEXT NOT NULL, time REAL NOT NULL
     ) WITHOUT ROWID;
     CREATE INDEX answers_of_a_map ON answers (map);
+    """,
     """
+    CREATE TABLE batches (mark TEXT PRIMARY KEY, id TEXT NOT NULL, time REAL NOT NULL) WITHOUT ROWID;
+    CREATE TABLE batch_requests (id TEXT PRIMARY KEY, mark TEXT NOT NULL) WITHOUT ROWID;
+    """,
 ]
 _FILE = storage.DatabaseSpec(
     name="answer file",
@@ -112,7 +116,7 @@ class AnswerFile:
                         time=at,
                     )
 
-        self._with_file(work)
+        self.with_file(work)
         return found
 
     def put(self, answers: Iterable[KeptAnswer]) -> None:
@@ -131,7 +135,7 @@ class AnswerFile:
             for each in answers
         ]
         statement = "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-        self._with_file(lambda file: storage.transact(file, lambda c: c.executemany(statement, rows)))
+        self.with_file(lambda file: storage.transact(file, lambda c: c.executemany(statement, rows)))
 
     def forget(self, map: str | None = None) -> int:
         """Delete the answers of a map, or with None all, and return how many there were."""
@@ -144,16 +148,16 @@ class AnswerFile:
             connection.execute("VACUUM")
             return deleted
 
-        return self._with_file(work)
+        return self.with_file(work)
 
     def count(self, map: str) -> int:
         """How many answers of a map there are."""
-        return self._with_file(
+        return self.with_file(
             lambda c: int(c.execute("SELECT COUNT(*) FROM answers WHERE map = ?", (map,)).fetchone()[0])
         )
 
     def __len__(self) -> int:
-        return self._with_file(lambda c: int(c.execute("SELECT COUNT(*) FROM answers").fetchone()[0]))
+        return self.with_file(lambda c: int(c.execute("SELECT COUNT(*) FROM answers").fetchone()[0]))
 
     @property
     def bytes(self) -> int:
@@ -166,7 +170,8 @@ class AnswerFile:
         with self._lock:
             self._kept.close()
 
-    def _with_file(self, work: Callable[[sqlite3.Connection], R]) -> R:
+    def with_file(self, work: Callable[[sqlite3.Connection], R]) -> R:
+        """`work(connection)`. Raises StoreError."""
         with self._lock:
             try:
                 return work(self._kept.get())

@@ -21,6 +21,8 @@ from ..money import parse_usd
 from ..runtime import loop
 from ..runtime.pacer import RETRIES, Pacer
 from .answer_file import AnswerFile
+from .batch import MOST_IN_A_BATCH, BatchAgent, batch_server
+from .batch_queue import Batches
 from .executor import Workers, pool_of
 from .mapping import MapRun
 from .parcel import pack
@@ -47,6 +49,7 @@ def map(
     answers: str | os.PathLike[str] | None = None,
     tags: Mapping[str, str] | None = None,
     executor: Any = None,
+    batch: bool = False,
 ) -> Any:
     """Ask `prompt` for each row of `frame`, and return the table with the answers' columns.
 
@@ -67,6 +70,9 @@ def map(
     With an `executor` the rows are asked by its workers, `concurrency` in all: a `dask.distributed.Client`,
     any executor of concurrent.futures, or "dask" for a cluster on this machine. Keys do not go there: each
     worker reads the variable that the key is from. Functions run there too.
+
+    With `batch` Anthropic's Message Batches or OpenAI's Batch answer within a day at half the price; the
+    agent has no tools. Stop leaves a batch at its provider, and the next call of the same map takes it up.
 
     `await map(…)` leaves the caller's loop free, and Stop works while it runs. Raises ConfigError, and what
     makes all rows fail.
@@ -94,6 +100,7 @@ def map(
         answers=answers,
         tags=tags,
         executor=executor,
+        batch=batch,
     )
     return run if _is_awaited(sys._getframe(1)) else run.wait()
 
@@ -115,6 +122,7 @@ def begin(
     answers: str | os.PathLike[str] | None = None,
     tags: Mapping[str, str] | None = None,
     executor: Any = None,
+    batch: bool = False,
 ) -> MapRun:
     """Start what `map` does, and return it under way: `wait()` or `await` it for the table."""
     if not isinstance(prompt, str):
@@ -130,6 +138,12 @@ def begin(
             raise ConfigError(f"{name} must be a number above 0, not {value!r:.40}.")
     table, backend = Table(frame), backend_of(agent)
     workers = None if executor is None else Workers(pool_of(executor), pack(backend, retries), concurrency)
+    file = AnswerFile(None if answers is None else Path(answers).expanduser())
+    batches = None
+    if batch:
+        if executor is not None:
+            raise ConfigError("batch=True is the provider's own work: leave executor= out.")
+        batches, concurrency = Batches(batch_server(backend), file), MOST_IN_A_BATCH
     run = MapRun(
         table,
         Template(prompt, table.columns),
@@ -139,11 +153,14 @@ def begin(
         pacer=Pacer(rpm, tpm, retries),
         budget=None if budget is None else parse_usd(budget, "budget"),
         raises=on_error == "raise",
-        file=AnswerFile(None if answers is None else Path(answers).expanduser()),
+        file=file,
         tags=tags,
         caller_waits=not parallel_tools,
-        via=None if workers is None else remote(backend, workers),
+        via=remote(backend, workers) if workers else BatchAgent(backend, batches) if batches else None,
     )
+    if batches is not None:
+        batches.say = run.add_line
+        run.on_change(lambda: batches.end() if run.progress.ended else None)
     if workers is not None:
         run.on_change(lambda: loop.spawn(workers.close()) if run.progress.ended else None)
     return run.begin()

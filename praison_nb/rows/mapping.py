@@ -98,6 +98,10 @@ class MapRun(Observable):
         loop.get().call_soon_threadsafe(lambda: loop.spawn(self._main()))
         return self
 
+    def add_line(self, line: str) -> None:
+        """Have the user read it. On the loop's thread."""
+        self._update(lines=(*self.progress.lines, line))
+
     def stop(self) -> None:
         """End it now. What was answered is kept, and the next call goes on."""
         loop.get().call_soon_threadsafe(self._stop)

@@ -57,7 +57,9 @@ class RemoteAgent(Backend):
         """What happens on a worker, once it is over."""
         session.id = session.id or f"local-{new_id()[:12]}"
         yield SessionAttached(session_id=session.id, model=self.model)
-        first = None if self.agent.config.runs_embedded else self.agent.first_request(prompt, session, run)
+        first = (
+            None if self.agent.config.runs_embedded else self.agent.turn(prompt, session, run).first_request()
+        )
         started = RequestStarted(model=self.model, provider=self.agent.provider)
         if first is not None:
             started = self._bounded(first.started)

@@ -26,7 +26,7 @@ from ..session import Session
 from .compact import NOTHING_TO_SUMMARISE, PROMPT, CompactTurn, has_more
 from .config import LocalAgentConfig
 from .providers import PROVIDERS, Server, embedded_server, maker, resolve
-from .turn import FirstRequest, LocalTurn
+from .turn import LocalTurn
 
 
 @check_methods
@@ -112,12 +112,13 @@ class LocalAgent(Backend):
             on_custom_tool=self.on_custom_tool,
         )
 
-    def first_request(self, prompt: str, session: Session, run: Run) -> FirstRequest:
-        """The request that a turn with this prompt begins with, unsent; the embedded model's is not known
-        before its server runs. Raises ConfigError."""
-        return self._turn(LocalTurn, session, self._server(), prompt, run).first_request()
+    def turn(self, prompt: str, session: Session, run: Run) -> LocalTurn:
+        """A turn of which nothing is sent yet; not of the embedded model, whose server is not known before it
+        runs. Raises ConfigError."""
+        return self._turn(LocalTurn, session, self.server(), prompt, run)
 
-    def _server(self) -> Server:
+    def server(self) -> Server:
+        """Where requests go; not those of the embedded model. Raises ConfigError."""
         config = self.config
         return resolve(
             config.model,
@@ -215,7 +216,7 @@ class LocalAgent(Backend):
                     else:
                         yield step
         else:
-            server = self._server()
+            server = self.server()
         session.id = session.id or f"local-{new_id()[:12]}"
         yield SessionAttached(session_id=session.id, model=server.model)
         turn = self._turn(kind, session, server, prompt, run)
