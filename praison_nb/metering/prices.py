@@ -212,9 +212,9 @@ def _by_table(asked: _Asked) -> Cost | None:
         return None
     when = datetime.fromtimestamp(asked.at, UTC)
     # Anthropic's fast mode and batches are tiers here, and something of their own there.
-    names = () if asked.tier in USUAL_TIERS else ("service_tier", "speed", "processing")
-    tiers = [{name: asked.tier} for name in names]
-    context = dict.fromkeys(names, asked.tier) or None
+    keys = () if asked.tier in USUAL_TIERS else ("service_tier", "speed", "processing")
+    tiers = [{key: asked.tier} for key in keys]
+    context = dict.fromkeys(keys, asked.tier) or None
     # Its input is the total, its cache writes are the total of both kinds, and its parts must be given.
     counts: dict[str, Any] = {
         "input_tokens": usage.input_tokens,
