@@ -31,7 +31,7 @@ from ..metering.tags import of_turn
 from ..runtime.approvals import Asker, ask_by_input
 from ..runtime.mailbox import Mailbox
 from ..runtime.observable import Observable
-from ..runtime.options import Subscriber, TurnOptions, notices_of, subscribers_of
+from ..runtime.options import OnWorker, Subscriber, TurnOptions, notices_of, subscribers_of
 from ..runtime.output import write_output
 from ..runtime.pacer import Pacer
 from ..runtime.run import Run
@@ -111,6 +111,7 @@ class Backend(Observable, ABC):
         output: Any = None,
         pacer: Pacer | None = None,
         mailbox: Mailbox | None = None,
+        on_worker: OnWorker | None = None,
     ) -> Run:
         """Start a turn and return it under way: `wait()` or `await` the Run for the Turn. Turns of one
         session run one after the other.
@@ -133,8 +134,8 @@ class Backend(Observable, ABC):
         `output` is the type that the answer is to have: a pydantic model, dataclass, TypedDict, Literal,
         Enum, int, bool, … or a list of one. `Turn.value` is the answer as such a value. One that does not fit
         is asked for once more; then the turn ends with InvalidAnswerError. Without it the config's `output`
-        counts, where there is one. A SharedBudget, a `pacer` and a
-        `mailbox` are of several turns, such as a map's.
+        counts, where there is one. A SharedBudget, a `pacer` and a `mailbox` are of several turns, such as a
+        map's; `on_worker` is of one that another process books.
 
         Raises ConfigError for an empty prompt, a session that is no text, a budget that is none, tags that
         cannot be, and for attachments, subscribers, notices, an asker, a view or an output that cannot be.
@@ -166,8 +167,9 @@ class Backend(Observable, ABC):
                 typed_events, turn.prompt, events=self.events, typed_prompt=self._typed_prompt
             )
         how = {"caller_waits": caller_waits, "stream": stream, "budget": budget, "asker": asker, "view": view}
-        sent = {"attachments": tuple(attachments or ()), "output": output, "pacer": pacer, "mailbox": mailbox}
-        return self._run(turn, source, subscribers, tags=tags, **sent, **how)
+        sent = {"attachments": tuple(attachments or ()), "output": output}
+        of_map = {"pacer": pacer, "mailbox": mailbox, "on_worker": on_worker}
+        return self._run(turn, source, subscribers, tags=tags, **sent, **of_map, **how)
 
     @property
     def output_type(self) -> AnswerType | None:

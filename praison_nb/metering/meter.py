@@ -43,6 +43,7 @@ from .session_totals import OtherTurns, other_turns
 from .settling import settle
 from .shared_budget import SharedBudget
 from .totals import Read, Waiting
+from .writer import Writer
 
 log = logging.getLogger(__name__)
 
@@ -57,8 +58,9 @@ class Meter(TurnRows):
         limit: Decimal | SharedBudget | None = None,
         before: BeforeTurn | None = None,
         tags: Mapping[str, str] | None = None,
+        writer: Writer | None = None,
     ) -> None:
-        super().__init__(tags or {})
+        super().__init__(tags or {}, writer)
         self.limit = limit
         self._find_baseline = before
         self._session_before: SessionUsage | None = None

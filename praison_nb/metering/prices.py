@@ -41,6 +41,11 @@ SEARCHES = "web_searches"
 RUNNING_HOUR = Decimal("0.08")
 """USD for an hour that a hosted session runs, at Anthropic's public list price; idle time is free."""
 
+BATCH = "batch"
+"""The service tier of what is answered within a day."""
+HALF_IN_BATCHES = ("anthropic", "openai")
+"""Providers whose public prices for batches are half of the plain ones, where the table has no other."""
+
 USUAL_TIERS = ("", "default", "standard", "standard_only", "auto", "on_demand")
 """What providers call the service tier at which the price table's plain prices are."""
 
@@ -141,6 +146,11 @@ def _listed(asked: _Asked) -> Cost:
         if surcharge == "free":
             return Cost(Decimal(0), "table", price_table.source())
         named = replace(asked, model=name)
+        if asked.tier == BATCH and asked.provider in HALF_IN_BATCHES and _by_table(named) is None:
+            whole = _listed(replace(named, tier=""))
+            if whole.usd is not None:
+                usd, source = (whole.usd + whole.fees) / 2, f"{whole.price_source}, half in a batch"
+                return replace(whole, usd=usd, price_source=source)
         found = _by_gap(named) if _has_sound(asked.usage) else None
         found = found or _by_table(named) or _by_gap(named)
         if found is not None:
@@ -201,9 +211,10 @@ def _by_table(asked: _Asked) -> Cost | None:
     if not _is_listed(table, asked.model, asked.provider):
         return None
     when = datetime.fromtimestamp(asked.at, UTC)
-    # Anthropic's fast mode is a tier here, and something of its own there.
-    tiers = () if asked.tier in USUAL_TIERS else ({"service_tier": asked.tier}, {"speed": asked.tier})
-    context: dict[str, str] | None = {**tiers[0], **tiers[1]} if tiers else None
+    # Anthropic's fast mode and batches are tiers here, and something of their own there.
+    keys = () if asked.tier in USUAL_TIERS else ("service_tier", "speed", "processing")
+    tiers = [{key: asked.tier} for key in keys]
+    context = dict.fromkeys(keys, asked.tier) or None
     # Its input is the total, its cache writes are the total of both kinds, and its parts must be given.
     counts: dict[str, Any] = {
         "input_tokens": usage.input_tokens,

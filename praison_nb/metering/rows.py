@@ -22,11 +22,11 @@ from .tags import encoded
 class TurnRows:
     """Made where the turn is begun, so that it knows the cell. What is protected is set by the meter."""
 
-    def __init__(self, tags: Mapping[str, str]) -> None:
+    def __init__(self, tags: Mapping[str, str], to: writer.Writer | None = None) -> None:
         self.origin, self.tags = current_origin(), encoded(tags)
         # Most texts are the same in all rows of a turn.
         self._label = functools.cache(label)
-        self.writer = writer.current()
+        self.writer = to or writer.current()
         self._elsewhere: Decimal | None = None
         self._most = Decimal(0)
         """USD that the turn may cost at its end, where it was admitted as a whole."""

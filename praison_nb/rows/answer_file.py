@@ -42,7 +42,9 @@ _MIGRATIONS = [
     ) WITHOUT ROWID;
     CREATE INDEX answers_of_a_map ON answers (map);
     CREATE TABLE maps (id TEXT PRIMARY KEY, prompt TEXT NOT NULL, rows TEXT NOT NULL, time REAL NOT NULL);
-    """
+    CREATE TABLE batches (mark TEXT PRIMARY KEY, id TEXT NOT NULL, time REAL NOT NULL) WITHOUT ROWID;
+    CREATE TABLE batch_requests (id TEXT PRIMARY KEY, mark TEXT NOT NULL) WITHOUT ROWID;
+    """,
 ]
 _FILE = storage.DatabaseSpec(
     name="answer file",
@@ -139,7 +141,7 @@ class AnswerFile:
                         time=at,
                     )
 
-        self._with_file(work)
+        self.with_file(work)
         return found
 
     def put(self, answers: Iterable[KeptAnswer]) -> None:
@@ -158,7 +160,7 @@ class AnswerFile:
             for each in answers
         ]
         statement = "INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
-        self._with_file(lambda file: storage.transact(file, lambda c: c.executemany(statement, rows)))
+        self.with_file(lambda file: storage.transact(file, lambda c: c.executemany(statement, rows)))
 
     def begin(self, map: str, prompt: str, rows: str) -> KeptMap:
         """Note that a map begins, over rows of which `rows` is a digest, and return what was kept of it and
@@ -179,7 +181,7 @@ class AnswerFile:
             mean = from_pico(int(cost) // priced) if priced else None
             return KeptMap(count, mean, *(before or ("", 0)))
 
-        return self._with_file(lambda file: storage.transact(file, work))
+        return self.with_file(lambda file: storage.transact(file, work))
 
     def forget(self, prompt: str | None = None) -> int:
         """Delete the answers to a map's prompt, whoever gave them, or with None all, and return how many
@@ -194,10 +196,10 @@ class AnswerFile:
             connection.execute("VACUUM")
             return deleted
 
-        return self._with_file(work)
+        return self.with_file(work)
 
     def __len__(self) -> int:
-        return self._with_file(lambda c: int(c.execute("SELECT COUNT(*) FROM answers").fetchone()[0]))
+        return self.with_file(lambda c: int(c.execute("SELECT COUNT(*) FROM answers").fetchone()[0]))
 
     @property
     def bytes(self) -> int:
@@ -210,7 +212,8 @@ class AnswerFile:
         with self._lock:
             self._kept.close()
 
-    def _with_file(self, work: Callable[[sqlite3.Connection], R]) -> R:
+    def with_file(self, work: Callable[[sqlite3.Connection], R]) -> R:
+        """`work(connection)`. Raises StoreError."""
         with self._lock:
             try:
                 return work(self._kept.get())

@@ -18,10 +18,16 @@ from ..backends.base import Backend
 from ..backends.local.providers import is_embedded
 from ..errors import ConfigError
 from ..money import parse_usd
+from ..runtime import loop
 from ..runtime.pacer import RETRIES, Pacer
 from .answer_file import AnswerFile
+from .batch import MOST_IN_A_BATCH, BatchAgent, batch_server
+from .batch_queue import Batches
+from .executor import RemoteWorkers, pool_of
 from .mapping import MapRun
+from .parcel import pack
 from .plan import PlanRun
+from .remote import remote
 from .table import Table
 from .template import Template
 
@@ -44,6 +50,8 @@ def map(
     answers: str | os.PathLike[str] | None = None,
     tags: Mapping[str, str] | None = None,
     plan: bool = False,
+    executor: Any = None,
+    batch: bool = False,
 ) -> Any:
     """Ask `prompt` for each row of `frame`, and return the table with the answers' columns.
 
@@ -64,6 +72,13 @@ def map(
     A list of agents is asked one beside the other: the table is there once for each, with its `_model`.
     `plan=True` asks a sample only, keeps its answers, and returns a Plan: what the whole may cost. A tool
     that asks is refused, unless the agent has an `on_tool_confirmation`.
+
+    With an `executor` the rows are asked by its workers, `concurrency` in all: a `dask.distributed.Client`,
+    any executor of concurrent.futures, or "dask" for a cluster on this machine. Keys do not go there: each
+    worker reads the variable that the key is from. Functions run there too.
+
+    With `batch` Anthropic's Message Batches or OpenAI's Batch answer within a day at half the price; the
+    agent has no tools. Stop leaves a batch at its provider, and the next call of the same map takes it up.
 
     `await map(…)` leaves the caller's loop free, and Stop works while it runs. Raises ConfigError, and what
     makes all rows fail.
@@ -91,6 +106,8 @@ def map(
         answers=answers,
         tags=tags,
         plan=plan,
+        executor=executor,
+        batch=batch,
     )
     return run if is_awaited(sys._getframe(1)) else run.wait()
 
@@ -112,6 +129,8 @@ def begin(
     answers: str | os.PathLike[str] | None = None,
     tags: Mapping[str, str] | None = None,
     plan: bool = False,
+    executor: Any = None,
+    batch: bool = False,
 ) -> MapRun:
     """Start what `map` does, and return it under way: `wait()` or `await` it for the table."""
     if not isinstance(prompt, str):
@@ -125,12 +144,22 @@ def begin(
             isinstance(value, bool) or not isinstance(value, int | float) or value <= 0
         ):
             raise ConfigError(f"{name} must be a number above 0, not {value!r:.40}.")
-    table = Table(frame)
     agents = agent if isinstance(agent, list | tuple) else [agent]
     if not agents:
         raise ConfigError("agent must name a model at least.")
-    backends = [backend_of(each) for each in agents]
-    return (PlanRun if plan else MapRun)(
+    if len(agents) > 1 and (batch or executor is not None):
+        raise ConfigError("A batch, and an executor, have one agent: map each model by itself.")
+    if batch and executor is not None:
+        raise ConfigError("batch=True is the provider's own work: leave executor= out.")
+    table, backends = Table(frame), [backend_of(each) for each in agents]
+    file = AnswerFile(None if answers is None else Path(answers).expanduser())
+    workers = batches = None
+    if executor is not None:
+        workers = RemoteWorkers(pool_of(executor), pack(backends[0], retries), concurrency)
+    elif batch and not plan:
+        batches, concurrency = Batches(batch_server(backends[0]), file), MOST_IN_A_BATCH
+    via = remote(backends[0], workers) if workers else BatchAgent(backends[0], batches) if batches else None
+    run = (PlanRun if plan else MapRun)(
         table,
         Template(prompt, table.columns),
         backends,
@@ -139,10 +168,17 @@ def begin(
         pacer=Pacer(rpm, tpm, retries),
         budget=None if budget is None else parse_usd(budget, "budget"),
         raises=on_error == "raise",
-        file=AnswerFile(None if answers is None else Path(answers).expanduser()),
+        file=file,
         tags=tags,
         caller_waits=not parallel_tools,
-    ).begin()
+        via=None if via is None else [via],
+    )
+    if batches is not None:
+        batches.say = run.add_line
+        run.on_change(lambda: batches.end() if run.progress.ended else None)
+    if workers is not None:
+        run.on_change(lambda: loop.spawn(workers.close()) if run.progress.ended else None)
+    return run.begin()
 
 
 def backend_of(agent: Any) -> Backend:

@@ -64,10 +64,12 @@ class MapRun(Observable):
         caller_waits: bool = True,
         most_questions: int | None = None,
         subscribers: Sequence[Subscriber] = (),
+        via: Sequence[Backend] | None = None,
     ) -> None:
         super().__init__()
         loop.refuse_at_end()
         self.table, self.template, self.output, self.backends = table, template, output, backends
+        self._via = via or backends
         self.file = AnswerFile() if file is None else file
         self.name = shorten(f"map: {' '.join(template.prompt.split())}", NAME_CHARACTERS)
         self.budget = None if budget is None else SharedBudget(budget)
@@ -141,10 +143,10 @@ class MapRun(Observable):
             assert self.questions is not None
             for key in left:
                 agents[self.questions.agents[key]][key] = self.questions.prompts[key]
-            await self._workers.ask(list(zip(self.backends, agents, strict=True)))
+            await self._workers.ask(list(zip(self._via, agents, strict=True)))
             if over := self._workers.over_budget:
                 self._ended = self._ended or BUDGET
-                self._add_line(over)
+                self.add_line(over)
         except PraisonError as error:
             self._problem = self._problem or error
         except Exception as error:
@@ -186,7 +188,7 @@ class MapRun(Observable):
             f"{shorten(call.name, 60)} was not run: it asks first, and in a map nobody is asked. "
             'policies={"…": "allow"} in the config lets it run.'
         )
-        loop.get().call_soon_threadsafe(self._add_line, line)
+        loop.get().call_soon_threadsafe(self.add_line, line)
         return False
 
     def _set_running(self, count: int) -> None:
@@ -242,7 +244,7 @@ class MapRun(Observable):
             try:
                 await asyncio.to_thread(self.file.put, answers)
             except StoreError as error:
-                self._add_line(f"Answers are not kept: {error}")
+                self.add_line(f"Answers are not kept: {error}")
             self._show(batch)
         self._writing = None
 
@@ -265,7 +267,7 @@ class MapRun(Observable):
     def _failure(self, place: int, why: str, status: str = FAILED) -> Failure:
         return Failure(row=self.table.label(place), status=status, error=shorten(why, 300))
 
-    def _add_line(self, line: str) -> None:
+    def add_line(self, line: str) -> None:
         if line not in self.progress.lines:
             self._update(lines=(*self.progress.lines, line))
 

@@ -14,6 +14,7 @@ from ..errors import ConfigError
 from ..events import Event
 from ..metering import tags
 from ..metering.shared_budget import SharedBudget
+from ..metering.writer import Writer
 from ..money import parse_usd
 from ..turn import Turn
 from .approvals import Asker
@@ -25,12 +26,21 @@ Subscriber = Callable[[Event, Turn], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OnWorker:
+    """A turn that runs for another process, which books it: here its rows go to the `writer`'s file, which
+    nobody keeps. Each request may be answered with `output_limit` tokens, None where any number will do."""
+
+    writer: Writer
+    output_limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TurnOptions:
     """How one turn is run, as `Backend.begin` explains it. A turn that `is_sent` was begun by a process that
     ended. `attachments` go with its prompt, and its answer is to have the type `output`. `pacer` says when
     its requests may be sent, and `mailbox` is where its functions run, in place of its own: both are of
-    several turns. `settled` is done when the backend has told all that it learns after the turn's end. Raises
-    ConfigError for what is no such option.
+    several turns. With `on_worker` another process books it. `settled` is done when the backend has told all
+    that it learns after the turn's end. Raises ConfigError for what is no such option.
 
     >>> TurnOptions(budget="$0.50").budget
     Decimal('0.50')
@@ -48,6 +58,7 @@ class TurnOptions:
     output: AnswerType | None = None
     pacer: Pacer | None = None
     mailbox: Mailbox | None = None
+    on_worker: OnWorker | None = None
     settled: Future[None] = field(default_factory=Future, init=False)
 
     def __post_init__(self) -> None:

@@ -73,7 +73,8 @@ class Run:
         self._source, self._options = source, options
         self.attachments, self.output, self.settled = options.attachments, options.output, options.settled
         self.pacer = options.pacer
-        self._meter = Meter(options.budget, before, options.tags)
+        writer = options.on_worker.writer if options.on_worker else None
+        self._meter = Meter(options.budget, before, options.tags, writer)
         self._admissions = Admissions(self._meter, lambda: self.turn, self._take, self._cancel)
         self._subscribers: Observers[Event, Turn] = Observers(*options.subscribers)
         self._calls: list[FunctionCall] = []
@@ -155,7 +156,15 @@ class Run:
     @property
     def output_limit(self) -> int | None:
         """The tokens that the answer to the request which has just begun may have, None where any number."""
-        return self._admissions.last.output_limit
+        most = self._options.on_worker.output_limit if self._options.on_worker else None
+        limits = [each for each in (self._admissions.last.output_limit, most) if each is not None]
+        return min(limits, default=None)
+
+    @property
+    def allowance(self) -> Decimal | None:
+        """USD that were reserved for that request, None where no budget limits it."""
+        admission = self._admissions.last
+        return admission.reserved if any(each.limit is not None for each in admission.spent) else None
 
     @property
     def cost_limit(self) -> Decimal | None:

@@ -315,3 +315,15 @@ def test_a_cost_that_cannot_be_is_not_known(usd: Any) -> None:
     dear = replace(told, usage=Usage(output_tokens=10**9), cost=None)
     assert prices.with_cost(dear, AT).cost is None
     assert prices.with_cost(replace(told, cost=0.25), AT).cost == Decimal("0.25")  # type: ignore[arg-type]
+
+
+def test_a_batch_costs_what_the_table_says_or_half() -> None:
+    used = Usage(uncached_input_tokens=1_000_000, output_tokens=1_000_000)
+    now = datetime(2026, 11, 1, tzinfo=UTC).timestamp()
+    listed = prices.cost(used, "gpt-4o-mini", "openai", now, "batch")
+    assert listed.usd == Decimal("0.375") and "half" not in listed.price_source
+    for model in ("claude-3-haiku-20240307", "gpt-4o-mini-search-preview"):
+        provider = "anthropic" if model.startswith("claude") else "openai"
+        plain, half = (prices.cost(used, model, provider, AT, tier) for tier in ("", "batch"))
+        assert plain.usd and half.usd == plain.usd / 2 and half.price_source.endswith("half in a batch")
+    assert prices.cost(used, "grok-3", "x-ai", AT, "batch").usd is None

@@ -25,7 +25,7 @@ from ..config_base import Secret
 from ..session import Session
 from .compact import NOTHING_TO_SUMMARISE, PROMPT, CompactTurn, has_more
 from .config import LocalAgentConfig
-from .providers import PROVIDERS, embedded_server, maker, resolve
+from .providers import PROVIDERS, Server, embedded_server, maker, resolve
 from .turn import LocalTurn
 
 
@@ -112,6 +112,27 @@ class LocalAgent(Backend):
             on_custom_tool=self.on_custom_tool,
         )
 
+    def turn(self, prompt: str, session: Session, run: Run) -> LocalTurn:
+        """A turn of which nothing is sent yet; not of the embedded model, whose server is not known before it
+        runs. Raises ConfigError."""
+        return self._turn(LocalTurn, session, self.server(), prompt, run)
+
+    def server(self) -> Server:
+        """Where requests go; not those of the embedded model. Raises ConfigError."""
+        config = self.config
+        return resolve(
+            config.model,
+            base_url=config.address,
+            api_key=config.api_key,
+            provider=config.provider,
+            wire=config.wire,
+        )
+
+    def _turn(
+        self, kind: type[LocalTurn], session: Session, server: Server, prompt: str, run: Run
+    ) -> LocalTurn:
+        return kind(session, self.config, server, prompt, run, self.policy_notices, self.on_custom_tool)
+
     def restore_ids(self, ids: Mapping[str, Any]) -> None:
         """Go on with a session under its id. Its messages belong into `session.messages`."""
         self.reset_session()
@@ -195,16 +216,10 @@ class LocalAgent(Backend):
                     else:
                         yield step
         else:
-            server = resolve(
-                config.model,
-                base_url=config.address,
-                api_key=config.api_key,
-                provider=config.provider,
-                wire=config.wire,
-            )
+            server = self.server()
         session.id = session.id or f"local-{new_id()[:12]}"
         yield SessionAttached(session_id=session.id, model=server.model)
-        turn = kind(session, config, server, prompt, run, self.policy_notices, self.on_custom_tool)
+        turn = self._turn(kind, session, server, prompt, run)
         try:
             async for event in turn.events():
                 if isinstance(event, TurnFinished):

@@ -4,19 +4,20 @@ same for all wires."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from ...errors import ConfigError, EmbeddedModelError, PraisonError, UnreachableError
-from ...events import Event, Notice, TurnFinished
+from ...events import Event, Notice, RequestStarted, TurnFailed, TurnFinished
 from ...history import Item, User, from_json, with_attachments
 from ...runtime.run import Run
 from ...text import replace_surrogates
 from ...tools.dispatch import ToolDispatcher
-from ..sdk_errors import unchained
+from ..sdk_errors import error_in_answer, unchained
 from ..session import Session
 from .attempts import Attempt
-from .bounds import bounds, with_limit
+from .bounds import RequestBounds, bounds, with_limit
 from .config import LocalAgentConfig
 from .declared import declared
 from .fitting import fitting
@@ -24,12 +25,26 @@ from .generation import stopped_cost
 from .output import Output
 from .providers import Server
 from .tool_calls import ToolCalls
-from .wires import Effort, ModelRequest, wire
+from .wires import Effort, ModelRequest, Wire, wire
 from .wires.reply import Reply
 
 ONLY_THOUGHTS = "The model thought and gave no answer: ask again."
 EMPTY = "The model's answer is empty: ask again."
 UNREADABLE = "The server no longer takes what the model thought before: the conversation goes on without it."
+
+
+@dataclass(frozen=True, slots=True)
+class FirstRequest:
+    """The request that a turn begins with, of `size` bytes, as `server` would get it. `started` has the
+    bounds of its tokens, by what the session knows in `bounds`."""
+
+    server: Server
+    wire: Wire
+    asked: ModelRequest
+    body: Mapping[str, Any]
+    size: int
+    started: RequestStarted
+    bounds: RequestBounds
 
 
 class LocalTurn:
@@ -68,6 +83,31 @@ class LocalTurn:
             self.session.messages.extend(self.new)
             self.new = []
             self.session.notify()
+
+    def first_request(self) -> FirstRequest:
+        """What the turn begins with. Nothing is sent, and nothing in it is of this session alone. Raises
+        ConfigError."""
+        asked = replace(self._asked(first=True), session_id="")
+        body = self.wire.request(asked)
+        size = asked.size(body)
+        started = self.bounds.started(body, size)
+        return FirstRequest(self.server, self.wire, asked, body, size, started, self.bounds)
+
+    def answered(self, first: FirstRequest, answer: Mapping[str, Any]) -> tuple[Reply, list[Event]]:
+        """What a whole answer to the first request, as JSON, comes to: its text, and the turn's end."""
+        reader = self.wire.reader(first.asked)
+        events = [*reader.read(answer), *reader.end()]
+        reply = reader.reply
+        if reply.stop_reason == "refusal":
+            reply.drop_calls()
+        if self.output is not None:
+            events += self.output.answer_by_tool(reply)
+        if reply.text:
+            self.new += reply.items
+        self.save_to_history()
+        if reply.error is not None:
+            return reply, [*events, TurnFailed(error=error_in_answer(reply.error, self.server.where))]
+        return reply, [*events, end_of(reply)]
 
     async def events(self) -> AsyncIterator[Event]:
         """What happens, until the model calls no more tools."""
