@@ -18,17 +18,21 @@ from ..metering.tags import parse_all
 from ..money import parse_usd
 from ..runtime import loop
 from ..runtime.run import Run
-from ..turn import Turn
 from .arguments import unquoted
+from .cell_map import run_map, run_map_cell
 from .cell_turn import block, keep_result, raise_error, start, wait_until_saved
 from .commands.tools import tools_named
+from .expressions import type_named
 from .extension import Extension, shows_late_output
 from .fill import fill, fill_options
 
 
-def run_magic(extension: Extension, arguments: Namespace, cell: str) -> Turn | Run:
+def run_magic(extension: Extension, arguments: Namespace, cell: str) -> Any:
     """Start the turn, block until it is over, and return it; with `--bg` the Run, at once where somebody
-    reads on. Raises the turn's error, TurnInterrupted, and ConfigError where blocking stops all turns."""
+    reads on. With `--rows` it is a map. Raises the turn's error, TurnInterrupted, and ConfigError where
+    blocking stops all turns."""
+    if arguments.rows:
+        return run_map(extension, arguments, cell)
     loop.refuse_to_wait()
     background = arguments.bg and shows_late_output(extension.shell)
     run, pending = _begin(extension, arguments, cell, background=background, blocks=True)
@@ -40,6 +44,9 @@ def run_magic(extension: Extension, arguments: Namespace, cell: str) -> Turn | R
 
 async def run_cell(extension: Extension, arguments: Namespace, cell: str) -> None:
     """`run_magic` for a cell that awaits, whose value it is not: it shows the turn already."""
+    if arguments.rows:
+        await run_map_cell(extension, arguments, cell)
+        return
     background = arguments.bg and shows_late_output(extension.shell)
     run, pending = _begin(extension, arguments, cell, background=background, blocks=False)
     with keep_result(extension.shell, run, arguments):
@@ -69,6 +76,7 @@ def _begin(
     budget = None if arguments.budget is None else parse_usd(arguments.budget, "--budget")
     if budget == 0:
         raise ConfigError("--budget must be more than $0.")
+    output = type_named(arguments.answer_type, shell.user_ns)
     session = unquoted(arguments.session)
     conversation = conversations.get(
         session or arguments.backend or "main",
@@ -90,6 +98,7 @@ def _begin(
         attachments=attachments,
         tags=tags,
         rubric=unquoted(arguments.outcome) or None,
+        output=output,
     )
     return start(extension, conversation, begin, background=background, blocks=blocks)
 

@@ -19,6 +19,7 @@ from ..backends.local.providers import is_embedded
 from ..errors import ConfigError
 from ..money import parse_usd
 from ..runtime.pacer import RETRIES, Pacer
+from . import view
 from .answer_file import AnswerFile
 from .mapping import MapRun
 from .table import Table
@@ -85,7 +86,10 @@ def map(
         answers=answers,
         tags=tags,
     )
-    return run if _is_awaited(sys._getframe(1)) else run.wait()
+    is_awaited = _is_awaited(sys._getframe(1))
+    if view.show is not None:
+        view.show(run, is_awaited)
+    return run if is_awaited else run.wait()
 
 
 @checked_arguments()
