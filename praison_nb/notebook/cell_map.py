@@ -6,7 +6,7 @@ import asyncio
 import sys
 import threading
 from argparse import Namespace
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -37,7 +37,7 @@ def run_map(extension: Extension, arguments: Namespace, cell: str) -> Any:
     loop.refuse_to_wait()
     background = arguments.bg and shows_late_output(extension.shell)
     run, done = _begin(extension, arguments, cell, background=background, blocks=True)
-    with _kept(extension.shell, run, done, arguments):
+    with _kept(extension.shell, run, arguments):
         if not background:
             with ExitStack() as stack:
                 if threading.current_thread() is threading.main_thread():
@@ -55,7 +55,7 @@ async def run_map_cell(extension: Extension, arguments: Namespace, cell: str) ->
     """`run_map` for a cell that awaits, whose value it is not: it shows the frame already."""
     background = arguments.bg and shows_late_output(extension.shell)
     run, done = _begin(extension, arguments, cell, background=background, blocks=False)
-    with _kept(extension.shell, run, done, arguments):
+    with _kept(extension.shell, run, arguments):
         if not background:
             try:
                 await run
@@ -70,13 +70,15 @@ def show_map(
     background: bool = False,
     blocks: bool = True,
     notes: Iterable[str] = (),
+    keep: Callable[[Any], object] = lambda frame: None,
 ) -> Future[None]:
     """Show the map in the cell that runs now; the future is done when what stays of it is there. In a
-    terminal that is a line, and the first rows."""
+    terminal that is a line, and the first rows. `notes` and `keep` are as `MapSubject` has them."""
     from .views.map import MapSubject
 
     shell, defaults, done = extension.shell, extension.magics, extension.new_shown_future()
-    subject = MapSubject(run, notes)
+    extension.maps.append((run, done))
+    subject = MapSubject(run, notes, keep)
     if not hasattr(shell, "kernel"):
         subject.show(lambda: _write(subject, done))
         return done
@@ -134,11 +136,16 @@ def _begin(
         tags=parse_all(fill(str(unquoted(each)), shell.user_ns)[0] for each in arguments.tag or ()),
         parallel_tools=background,
     )
-    return run, show_map(extension, run, background=background, blocks=blocks, notes=notes)
+
+    def keep(frame: Any) -> None:
+        if background and arguments.out and shell.user_ns.get(arguments.out) is run:
+            shell.push({arguments.out: frame})
+
+    return run, show_map(extension, run, background=background, blocks=blocks, notes=notes, keep=keep)
 
 
 @contextmanager
-def _kept(shell: Any, run: MapRun, done: Future[None], arguments: Namespace) -> Iterator[None]:
+def _kept(shell: Any, run: MapRun, arguments: Namespace) -> Iterator[None]:
     """However the waiting inside ends, the frame is kept as `_`, as Out[n] and in the variable of -o; with
     `--bg` the MapRun is, and in the variable the frame when there is one."""
     try:
@@ -149,9 +156,7 @@ def _kept(shell: Any, run: MapRun, done: Future[None], arguments: Namespace) -> 
         name = arguments.out
         if arguments.bg:
             _keep(shell, run, name)
-            if name:
-                done.add_done_callback(lambda _: _bind(shell, run, name))
-        else:
+        if not arguments.bg or (name and run.progress.ended):
             # The cell says why there is no frame.
             with suppress(PraisonError):
                 _keep(shell, run.result(), name)
@@ -161,13 +166,6 @@ def _keep(shell: Any, value: Any, name: str | None) -> None:
     shell.displayhook.update_user_ns(value)
     if name:
         shell.push({name: value})
-
-
-def _bind(shell: Any, run: MapRun, name: str) -> None:
-    """Put the frame in the variable that nobody has put something else in."""
-    if shell.user_ns.get(name) is run:
-        with suppress(PraisonError):
-            shell.push({name: run.result()})
 
 
 async def _wait_for(done: Future[None], seconds: float | None = None) -> None:

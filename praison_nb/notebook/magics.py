@@ -129,7 +129,7 @@ class AgentMagics(Magics):
         """Look after sessions.
 
         %agent                    all sessions, with status, model and tokens
-        %agent stop [SESSION]     stop the turns of one session, or of all
+        %agent stop [SESSION]     stop the turns of one session, or all turns and maps
         %agent allow [SESSION]    let the tools run that wait for your yes
         %agent deny [SESSION]     refuse them
         %agent policy TOOL POLICY allow, ask or deny a tool from now on; alone, what is set

@@ -33,13 +33,16 @@ HEAD = 10
 
 
 class MapSubject:
-    """A map under way. `show` has an output follow it; `notes` are lines that are shown with it."""
+    """A map under way. `show` has an output follow it; `notes` are lines that are shown with it,
+    and `keep` is called with the table before the output that stays is shown."""
 
     interval = INTERVAL_SECONDS
 
-    def __init__(self, run: MapRun, notes: Iterable[str] = ()) -> None:
+    def __init__(
+        self, run: MapRun, notes: Iterable[str] = (), keep: Callable[[Any], object] = lambda frame: None
+    ) -> None:
         self._run: MapRun | None = run
-        self.notes = tuple(notes)
+        self.notes, self._keep = tuple(notes), keep
         self.id = new_id()
         self.name, self.model = run.name, run.backend.model
         self.settled: Future[None] = Future()
@@ -77,7 +80,9 @@ class MapSubject:
         """The first rows of the table, made once: a map holds all of its answers, and outputs stay known."""
         if self._still is None and self._run is not None:
             try:
-                self._still = head(self._run.result())
+                frame = self._run.result()
+                self._keep(frame)
+                self._still = head(frame)
             except PraisonError as error:
                 self._still, self.error = NOTHING, f"{type(error).__name__}: {error}"
             self._run = None
