@@ -77,13 +77,14 @@ class TurnItems:
 
 def _typed_items(turn: Turn) -> list[dict[str, Any]]:
     if turn.answer is not None:
-        return [html_item("answer", data_table(turn.answer.data)[0])]
-    return [html_item("answer", code_html(truncate_for_display(turn.text)))] if turn.text else []
+        return [table_item("answer", data_table(turn.answer.data)[0])]
+    code = code_html(truncate_for_display(turn.text)) if turn.text else ""
+    return [{"kind": "text", "id": "answer", "tail": code}] if code else []
 
 
-def html_item(item_id: str, html: str) -> dict[str, Any]:
-    """HTML of our own, of elements that `markdown` makes too, as a text that may still change."""
-    return {"kind": "text", "id": item_id, "tail": html}
+def table_item(item_id: str, html: str) -> dict[str, Any]:
+    """A table, as `render.table` makes it, in the place of a text."""
+    return {"kind": "text", "id": item_id, "done": html}
 
 
 def _text_item(key: str, shown: Rendered, more: int = 0) -> dict[str, Any]:

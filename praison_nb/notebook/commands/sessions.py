@@ -48,8 +48,8 @@ def stop(extension: Extension, name: str) -> None:
     """Stop the turns of one session, or of all, and the maps."""
     running = running_turns(extension, name)
     maps = [] if name else [run for run, _ in extension.maps if not run.progress.ended]
-    for run in (*running, *maps):
-        run.stop()
+    for stopping in [*(run.stop for run in running), *(run.stop for run in maps)]:
+        stopping()
     names = ", ".join([*filter(None, [session_names(running)]), *(run.name for run in maps)])
     show(extension.shell, f"Stopped: {names}." if names else "No turn is under way.")
 

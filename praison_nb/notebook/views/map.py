@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from ...errors import PraisonError
 from ...events import new_id
 from ...money import format_usd
 from ...render.html import error_html, facts_html, notes_html
-from ...render.items import html_item
+from ...render.items import table_item
 from ...render.markdown import NO_FORMULAS
 from ...render.panel import Badge, Fact, heading, panel
 from ...render.table import answer_part, columns_of, records_table, table_html
@@ -140,7 +141,7 @@ class ShownMap:
 
     def items(self) -> list[dict[str, Any]]:
         tables = {"latest": latest(self._progress), "failures": failures(self._progress)}
-        return [html_item(name, each[0]) for name, each in tables.items() if each]
+        return [table_item(name, each[0]) for name, each in tables.items() if each]
 
     def panel(self, hint: str = "") -> dict[str, Any]:
         now = self._progress
@@ -230,6 +231,9 @@ def head(frame: Any) -> dict[str, str]:
         records = [dict(zip(names, row, strict=True)) for row in zip(*index, *columns, strict=True)]
     if not records:
         return NOTHING
+    for record in records:
+        if (cost := record.get("_cost")) is not None:
+            record["_cost"] = format_usd(Decimal(str(cost)))
     html, text = records_table(records, count, "… {} more rows are in the frame")
     return {"text/html": answer_part(html), "text/plain": text}
 
