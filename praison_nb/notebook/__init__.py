@@ -55,6 +55,9 @@ def unload(shell: Any) -> None:
 
 
 def _show_map(extension: Extension, run: MapRun, is_awaited: bool) -> None:
+    # In a terminal the frame says it all.
+    if not hasattr(extension.shell, "kernel"):
+        return
     from .cell_map import show_map
 
     show_map(extension, run, blocks=not is_awaited)
