@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
+from ..rows import view
 
 if TYPE_CHECKING:
+    from ..rows.mapping import MapRun
     from .extension import Extension
     from .widgets.chat.widget import SessionWidget
     from .widgets.sessions.widget import SessionBrowser
@@ -24,6 +27,7 @@ def load(shell: Any) -> Extension:
         magics = AgentMagics(shell)
         magics.extension.add(magics, UsageMagics(shell))
         _loaded[id(shell)] = magics.extension
+        view.show = functools.partial(_show_map, magics.extension)
     return _loaded[id(shell)]
 
 
@@ -47,6 +51,16 @@ def unload(shell: Any) -> None:
     stopped, and the tools' policies of `%agent policy` are gone."""
     if extension := _loaded.pop(id(shell), None):
         extension.remove()
+        view.show = None
+
+
+def _show_map(extension: Extension, run: MapRun, is_awaited: bool) -> None:
+    # In a terminal the frame says it all.
+    if not hasattr(extension.shell, "kernel"):
+        return
+    from .cell_map import show_map
+
+    show_map(extension, run, blocks=not is_awaited)
 
 
 def chat(session_or_backend: Any = None) -> SessionWidget | None:

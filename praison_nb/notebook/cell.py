@@ -20,17 +20,21 @@ from ..rows.compare import Comparison
 from ..runtime import loop
 from ..runtime.run import Run
 from .arguments import unquoted
+from .cell_map import run_map, run_map_cell
 from .cell_turn import block, keep_result, raise_error, result_of, start, wait_until_saved
 from .commands.tools import tools_named
 from .compared import named_agents, start_comparison
+from .expressions import type_named
 from .extension import Extension, shows_late_output
 from .fill import fill, fill_options
 
 
 def run_magic(extension: Extension, arguments: Namespace, cell: str) -> Any:
     """Start the turn, block until it is over, and return it, of several models their Turns; with `--bg` the
-    Run, at once where somebody reads on. Raises the turn's error, TurnInterrupted, and ConfigError where
-    blocking stops all turns."""
+    Run, at once where somebody reads on. With `--rows` it is a map. Raises the turn's error, TurnInterrupted,
+    and ConfigError where blocking stops all turns."""
+    if arguments.rows:
+        return run_map(extension, arguments, cell)
     loop.refuse_to_wait()
     background = arguments.bg and shows_late_output(extension.shell)
     run, pending = _begin(extension, arguments, cell, background=background, blocks=True)
@@ -42,6 +46,9 @@ def run_magic(extension: Extension, arguments: Namespace, cell: str) -> Any:
 
 async def run_cell(extension: Extension, arguments: Namespace, cell: str) -> None:
     """`run_magic` for a cell that awaits, whose value it is not: it shows the turn already."""
+    if arguments.rows:
+        await run_map_cell(extension, arguments, cell)
+        return
     background = arguments.bg and shows_late_output(extension.shell)
     run, pending = _begin(extension, arguments, cell, background=background, blocks=False)
     with keep_result(extension.shell, run, arguments):
@@ -71,9 +78,11 @@ def _begin(
     budget = None if arguments.budget is None else parse_usd(arguments.budget, "--budget")
     if budget == 0:
         raise ConfigError("--budget must be more than $0.")
+    output = type_named(arguments.answer_type, shell.user_ns)
     session = unquoted(arguments.session)
     if len(agents := named_agents(arguments)) > 1:
         sent = {"notices": tuple(notes), "budget": budget, "attachments": attachments, "tags": tags}
+        sent["output"] = output
         return start_comparison(extension, arguments, agents, prompt, blocks=blocks, **sent)
     conversation = conversations.get(
         session or arguments.backend or "main",
@@ -95,6 +104,7 @@ def _begin(
         attachments=attachments,
         tags=tags,
         rubric=unquoted(arguments.outcome) or None,
+        output=output,
     )
     return start(extension, conversation, begin, background=background, blocks=blocks)
 

@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from ..render.text import below_text
+from ..render.text import answer_text, below_text
 from ..rows.compare import Comparison
 from ..rows.turns import Turns
 from ..runtime import loop
@@ -97,8 +97,10 @@ def block(extension: Extension, run: Run | Comparison, pending: list[Future[None
             if is_main:
                 stack.enter_context(Interrupts().enabled())
             for text in run.text():
-                sys.stdout.write(strip_control_chars(text))
-                sys.stdout.flush()
+                # A typed answer is a table when it is whole.
+                if run.output is None:
+                    sys.stdout.write(strip_control_chars(text))
+                    sys.stdout.flush()
         except BaseException:
             # Whoever reads the text stops the turn; an interrupt may come before there is a reader.
             run.stop()
@@ -106,7 +108,8 @@ def block(extension: Extension, run: Run | Comparison, pending: list[Future[None
             raise
         finally:
             if not hasattr(extension.shell, "kernel") and isinstance(run, Run):
-                sys.stdout.write(f"\n{below_text(run.turn)}\n")
+                answer = "" if run.output is None else answer_text(run.turn)
+                sys.stdout.write(f"{answer}\n{below_text(run.turn)}\n")
             try:
                 loop.run_sync(lambda: wait_until_saved(extension, pending))
             except KeyboardInterrupt:

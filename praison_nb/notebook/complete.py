@@ -5,15 +5,19 @@ from __future__ import annotations
 import inspect
 from argparse import Action
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from .. import backends
 from ..backends.base import Backend
 from ..backends.catalog import EFFORTS, suggested
+from ..tables import is_table
 from ..tools.builtin.registry import NAMES
 from .commands.table import COMMANDS
 from .conversations import stored_sessions
+from .expressions import TYPES
 from .extension import Extension
+
+BUILTIN_TYPES = ("bool", "float", "int", "list", "str")
 
 
 def complete(extension: Extension, options: Mapping[str, Action], event: Any) -> list[str]:
@@ -49,6 +53,12 @@ def _values(option: str, extension: Extension, begun: str) -> list[str]:
             return list(EFFORTS)
         case "session":
             return stored_sessions.names(extension.conversations)
+        case "answer_type":
+            before, bracket, _ = begun.rpartition("[")
+            names = [*_names(extension.shell.user_ns, _is_type), *TYPES, *BUILTIN_TYPES]
+            return [f"{before}{bracket}{name}" for name in names]
+        case "rows":
+            return _names(extension.shell.user_ns, is_table)
         case "tools":
             done, _, _ = begun.rpartition(",")
             names = [*_names(extension.shell.user_ns, inspect.isfunction), *NAMES]
@@ -62,6 +72,12 @@ def _backends(extension: Extension) -> list[str]:
 
 def _names(variables: dict[str, Any], wanted: Callable[[Any], bool]) -> list[str]:
     return [name for name, value in variables.items() if not name.startswith("_") and wanted(value)]
+
+
+def _is_type(value: Any) -> bool:
+    """Whether answers may be of it, as far as can be seen without pydantic."""
+    is_own = isinstance(value, type) and value.__module__ != "builtins" and not issubclass(value, Backend)
+    return is_own or bool(get_args(value))
 
 
 def _has_backend(value: Any) -> bool:

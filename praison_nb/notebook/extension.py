@@ -15,6 +15,7 @@ from ..tools.policy import clear_policies
 from .own_cells import OwnCells
 
 if TYPE_CHECKING:
+    from ..rows.mapping import MapRun
     from ..runtime.run import Run
     from .conversations.conversation import Conversation
     from .conversations.registry import Conversations
@@ -68,6 +69,8 @@ class Extension:
         self.magics = magics
         self._added = ExitStack()
         self._awaited: list[Future[None]] = []
+        self.maps: list[tuple[MapRun, Future[None]]] = []
+        """Those that are shown, and a future that is done when what stays of each is in place."""
 
     @functools.cached_property
     def conversations(self) -> Conversations:
@@ -152,16 +155,19 @@ class Extension:
         preload(self.magics.backend, self.magics.model)
 
     def _cell_has_ended(self, result: Any) -> None:
-        """Where no late output is shown, a cell ends when all turns have that were begun, by threads too."""
+        """A cell ends when what stays of its maps that are over is in place; where no late output is shown,
+        when that of all turns and maps is that were begun, by threads too."""
         from ..runtime.loop import SLICE_SECONDS
         from ..runtime.main_thread import run_main_thread_queue
 
-        if not self._awaited or _reads_on(self.shell):
-            return
-        for shown in self._awaited:
+        awaited = [shown for run, shown in self.maps if run.progress.ended]
+        if self._awaited and not _reads_on(self.shell):
+            awaited += self._awaited
+        for shown in awaited:
             while not shown.done():
                 run_main_thread_queue()
                 wait([shown], timeout=SLICE_SECONDS)
+        self.maps = [each for each in self.maps if not each[1].done()]
 
     def reattach(self, conversation: Conversation) -> tuple[Run, Future[None]] | None:
         """Go on with the turn that the last kernel did not see the end of, and show it before all else in the

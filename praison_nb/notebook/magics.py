@@ -65,7 +65,19 @@ class AgentMagics(Magics):
         metavar="TOOL,…",
         help="functions of this notebook, or built-in tools such as run_python, that the agent may call",
     )
-    @argument("-o", "--out", metavar="NAME", help="also keep the Turn in this variable")
+    @argument(
+        "--as",
+        dest="answer_type",
+        nargs="+",
+        metavar="TYPE",
+        help="the answer's type, for Turn.value: Ticket, list[Ticket], Literal['good', 'bad'], int, …",
+    )
+    @argument(
+        "--rows",
+        metavar="FRAME",
+        help="ask it for each row of this table; the text has the rows' values as {column}",
+    )
+    @argument("-o", "--out", metavar="NAME", help="also keep the Turn, of --rows the table, in this variable")
     @argument("--max-turns", type=int, metavar="N", help="requests of this turn at most")
     @argument("--budget", metavar="USD", help="end this turn before it costs more")
     @argument(
@@ -118,7 +130,7 @@ class AgentMagics(Magics):
         """Look after sessions.
 
         %agent                    all sessions, with status, model and tokens
-        %agent stop [SESSION]     stop the turns of one session, or of all
+        %agent stop [SESSION]     stop the turns of one session, or all turns and maps
         %agent allow [SESSION]    let the tools run that wait for your yes
         %agent deny [SESSION]     refuse them
         %agent policy TOOL POLICY allow, ask or deny a tool from now on; alone, what is set

@@ -28,11 +28,15 @@ def heading(name: str) -> str:
 
 def columns_html(names: Sequence[str], turns: Sequence[Turn], total: Turn) -> str:
     """A column for each turn, with the name above, and the panel of all."""
+    return f'{table_html(names, turns)}<div class="{NO_FORMULAS}">{panel_html(total)}</div>'
+
+
+def table_html(names: Sequence[str], turns: Sequence[Turn]) -> str:
+    """The columns alone."""
     columns = map(_column, names, turns)
     cells = "".join(f'<td style="{_CELL}">{each}</td>' for each in columns)
     rows = f'<tbody style="display: block"><tr style="{_ROW}">{cells}</tr></tbody>'
-    panel = f'<div class="{NO_FORMULAS}">{panel_html(total)}</div>'
-    return f'<table style="{_TABLE}">{rows}</table>{panel}'
+    return f'<table style="{_TABLE}">{rows}</table>'
 
 
 def _column(name: str, turn: Turn) -> str:
@@ -42,5 +46,11 @@ def _column(name: str, turn: Turn) -> str:
 
 def columns_text(names: Sequence[str], turns: Sequence[Turn], total: Turn) -> str:
     """The turns one after the other, each with its name above, and the panel of all."""
-    parts = [f"── {heading(name)} ──\n{turn_text(turn)}" for name, turn in zip(names, turns, strict=True)]
-    return "\n\n".join([*parts, panel_text(total)])
+    return f"{turns_text(names, turns)}\n\n{panel_text(total)}"
+
+
+def turns_text(names: Sequence[str], turns: Sequence[Turn]) -> str:
+    """The turns one after the other, each with its name above."""
+    return "\n\n".join(
+        f"── {heading(name)} ──\n{turn_text(turn)}" for name, turn in zip(names, turns, strict=True)
+    )

@@ -6,15 +6,17 @@ Everything that a model or a tool wrote is escaped here, or rendered from Markdo
 from __future__ import annotations
 
 import html
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from ..session import Status
 from ..text import DISPLAY_CHARACTERS, truncate_for_display
 from ..turn import Message, Turn
-from . import markdown, review
+from . import markdown, review, table
 from .files import files_html, files_line
 from .formulas import escape
 from .panel import Badge, thread_lines, turn_panel
-from .text import RESULTS, error_text, tool_line
+from .text import RESULTS, error_text, is_typed, tool_line
 
 # JupyterLab's theme variables, with what other pages show instead.
 COLOURS = {
@@ -34,8 +36,14 @@ def turn_html(turn: Turn) -> str:
     return answer_html(turn) + below_html(turn, error=True)
 
 
-def answer_html(turn: Turn) -> str:
-    """The answer as static HTML, "" where there is none; of a very long one its beginning."""
+def answer_html(turn: Turn, *, typed: bool = False) -> str:
+    """The answer as static HTML, "" where there is none; of a very long one its beginning. A typed answer is
+    a table, and the text of what is none yet (`typed`) or became none is code."""
+    if turn.answer is not None:
+        return table.answer_part(table.data_table(turn.answer.data)[0])
+    if typed or is_typed(turn):
+        text = truncate_for_display(turn.text)
+        return table.answer_part(table.code_html(text)) if text else ""
     texts, room = [], DISPLAY_CHARACTERS
     for item in turn.items:
         if isinstance(item, Message) and item.text:
@@ -51,16 +59,22 @@ def below_html(turn: Turn, *, error: bool = False, heading: bool = True) -> str:
     the panel does not say whose turn it is."""
     parts = [files_html(turn.files)]
     parts += [tool_html(tool_line(call), call.arguments, call.result) for call in turn.tools]
-    parts += [
-        f'<div style="font-size: 12px; color: {MUTED}">{escape(line)}</div>'
-        for line in (*map(review.one_line, turn.notices), *thread_lines(turn), files_line(turn.files))
-        if line
-    ]
-    if error and turn.error:
-        border = f"border-left: 3px solid {COLOURS[Status.ERROR]}; padding: 4px 10px; margin: 6px 0"
-        parts.append(f'<div style="{border}">{escape(error_text(turn))}</div>')
+    lines = (*map(review.one_line, turn.notices), *thread_lines(turn), files_line(turn.files))
+    parts += [notes_html(filter(None, lines))]
+    parts += [error_html(error_text(turn))] if error and turn.error else []
     # A sum of dollars is no formula.
     return f'<div class="{markdown.NO_FORMULAS}">{"".join(parts)}{panel_html(turn, heading)}</div>'
+
+
+def notes_html(lines: Iterable[str]) -> str:
+    """Lines that the user should read."""
+    return "".join(f'<div style="font-size: 12px; color: {MUTED}">{escape(line)}</div>' for line in lines)
+
+
+def error_html(line: str) -> str:
+    """An error's line."""
+    border = f"border-left: 3px solid {COLOURS[Status.ERROR]}; padding: 4px 10px; margin: 6px 0"
+    return f'<div style="{border}">{escape(line)}</div>'
 
 
 def badge_html(badge: Badge) -> str:
@@ -75,13 +89,19 @@ def badge_html(badge: Badge) -> str:
 
 
 def panel_html(turn: Turn, heading: bool = True) -> str:
-    """The panel as static HTML. Without its styles, as GitHub shows it, it reads as one line."""
+    """The panel of a turn as static HTML. Without `heading` it does not say whose turn it is."""
+    made = turn_panel(turn)
+    return facts_html(Badge.of(turn.status, turn), {**made, "facts": made["facts"][0 if heading else 1 :]})
+
+
+def facts_html(badge: Badge, panel: Mapping[str, Any]) -> str:
+    """A panel as static HTML. Without its styles, as GitHub shows it, it reads as one line."""
     style = (
         "border-top: 1px solid var(--jp-border-color2, #e0e0e0); margin-top: 8px; padding: 6px 0 3px; "
         f"font-size: 12px; color: {MUTED}; font-variant-numeric: tabular-nums"
     )
-    facts = (_fact_html(*fact) for fact in turn_panel(turn)["facts"][0 if heading else 1 :])
-    return f'<div style="{style}">{"&emsp; ".join([badge_html(Badge.of(turn.status, turn)), *facts])}</div>'
+    facts = (_fact_html(*fact) for fact in panel["facts"])
+    return f'<div style="{style}">{"&emsp; ".join([badge_html(badge), *facts])}</div>'
 
 
 def _fact_html(before: str, strong: str, after: str, title: str, link: str) -> str:

@@ -16,7 +16,8 @@ from . import review
 from .files import files_line
 from .markdown import Budget, MarkdownStream, Rendered
 from .panel import stop_text, thread_lines
-from .text import RESULTS, arguments_line, error_text
+from .table import code_html, data_table
+from .text import RESULTS, arguments_line, error_text, is_typed
 
 Entry = tuple[str, str | ToolCall]
 """An earlier message: ("prompt", "text" or "note", the text), or ("tool", the call)."""
@@ -31,11 +32,14 @@ class TurnItems:
     [{'kind': 'text', 'id': 'm', 'tail': '<p><em>a</em></p>\n'}]
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, typed: bool = False) -> None:
+        self.typed = typed
         self._growing: dict[str, tuple[Budget, MarkdownStream]] = {}
 
     def answer(self, turn: Turn) -> list[dict[str, Any]]:
         """The answer's texts and tool calls in their order."""
+        if self.typed or is_typed(turn):
+            return [*map(tool_item, turn.tools), *_typed_items(turn)]
         items: list[dict[str, Any]] = []
         budget, room = Budget(), DISPLAY_CHARACTERS
         for index, item in enumerate(turn.items):
@@ -69,6 +73,18 @@ class TurnItems:
             self._growing[key] = budget, stream
         text = message.text
         return _text_item(key, stream.render(text[:room]), max(0, len(text) - room)), stream.budget
+
+
+def _typed_items(turn: Turn) -> list[dict[str, Any]]:
+    if turn.answer is not None:
+        return [table_item("answer", data_table(turn.answer.data)[0])]
+    code = code_html(truncate_for_display(turn.text)) if turn.text else ""
+    return [{"kind": "text", "id": "answer", "tail": code}] if code else []
+
+
+def table_item(item_id: str, html: str) -> dict[str, Any]:
+    """A table, as `render.table` makes it, in the place of a text."""
+    return {"kind": "text", "id": item_id, "done": html}
 
 
 def _text_item(key: str, shown: Rendered, more: int = 0) -> dict[str, Any]:

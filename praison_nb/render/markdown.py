@@ -45,7 +45,7 @@ by an eighth, so that all of it together costs a multiple of its length."""
 # Only marked formulas are typeset, and what overflows (stacked accents, say) stays within the answer.
 NO_FORMULAS = "mathjax_ignore tex2jax_ignore"
 """Classes of an element in which a page typesets nothing but what is marked."""
-_OPEN = f'<div class="pnb-answer {NO_FORMULAS}" style="overflow-x: auto; overflow-y: hidden">'
+OPEN_ANSWER = f'<div class="pnb-answer {NO_FORMULAS}" style="overflow-x: auto; overflow-y: hidden">'
 
 
 def to_html(*sources: str) -> str:
@@ -56,7 +56,7 @@ def to_html(*sources: str) -> str:
         done, tail, rest = stream.render(source)
         html += done + tail + (_as_text(rest) if rest else "")
         budget = stream.budget
-    return f"{_OPEN}{html}</div>" if html else ""
+    return f"{OPEN_ANSWER}{html}</div>" if html else ""
 
 
 def _as_text(source: str) -> str:

@@ -59,7 +59,7 @@ def turn_panel(turn: Turn, hint: str = "") -> dict[str, Any]:
     ('idle', ['', 'main', ' · gpt-4o'])
     """
     facts = [
-        _heading(turn.session, turn.model, turn.backend),
+        heading(turn.session, turn.model, turn.backend),
         Fact(stop_text(turn) or f"{turn.seconds:.1f} s{_tool_count(turn)}"),
         *token_facts(turn.usage),
         *cost_facts(turn),
@@ -95,28 +95,33 @@ def thread_lines(turn: Turn) -> list[str]:
     return [*lines, f"{more:,} more sub-agents"] if more else lines
 
 
-def session_panel(status: Status, usage: Usage, turn: Turn | None, *heading: str) -> dict[str, Any]:
+def session_panel(status: Status, usage: Usage, turn: Turn | None, *head: str) -> dict[str, Any]:
     """The panel of a session, as `turn_panel` has it: `usage` is of all its turns, the last one is `turn`."""
-    facts = [*([_heading(*heading)] if heading else []), *token_facts(usage)]
+    facts = [*([heading(*head)] if head else []), *token_facts(usage)]
     return _panel(status, turn, facts)
 
 
 def _panel(status: Status, turn: Turn | None, facts: Sequence[Fact]) -> dict[str, Any]:
-    badge = Badge.of(status, turn)
+    budget = budget_share(turn) if turn else None
+    return {**panel(Badge.of(status, turn), [*facts, *_of_session(turn)]), "budget": budget}
+
+
+def panel(badge: Badge, facts: Sequence[Fact]) -> dict[str, Any]:
+    """A panel of badge and facts, as `turn_panel` has it."""
     return {
-        "status": status.value,
+        "status": badge.status.value,
         "waiting": badge.waiting,
         "label": str(badge),
-        "facts": [[strip_control_chars(part) for part in fact] for fact in (*facts, *_of_session(turn))],
+        "facts": [[strip_control_chars(part) for part in fact] for fact in facts],
         "clock": -1,
         "elapsed": 0,
         "tools": "",
-        "running": status is Status.RUNNING,
+        "running": badge.status is Status.RUNNING,
         "stoppable": False,
         "hint": "",
         "notices": [],
         "threads": [],
-        "budget": budget_share(turn) if turn else None,
+        "budget": None,
     }
 
 
@@ -126,7 +131,8 @@ def without_clock(panel: dict[str, Any]) -> dict[str, Any]:
     return {**panel, "facts": facts, "elapsed": 0}
 
 
-def _heading(name: str, *details: str) -> Fact:
+def heading(name: str, *details: str) -> Fact:
+    """What a panel is of, and details such as the model."""
     return Fact("", one_line(name), "".join(f" · {one_line(detail)}" for detail in details if detail))
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
+from ..errors import InvalidAnswerError
 from ..text import shorten, strip_control_chars, truncate_for_display
 from ..turn import ToolCall, Turn
 from . import review
 from .files import files_line
 from .panel import thread_lines, turn_panel
+from .table import data_table
 
 RESULTS = "the Turn's tools"
 """Where the rest is of what is too long to be shown."""
@@ -16,7 +20,11 @@ RESULTS = "the Turn's tools"
 
 def panel_text(turn: Turn) -> str:
     """The panel as one line: badge, session, model, seconds, tokens, cost."""
-    panel = turn_panel(turn)
+    return panel_line(turn_panel(turn))
+
+
+def panel_line(panel: Mapping[str, Any]) -> str:
+    """A panel, as `turn_panel` makes it, as one line."""
     return f"[{panel['label']}] " + "  ".join("".join(fact[:3]) for fact in panel["facts"])
 
 
@@ -35,8 +43,16 @@ def turn_text(turn: Turn) -> str:
 
 
 def answer_text(turn: Turn) -> str:
-    """The answer as plain text, "" where there is none; of a very long one its beginning."""
+    """The answer as plain text, "" where there is none; of a very long one its beginning. A typed answer is
+    a table."""
+    if turn.answer is not None:
+        return data_table(turn.answer.data)[1]
     return strip_control_chars(truncate_for_display(turn.text))
+
+
+def is_typed(turn: Turn) -> bool:
+    """Whether the turn's text is, or failed to be, a typed answer's."""
+    return turn.answer is not None or isinstance(turn.error, InvalidAnswerError)
 
 
 def error_text(turn: Turn) -> str:

@@ -20,6 +20,7 @@ from ..errors import ConfigError
 from ..money import parse_usd
 from ..runtime import loop
 from ..runtime.pacer import RETRIES, Pacer
+from . import view
 from .answer_file import AnswerFile
 from .batch import MOST_IN_A_BATCH, BatchAgent, batch_server
 from .batch_queue import Batches
@@ -109,7 +110,10 @@ def map(
         executor=executor,
         batch=batch,
     )
-    return run if is_awaited(sys._getframe(1)) else run.wait()
+    awaited = is_awaited(sys._getframe(1))
+    if view.show is not None and not plan:
+        view.show(run, awaited)
+    return run if awaited else run.wait()
 
 
 @checked_arguments()

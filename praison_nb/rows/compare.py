@@ -122,9 +122,10 @@ class Comparison:
         self._prompt, self._backends, self._stream = validate_prompt(prompt), backends, stream
         self._mailbox = Mailbox()
         limit = None if budget is None else SharedBudget(parse_usd(budget, "budget"), "comparison")
+        self.output = None if output is None else AnswerType.of(output)
         self._options = {
             "session": session,
-            "output": None if output is None else AnswerType.of(output),
+            "output": self.output,
             "budget": limit,
             "attachments": attached,
             "asker": asker,

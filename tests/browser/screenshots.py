@@ -9,6 +9,7 @@ import io
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -18,6 +19,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from browser.lab import PATIENCE_MS, Notebook, Server, launch
 from servers.hosted import HostedServer, builtin_tool, text
 from servers.hosted_files import wrote
+from servers.rows import Manners, RowServer
 
 PICTURES = Path(__file__).parents[2] / "docs" / "screenshots"
 PROMPT = "Which columns of {df} explain churn best? Check with a quick model."
@@ -51,6 +53,28 @@ fig.add_subplot().plot(df["tenure"])
 config = HostedAgentConfig(resources=[("customers", df)], api_key="test-key", base_url="{url}")
 agent = HostedAgent(config=config)
 """
+ROWS_CELLS = [
+    """
+import pandas as pd
+from dataclasses import dataclass
+from typing import Literal
+from praison_nb import LocalAgent, LocalAgentConfig
+agent = LocalAgent(LocalAgentConfig(model="gpt-4o-mini", base_url="{url}/v1", provider="openai", wire="chat",
+                                    api_key="test-key"))
+reviews = pd.read_csv("{file}")
+@dataclass
+class Rating:
+    label: Literal["good", "bad"]
+    stars: int
+@dataclass
+class Ticket:
+    title: str
+    topic: Literal["shipping", "billing", "feature"]
+    urgency: int
+""",
+    "%%agent --rows reviews --as Rating -b agent -o rated --budget 0.10\nRate this review: {{text}}",
+    "%%agent --as list[Ticket] -b agent -o tickets\nWhich tickets are in this mail? …",
+]
 FILES_PROMPT = "%%agent -b agent\nHow does churn in customers.parquet depend on tenure? Plot it like {fig}."
 CSV = b"tenure,customers,churn\nfirst year,2186,0.47\nsecond,1024,0.28\nthird,832,0.21\nlater,3001,0.09\n"
 
@@ -125,6 +149,52 @@ def shoot(browser: Browser, theme: str, name: str) -> None:
         page.close()
 
 
+def shoot_rows(browser: Browser, theme: str, name: str) -> None:
+    """A map over rows while it runs and when it is over, and a typed answer."""
+
+    def answer(prompt: str) -> Any:
+        if prompt.startswith("Which"):
+            tickets = [
+                ("late parcel", "shipping", 4),
+                ("paid twice", "billing", 5),
+                ("dark mode", "feature", 1),
+            ]
+            return {
+                "value": [dict(zip(("title", "topic", "urgency"), each, strict=True)) for each in tickets]
+            }
+        return {"label": "bad" if len(prompt) % 3 else "good", "stars": 1 + len(prompt) % 5}
+
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        RowServer(Manners(seconds=0.5, garbage=0.03), answer) as rows,
+        Server(Path(folder), theme=theme) as server,
+    ):
+        page = browser.new_page(
+            viewport={"width": 1150, "height": 1500}, color_scheme="dark" if "Dark" in theme else "light"
+        )
+        file = Path(__file__).parents[2] / "notebooks" / "reviews.csv"
+        notebook = Notebook(page, server, [each.format(url=rows.url, file=file) for each in ROWS_CELLS])
+        page.evaluate("jupyterapp.commands.execute('application:toggle-left-area')")
+
+        def picture(index: int, what: str) -> None:
+            page.add_style_tag(
+                content=".pnb * { animation: none !important; } .jp-cell-toolbar { display: none; }"
+            )
+            notebook.cell(index).screenshot(path=PICTURES / f"{what}-{name}.png")
+
+        notebook.run(2)
+        notebook.run(3)
+        expect(notebook.view(3)).to_contain_text("left")
+        expect(notebook.view(3).locator("tr")).to_have_count(6)
+        picture(3, "rows-running")
+        expect(notebook.cell(3)).to_contain_text("● idle")
+        picture(3, "rows-done")
+        notebook.run(4)
+        expect(notebook.cell(4)).to_contain_text("● idle")
+        picture(4, "typed")
+        page.close()
+
+
 def shoot_files(browser: Browser, theme: str, name: str) -> None:
     """A hosted agent's cell whose prompt has a figure, and what the agent wrote."""
     with (
@@ -165,6 +235,7 @@ def main() -> None:
         for theme, name in [("JupyterLab Light", "light"), ("JupyterLab Dark", "dark")]:
             shoot(browser, theme, name)
             shoot_files(browser, theme, name)
+            shoot_rows(browser, theme, name)
         browser.close()
 
 

@@ -26,7 +26,7 @@ from praison_nb.events import (
     TurnFinished,
 )
 from praison_nb.fold import fold
-from praison_nb.notebook.views.output import NOTHING, answer
+from praison_nb.notebook.views.shown import NOTHING, answer
 from praison_nb.notebook.views.state_widget import STATIC
 from praison_nb.render.html import COLOURS, below_html, panel_html, turn_html
 from praison_nb.render.items import TurnItems, tool_item

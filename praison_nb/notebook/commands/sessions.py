@@ -45,11 +45,13 @@ def overview_rows(extension: Extension) -> list[Row]:
 
 
 def stop(extension: Extension, name: str) -> None:
-    """Stop the turns of one session, or of all."""
+    """Stop the turns of one session, or of all, and the maps."""
     running = running_turns(extension, name)
-    for run in running:
-        run.stop()
-    show(extension.shell, f"Stopped: {session_names(running)}." if running else "No turn is under way.")
+    maps = [] if name else [run for run, _ in extension.maps if not run.progress.ended]
+    for stopping in [*(run.stop for run in running), *(run.stop for run in maps)]:
+        stopping()
+    names = ", ".join([*filter(None, [session_names(running)]), *(run.name for run in maps)])
+    show(extension.shell, f"Stopped: {names}." if names else "No turn is under way.")
 
 
 def running_turns(extension: Extension, name: str) -> list[Run]:

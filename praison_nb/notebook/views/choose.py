@@ -10,11 +10,38 @@ from typing import Any
 
 from .captured import is_captured
 from .console import ConsoleOutput, is_console
-from .output import PlainOutput, TurnOutput
+from .output import Output, PlainOutput
 from .pages import Pages
+from .shown import Subject, TurnSubject
 
 
 def view_maker(
+    shell: Any,
+    live: str,
+    pages: Pages,
+    *,
+    done: Future[None],
+    in_columns: bool = False,
+    **options: bool,
+) -> Callable[[Any], Output] | None:
+    """What makes the view of a turn in the cell that runs now, for `Backend.begin(view=…)`, or with
+    `in_columns` of a Comparison; the other arguments are those of `output_of`. None in a terminal, which has
+    no views, where `done` is done at once."""
+    if not hasattr(shell, "kernel"):
+        done.set_result(None)
+        return None
+
+    def view(run: Any) -> Output:
+        from .columns import ComparisonSubject
+
+        subject = ComparisonSubject(run) if in_columns else TurnSubject(run)
+        return output_of(subject, shell, live, pages, done=done, **options)
+
+    return view
+
+
+def output_of(
+    subject: Subject,
     shell: Any,
     live: str,
     pages: Pages,
@@ -23,38 +50,23 @@ def view_maker(
     takes_clicks: bool,
     done: Future[None],
     is_late: bool,
-    in_columns: bool = False,
-) -> Callable[[Any], TurnOutput] | None:
-    """What makes the view of a turn in the cell that runs now, for `Backend.begin(view=…)`; `live` is that of
-    AgentMagics. The cell ends while the turn goes on (`background`), or waits for it. `done` is done when the
-    turn is over and the static output is in place; at once in a terminal, which has no views. Unless
-    outputs are shown that come after a cell's end (`is_late`), that is when all of the turn is known. With
-    `in_columns` it is the view of a Comparison, in the place of a Run."""
-    if not hasattr(shell, "kernel"):
-        done.set_result(None)
-        return None
+) -> Output:
+    """The view of a turn or a map in the cell that runs now; `live` is that of AgentMagics. The cell ends
+    while it goes on (`background`), or waits for it. `done` is done when it is over and the static output is
+    in place. Unless outputs are shown that come after a cell's end (`is_late`), that is when all of it is
+    known."""
     options: dict[str, Any] = {
         "background": background,
         "takes_clicks": takes_clicks,
         "done": done,
         "is_late": is_late,
     }
+    if not shows_live(shell, live, pages):
+        is_in_console = is_console() and not is_captured(shell)
+        return (ConsoleOutput if is_in_console else PlainOutput)(subject, shell, **options)
+    from .live import LiveOutput
 
-    def view(run: Any) -> TurnOutput:
-        if not shows_live(shell, live, pages):
-            if in_columns:
-                from .columns import ColumnsAtEnd
-
-                return ColumnsAtEnd(run, shell, **options)
-            is_in_console = is_console() and not is_captured(shell)
-            return (ConsoleOutput if is_in_console else PlainOutput)(run, shell, **options)
-        from .columns import ColumnsOutput
-        from .live import LiveOutput
-
-        kind = ColumnsOutput if in_columns else LiveOutput
-        return kind(run, shell, pages=pages, widget=live == "widget", **options)
-
-    return view
+    return LiveOutput(subject, shell, pages=pages, widget=live == "widget", **options)
 
 
 def takes_clicks(shell: Any, live: str, pages: Pages) -> bool:

@@ -4,57 +4,77 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...events import new_id
-from ...render.columns import columns_html, columns_text, heading
+from ...render.columns import heading, table_html, turns_text
+from ...render.html import panel_html
 from ...render.items import TurnItems
+from ...render.markdown import NO_FORMULAS
 from ...render.panel import turn_panel, without_clock
-from ...render.text import error_text
+from ...render.text import error_text, panel_text
 from ...rows.compare import Comparison
-from ...turn import Turn
-from .console import is_console
-from .live import LiveOutput
-from .output import TurnOutput
+from ...turn import ToolCall, Turn
+from .pace import INTERVAL_SECONDS
+from .shown import ShownTurn, handle_click
 
 
-def _still(comparison: Comparison, turn: Turn) -> dict[str, Any]:
-    """What stays, or is there so far."""
-    turns = comparison.turns
-    return {
-        "text/html": columns_html(turns.names, turns, turn),
-        "text/plain": columns_text(turns.names, turns, turn),
-    }
+class ComparisonSubject:
+    """A Comparison under way. Its items say which `column` they are in; each column begins with an item that
+    has its name and its turn's panel."""
 
+    interval = INTERVAL_SECONDS
 
-class ColumnsOutput(LiveOutput):
-    """The live view of a Comparison. Its items say which `column` they are in; each column begins with an
-    item that has its name and its turn's panel."""
+    def __init__(self, comparison: Comparison) -> None:
+        self._comparison = comparison
+        self.id, self.settled = comparison.turn.id, comparison.settled
+        self._makers = [TurnItems(typed=comparison.output is not None) for _ in comparison.turns]
+        self._columns: list[list[dict[str, Any]]] = [[] for _ in comparison.turns]
 
-    _run: Comparison  # type: ignore[assignment]
+    def now(self) -> ShownComparison:
+        return ShownComparison(self._comparison, self)
 
-    def __init__(self, run: Comparison, shell: Any, **options: Any) -> None:
-        self._makers = [TurnItems() for _ in run.turns]
-        self._columns: list[list[dict[str, Any]]] = [[] for _ in run.turns]
-        super().__init__(run, shell, **options)  # type: ignore[arg-type]
+    def mark_shown(self, call: ToolCall) -> None:
+        """Columns are in the foreground, where no command answers."""
 
-    def _described(self, turn: Turn) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        for place, each in enumerate(self._run.turns):
-            column = self._column(place, each)
+    def click(self, message: dict[str, Any]) -> None:
+        handle_click(message, self._comparison)
+
+    def items(self, names: list[str], turns: list[Turn]) -> list[dict[str, Any]]:
+        """The columns' items, the same ones while only a clock goes on."""
+        for place, (name, turn) in enumerate(zip(names, turns, strict=True)):
+            column = self._column(place, name, turn)
             if _without_clock(column) != _without_clock(self._columns[place]):
                 self._columns[place] = column
-        hint = "" if self._takes_clicks else "interrupt the kernel to stop"
-        return [item for column in self._columns for item in column], turn_panel(turn, hint)
+        return [item for column in self._columns for item in column]
 
-    def _column(self, place: int, turn: Turn) -> list[dict[str, Any]]:
-        name = heading(self._run.turns.names[place])
-        first = {"kind": "column", "id": str(place), "name": name, "panel": _column_panel(turn)}
+    def _column(self, place: int, name: str, turn: Turn) -> list[dict[str, Any]]:
+        first = {"kind": "column", "id": str(place), "name": heading(name), "panel": _column_panel(turn)}
         items = self._makers[place].answer(turn)
-        if not self._takes_clicks:
-            items = [{**item, "question": None} if item.get("question") else item for item in items]
         items = [first, *({**item, "id": f"{place}:{item['id']}"} for item in items)]
         return [{**item, "column": place} for item in items]
 
-    def _still(self, turn: Turn) -> dict[str, Any]:
-        return _still(self._run, turn)
+
+class ShownComparison(ShownTurn):
+    """A Comparison at one moment."""
+
+    text = ""
+    """The columns are shown as a whole."""
+
+    def __init__(self, comparison: Comparison, columns: ComparisonSubject) -> None:
+        super().__init__(comparison.turn, TurnItems())
+        self._turns, self._columns = comparison.turns, columns
+
+    def answer(self) -> dict[str, str]:
+        names = self._turns.names
+        return {
+            "text/html": table_html(names, self._turns),
+            "text/plain": turns_text(names, self._turns),
+        }
+
+    def below(self, *, background: bool) -> dict[str, str]:
+        html = f'<div class="{NO_FORMULAS}">{panel_html(self._turn)}</div>'
+        return {"text/html": html, "text/plain": panel_text(self._turn)}
+
+    def items(self) -> list[dict[str, Any]]:
+        return self._columns.items(list(self._turns.names), list(self._turns))
 
 
 def _without_clock(column: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -73,18 +93,3 @@ def _column_panel(turn: Turn) -> dict[str, Any]:
         "notices": notices,
         "budget": None,
     }
-
-
-class ColumnsAtEnd(TurnOutput):
-    """All of it when it is over, and a line until then, where outputs can change."""
-
-    def _begin(self, turn: Turn) -> None:
-        self._display_id = new_id()
-        if not is_console():
-            self._show(self._below(turn), self._display_id)
-
-    def _update(self, turn: Turn) -> None:
-        pass
-
-    def _end(self, turn: Turn, is_settled: bool) -> None:
-        self._show(_still(self._run, turn), self._display_id)  # type: ignore[arg-type]

@@ -7,11 +7,10 @@ import functools
 import os
 import sys
 
-from ...render.text import below_text, error_text
 from ...text import strip_control_chars
-from ...turn import Turn
-from .output import TurnOutput
+from .output import Output
 from .pace import INTERVAL_SECONDS
+from .shown import Shown
 
 PROGRAMS = ("jupyter-console", "jupyter_console", "jupyter-qtconsole", "qtconsole")
 
@@ -28,27 +27,28 @@ def is_console() -> bool:
     return any(os.path.basename(part).removesuffix(".exe") in PROGRAMS for part in command[:3])
 
 
-class ConsoleOutput(TurnOutput):
+class ConsoleOutput(Output):
     """Writes the text as it comes, of a turn in the background when it is over, and then tools and panel."""
 
     interval = INTERVAL_SECONDS
 
-    def _begin(self, turn: Turn) -> None:
+    def _begin(self, now: Shown) -> None:
         self._written = ""
 
-    def _update(self, turn: Turn) -> None:
-        text = strip_control_chars(turn.text)
+    def _update(self, now: Shown) -> None:
+        text = strip_control_chars(now.text)
         if not self._background and text.startswith(self._written):
             self._write(text[len(self._written) :])
             self._written = text
 
-    def _end(self, turn: Turn, is_settled: bool) -> None:
+    def _end(self, now: Shown, is_settled: bool) -> None:
         if self._is_over:
             # What counts on is in the next turn's line.
             return
-        error = error_text(turn) if self._background and turn.error else ""
-        rest = strip_control_chars(turn.text).removeprefix(self._written)
-        lines = [f"{rest}\n", error, strip_control_chars(below_text(turn))]
+        text = now.text or now.answer()["text/plain"]
+        rest = strip_control_chars(text).removeprefix(self._written)
+        # The error of what the cell waits for is shown by the cell itself.
+        lines = [f"{rest}\n", now.below(background=self._background)["text/plain"]]
         self._write("\n".join(filter(None, lines)) + "\n")
 
     def _resend_later(self) -> None:

@@ -1,4 +1,4 @@
-"""The live view: one output with all of the turn, drawn by the page's extension, or by a widget.
+"""The live view: one output with all of a turn or a map, drawn by the page's extension, or by a widget.
 
 The output is one bundle of the turn as it is, as JSON of our own, as text/html and as text/plain. A page with
 the extension follows it over `Pages`; where none has been heard of, a widget stands in the bundle; until one
@@ -15,17 +15,11 @@ from typing import Any
 
 from ...events import new_id
 from ...render.formulas import escape
-from ...render.items import TurnItems
 from ...render.markdown import NO_FORMULAS
-from ...render.panel import Badge, turn_panel
-from ...render.text import panel_text
-from ...rows.compare import Comparison
 from ...runtime import loop
-from ...runtime.run import Run
-from ...turn import Turn
-from .output import TurnOutput, answer, bundle_of
-from .pace import INTERVAL_SECONDS
+from .output import Output, bundle_of
 from .pages import MIME, VERSION, Pages
+from .shown import Shown, Subject
 from .state import State
 
 ANSWER_SECONDS = 1.0
@@ -34,13 +28,12 @@ ROOM = 20_000
 """So many characters of bundles are sent beyond twice the turn's own."""
 
 
-class LiveOutput(TurnOutput):
+class LiveOutput(Output):
     """Feeds the pages, or a widget, and puts the static output in its place when the turn is over. With
     `widget` there is a widget from the first moment, whoever is there."""
 
-    def __init__(self, run: Run, shell: Any, *, pages: Pages, widget: bool, **options: Any) -> None:
+    def __init__(self, subject: Subject, shell: Any, *, pages: Pages, widget: bool, **options: Any) -> None:
         self._pages, self._is_widget_only = pages, widget
-        self._items = TurnItems()
         self._widget: Any = None
         self._widget_pages = 0
         """Pages that show the widget and can show the static output in its place."""
@@ -49,96 +42,96 @@ class LiveOutput(TurnOutput):
         """Whether pages follow over `Pages`."""
         self._is_alone = widget
         self._sent = 0
-        super().__init__(run, shell, **options)
+        super().__init__(subject, shell, **options)
 
-    def _begin(self, turn: Turn) -> None:
+    def _begin(self, now: Shown) -> None:
         self._display_id = new_id()
-        self._state = State(*self._described(turn))
-        self._pages.add(turn.id, self)
+        self._state = State(*self._described(now))
+        self._pages.add(self._subject.id, self)
         if self._is_widget_only:
             self._open_widget()
         elif self._is_attached:
-            self._pace.interval = INTERVAL_SECONDS
+            self._pace.interval = self._subject.interval
         else:
             call_later = loop.get().call_later
             loop.get().call_soon_threadsafe(call_later, ANSWER_SECONDS, self._be_alone)
-        line = panel_text(turn)
+        line = now.line
         first = {"text/html": f'<div class="{NO_FORMULAS}">{escape(line)}</div>', "text/plain": line}
-        self._show({**self._bundle(turn), **first}, self._display_id)
+        self._show({**self._bundle(now), **first}, self._display_id)
 
-    def _described(self, turn: Turn) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-        items = self._items.answer(turn)
+    def _described(self, now: Shown) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        items = now.items()
         if self._takes_clicks:
-            return items, turn_panel(turn)
+            return items, now.panel()
         # No click arrives: input() asks.
         items = [{**item, "question": None} if item.get("question") else item for item in items]
-        return items, turn_panel(turn, "interrupt the kernel to stop")
+        return items, now.panel("interrupt the kernel to stop")
 
-    def _update(self, turn: Turn) -> None:
+    def _update(self, now: Shown) -> None:
         was_attached = self._is_attached
-        self._speak(turn)
+        self._speak(now)
         if self._is_attached:
             if self._widget is not None and not was_attached:
-                self._show(self._bundle(turn), self._display_id)
+                self._show(self._bundle(now), self._display_id)
         elif self._widget is None and self._is_alone:
             self._open_widget()
-            self._show(self._bundle(turn), self._display_id)
+            self._show(self._bundle(now), self._display_id)
         elif self._widget is None:
-            self._show_so_far(turn)
+            self._show_so_far(now)
 
-    def _speak(self, turn: Turn) -> None:
+    def _speak(self, now: Shown) -> None:
         """Say what is new to whoever follows."""
-        message = self._state.advance(*self._described(turn))
+        message = self._state.advance(*self._described(now))
         if self._is_asked:
             self._is_asked, self._is_attached = False, True
-            self._pace.interval = INTERVAL_SECONDS
-            self._pages.send({"id": turn.id, "state": self._state.snapshot()})
+            self._pace.interval = self._subject.interval
+            self._pages.send({"id": self._subject.id, "state": self._state.snapshot()})
         elif self._is_attached:
             if message is not None:
-                self._pages.send({"id": turn.id, **message})
+                self._pages.send({"id": self._subject.id, **message})
         elif self._widget is not None:
             self._widget.forward(message)
 
-    def _show_so_far(self, turn: Turn) -> None:
-        self._mark_shown(turn)
-        bundle = self._bundle(turn)
+    def _show_so_far(self, now: Shown) -> None:
+        self._mark_shown(now)
+        bundle = self._bundle(now)
         length = len(bundle["text/html"])
-        if self._sent <= length + ROOM or turn.waiting:
+        if self._sent <= length + ROOM or now.waiting:
             self._sent += length
             self._show(bundle, self._display_id)
 
-    def _end(self, turn: Turn, is_settled: bool) -> None:
-        still = self._still(turn)
+    def _end(self, now: Shown, is_settled: bool) -> None:
+        still = self._still(now)
         if self._is_asked and is_settled:
             self._is_asked, self._is_attached = False, True
-            self._pages.send({"id": turn.id, "still": still, "is_whole": True})
+            self._pages.send({"id": self._subject.id, "still": still, "is_whole": True})
         elif self._is_attached and not self._is_over:
-            self._pages.send({"id": turn.id, "ended": str(Badge.of(turn.status, turn))})
+            self._pages.send({"id": self._subject.id, "ended": now.label})
         elif self._widget is not None:
             # A page that was loaded again has no output to replace, only the widget.
-            self._widget.forward(self._state.advance(*self._described(turn)))
+            self._widget.forward(self._state.advance(*self._described(now)))
         self._show(still, self._display_id)
         if is_settled:
-            self._pages.end(turn.id, still)
+            self._pages.end(self._subject.id, still)
         if self._widget is not None and is_settled and self._widget_pages == 0:
             # The static output stands in its place wherever it was seen: the widget leaves nothing behind.
             self._widget.close()
             self._widget = None
 
-    def _still(self, turn: Turn) -> dict[str, Any]:
+    def _still(self, now: Shown) -> dict[str, Any]:
         """What stays: the answer, tools and panel."""
-        above, below = answer(turn), self._below(turn)
+        above, below = now.answer(), self._below(now)
         text = "\n\n".join(filter(None, (above["text/plain"], below["text/plain"])))
         return {"text/html": above["text/html"] + below["text/html"], "text/plain": text}
 
-    def _bundle(self, turn: Turn) -> dict[str, Any]:
+    def _bundle(self, now: Shown) -> dict[str, Any]:
         """The turn so far, for everybody."""
-        data = self._still(turn)
+        data = self._still(now)
         if not self._is_widget_only:
-            data[MIME] = {"version": VERSION, "id": turn.id, **self._state.snapshot()}
+            data[MIME] = {"version": VERSION, "id": self._subject.id, **self._state.snapshot()}
         if self._widget is not None and not self._is_attached:
             widget, self._metadata = bundle_of(self._widget)
-            data |= {**widget, **self._still(turn)}
+            data |= {**widget, **self._still(now)}
         return data
 
     # Who is there
@@ -149,7 +142,7 @@ class LiveOutput(TurnOutput):
             self._is_asked = True
             self._painter.ask()
         else:
-            handle_click(message, self._run)
+            self._subject.click(message)
 
     def _be_alone(self) -> None:
         self._is_alone = True
@@ -158,7 +151,7 @@ class LiveOutput(TurnOutput):
     def _open_widget(self) -> None:
         from .state_widget import StateWidget
 
-        self._pace.interval = INTERVAL_SECONDS
+        self._pace.interval = self._subject.interval
         self._widget = StateWidget(self._state)
         self._widget.on_msg(lambda _, content, buffers: self._on_message(content))
 
@@ -177,16 +170,4 @@ class LiveOutput(TurnOutput):
                 if self._widget_pages == 0:
                     self._painter.ask()
             case _:
-                handle_click(message, self._run)
-
-
-def handle_click(message: dict[str, Any], run: Run | Comparison) -> None:
-    """Do what the user clicked on a page: Stop, Allow or Deny."""
-    call_id, digest = str(message.get("call_id", "")), str(message.get("digest", ""))
-    match message.get("kind"):
-        case "stop":
-            run.stop()
-        case "allow" | "allow_session" as kind:
-            run.approve(call_id, digest, for_session=kind == "allow_session")
-        case "deny":
-            run.deny(call_id)
+                self._subject.click(message)

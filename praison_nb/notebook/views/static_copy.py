@@ -12,7 +12,8 @@ from ...events import new_id
 from ...render.html import MUTED
 from ...render.transcript import Part
 from .captured import publisher
-from .output import NOTHING, bundle_of
+from .output import bundle_of
+from .shown import NOTHING
 
 # The copy shows where no live widget stands before it, and the place of a widget that is gone does not.
 STYLE = (

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from ...render.formulas import escape
 from ...render.html import MUTED, badge_html
 from ...render.markdown import NO_FORMULAS
 from ...render.panel import Badge
+from ...render.table import columns_of
 from ...text import strip_control_chars
 
 Row = Sequence[str | Badge]
@@ -49,16 +51,14 @@ def as_text(
     shares: Sequence[float] | None = None,
 ) -> str:
     """The table in columns. What would move them, in a terminal say, is left out before they are measured."""
-    lines = [[strip_control_chars(str(cell)) for cell in line] for line in [headers, *rows]]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    bars = ["", *("█" * round(10 * share) for share in shares or [0.0] * len(rows))]
-
-    def padded(name: str, cell: str, width: int) -> str:
-        return cell.rjust(width) if name in numbers else cell.ljust(width)
-
+    lines = columns_of(
+        [[str(cell) for cell in line] for line in [headers, *rows]],
+        {index for index, name in enumerate(headers) if name in numbers},
+    )
+    bars = ["", *("█" * round(10 * share) for share in shares or [])]
+    width = max(map(len, lines)) + 2
     return "\n".join(
-        "  ".join([*map(padded, headers, line, widths), bar]).rstrip()
-        for line, bar in zip(lines, bars, strict=True)
+        f"{line.ljust(width)}{bar}".rstrip() for line, bar in zip_longest(lines, bars, fillvalue="")
     )
 
 

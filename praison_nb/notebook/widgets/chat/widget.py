@@ -26,8 +26,8 @@ from ....runtime.run import Run
 from ....text import describe_exception, strip_control_chars
 from ...conversations.conversation import Conversation, update
 from ...extension import Extension
-from ...views.live import handle_click
 from ...views.painter import Painter
+from ...views.shown import handle_click
 from ...views.state_widget import STATIC
 from ...views.static_copy import StaticCopy
 from ..base import SessionFollower, panel_of

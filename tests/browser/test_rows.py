@@ -1,0 +1,62 @@
+"""A map over rows in a real JupyterLab: it goes on in a page that is loaded again, and a click ends it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from browser.lab import PATIENCE_MS, Notebook, Server
+from servers.rows import Manners, RowServer
+
+pytestmark = pytest.mark.browser
+expect.set_options(timeout=PATIENCE_MS)
+MIME = "application/vnd.praison-nb.turn+json"
+SETUP = """
+import pandas as pd, praison_nb
+from typing import Literal
+from praison_nb import LocalAgent, LocalAgentConfig
+df = pd.DataFrame({{"text": [f"text {{i}} <b>" for i in range(400)]}})
+b = LocalAgent(LocalAgentConfig(model="gpt-4o-mini", base_url="{url}/v1", provider="openai", wire="chat",
+                                api_key="test-key"))
+"""
+
+
+def test_a_page_that_is_loaded_in_mid_map_goes_on_and_stops_it(lab: Server, page: Page) -> None:
+    with RowServer(Manners(seconds=0.4)) as server:
+        cells = [
+            SETUP.format(url=server.url),
+            "%%agent --rows df --as Literal['good','bad'] -b b -o out\nLabel {text}",
+            "print(len(out), set(out._status))",
+        ]
+        notebook = Notebook(page, lab, cells)
+        notebook.run(2)
+        notebook.run(3)
+        expect(notebook.view(3)).to_contain_text("rows/s")
+        expect(
+            notebook.view(3)
+            .locator("td", has_text="value: ")
+            .or_(notebook.view(3).locator("td", has_text="bad"))
+            .first
+        ).to_be_visible()
+        saved = notebook.save()
+        assert set(saved.cells[3].outputs[0].data) == {MIME, "text/html", "text/plain"}
+
+        page.goto(lab.address(notebook.name))
+        notebook._wait_until_ready()
+        expect(notebook.view(3)).to_contain_text("running 16")
+        notebook.view(3).get_by_role("button", name="Stop").click()
+        clicked = time.monotonic()
+        before = server.books.requests
+        expect(notebook.cell(3)).to_contain_text("stopped by you after")
+        assert time.monotonic() - clicked < 3, "of it the page may take some to write it"
+        assert server.books.requests <= before + 16
+        notebook.run(4)
+        expect(notebook.cell(4)).to_contain_text("400 {")
+        expect(notebook.cell(4)).to_contain_text("stopped")
+        saved = notebook.save()
+        (output,) = saved.cells[3].outputs
+        assert set(output.data) == {"text/html", "text/plain"}
+        assert "… 390 more rows are in the frame" in output.data["text/html"]
+        assert "widgets" not in saved.metadata
