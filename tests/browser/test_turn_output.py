@@ -52,6 +52,21 @@ def test_run_all_goes_on_after_an_answer(fill: Callable[[list[str]], Notebook]) 
         assert set(data(saved, index)) == STILL and words in data(saved, index)["text/plain"]
 
 
+def test_what_stays_is_shown_in_a_widgets_output(fill: Callable[[list[str]], Notebook]) -> None:
+    """No update of the kernel's reaches it there."""
+    turn = "with out:\n    get_ipython().run_cell_magic('agent', '-b a -s inside --bg', 'Go')"
+    notebook = fill(
+        ["a = counting('inside', words=100)", f"from ipywidgets import *\ndisplay(out := Output())\n{turn}"]
+    )
+    notebook.run(2)
+    notebook.run(3)
+    expect(notebook.view(3)).to_contain_text("98 99")
+    notebook.server.open_gate("inside")
+    expect(notebook.cell(3)).to_contain_text("99 end")
+    expect(notebook.cell(3)).to_contain_text("● idle")
+    expect(notebook.view(3)).to_have_count(0)
+
+
 @pytest.mark.slow(reason="another page that is loaded again")
 def test_a_turn_that_ends_without_a_page_ends_up_in_the_file(lab: Server, page: Page) -> None:
     cells = ["a = counting('away', words=100)", "%%agent -b a -s away --bg\nGo"]
@@ -182,6 +197,13 @@ def test_the_kernels_end_is_seen_and_costs_no_text(lab: Server, page: Page) -> N
     begin(notebook, 5)
     notebook.restart()
     lost(notebook, 5, "The kernel was restarted")
+    badge = page.locator(".pnb-status-item")
+    expect(badge).to_be_hidden()
+    page.evaluate(
+        "new Promise(drawn => { jupyterapp.shell.widgets('bottom').next().value.update(); "
+        "requestAnimationFrame(() => requestAnimationFrame(drawn)); })"
+    )
+    expect(badge).to_be_hidden()
     saved = notebook.save()
     for index in (4, 5):
         assert all(" ".join(WORDS) in data(saved, index)[kind] for kind in STILL)
