@@ -53,18 +53,25 @@ def test_run_all_goes_on_after_an_answer(fill: Callable[[list[str]], Notebook]) 
 
 
 def test_what_stays_is_shown_in_a_widgets_output(fill: Callable[[list[str]], Notebook]) -> None:
-    """No update of the kernel's reaches it there."""
+    """No update of the kernel's reaches it there. What is no turn of ours is in nobody's way."""
     turn = "with out:\n    get_ipython().run_cell_magic('agent', '-b a -s inside --bg', 'Go')"
-    notebook = fill(
-        ["a = counting('inside', words=100)", f"from ipywidgets import *\ndisplay(out := Output())\n{turn}"]
-    )
-    notebook.run(2)
-    notebook.run(3)
-    expect(notebook.view(3)).to_contain_text("98 99")
+    odd = {MIME: {"version": 1, "id": "odd"}, "text/plain": "something else"}
+    cells = ["a, b = counting('inside', words=100), counting('inside', words=100)"]
+    cells += [f"for odd in {odd!r}, {{**{odd!r}, {MIME!r}: None}}:\n    display(odd, raw=True)"]
+    cells += [f"from ipywidgets import *\ndisplay(out := Output())\n{turn}"]
+    cells += ["%%agent -b b -s beside --bg\nGo"]
+    notebook = fill(cells)
+    for index in (2, 3, 4):
+        notebook.run(index)
+    begin(notebook, 5)
+    expect(notebook.cell(3).locator(".jp-OutputArea-output")).to_have_text(["something else"] * 2)
+    assert "98 99" in data(notebook.save(), 5)["text/plain"]
+    expect(notebook.view(4)).to_contain_text("98 99")
     notebook.server.open_gate("inside")
-    expect(notebook.cell(3)).to_contain_text("99 end")
-    expect(notebook.cell(3)).to_contain_text("● idle")
-    expect(notebook.view(3)).to_have_count(0)
+    expect(notebook.cell(4)).to_contain_text("99 end")
+    expect(notebook.cell(4)).to_contain_text("● idle")
+    expect(notebook.view(4)).to_have_count(0)
+    wait_until_still(notebook, 5)
 
 
 @pytest.mark.slow(reason="another page that is loaded again")

@@ -17,6 +17,12 @@ const GONE = {
   dead: "The kernel died, and the turn ended with it; its text so far is kept.",
 };
 
+/** Whether it is a turn as the kernel describes it: what is in a notebook may come from anywhere. */
+function isTurn(data) {
+  const { version, items, panel } = data ?? {};
+  return version === VERSION && [items, panel?.facts, panel?.notices, panel?.threads].every(Array.isArray);
+}
+
 /** The turns of this page by their ids: outputs may show one in several places. */
 class Turns {
   constructor(live) {
@@ -195,7 +201,7 @@ class Link {
       for (let i = 0; i < (cell.outputs?.length ?? 0); i++) {
         const output = cell.outputs.get(i);
         const data = output.data[MIME];
-        if (output.trusted && data?.version === VERSION && (!wanted || data.id === wanted)) yield [output, data];
+        if (output.trusted && isTurn(data) && (!wanted || data.id === wanted)) yield [output, data];
       }
     }
   }
@@ -222,7 +228,7 @@ class Link {
     if (header.msg_type === "comm_msg" && content.comm_id === COMM) this.take(content.data);
     if (header.msg_type === "comm_close" && content.comm_id === COMM) this.lose("unknown");
     const data = /^(update_)?display_data$/.test(header.msg_type) ? content.data[MIME] : null;
-    if (data?.version !== VERSION) return;
+    if (!isTurn(data)) return;
     const store = this.turns.offer(data.id, data);
     const begins = header.msg_type === "display_data";
     if (begins && parent.session === this.panel.sessionContext.session?.kernel?.clientId) this.peers?.add(data.id);
@@ -360,7 +366,7 @@ export async function plugins(get, live, style) {
 
     renderModel(model) {
       const data = model.data[MIME];
-      if (data.version !== VERSION) {
+      if (!isTurn(data)) {
         this.node.textContent = model.data["text/plain"] ?? "";
       } else if (this.store !== turns.offer(data.id, data)) {
         this.end?.();
