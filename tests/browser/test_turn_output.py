@@ -52,6 +52,28 @@ def test_run_all_goes_on_after_an_answer(fill: Callable[[list[str]], Notebook]) 
         assert set(data(saved, index)) == STILL and words in data(saved, index)["text/plain"]
 
 
+def test_what_stays_is_shown_in_a_widgets_output(fill: Callable[[list[str]], Notebook]) -> None:
+    """No update of the kernel's reaches it there. What is no turn of ours is in nobody's way."""
+    turn = "with out:\n    get_ipython().run_cell_magic('agent', '-b a -s inside --bg', 'Go')"
+    odd = {MIME: {"version": 1, "id": "odd"}, "text/plain": "something else"}
+    cells = ["a, b = counting('inside', words=100), counting('inside', words=100)"]
+    cells += [f"for odd in {odd!r}, {{**{odd!r}, {MIME!r}: None}}:\n    display(odd, raw=True)"]
+    cells += [f"from ipywidgets import *\ndisplay(out := Output())\n{turn}"]
+    cells += ["%%agent -b b -s beside --bg\nGo"]
+    notebook = fill(cells)
+    for index in (2, 3, 4):
+        notebook.run(index)
+    begin(notebook, 5)
+    expect(notebook.cell(3).locator(".jp-OutputArea-output")).to_have_text(["something else"] * 2)
+    assert "98 99" in data(notebook.save(), 5)["text/plain"]
+    expect(notebook.view(4)).to_contain_text("98 99")
+    notebook.server.open_gate("inside")
+    expect(notebook.cell(4)).to_contain_text("99 end")
+    expect(notebook.cell(4)).to_contain_text("● idle")
+    expect(notebook.view(4)).to_have_count(0)
+    wait_until_still(notebook, 5)
+
+
 @pytest.mark.slow(reason="another page that is loaded again")
 def test_a_turn_that_ends_without_a_page_ends_up_in_the_file(lab: Server, page: Page) -> None:
     cells = ["a = counting('away', words=100)", "%%agent -b a -s away --bg\nGo"]
@@ -182,6 +204,13 @@ def test_the_kernels_end_is_seen_and_costs_no_text(lab: Server, page: Page) -> N
     begin(notebook, 5)
     notebook.restart()
     lost(notebook, 5, "The kernel was restarted")
+    badge = page.locator(".pnb-status-item")
+    expect(badge).to_be_hidden()
+    page.evaluate(
+        "new Promise(drawn => { jupyterapp.shell.widgets('bottom').next().value.update(); "
+        "requestAnimationFrame(() => requestAnimationFrame(drawn)); })"
+    )
+    expect(badge).to_be_hidden()
     saved = notebook.save()
     for index in (4, 5):
         assert all(" ".join(WORDS) in data(saved, index)[kind] for kind in STILL)

@@ -17,12 +17,19 @@ const GONE = {
   dead: "The kernel died, and the turn ended with it; its text so far is kept.",
 };
 
+/** Whether it is a turn as the kernel describes it: what is in a notebook may come from anywhere. */
+function isTurn(data) {
+  const { version, items, panel } = data ?? {};
+  return version === VERSION && [items, panel?.facts, panel?.notices, panel?.threads].every(Array.isArray);
+}
+
 /** The turns of this page by their ids: outputs may show one in several places. */
 class Turns {
   constructor(live) {
     this.live = live;
     this.stores = new Map();
     this.links = new Map(); // the page's notebooks
+    this.widgets = new Set(); // what shows turns, in a notebook or in a widget of it
   }
 
   /** The turn's outputs in all notebooks: a cell may have been copied. */
@@ -30,10 +37,13 @@ class Turns {
     for (const link of this.links.values()) for (const [output] of link.outputs(id)) yield [output, link];
   }
 
-  /** Follow a turn whose output has come back by an undo: what was known of it may be forgotten. */
-  find(id) {
-    const [found] = this.stores.get(id)?.link ? [] : this.outputs(id);
-    if (found?.[1].isReady) found[1].follow(id);
+  /** Follow a turn whose output has come back by an undo: what was known of it may be forgotten. One in a widget is in no
+   * notebook, and its page finds the kernel by where it is. */
+  find(id, node) {
+    if (this.stores.get(id)?.link) return;
+    const [found] = this.outputs(id);
+    const link = found?.[1] ?? [...this.links.values()].find(({ panel }) => panel.node.contains(node));
+    if (link?.isReady) link.follow(id);
   }
 
   get(id) {
@@ -191,7 +201,7 @@ class Link {
       for (let i = 0; i < (cell.outputs?.length ?? 0); i++) {
         const output = cell.outputs.get(i);
         const data = output.data[MIME];
-        if (output.trusted && data?.version === VERSION && (!wanted || data.id === wanted)) yield [output, data];
+        if (output.trusted && isTurn(data) && (!wanted || data.id === wanted)) yield [output, data];
       }
     }
   }
@@ -218,7 +228,7 @@ class Link {
     if (header.msg_type === "comm_msg" && content.comm_id === COMM) this.take(content.data);
     if (header.msg_type === "comm_close" && content.comm_id === COMM) this.lose("unknown");
     const data = /^(update_)?display_data$/.test(header.msg_type) ? content.data[MIME] : null;
-    if (data?.version !== VERSION) return;
+    if (!isTurn(data)) return;
     const store = this.turns.offer(data.id, data);
     const begins = header.msg_type === "display_data";
     if (begins && parent.session === this.panel.sessionContext.session?.kernel?.clientId) this.peers?.add(data.id);
@@ -252,7 +262,7 @@ class Link {
   }
 
   take(message) {
-    if (message.status !== undefined) {
+    if (message.status !== undefined && this.line) {
       this.status = message.status;
       this.onStatus();
     }
@@ -276,7 +286,7 @@ class Link {
   /** Ask for what stays of a turn, where the kernel's own update did not reach this page's notebook. */
   finish(id) {
     const store = this.turns.stores.get(id);
-    if (this.turns.outputs(id).next().done) {
+    if (this.turns.outputs(id).next().done && !store?.views.size) {
       this.forget(id);
     } else if (store) {
       store.asked = false;
@@ -287,6 +297,7 @@ class Link {
   /** Write what stays, in each notebook that has it. */
   put(id, data) {
     for (const [output] of this.turns.outputs(id)) output.setData({ data });
+    for (const widget of this.turns.widgets) widget.settle(id, data);
     this.forget(id);
   }
 
@@ -347,22 +358,40 @@ export async function plugins(get, live, style) {
   let onStatus = () => {};
 
   class TurnOutput extends Widget {
+    constructor(rendermime) {
+      super();
+      this.rendermime = rendermime;
+      turns.widgets.add(this);
+    }
+
     renderModel(model) {
       const data = model.data[MIME];
-      if (data.version !== VERSION) {
+      if (!isTurn(data)) {
         this.node.textContent = model.data["text/plain"] ?? "";
       } else if (this.store !== turns.offer(data.id, data)) {
         this.end?.();
+        this.id = data.id;
         this.store = turns.get(data.id);
         this.node.replaceChildren();
         this.end = this.store.mount(this.node);
         // The notebook has it by then.
-        setTimeout(() => turns.find(data.id));
+        setTimeout(() => turns.find(data.id, this.node));
       }
       return Promise.resolve();
     }
 
+    /** Show what stays of the turn, where no output of a notebook is replaced by it: in a widget. */
+    settle(id, data) {
+      if (!this.end || id !== this.id) return;
+      this.end();
+      this.end = null;
+      const still = this.rendermime.createRenderer("text/html");
+      still.renderModel(this.rendermime.createModel({ data, trusted: true }));
+      this.node.replaceChildren(still.node);
+    }
+
     dispose() {
+      turns.widgets.delete(this);
       this.end?.();
       this.end = null;
       super.dispose();
@@ -377,7 +406,7 @@ export async function plugins(get, live, style) {
     activate: (app, rendermime, tracker) => {
       document.head.append(Object.assign(document.createElement("link"), { rel: "stylesheet", href: style }));
       // Not safe: what is not trusted is shown as the HTML beside it, and attaches to nothing.
-      rendermime.addFactory({ safe: false, mimeTypes: [MIME], createRenderer: () => new TurnOutput() }, 0);
+      rendermime.addFactory({ safe: false, mimeTypes: [MIME], createRenderer: () => new TurnOutput(rendermime) }, 0);
       // For chats, which are widgets and know nothing of JupyterLab.
       (globalThis.praisonNb ??= {}).typeset = (node) => rendermime.latexTypesetter?.typeset(node);
       const add = (panel) => {
@@ -405,10 +434,12 @@ export async function plugins(get, live, style) {
       const item = new Widget({ node });
       const link = () => links.get(tracker.currentWidget);
       let isOn = true;
+      // The bar asks too, when it is drawn anew.
+      const isActive = () => isOn && Boolean(link()?.status);
       onStatus = () => {
         const label = link()?.status ?? "";
         node.textContent = label && `Agents: ${label}`;
-        item.setHidden(!isOn || !label);
+        item.setHidden(!isActive());
       };
       node.addEventListener("click", () => {
         const { Dialog, showDialog } = apputils;
@@ -417,7 +448,7 @@ export async function plugins(get, live, style) {
           showDialog({ title: "Agents of this notebook", body, buttons: [Dialog.okButton()] });
         });
       });
-      statusBar.registerStatusItem("praison-nb:status", { item, align: "left", rank: 20 });
+      statusBar.registerStatusItem("praison-nb:status", { item, align: "left", rank: 20, isActive });
       tracker.currentChanged.connect(onStatus);
       onStatus();
       try {

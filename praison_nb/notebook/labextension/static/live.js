@@ -319,7 +319,7 @@ class PanelView {
       if (span.dataset.key === key) return;
       span.dataset.key = key;
       const middle = make(link ? "a" : "b", "", strong);
-      if (link) Object.assign(middle, { href: link, target: "_blank", rel: "noopener noreferrer" });
+      if (link) addAddress(middle, safeHref(link));
       span.replaceChildren(before, ...(strong ? [middle] : []), after);
     });
     spans.slice(panel.facts.length).forEach((span) => span.remove());
