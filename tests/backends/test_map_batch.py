@@ -37,7 +37,7 @@ def check_books(server: BatchServer, requests: int) -> None:
 def test_a_batch_at_half_the_price(kind: type[BatchServer]) -> None:
     with kind() as server:
         server.is_done = True
-        made = praison_nb.map(TEXTS, PROMPT, agent=server.agent(), output=Label, batch=True, budget=1)
+        made = praison_nb.map(TEXTS, PROMPT, agent=server.agent(), output=Label, batch=True, budget=10)
         assert set(made["_status"]) == {"done", "kept"}, set(made["_error"])
         assert made["value_answer"].tolist() == [
             "good" if len(f"Label: {text}") % 2 else "bad" for text in TEXTS

@@ -35,8 +35,8 @@ def test_each_model_is_asked_once_in_a_session_of_its_own(kernel: Kernel, server
     )
     columns = "model text seconds first_text input_tokens output_tokens cost status error"
     assert seen(kernel, "*out.frame") == columns
-    # One output, which a page without our code reads too.
-    assert [set(output["data"]) for output in cell.outputs] == [{"text/html", "text/plain"}]
+    # What a page without our code reads too: the columns, and the panel of all.
+    assert [set(output["data"]) for output in cell.outputs] == [{"text/html", "text/plain"}] * 2
     html, text = cell.of("text/html")[0], cell.of("text/plain")[0]
     assert html.count("<td ") == 3 and html.count("pnb-answer") == 3
     assert [line for line in text.splitlines() if line.startswith("──")] == [

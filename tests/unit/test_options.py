@@ -56,7 +56,7 @@ def test_the_options_of_a_turn_are_the_same_everywhere(backend: Backend) -> None
 
 def test_what_a_turn_is_taken_up_with() -> None:
     of_attach = keywords(HostedAgent().attach)
-    of_new_turns = ("caller_waits", "attachments", "output", "pacer", "mailbox")
+    of_new_turns = ("caller_waits", "attachments", "output", "pacer", "mailbox", "on_worker")
     assert of_attach == {name: OPTIONS[name] for name in OPTIONS if name not in of_new_turns}
 
 
