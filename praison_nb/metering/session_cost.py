@@ -60,8 +60,9 @@ def true_up(
         event, cache_write_1h_tokens=one_hour, extra_cost=extra, fees=fees, is_provider_cost=False
     )
     if event.list_cost is None or others.is_running:
-        # What a turn in another kernel costs is in the provider's figure, and not yet all in the ledger.
-        return Settled(event, elsewhere)
+        # What another turn costs is in the provider's figure, and not yet all in the ledger. What the provider
+        # had said of this one stays.
+        return Settled(_as_known(event, turn.session_usage), elsewhere)
     own = event.list_cost - elsewhere - others.cost
     gap = own - turn.priced - extra
     is_whole = not turn.unpriced_requests and not turn.is_cut_off
@@ -75,6 +76,13 @@ def true_up(
     # Sub-agents, a place or a price that the table does not know: the provider's word counts.
     event = replace(event, is_behind=gap < -CENT, **_gap(extra, max(gap, -turn.priced - extra)))
     return Settled(replace(event, is_provider_cost=is_whole or gap > 0), elsewhere)
+
+
+def _as_known(event: SessionUsage, known: SessionUsage | None) -> SessionUsage:
+    if known is None or not known.is_provider_cost:
+        return event
+    costs = {name: getattr(known, name) for name in ("extra_cost", "fees", "is_behind")}
+    return replace(event, **costs, is_provider_cost=True)
 
 
 def _gap(extra: Decimal, gap: Decimal) -> dict[str, Any]:

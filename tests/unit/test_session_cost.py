@@ -54,6 +54,14 @@ def test_the_providers_figure_counts_where_cents_differ(
     assert turn.session_usage is not None and turn.session_usage.is_provider_cost is by_provider
 
 
+def test_what_the_provider_said_stays_when_another_turn_begins() -> None:
+    running = OtherTurns(1, Decimal("0.104"), 10.0, 0, 1000, 100, is_running=True, elsewhere=Decimal(0))
+    known = after("0.17")
+    late = after("0.90", known, others=running)
+    assert known.cost == late.cost == Decimal("0.066")
+    assert late.session_usage is not None and late.session_usage.is_provider_cost
+
+
 def test_books_that_are_behind_take_nothing_away() -> None:
     turn = after("0.10", usage=COUNTED)
     assert turn.cost == Decimal("0.05") and turn.session_usage and turn.session_usage.is_behind
