@@ -60,8 +60,8 @@ def true_up(
         event, cache_write_1h_tokens=one_hour, extra_cost=extra, fees=fees, is_provider_cost=False
     )
     if event.list_cost is None or others.is_running:
-        # What another turn costs is in the provider's figure, and not yet all in the ledger. What the provider
-        # had said of this one stays.
+        # What another turn costs is in the provider's figure, and not yet all in the ledger. What was said of
+        # this one stays.
         return Settled(_as_known(event, turn.session_usage), elsewhere)
     own = event.list_cost - elsewhere - others.cost
     gap = own - turn.priced - extra
