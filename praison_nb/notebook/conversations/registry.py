@@ -14,6 +14,7 @@ from ...backends.catalog import backend_for_model, runs
 from ...errors import ConfigError
 from ...metering.origin import current_origin
 from ...runtime import loop
+from ...runtime.observable import Observable
 from ...runtime.run import Run
 from ...store import StoredSession, StoreError
 from ...turn import Turn
@@ -25,10 +26,12 @@ WRITE_SECONDS = 1.0
 """How long a cell waits at most until its turn is on the disk."""
 
 
-class Conversations:
-    """All conversations of a kernel. `keeps_history` says whether messages may be stored."""
+class Conversations(Observable):
+    """All conversations of a kernel. `keeps_history` says whether messages may be stored. Observers are
+    notified when there is another one, or one less."""
 
     def __init__(self, keeps_history: Callable[[], bool] = lambda: True) -> None:
+        super().__init__()
         self._by_name: dict[str, Conversation] = {}
         self._keeps_history = keeps_history
 
@@ -105,8 +108,7 @@ class Conversations:
         made = make_backend(backend, options)
         if existing is not None:
             existing.backend.reset_session()
-        conversation = self._by_name[name] = Conversation(name, backend, made, notes=notes)
-        return conversation
+        return self.put(Conversation(name, backend, made, notes=notes))
 
     def _go_on_with(
         self, stored: StoredSession, name: str, backend: Any, options: dict[str, Any]
@@ -184,13 +186,14 @@ class Conversations:
 
     def restore(self, stored: StoredSession, backend: Any = None, **options: Any) -> Conversation:
         """Have the conversation of an earlier kernel under its name here; see `restore_conversation`."""
-        conversation = self._by_name[stored.name] = restore_conversation(stored, backend, **options)
-        return conversation
+        return self.put(restore_conversation(stored, backend, **options))
 
-    def put(self, conversation: Conversation) -> None:
-        """Have a conversation, resumed or renamed, under its name here."""
+    def put(self, conversation: Conversation) -> Conversation:
+        """Have a conversation, new, resumed or renamed, under its name here."""
         self._by_name = {name: each for name, each in self._by_name.items() if each is not conversation}
         self._by_name[conversation.name] = conversation
+        self.notify()
+        return conversation
 
     def start_over(self, conversation: Conversation) -> None:
         """Have the conversation begin a new session with the next prompt, under its name here. The store
@@ -209,6 +212,7 @@ class Conversations:
     def drop(self, conversation: Conversation) -> None:
         """Have the conversation no more in this kernel; a turn under way is stopped."""
         self._by_name.pop(conversation.name, None)
+        self.notify()
         conversation.backend.reset_session()
 
     def stop(self) -> None:

@@ -17,6 +17,7 @@ import ipywidgets
 from ....errors import ConfigError, PraisonError
 from ....render.panel import Badge
 from ....runtime import loop
+from ....runtime.observable import Observable
 from ....text import describe_exception, strip_control_chars
 from ...conversations import stored_sessions
 from ...conversations.conversation import Conversation
@@ -171,13 +172,14 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
             self._context.copy().run(self._copy.update, [(self._html, self._text)])
 
     def _subscribe(self) -> None:
-        """Hear of the changes of this kernel's sessions."""
-        backends = {id(each.backend): each.backend for each in self._conversations}
-        for key in set(self._subscriptions) - set(backends):
+        """Hear of the changes of this kernel's sessions, and of new ones."""
+        followed: list[Observable] = [self._conversations, *(each.backend for each in self._conversations)]
+        observed = {id(each): each for each in followed}
+        for key in set(self._subscriptions) - set(observed):
             self._subscriptions.pop(key)()
-        for key, backend in backends.items():
+        for key, each in observed.items():
             if key not in self._subscriptions:
-                self._subscriptions[key] = backend.on_change(self._on_change)
+                self._subscriptions[key] = each.on_change(self._on_change)
 
     def _unsubscribe(self) -> None:
         self._pace.cancel()
