@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
+import pydantic
 import pytest
 
 import praison_nb
@@ -59,6 +60,23 @@ def test_a_changed_prompt_agent_or_type_asks_again() -> None:
         assert asked("Name {value}", agent, Label) == 2
         assert asked("Label {value}", server.agent(system="Be strict."), Label) == 2
         assert asked("Label {value}", agent, str) == 2
+
+
+class Share(pydantic.BaseModel):
+    part: float = pydantic.Field(alias="partInPercent")
+
+    @pydantic.field_validator("part")
+    @classmethod
+    def _of_one(cls, part: float) -> float:
+        return part / 100
+
+
+def test_a_type_that_reads_otherwise_than_it_writes() -> None:
+    with RowServer(answer=lambda prompt: {"partInPercent": 25}) as server:
+        for status in ("done", "kept"):
+            made = praison_nb.map(["a"], "How much of {value}?", agent=server.agent(), output=Share)
+            assert made[["part", "_status"]].to_numpy().tolist() == [[0.25, status]]
+        assert server.books.requests == 1
 
 
 def test_a_budget_is_never_passed_and_the_next_call_goes_on() -> None:
