@@ -105,7 +105,8 @@ class AnswerType:
         from pydantic import TypeAdapter
 
         self._kind = kind
-        name = kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(_bare(kind))
+        bare = _bare(kind)
+        name = bare.__name__ if isinstance(bare, type) and not get_args(bare) else str(bare)
         self.name = shorten(re.sub(r"\b(\w+\.)+", "", name), 60)
         try:
             if isinstance(kind, str | types.FunctionType):
@@ -180,7 +181,8 @@ class AnswerType:
         if isinstance(problem, ValidationError):
             reason = f": {_explained(problem)}"
         else:
-            reason = f": {describe_exception(problem)}" if problem else ", but text without JSON"
+            what = "text without JSON" if text.strip() else "empty"
+            reason = f": {describe_exception(problem)}" if problem else f", but {what}"
         # A name of a field, or what a validator says, may be the model's own text.
         line = strip_control_chars(redaction.redact(f"The answer is no {self.name}{reason}"))
         raise InvalidAnswerError(shorten(line, _REASON_CHARACTERS)) from None

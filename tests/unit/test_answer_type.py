@@ -226,7 +226,9 @@ def test_what_does_not_fit_says_why(kind: Any, text: str) -> None:
 
 
 def test_a_name_has_no_limits_in_it() -> None:
-    output = AnswerType(list[Annotated[int, pydantic.Field(ge=1)]])
+    count = Annotated[int, pydantic.Field(ge=1)]
+    assert AnswerType(count).name == "int"
+    output = AnswerType(list[count])
     assert (output.name, output.identifier) == ("list[int]", "list_int")
 
 
@@ -293,7 +295,7 @@ def test_what_does_not_fit_is_asked_for_once_more() -> None:
     turn = _backend("many", "42").begin("How many?", output=int).wait()
     assert turn.value == 42 and turn.text == "many\n\n42" and turn.stop_reason == "end_turn"
     assert turn.notices == (
-        "The answer is no int: value: Input should be a valid integer, unable to parse string as an integer "
+        "The answer is no int: value: Input should be a valid integer, unable to parse string as an integer. "
         "It was asked once more.",
     )
 
