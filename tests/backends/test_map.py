@@ -64,7 +64,6 @@ def test_a_changed_prompt_agent_or_type_asks_again() -> None:
 
 @pytest.mark.parametrize("values", [[], ["a", "b"]])
 def test_costs_are_numbers_though_none_is_known(values: list[str]) -> None:
-    polars = pytest.importorskip("polars")
     frame = pd.DataFrame({"text": values}, index=["same"] * len(values), dtype=str)
     with RowServer() as server:
         agent = server.agent()
@@ -72,6 +71,7 @@ def test_costs_are_numbers_though_none_is_known(values: list[str]) -> None:
         made = praison_nb.map(frame, "Label {text}", agent=agent)
         assert (str(made["_cost"].dtype), str(made["_tokens"].dtype)) == ("float64", "int64")
         assert made["_cost"].isna().all() and list(made.index) == list(frame.index)
+        polars = pytest.importorskip("polars")
         made = praison_nb.map(polars.DataFrame({"text": values}), "Label {text}", agent=agent)
         assert (made["_cost"].dtype, made["_tokens"].dtype) == (polars.Float64, polars.Int64)
 
