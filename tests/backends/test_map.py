@@ -13,6 +13,7 @@ import pytest
 
 import praison_nb
 from praison_nb.errors import AuthenticationError, ConfigError
+from praison_nb.rows.api import begin
 from servers.rows import Manners, RowServer
 
 Label = Literal["good", "bad"]
@@ -106,6 +107,13 @@ def test_a_budget_is_never_passed_and_the_next_call_goes_on() -> None:
         assert done == len(server.books.accepted)
         praison_nb.map(frame, "Label: {text}", agent=agent, output=Label)
         assert len(server.books.accepted) == 200 and set(server.books.accepted.values()) == {1}
+
+
+def test_no_budget_asks_nothing_and_says_what_raises_it() -> None:
+    with RowServer() as server:
+        run = begin(["a"], "Label {value}", agent=server.agent(), budget=0)
+        assert list(run.wait()["_status"]) == ["budget"] and not server.requests
+    assert any("--budget USD, in code budget=USD, raises it" in line for line in run.progress.lines)
 
 
 def test_what_would_fail_for_all_is_raised_at_once() -> None:
