@@ -22,30 +22,29 @@ from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hin
 
 from . import redaction
 from .errors import ConfigError, InvalidAnswerError
+from .json_in_text import json_in
 from .text import describe_exception, replace_surrogates, shorten, strip_control_chars
 
 if TYPE_CHECKING:
     import pandas
     from pydantic import TypeAdapter
 
-_LANGUAGE = re.compile(r"\A\w+")
-"""The word behind a fence's beginning."""
 _DTYPES = {"integer": "Int64", "number": "Float64", "boolean": "boolean", "string": "string"}
-_CLOSING = {"{": "}", "[": "]"}
 _MOST_PROBLEMS = 5
-_MOST_FENCES = 20
 _REASON_CHARACTERS = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A typed answer: the `value`, the same as JSON holds it (`data`), and the name of its `type`. Read back
-    from a file, the value is the data."""
+    from a file, the value is the data. `given` is the JSON that the model wrote, of which the type makes the
+    value again."""
 
     type: str
     data: Any
     value: Any
     columns: Mapping[str, str] = field(default_factory=dict, compare=False)
+    given: Any = field(default=None, compare=False, repr=False)
 
     @property
     def records(self) -> list[dict[str, Any]]:
@@ -104,17 +103,19 @@ class AnswerType:
 
     def __init__(self, kind: Any) -> None:
         from pydantic import TypeAdapter
-        from pydantic.errors import PydanticUserError
 
         self._kind = kind
-        name = kind.__name__ if isinstance(kind, type) and not get_args(kind) else str(kind)
+        bare = _bare(kind)
+        name = bare.__name__ if isinstance(bare, type) and not get_args(bare) else str(bare)
         self.name = shorten(re.sub(r"\b(\w+\.)+", "", name), 60)
         try:
-            if isinstance(kind, str):
-                raise TypeError("it is a text")
+            if isinstance(kind, str | types.FunctionType):
+                raise TypeError(f"it is a {'text' if isinstance(kind, str) else 'function'}")
             self.adapter = TypeAdapter[Any](_supported(kind))
             schema = self.adapter.json_schema()
-        except (PydanticUserError, TypeError, NameError, AttributeError, ValueError, RecursionError) as error:
+            fields = self.adapter.json_schema(by_alias=False)
+        except Exception as error:
+            # Whatever pydantic, or the user's own type, makes of it.
             reason = shorten(describe_exception(error).splitlines()[0], 200)
             raise ConfigError(
                 f"{self.name} is no type of answers ({reason}): use a pydantic model, a dataclass, Literal, "
@@ -123,8 +124,9 @@ class AnswerType:
         root = _resolved(schema, schema)
         self.is_wrapped = root.get("type") != "object" or not root.get("properties")
         self.is_list = root.get("type") == "array"
-        rows = _resolved(root.get("items", root) if self.is_list else root, schema)
-        self.columns = _columns(rows, schema) if rows.get("properties") else {"value": _dtype(rows, schema)}
+        rows = _resolved(fields, fields)
+        rows = _resolved(rows.get("items", rows) if self.is_list else rows, fields)
+        self.columns = _columns(rows, fields) if rows.get("properties") else {"value": _dtype(rows, fields)}
         self.columns = {name: dtype for name, dtype in self.columns.items() if dtype}
         self.schema = _wrapped(schema) if self.is_wrapped else _with_defs(root, schema)
 
@@ -159,7 +161,7 @@ class AnswerType:
         return {} if self.is_list else self.columns
 
     def load(self, data: Any) -> Answer:
-        """The answer of which `Answer.data` is known. Raises InvalidAnswerError where the type is another."""
+        """The answer that was `Answer.given`. Raises InvalidAnswerError where the type is another."""
         return self.parse(json.dumps({"value": data} if self.is_wrapped else data))
 
     def parse(self, text: str) -> Answer:
@@ -172,14 +174,15 @@ class AnswerType:
             try:
                 value = self.adapter.validate_json(json.dumps(candidate))
                 data = _finite(self.adapter.dump_python(value, mode="json"))
-                return Answer(self.name, data, value, self.columns)
+                return Answer(self.name, data, value, self.columns, given=candidate)
             except Exception as error:
                 # Of a validator of the user's own too, and of a value that JSON has no form for.
                 problem = problem or error
         if isinstance(problem, ValidationError):
             reason = f": {_explained(problem)}"
         else:
-            reason = f": {describe_exception(problem)}" if problem else ", but text without JSON"
+            what = "text without JSON" if text.strip() else "empty"
+            reason = f": {describe_exception(problem)}" if problem else f", but {what}"
         # A name of a field, or what a validator says, may be the model's own text.
         line = strip_control_chars(redaction.redact(f"The answer is no {self.name}{reason}"))
         raise InvalidAnswerError(shorten(line, _REASON_CHARACTERS)) from None
@@ -187,39 +190,13 @@ class AnswerType:
     def _candidates(self, text: str) -> Iterator[Any]:
         """The JSON that the text is or has in it, the likelier reading first."""
         data: Any = None
-        for data in _json_in(text):
+        for data in json_in(text):
             if self.is_wrapped and isinstance(data, dict) and list(data) == ["value"]:
                 yield data["value"]
             yield data
         if self.is_wrapped and text.strip() and not isinstance(data, dict | list):
             # One word, as it is.
             yield replace_surrogates(text.strip())
-
-
-def _json_in(text: str) -> Iterator[Any]:
-    """The JSON that the whole text is, else that of its fences, else what is between its brackets."""
-    fenced = text.split("```", 2 * _MOST_FENCES)[1::2]
-    fences = [part for each in fenced for part in (each, _LANGUAGE.sub("", each))]
-    for parts in ([text], fences, _between_brackets(text)):
-        found = [each for part in parts for each in _loaded(part)]
-        yield from found
-        if found:
-            return
-
-
-def _loaded(text: str) -> list[Any]:
-    """The one value that the text is in JSON, or none."""
-    try:
-        return [replace_surrogates(json.loads(text, strict=False))]
-    except (ValueError, RecursionError):
-        return []
-
-
-def _between_brackets(text: str) -> Iterator[str]:
-    """From the first bracket of each kind to the last one of it."""
-    places = {text.find(each): each for each in _CLOSING}
-    for start in sorted(place for place in places if place >= 0):
-        yield text[start : text.rfind(_CLOSING[places[start]]) + 1]
 
 
 def _finite(data: Any) -> Any:
@@ -265,6 +242,12 @@ def _supported(kind: Any) -> Any:
     if get_origin(kind) in (list, dict, tuple, set, frozenset):
         return get_origin(kind)[tuple(map(_supported, get_args(kind)))]
     return kind
+
+
+def _bare(kind: Any) -> Any:
+    """`kind` without what Annotated says of it besides."""
+    holder = type("_", (), {"__annotations__": {"kind": kind}})
+    return kind if isinstance(kind, str) or not get_args(kind) else get_type_hints(holder)["kind"]
 
 
 def _resolved(part: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -59,7 +59,7 @@ async def typed_events(
                     if is_last or event.stop_reason == "max_tokens":
                         yield TurnFailed(error=found)
                         continue
-                    yield Notice(text=f"{found} It was asked once more.")
+                    yield Notice(text=f"{_sentence(found)} It was asked once more.")
                     if session.settles_late:
                         # The next try has it in its count.
                         break
@@ -70,7 +70,7 @@ async def typed_events(
         if len(run.turn.items) > before:
             # What was sent is in the conversation.
             run.attachments = ()
-            prompt = f"{problem} Answer again, with JSON that fits and nothing else."
+            prompt = f"{_sentence(problem)} Answer again, with JSON that fits and nothing else."
 
 
 async def _with_end(events: AsyncIterator[Event]) -> Any:
@@ -97,3 +97,7 @@ def _answer(
         if end.stop_reason == "max_tokens":
             return InvalidAnswerError(f"The answer was cut off before it was a whole {output.name}.")
         return problem
+
+
+def _sentence(problem: InvalidAnswerError) -> str:
+    return f"{str(problem).removesuffix('.')}."

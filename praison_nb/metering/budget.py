@@ -233,9 +233,9 @@ def how_to_go_on(spent: Spent) -> str:
     }.get(spent.per, "")
     if spent.is_fixed:
         return f"the administrator of this machine has set it.{fresh}"
-    amount = format_cents((spent.limit or Decimal(0)) * 2, exact=True).lstrip("$").replace(",", "")
-    options = {"turn": f"--budget {amount}", "map": f"budget={amount}"}
-    options["comparison"] = f"--budget {amount}, in code budget={amount},"
+    amount = format_cents(spent.limit * 2, exact=True).lstrip("$").replace(",", "") if spent.limit else "USD"
+    options = dict.fromkeys(("map", "comparison"), f"--budget {amount}, in code budget={amount},")
+    options["turn"] = f"--budget {amount}"
     more = options.get(spent.per, f"`%agent budget {amount}/{spent.per}`")
     return f"{more} raises it, then ask it to go on.{fresh}"
 

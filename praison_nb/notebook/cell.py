@@ -84,6 +84,7 @@ def _begin(
         sent = {"notices": tuple(notes), "budget": budget, "attachments": attachments, "tags": tags}
         sent["output"] = output
         return start_comparison(extension, arguments, agents, prompt, blocks=blocks, **sent)
+    ((arguments.backend, arguments.model),) = agents
     conversation = conversations.get(
         session or arguments.backend or "main",
         extension.backend(arguments.backend or (None if arguments.model else defaults.backend)),

@@ -17,9 +17,7 @@ from ..runtime import loop
 from ..runtime.main_thread import Interrupts
 from .arguments import unquoted
 from .cell_turn import GRACE_SECONDS, TurnInterrupted
-from .commands.tools import tools_named
-from .conversations.conversation import make_backend
-from .conversations.registry import backend_for_model
+from .compared import backend_of, named_agents
 from .expressions import evaluate, type_named
 from .extension import Extension, shows_late_output
 from .fill import fill, fill_options
@@ -117,20 +115,13 @@ def _begin(
                 f"The value of a variable has {{{name}}} in it, which is a column: rename that."
             )
     fill_options(arguments, ("system", "model", "backend", "effort"), shell)
-    options: dict[str, Any] = {
-        "model": arguments.model or (None if arguments.backend else defaults.model),
-        "system": unquoted(arguments.system) or defaults.system,
-        "max_turns": arguments.max_turns or defaults.max_turns,
-        "effort": unquoted(arguments.effort),
-        "tools": tools_named(arguments.tools, shell.user_ns),
-    }
-    backend = extension.backend(arguments.backend or (None if arguments.model else defaults.backend))
-    if backend is None:
-        backend = backend_for_model(options["model"] or "")
+    agents = named_agents(arguments)
+    if agents == [(None, None)]:
+        agents = [(defaults.backend or None, defaults.model or None)]
     run = api.begin(
         frame,
         prompt.strip(),
-        agent=make_backend(backend, {name: value for name, value in options.items() if value}),
+        agent=[backend_of(extension, arguments, *each) for each in agents],
         output=type_named(arguments.answer_type, shell.user_ns),
         budget=arguments.budget,
         tags=parse_all(fill(str(unquoted(each)), shell.user_ns)[0] for each in arguments.tag or ()),

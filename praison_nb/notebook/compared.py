@@ -50,7 +50,7 @@ def start_comparison(
     takes_clicks = not blocks and choose.takes_clicks(shell, live, pages)
     comparison = Comparison(
         prompt,
-        [_backend(extension, arguments, *each) for each in agents],
+        [backend_of(extension, arguments, *each) for each in agents],
         names=[" ".join(filter(None, each)) for each in agents],
         session=unquoted(arguments.session) or NAME,
         asker=None if takes_clicks else ask_by_input,
@@ -77,9 +77,9 @@ def start_comparison(
         raise
 
 
-def _backend(extension: Extension, arguments: Namespace, name: str | None, model: str | None) -> Backend:
-    """A backend with a session of its own. A model may be the name of a backend too, or of a variable that
-    holds one."""
+def backend_of(extension: Extension, arguments: Namespace, name: str | None, model: str | None) -> Backend:
+    """A backend with a session of its own, which alone has the options. A model may be the name of a backend
+    too, or of a variable that holds one."""
     found, defaults = extension.backend(name), extension.magics
     if name is None and model:
         with suppress(ConfigError):

@@ -74,8 +74,9 @@ class AgentMagics(Magics):
     )
     @argument(
         "--rows",
+        nargs="+",
         metavar="FRAME",
-        help="ask it for each row of this table; the text has the rows' values as {column}",
+        help="ask it for each row of this table (or expression); the text has the rows' values as {column}",
     )
     @argument("-o", "--out", metavar="NAME", help="also keep the Turn, of --rows the table, in this variable")
     @argument("--max-turns", type=int, metavar="N", help="requests of this turn at most")

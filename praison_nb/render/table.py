@@ -103,7 +103,7 @@ def data_table(data: Any) -> tuple[str, str]:
         ]
         note = f"<p>{escape(rest)}</p>\n" if rest else ""
         return f"<table><tbody>{html}</tbody></table>\n{note}", "\n".join([*lines, *filter(None, [rest])])
-    text = {"[]": "an empty list", "{}": "an empty object"}.get(json.dumps(data), alone(data))
+    text = {"[]": "an empty list", "{}": "an empty object", "null": "None"}.get(json.dumps(data), alone(data))
     return f'<p style="white-space: pre-wrap">{escape(text)}</p>\n', strip_control_chars(text)
 
 

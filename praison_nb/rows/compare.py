@@ -138,7 +138,8 @@ class Comparison:
             Turn(prompt=self._prompt, session=session, backend=each.name, model=each.model)
             for each in backends
         ]
-        self.turns = Turns(self._first, names)
+        is_typed = any(each is not None for each in (self.output, *(each.output_type for each in backends)))
+        self.turns = Turns(self._first, names, is_typed=is_typed)
         self._runs: dict[int, Run] = {}
         self._running = set(range(len(backends)))
         """Places of those that have not settled."""
@@ -230,7 +231,7 @@ class Comparison:
             self._held.add(place)
             turn = replace(self._first[place], activity=WAITING)
         turns = [*self.turns[:place], turn, *self.turns[place + 1 :]]
-        self.turns = Turns(turns, self.turns.names)
+        self.turns = Turns(turns, self.turns.names, is_typed=self.turns.is_typed)
         self._observers.notify(event, self.turn)
         self._close_when_over()
 

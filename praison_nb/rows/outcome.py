@@ -23,8 +23,8 @@ DONE, KEPT, FAILED, STOPPED, BUDGET = "done", "kept", "failed", "stopped", "budg
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """`status` is "done", "kept", "failed", "stopped" or "budget". `answer` is a text or the data of a typed
-    answer, None without one. `cost` is in USD, None where it is not known."""
+    """`status` is "done", "kept", "failed", "stopped" or "budget". `answer` is a text or the JSON `given`
+    as a typed answer, None without one. `cost` is in USD, None where it is not known."""
 
     status: str
     answer: Any = None
@@ -52,7 +52,7 @@ class Outcome:
         if turn.stop_reason in ("interrupted", "budget_reached"):
             status = STOPPED if turn.stop_reason == "interrupted" else BUDGET
             return cls(status=status, error=turn.detail or turn.stop_reason, **used)
-        answer = turn.text if not is_typed else turn.answer and turn.answer.data
+        answer = turn.text if not is_typed else turn.answer and turn.answer.given
         has_answer = turn.answer is not None if is_typed else bool(turn.text)
         if turn.stop_reason != "end_turn" or not has_answer:
             why = turn.detail or next(iter(turn.notices), "") or f"no answer ({turn.stop_reason})"

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 ONE_COLUMN = "value"
 """The name of the column of values that have none."""
 SUFFIX = "_answer"
+NUMBERS = {"_cost": "float64", "_tokens": "int64"}
+"""Columns that are numbers also where none is known, with their dtypes."""
 
 
 class Table:
@@ -65,18 +67,25 @@ class Table:
         answers = frame_of(records, dtypes, index=frame.index)
         taken = {str(name) for name in frame.columns}
         answers.columns = pd.Index([f"{name}{SUFFIX}" if name in taken else name for name in answers.columns])
-        own = {f"{name}{SUFFIX}" if name in taken else name: values for name, values in more.items()}
+        own = {name: list(values) for name, values in more.items()}
+        named = {name: f"{name}{SUFFIX}" if name in taken else name for name in own}
         polars = sys.modules.get("polars")
         if polars is not None and isinstance(self._given, polars.DataFrame | polars.Series):
             given = self._given.to_frame() if isinstance(self._given, polars.Series) else self._given
             given = given if times == 1 else polars.concat([given] * times)
             added = {name: answers[name].astype(object).tolist() for name in answers.columns}
             series = [
-                polars.Series(str(name), _plain(values), strict=False)
-                for name, values in (added | own).items()
+                polars.Series(str(name), _plain(values), strict=False) for name, values in added.items()
             ]
+            kinds = {"float64": polars.Float64, "int64": polars.Int64}
+            for name, values in own.items():
+                series.append(polars.Series(named[name], values, dtype=kinds.get(NUMBERS.get(name, ""))))
             return given.with_columns(series)
-        behind = answers.assign(**{name: list(values) for name, values in own.items()})
+        numbers: dict[str, Any] = {
+            name: pd.Series(own[name], index=answers.index, dtype=object) for name in NUMBERS if name in own
+        }
+        numbers = {name: values.astype(NUMBERS[name]) for name, values in numbers.items()}
+        behind = answers.assign(**{named[name]: values for name, values in (own | numbers).items()})
         if frame.columns.nlevels > 1:
             behind.columns = pd.MultiIndex.from_tuples(
                 [(name, *[""] * (frame.columns.nlevels - 1)) for name in behind.columns]

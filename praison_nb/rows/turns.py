@@ -18,15 +18,16 @@ if TYPE_CHECKING:
 
 class Turns(list[Turn]):
     """A list of Turns, in the order of the agents that were asked, shown in columns. `names` are what
-    the agents were called, by default their models.
+    the agents were called, by default their models; `is_typed` says that a type was asked for.
 
     >>> turns = Turns([Turn(started=1.0, ended=2.0), Turn(started=1.0, ended=3.5)], ["a", "b"])
     >>> turns.total.model, turns.total.seconds
     ('a, b', 2.5)
     """
 
-    def __init__(self, turns: Iterable[Turn], names: Iterable[str] = ()) -> None:
+    def __init__(self, turns: Iterable[Turn], names: Iterable[str] = (), *, is_typed: bool = False) -> None:
         super().__init__(turns)
+        self.is_typed = is_typed
         self.names = [*names] or [each.model or each.backend for each in self]
 
     @property
@@ -72,8 +73,7 @@ class Turns(list[Turn]):
         `error`."""
         import pandas as pd
 
-        is_typed = any(each.answer for each in self)
-        return pd.DataFrame([_row(*each, is_typed) for each in zip(self.names, self, strict=True)])
+        return pd.DataFrame([_row(*each, self.is_typed) for each in zip(self.names, self, strict=True)])
 
     def __repr__(self) -> str:
         return columns_text(self.names, self, self.total) if self else "[]"

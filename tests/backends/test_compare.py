@@ -38,6 +38,14 @@ def test_all_run_at_once_and_the_books_agree() -> None:
         assert len(ledger) == 3 and float(ledger["cost"].sum()) == pytest.approx(float(server.books.cost))
 
 
+def test_the_frame_has_values_though_none_fits() -> None:
+    with RowServer(answer=lambda prompt: {"value": "neither"}) as server:
+        for asked in ({"output": Label}, {"config": Label}):
+            agent = server.agent(output=asked.get("config"))
+            frame = praison_nb.compare("Label: tea", [agent], output=asked.get("output")).frame
+            assert frame["value"].isna().all() and frame["status"].tolist() == ["failed"]
+
+
 def test_one_budget_is_never_passed_and_used_as_far_as_it_goes() -> None:
     """What one of them has reserved is another one's when it ends."""
     with RowServer(Manners(seconds=0.05)) as server:

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
+import pydantic
 import pytest
 
 import praison_nb
 from praison_nb.errors import AuthenticationError, ConfigError
+from praison_nb.rows.api import begin
 from servers.rows import Manners, RowServer
 
 Label = Literal["good", "bad"]
@@ -61,6 +63,37 @@ def test_a_changed_prompt_agent_or_type_asks_again() -> None:
         assert asked("Label {value}", agent, str) == 2
 
 
+@pytest.mark.parametrize("values", [[], ["a", "b"]])
+def test_costs_are_numbers_though_none_is_known(values: list[str]) -> None:
+    frame = pd.DataFrame({"text": values}, index=["same"] * len(values), dtype=str)
+    with RowServer() as server:
+        agent = server.agent()
+        agent.update_agent(model="nobody-knows")
+        made = praison_nb.map(frame, "Label {text}", agent=agent)
+        assert (str(made["_cost"].dtype), str(made["_tokens"].dtype)) == ("float64", "int64")
+        assert made["_cost"].isna().all() and list(made.index) == list(frame.index)
+        polars = pytest.importorskip("polars")
+        made = praison_nb.map(polars.DataFrame({"text": values}), "Label {text}", agent=agent)
+        assert (made["_cost"].dtype, made["_tokens"].dtype) == (polars.Float64, polars.Int64)
+
+
+class Share(pydantic.BaseModel):
+    part: float = pydantic.Field(alias="partInPercent")
+
+    @pydantic.field_validator("part")
+    @classmethod
+    def _of_one(cls, part: float) -> float:
+        return part / 100
+
+
+def test_a_type_that_reads_otherwise_than_it_writes() -> None:
+    with RowServer(answer=lambda prompt: {"partInPercent": 25}) as server:
+        for status in ("done", "kept"):
+            made = praison_nb.map(["a"], "How much of {value}?", agent=server.agent(), output=Share)
+            assert made[["part", "_status"]].to_numpy().tolist() == [[0.25, status]]
+        assert server.books.requests == 1
+
+
 def test_a_budget_is_never_passed_and_the_next_call_goes_on() -> None:
     frame = texts(200, 200)
     with RowServer() as server:
@@ -74,6 +107,13 @@ def test_a_budget_is_never_passed_and_the_next_call_goes_on() -> None:
         assert done == len(server.books.accepted)
         praison_nb.map(frame, "Label: {text}", agent=agent, output=Label)
         assert len(server.books.accepted) == 200 and set(server.books.accepted.values()) == {1}
+
+
+def test_no_budget_asks_nothing_and_says_what_raises_it() -> None:
+    with RowServer() as server:
+        run = begin(["a"], "Label {value}", agent=server.agent(), budget=0)
+        assert list(run.wait()["_status"]) == ["budget"] and not server.requests
+    assert any("--budget USD, in code budget=USD, raises it" in line for line in run.progress.lines)
 
 
 def test_what_would_fail_for_all_is_raised_at_once() -> None:

@@ -172,6 +172,17 @@ def test_words_where_a_tool_is_refused_too(peer: Peer) -> None:
     assert asked == ["Which?", "And now?"]
 
 
+def test_what_one_address_refuses_another_is_asked(peer: Peer, stack: ExitStack) -> None:
+    """Of the same provider and model: a proxy, say."""
+    peer.refuse(1, REFUSAL[peer.wire])
+    peer.answers(calls=[("answer", TICKET)])
+    other = Peer(peer.wire, stack)
+    other.answers(TICKET)
+    assert peer.agent(provider="openai").begin("Which?", output=Ticket).wait().value == HELP
+    assert other.agent(provider="openai").begin("Which?", output=Ticket).wait().value == HELP
+    assert (peer.ways, other.ways) == (["format", "tool"], ["format"])
+
+
 def test_another_refusal_is_an_error(peer: Peer) -> None:
     peer.refuse(1, "This model is not there.")
     turn = peer.agent().begin("Which?", output=Ticket).wait()

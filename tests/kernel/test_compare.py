@@ -82,6 +82,11 @@ def test_variables_and_backends_are_named_as_well(kernel: Kernel, server: OpenAI
     assert seen(kernel, "near.model, len(near.session.messages)") == "gpt-4o 2"
 
 
+def test_a_comma_behind_one_model_is_none_of_its_name(kernel: Kernel, server: OpenAIServer) -> None:
+    assert kernel.run("%%agent -m gpt-4o, --new\nHi").ok
+    assert server.bodies[-1]["model"] == "gpt-4o" and seen(kernel, "type(_).__name__") == "Turn"
+
+
 @pytest.mark.parametrize(
     "line", ["-m gpt-4o,o3 --bg", "-m gpt-4o,o3 --budget 0", "-b near,nobody", "-m gpt-4o,o3 -t nothing"]
 )

@@ -172,6 +172,17 @@ def test_a_map_of_a_cell_binds_the_frame_and_stays(kernel: Kernel) -> None:
     assert "kept 40" in again.text and "spent $0.0000" in again.text
 
 
+def test_options_of_a_map_leave_the_agent_as_it_is(kernel: Kernel, server: RowServer) -> None:
+    before = len(server.requests)
+    cell = kernel.run(
+        "%%agent --rows df[df.index < 2] --as Label -b b -m gpt-4o-mini,gpt-4o --system Hm -o out\nW {text}"
+    )
+    assert cell.ok, cell.error
+    assert value(kernel, "out._model.tolist()") == str(["gpt-4o-mini"] * 2 + ["gpt-4o"] * 2)
+    assert {each.json["model"] for each in server.requests[before:]} == {"gpt-4o-mini", "gpt-4o"}
+    assert value(kernel, "b.model, b.config.system") == "('gpt-4o-mini', '')"
+
+
 @pytest.mark.parametrize("call", ["praison_nb.map", "await praison_nb.map"])
 def test_a_map_in_code_shows_the_same(kernel: Kernel, call: str) -> None:
     cell = kernel.run(f"out = {call}(df[:5], '{call} {{text}}', agent=b, output=Label)")

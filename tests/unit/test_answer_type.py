@@ -13,7 +13,7 @@ import pickle
 import time
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
 import pydantic
 import pytest
@@ -104,7 +104,13 @@ ODD_VALUES: list[tuple[Any, str, Any]] = [
     (Literal["1", "2"], "1", "1"),
     (str, "x" * 3_000_000, "x" * 3_000_000),
     (list[int], json.dumps([*range(20_000)]), [*range(20_000)]),
-    (Point, 'As [1] says: {"x": 1}. See [2] and {3}.', None),
+    (Point, 'As [1] says: {"x": 1}. See [2] and {3}.', Point(1.0)),
+    (Point, '{a, b} of {"name": 1} is {"x": 1}', Point(1.0)),
+    (Point, '{"x": 0}? No, {"x": 1}', Point(1.0)),
+    (Point, 'It is {"x": 1, "of": {"x": 2}', None),
+    (list[int], 'Of [1] and [2]: {"value": [3]}', [3]),
+    (list[Point], 'Here: [{"x": 1}, {"x": 2}] [done]', [Point(1.0), Point(2.0)]),
+    (Point, 'Here: [{"x": 1}, {"x":', None),
     (Point, 'As [1] says: {"x": 1}. See [2].', Point(1.0)),
     (Point, 'First:\n```python\nprint(1)\n```\nthen\n```json\n{"x": 1}\n```', Point(1.0)),
     (Point, '```\n{"x": 2}\n```', Point(2.0)),
@@ -121,14 +127,37 @@ def test_values_that_json_has_otherwise(kind: Any, text: str, value: Any) -> Non
     answer = output.parse(text)
     assert answer.value == value
     # As files have it, and back.
-    data = json.loads(json.dumps(answer.data, allow_nan=False))
-    assert output.load(data).value == value and len(answer.frame) == len(answer.records)
+    given = json.loads(json.dumps(answer.given))
+    assert output.load(given).value == value and len(answer.frame) == len(answer.records)
 
 
 def test_not_a_number() -> None:
     answer = AnswerType(float).parse('{"value": NaN}')
     assert math.isnan(answer.value) and answer.data == "NaN"
-    assert math.isnan(AnswerType(float).load("NaN").value)
+    assert math.isnan(AnswerType(float).load(answer.given).value)
+
+
+class Share(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid")
+    part: float = pydantic.Field(alias="partInPercent")
+
+    @pydantic.field_validator("part")
+    @classmethod
+    def _of_one(cls, part: float) -> float:
+        return part / 100
+
+    @pydantic.computed_field
+    def rest(self) -> float:
+        return 1 - self.part
+
+
+def test_a_value_is_made_again_of_what_the_model_gave() -> None:
+    """What a type writes is not always what it reads."""
+    output = AnswerType(Share)
+    answer = output.parse('{"partInPercent": 25}')
+    again = output.load(answer.given)
+    assert again.value.part == answer.value.part == 0.25
+    assert list(again.frame.columns) == ["part", "rest"] and again.frame["part"].dtype == "Float64"
 
 
 @pytest.mark.parametrize(
@@ -196,6 +225,13 @@ def test_what_does_not_fit_says_why(kind: Any, text: str) -> None:
     assert "\n" not in str(caught.value) and "pydantic" not in str(caught.value)
 
 
+def test_a_name_has_no_limits_in_it() -> None:
+    count = Annotated[int, pydantic.Field(ge=1)]
+    assert AnswerType(count).name == "int"
+    output = AnswerType(list[count])
+    assert (output.name, output.identifier) == ("list[int]", "list_int")
+
+
 def test_a_reason_names_the_field() -> None:
     with pytest.raises(InvalidAnswerError, match=r"no list\[Ticket\]: 1\.urgency: Input should be a valid"):
         AnswerType(list[Ticket]).parse(json.dumps([TICKET, {**TICKET, "urgency": "very"}]))
@@ -215,7 +251,10 @@ def test_an_error_in_the_users_validator_is_the_answers() -> None:
         AnswerType(Picky).parse('{"name": "a"}')
 
 
-@pytest.mark.parametrize("kind", [Callable[[], int], object(), Run, "int", 5, "Nowhere"])
+@pytest.mark.parametrize(
+    "kind",
+    [Callable[[], int], object(), Run, "int", 5, "Nowhere", {"x": int}, pydantic.EmailStr, test_not_a_number],
+)
 def test_what_is_no_type(kind: Any) -> None:
     with pytest.raises(ConfigError, match="is no type of answers"):
         AnswerType(kind)
@@ -256,7 +295,7 @@ def test_what_does_not_fit_is_asked_for_once_more() -> None:
     turn = _backend("many", "42").begin("How many?", output=int).wait()
     assert turn.value == 42 and turn.text == "many\n\n42" and turn.stop_reason == "end_turn"
     assert turn.notices == (
-        "The answer is no int: value: Input should be a valid integer, unable to parse string as an integer "
+        "The answer is no int: value: Input should be a valid integer, unable to parse string as an integer. "
         "It was asked once more.",
     )
 

@@ -45,7 +45,7 @@ class Output:
         self._tool_name = "answer" if "answer" not in tools else "give_the_answer"
         self._strict = strict_schema(output.schema)
         # Some take no format beside tools, and some not every schema.
-        asked = (server.wire, server.origin, bool(tools))
+        asked = (server.wire, server.base_url, server.model, bool(tools))
         self._refused = _refused.setdefault(asked, set())
         self._refused_schema = _refused.setdefault((*asked, json.dumps(output.schema)), set())
 
