@@ -10,6 +10,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from ..answer_type import AnswerType
+from ..backends.answer import validate_prompt
 from ..backends.base import Backend
 from ..errors import ConfigError
 from .template import Template
@@ -40,7 +41,7 @@ class Questions:
         for row in rows:
             values.update(repr(list(row.values())).encode("utf-8", "surrogatepass"))
             try:
-                prompts.append(template.fill(row))
+                prompts.append(validate_prompt(template.fill(row)))
             except ConfigError as error:
                 prompts.append(error)
         self.digest = values.hexdigest()[:16]

@@ -63,9 +63,9 @@ class Table:
 
         frame = self.frame if times == 1 else pd.concat([self.frame] * times)
         answers = frame_of(records, dtypes, index=frame.index)
-        taken = {str(name) for name in frame.columns}
-        answers.columns = pd.Index([f"{name}{SUFFIX}" if name in taken else name for name in answers.columns])
-        own = {f"{name}{SUFFIX}" if name in taken else name: values for name, values in more.items()}
+        taken = {_top(name) for name in frame.columns}
+        answers.columns = pd.Index([_free(name, taken) for name in answers.columns])
+        own = {_free(name, taken): values for name, values in more.items()}
         polars = sys.modules.get("polars")
         if polars is not None and isinstance(self._given, polars.DataFrame | polars.Series):
             given = self._given.to_frame() if isinstance(self._given, polars.Series) else self._given
@@ -85,6 +85,19 @@ class Table:
         made = pd.concat([frame.reset_index(drop=True), behind.reset_index(drop=True)], axis=1)
         made.index = frame.index
         return made
+
+
+def _top(name: Any) -> str:
+    """The name that a new column of one level would share with the column `name`."""
+    return str(name[0]) if isinstance(name, tuple) and not any(name[1:]) else str(name)
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """The name, with as many suffixes as it takes to be no other column's."""
+    while name in taken:
+        name += SUFFIX
+    taken.add(name)
+    return name
 
 
 def _plain(values: Iterable[Any]) -> list[Any]:

@@ -151,3 +151,12 @@ def test_functions_of_the_notebook_run_where_the_map_is_called() -> None:
         )
         made = praison_nb.map(["a"], "What is {value}?", agent=praison_nb.LocalAgent(config))
     assert list(made["text"]) == ["A"] and threads == [threading.main_thread()]
+
+
+def test_rows_without_a_prompt_fail_by_themselves_and_long_ones_are_sent_whole() -> None:
+    long = "Go on. " * 20_000
+    with RowServer() as server:
+        made = praison_nb.map(["a", "", " \n", long], "{value}", agent=server.agent())
+        assert server.books.accepted == {"a": 1, long: 1}
+    assert list(made["_status"]) == ["done", "failed", "failed", "done"]
+    assert "prompt is empty" in made["_error"][1]

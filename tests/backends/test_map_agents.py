@@ -227,3 +227,19 @@ def test_an_empty_frame_asks_nothing() -> None:
     assert len(made) == 0 and "value" in made and "_status" in made
     with pytest.raises(ConfigError, match="names no column"):
         praison_nb.map(pd.DataFrame(index=[1, 2]), "Label it", agent=praison_nb.ScriptedBackend([]))
+
+
+def test_names_that_are_taken_get_suffixes_until_they_are_free() -> None:
+    levels = pd.DataFrame([["x", 1]], columns=pd.MultiIndex.from_tuples([("value", ""), ("a", "b")]))
+    with RowServer() as server:
+        made = levels.iloc[:, :1].droplevel(1, axis=1)
+        for _ in range(3):
+            made = praison_nb.map(made, "Label {value}", agent=server.agent(), output=Label)
+        of_levels = praison_nb.map(levels, "Label {('a', 'b')}", agent=server.agent(), output=Label)
+    assert [name for name in made if name.startswith("_cost")] == [
+        "_cost",
+        "_cost_answer",
+        "_cost_answer_answer",
+    ]
+    assert made.columns.is_unique and of_levels.columns.is_unique
+    assert of_levels[("value_answer", "")].notna().all()
