@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 
 RETRIES = 6
 """Attempts after the first one, of a request that many wait for."""
@@ -26,7 +27,10 @@ MINUTE = 60.0
 class Pacer:
     """At most so many requests and tokens a minute, evenly; and none while a server wants none: one that is
     refused for now holds all. Belongs to one event loop. `retries` is how often a request is sent again,
-    `patience` (seconds) how long it may have to wait for that."""
+    `patience` (seconds) how long it may have to wait for that.
+
+    It knows too how many requests have begun and not `ended`: one that no budget has room for, while those
+    may leave some, waits for them (`wait_for_end`)."""
 
     def __init__(
         self,
@@ -38,6 +42,9 @@ class Pacer:
         self.requests_per_minute, self.tokens_per_minute = requests_per_minute, tokens_per_minute
         self.retries, self.patience = retries, patience
         self._next = self._next_tokens = self._held_until = 0.0
+        self.ended = 0
+        self._under_way = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
     def held_seconds(self) -> float:
@@ -69,3 +76,31 @@ class Pacer:
     def hold(self, seconds: float) -> None:
         """Send nothing for so long."""
         self._held_until = max(self._held_until, time.monotonic() + seconds)
+
+    def begin(self) -> None:
+        """A request was admitted. There may be room for one more."""
+        self._under_way += 1
+        self.wake()
+
+    def end(self) -> None:
+        """One that was is over, and what it cost is known."""
+        self._under_way -= 1
+        self.ended += 1
+        self.wake()
+
+    def wake(self) -> None:
+        """Have one of those that wait ask again."""
+        while self._waiting:
+            first = self._waiting.popleft()
+            if not first.done():
+                first.set_result(None)
+                return
+
+    async def wait_for_end(self, since: int) -> bool:
+        """Wait for a request to end after so many that had `ended`. False where none is under way."""
+        if self.ended == since and self._under_way:
+            waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiting)
+            await waiting
+            return True
+        return self.ended != since

@@ -75,7 +75,7 @@ class Run:
         self.pacer = options.pacer
         writer = options.on_worker.writer if options.on_worker else None
         self._meter = Meter(options.budget, before, options.tags, writer)
-        self._admissions = Admissions(self._meter, lambda: self.turn, self._take, self._cancel)
+        self._admissions = Admissions(self._meter, lambda: self.turn, self._take, self._cancel, self.pacer)
         self._subscribers: Observers[Event, Turn] = Observers(*options.subscribers)
         self._calls: list[FunctionCall] = []
         self._mailbox = Mailbox()
@@ -230,8 +230,11 @@ class Run:
                 failure.__cause__ = error
                 self._take(TurnFailed(error=failure))
             finally:
-                if inspect.isasyncgen(events):
-                    await events.aclose()
+                try:
+                    if inspect.isasyncgen(events):
+                        await events.aclose()
+                finally:
+                    self._admissions.release()
 
     async def _take_all(self, events: AsyncIterator[Event]) -> None:
         async for event in events:
@@ -246,6 +249,9 @@ class Run:
             await self._take_in_turn(event)
             if isinstance(event, RequestFinished):
                 await self._admissions.check(after_writes=True)
+                # What goes on by itself has its money reserved until the turn ends.
+                if not event.thread and self.cost_limit is None:
+                    self._admissions.release()
         self._take(TurnFinished())
 
     async def _take_in_turn(self, event: Event) -> None:

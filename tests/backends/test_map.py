@@ -76,6 +76,18 @@ def test_a_budget_is_never_passed_and_the_next_call_goes_on() -> None:
         assert len(server.books.accepted) == 200 and set(server.books.accepted.values()) == {1}
 
 
+def test_a_rows_second_request_waits_for_what_others_have_reserved() -> None:
+    with RowServer(Manners(garbage=1.0, seconds=0.02)) as server:
+        agent = server.agent(options={"max_tokens": 300})
+        made = praison_nb.map(
+            texts(100, 100), "Label: {text}", agent=agent, output=Label, budget="0.005", concurrency=64
+        )
+        # 64 answers of 300 tokens would cost more than that.
+        assert server.books.garbage == 100 and len(server.books.accepted) == 100
+        assert server.books.most_at_once < 64
+    assert set(made["_status"]) == {"done"}
+
+
 def test_what_would_fail_for_all_is_raised_at_once() -> None:
     with RowServer() as server:
         server.refuse(1000, status=401)
