@@ -39,7 +39,9 @@ class Admissions:
 
     async def admit(self, event: RequestStarted) -> str:
         """Have the request noted that is about to be sent, and return why it may not be, "" where it may."""
-        pacer = self._pacer
+        pacer, has_begun = self._pacer, bool(self._turn().requests)
+        if pacer and not has_begun and pacer.is_awaited:
+            await pacer.wait_for_end(pacer.ended)
         while True:
             since = pacer.ended if pacer else 0
             try:
@@ -55,7 +57,10 @@ class Admissions:
                 break
             if not any(each.limit and each.reserved for each in self.last.spent):
                 break
-            if not await pacer.wait_for_end(since):
+            if self._is_open:
+                self._is_open = False
+                pacer.pause()
+            if not await pacer.wait_for_end(since, is_next=has_begun):
                 break
         for each in self.last.spent:
             self._take(each)
@@ -64,7 +69,7 @@ class Admissions:
         return self.last.refusal
 
     def release(self) -> None:
-        """What the turn had reserved is free, as far as it ever will be."""
+        """The turn is over: others may have what it had reserved."""
         if self._pacer is None:
             return
         if self._is_open:

@@ -29,8 +29,8 @@ class Pacer:
     refused for now holds all. Belongs to one event loop. `retries` is how often a request is sent again,
     `patience` (seconds) how long it may have to wait for that.
 
-    It knows too how many requests have begun and not `ended`: one that no budget has room for, while those
-    may leave some, waits for them (`wait_for_end`)."""
+    It knows too how many turns have requests under way, and how many have `ended`: a request that no budget
+    has room for, while those may leave some, waits for them (`wait_for_end`)."""
 
     def __init__(
         self,
@@ -78,12 +78,16 @@ class Pacer:
         self._held_until = max(self._held_until, time.monotonic() + seconds)
 
     def begin(self) -> None:
-        """A request was admitted. There may be room for one more."""
+        """A turn's request was admitted. There may be room for one more."""
         self._under_way += 1
         self.wake()
 
+    def pause(self) -> None:
+        """A turn that had begun waits for others: it has nothing reserved."""
+        self._under_way -= 1
+
     def end(self) -> None:
-        """One that was is over, and what it cost is known."""
+        """A turn that had begun is over, and what it cost is known."""
         self._under_way -= 1
         self.ended += 1
         self.wake()
@@ -96,11 +100,23 @@ class Pacer:
                 first.set_result(None)
                 return
 
-    async def wait_for_end(self, since: int) -> bool:
-        """Wait for a request to end after so many that had `ended`. False where none is under way."""
-        if self.ended == since and self._under_way:
-            waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(waiting)
-            await waiting
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for a turn to end."""
+        return bool(self._waiting)
+
+    async def wait_for_end(self, since: int, *, is_next: bool = False) -> bool:
+        """Wait for a turn to end after so many that had `ended`; who `is_next` before the others. False where
+        none is under way."""
+        if self.ended != since:
             return True
-        return self.ended != since
+        if not self._under_way:
+            return False
+        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if is_next:
+            # It is paid in part.
+            self._waiting.appendleft(waiting)
+        else:
+            self._waiting.append(waiting)
+        await waiting
+        return True

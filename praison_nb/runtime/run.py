@@ -249,9 +249,6 @@ class Run:
             await self._take_in_turn(event)
             if isinstance(event, RequestFinished):
                 await self._admissions.check(after_writes=True)
-                # What goes on by itself has its money reserved until the turn ends.
-                if not event.thread and self.cost_limit is None:
-                    self._admissions.release()
         self._take(TurnFinished())
 
     async def _take_in_turn(self, event: Event) -> None:
