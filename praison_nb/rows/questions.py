@@ -6,6 +6,7 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from typing import Any
 
@@ -89,8 +90,18 @@ def _text(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return {each.name: getattr(value, each.name) for each in fields(value)}
     if callable(value):
-        return [getattr(value, "__qualname__", type(value).__name__), _source(value)]
+        return [getattr(value, "__qualname__", type(value).__name__), _source(value), *_captured(value)]
     return str(value)
+
+
+def _captured(function: Callable[..., Any]) -> list[Any]:
+    """Numbers and texts that the function has from around it: its source does not say them. Of other objects
+    another process has others, which look different and may be the same."""
+    values = []
+    for cell in getattr(function, "__closure__", None) or ():
+        with suppress(ValueError):  # an empty one
+            values.append(cell.cell_contents)
+    return [each for each in values if isinstance(each, str | int | float | bool | None)]
 
 
 def _source(function: Callable[..., Any]) -> str:

@@ -68,11 +68,20 @@ class Table:
         own = {_free(name, taken): values for name, values in more.items()}
         polars = sys.modules.get("polars")
         if polars is not None and isinstance(self._given, polars.DataFrame | polars.Series):
-            given = self._given.to_frame() if isinstance(self._given, polars.Series) else self._given
+            given = self._given
+            if isinstance(given, polars.Series):
+                given = given.to_frame(given.name or ONE_COLUMN)
             given = given if times == 1 else polars.concat([given] * times)
+            kinds = {name: str(answers[name].dtype) for name in answers.columns}
+            for name in own:
+                kinds[name] = {"_cost": "Float64", "_tokens": "Int64"}.get(
+                    name.removesuffix(SUFFIX), "string"
+                )
             added = {name: answers[name].astype(object).tolist() for name in answers.columns}
             series = [
-                polars.Series(str(name), _plain(values), strict=False)
+                polars.Series(
+                    str(name), _plain(values), _polars_dtype(polars, kinds[name], values), strict=False
+                )
                 for name, values in (added | own).items()
             ]
             return given.with_columns(series)
@@ -100,8 +109,31 @@ def _free(name: str, taken: set[str]) -> str:
     return name
 
 
+def _polars_dtype(polars: Any, kind: str, values: Iterable[Any]) -> Any:
+    """The dtype of a column without any value, as pandas has it; None where the values say it."""
+    if any(each is not None for each in _plain(values)):
+        return None
+    names = {"Int64": "Int64", "Float64": "Float64", "boolean": "Boolean", "string": "String"}
+    return getattr(polars, names.get(kind, "String"))
+
+
 def _plain(values: Iterable[Any]) -> list[Any]:
     return [None if type(each).__name__ in ("NAType", "NaTType") else each for each in values]
+
+
+def _foreign_columns(given: Any) -> Mapping[str, list[Any]]:
+    """The columns of what is polars' or Arrow's, none of anything else."""
+    match type(given).__module__.partition(".")[0], type(given).__name__:
+        case "polars", "Series":
+            return {given.name or ONE_COLUMN: given.to_list()}
+        case "polars", "DataFrame":
+            columns: Mapping[str, list[Any]] = given.to_dict(as_series=False)
+            return columns
+        case "pyarrow", _ if hasattr(given, "to_pydict"):
+            return dict(given.to_pydict())
+        case "pyarrow", _ if hasattr(given, "to_pylist"):
+            return {ONE_COLUMN: given.to_pylist()}
+    return {}
 
 
 def _as_pandas(given: Any) -> pandas.DataFrame:
@@ -110,13 +142,14 @@ def _as_pandas(given: Any) -> pandas.DataFrame:
     if isinstance(given, pd.DataFrame):
         return given
     if isinstance(given, pd.Series):
-        return given.to_frame(ONE_COLUMN if given.name is None else given.name)
-    for module in ("polars", "pyarrow"):
-        if type(given).__module__.partition(".")[0] == module:
-            whole = given.to_frame() if hasattr(given, "to_frame") else given
-            columns = whole.to_dict(as_series=False) if module == "polars" else whole.to_pydict()
-            return pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})
-    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        return given.to_frame(ONE_COLUMN if given.name in (None, "") else given.name)
+    if columns := _foreign_columns(given):
+        return pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})
+    if (
+        isinstance(given, str | bytes | Mapping)
+        or hasattr(given, "collect")
+        or not isinstance(given, Iterable)
+    ):
         raise ConfigError(
             f"A map goes over the rows of a DataFrame, a Series or a list, not over {type(given).__name__}."
         )
