@@ -100,8 +100,12 @@ def test_one_bad_row_costs_itself_only() -> None:
     frame = pd.DataFrame({"n": [1.5, "one", None]})
     with RowServer() as server:
         made = praison_nb.map(frame, "Round {n:.1f}", agent=server.agent())
-    assert list(made["_status"]) == ["done", "failed", "done"]
-    assert "{n:.1f} cannot be filled with 'one'" in made["_error"][1]
+        assert list(made["_status"]) == ["done", "failed", "done"]
+        assert "{n:.1f} cannot be filled with 'one'" in made["_error"][1]
+        asked = server.books.requests
+        with pytest.raises(ConfigError, match="Row 1: "):
+            praison_nb.map(frame, "Ceil {n:.1f}", agent=server.agent(), on_error="raise")
+        assert server.books.requests == asked
 
 
 def test_awaited_it_leaves_the_loop_free() -> None:
