@@ -14,7 +14,7 @@ from typing import Any
 
 from ..answer_type import AnswerType
 from ..backends.base import Backend
-from ..errors import PraisonError, StoreError
+from ..errors import ConfigError, PraisonError, StoreError
 from ..metering.shared_budget import SharedBudget
 from ..runtime import loop
 from ..runtime.mailbox import Mailbox
@@ -158,6 +158,9 @@ class MapRun(Observable):
     def _prepare(self) -> list[str]:
         """What is to be asked."""
         self.questions = asked = Questions(self.table.rows(), self.template, self._digests)
+        if self._raises and asked.bad_rows:
+            place, why = next(iter(asked.bad_rows.items()))
+            raise ConfigError(f"Row {self.table.label(place)}: {why}")
         for key, found in self._find_kept(list(asked.rows)).items():
             self.outcomes[key] = Outcome(status=KEPT, answer=found.answer, model=found.model)
         left = [key for key in asked.rows if key not in self.outcomes][: self._most]

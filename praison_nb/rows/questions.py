@@ -6,10 +6,12 @@ import hashlib
 import inspect
 import json
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import fields, is_dataclass
 from typing import Any
 
 from ..answer_type import AnswerType
+from ..backends.answer import validate_prompt
 from ..backends.base import Backend
 from ..errors import ConfigError
 from .template import Template
@@ -40,7 +42,7 @@ class Questions:
         for row in rows:
             values.update(repr(list(row.values())).encode("utf-8", "surrogatepass"))
             try:
-                prompts.append(template.fill(row))
+                prompts.append(validate_prompt(template.fill(row)))
             except ConfigError as error:
                 prompts.append(error)
         self.digest = values.hexdigest()[:16]
@@ -88,8 +90,18 @@ def _text(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return {each.name: getattr(value, each.name) for each in fields(value)}
     if callable(value):
-        return [getattr(value, "__qualname__", type(value).__name__), _source(value)]
+        return [getattr(value, "__qualname__", type(value).__name__), _source(value), *_captured(value)]
     return str(value)
+
+
+def _captured(function: Callable[..., Any]) -> list[Any]:
+    """Numbers and texts that the function has from around it: its source does not say them. Of other objects
+    another process has others, which look different and may be the same."""
+    values = []
+    for cell in getattr(function, "__closure__", None) or ():
+        with suppress(ValueError):  # an empty one
+            values.append(cell.cell_contents)
+    return [each for each in values if isinstance(each, str | int | float | bool | None)]
 
 
 def _source(function: Callable[..., Any]) -> str:

@@ -65,27 +65,19 @@ class Table:
 
         frame = self.frame if times == 1 else pd.concat([self.frame] * times)
         answers = frame_of(records, dtypes, index=frame.index)
-        taken = {str(name) for name in frame.columns}
-        answers.columns = pd.Index([f"{name}{SUFFIX}" if name in taken else name for name in answers.columns])
-        own = {name: list(values) for name, values in more.items()}
-        named = {name: f"{name}{SUFFIX}" if name in taken else name for name in own}
+        taken = {_top(name) for name in frame.columns}
+        answers.columns = pd.Index([_free(name, taken) for name in answers.columns])
+        for name, values in more.items():
+            own: Any = pd.Series(list(values), index=answers.index, dtype=object)
+            answers[_free(name, taken)] = own.astype(NUMBERS.get(name, "object"))
         polars = sys.modules.get("polars")
         if polars is not None and isinstance(self._given, polars.DataFrame | polars.Series):
-            given = self._given.to_frame() if isinstance(self._given, polars.Series) else self._given
+            given = self._given
+            if isinstance(given, polars.Series):
+                given = given.to_frame(given.name or ONE_COLUMN)
             given = given if times == 1 else polars.concat([given] * times)
-            added = {name: answers[name].astype(object).tolist() for name in answers.columns}
-            series = [
-                polars.Series(str(name), _plain(values), strict=False) for name, values in added.items()
-            ]
-            kinds = {"float64": polars.Float64, "int64": polars.Int64}
-            for name, values in own.items():
-                series.append(polars.Series(named[name], values, dtype=kinds.get(NUMBERS.get(name, ""))))
-            return given.with_columns(series)
-        numbers: dict[str, Any] = {
-            name: pd.Series(own[name], index=answers.index, dtype=object) for name in NUMBERS if name in own
-        }
-        numbers = {name: values.astype(NUMBERS[name]) for name, values in numbers.items()}
-        behind = answers.assign(**{named[name]: values for name, values in (own | numbers).items()})
+            return given.with_columns(_polars_series(polars, answers))
+        behind = answers
         if frame.columns.nlevels > 1:
             behind.columns = pd.MultiIndex.from_tuples(
                 [(name, *[""] * (frame.columns.nlevels - 1)) for name in behind.columns]
@@ -96,8 +88,49 @@ class Table:
         return made
 
 
+def _top(name: Any) -> str:
+    """The name that a new column of one level would share with the column `name`."""
+    return str(name[0]) if isinstance(name, tuple) and not any(name[1:]) else str(name)
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """The name, with as many suffixes as it takes to be no other column's."""
+    while name in taken:
+        name += SUFFIX
+    taken.add(name)
+    return name
+
+
+def _polars_series(polars: Any, frame: pandas.DataFrame) -> list[Any]:
+    """The columns of pandas as those of polars. Of one without a value, pandas says what it would hold."""
+    names = {"int64": "Int64", "float64": "Float64", "boolean": "Boolean"}
+    made = []
+    for name in frame.columns:
+        values = _plain(frame[name].astype(object).tolist())
+        kind = str(frame[name].dtype).lower()
+        is_known = kind in NUMBERS.values() or not any(each is not None for each in values)
+        dtype = getattr(polars, names.get(kind, "String")) if is_known else None
+        made.append(polars.Series(str(name), values, dtype=dtype, strict=False))
+    return made
+
+
 def _plain(values: Iterable[Any]) -> list[Any]:
     return [None if type(each).__name__ in ("NAType", "NaTType") else each for each in values]
+
+
+def _foreign_columns(given: Any) -> Mapping[str, list[Any]]:
+    """The columns of what is polars' or Arrow's, none of anything else."""
+    match type(given).__module__.partition(".")[0], type(given).__name__:
+        case "polars", "Series":
+            return {given.name or ONE_COLUMN: given.to_list()}
+        case "polars", "DataFrame":
+            columns: Mapping[str, list[Any]] = given.to_dict(as_series=False)
+            return columns
+        case "pyarrow", _ if hasattr(given, "to_pydict"):
+            return dict(given.to_pydict())
+        case "pyarrow", _ if hasattr(given, "to_pylist"):
+            return {ONE_COLUMN: given.to_pylist()}
+    return {}
 
 
 def _as_pandas(given: Any) -> pandas.DataFrame:
@@ -106,13 +139,14 @@ def _as_pandas(given: Any) -> pandas.DataFrame:
     if isinstance(given, pd.DataFrame):
         return given
     if isinstance(given, pd.Series):
-        return given.to_frame(ONE_COLUMN if given.name is None else given.name)
-    for module in ("polars", "pyarrow"):
-        if type(given).__module__.partition(".")[0] == module:
-            whole = given.to_frame() if hasattr(given, "to_frame") else given
-            columns = whole.to_dict(as_series=False) if module == "polars" else whole.to_pydict()
-            return pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})
-    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable):
+        return given.to_frame(ONE_COLUMN if given.name in (None, "") else given.name)
+    if columns := _foreign_columns(given):
+        return pd.DataFrame({name: pd.Series(values, dtype=object) for name, values in columns.items()})
+    if (
+        isinstance(given, str | bytes | Mapping)
+        or hasattr(given, "collect")
+        or not isinstance(given, Iterable)
+    ):
         raise ConfigError(
             f"A map goes over the rows of a DataFrame, a Series or a list, not over {type(given).__name__}."
         )

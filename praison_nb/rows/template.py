@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import ConfigError
+from ..redaction import redact
 from ..text import describe_exception, did_you_mean, replace_surrogates, shorten
-from ..values import redact_and_truncate, value_text
+from ..values import value_text
 
 MISSING = "(missing)"
 _WORD = re.compile(r"(?<!\{)\{([A-Za-z_]\w*)\}(?!\})")
@@ -52,7 +53,7 @@ class Template:
             except (ValueError, TypeError) as error:
                 reason = describe_exception(error)
                 raise ConfigError(f"{field[0]} cannot be filled with {value!r:.60}: {reason}") from None
-            return replace_surrogates(redact_and_truncate(made))
+            return replace_surrogates(redact(made))
 
         return self._field.sub(text, self.prompt)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..backends.base import Backend
 from ..errors import ConfigError, PraisonError
-from ..events import Event, RequestStarted
+from ..events import Event
 from ..runtime.options import Subscriber
 from ..runtime.run import Run
 from ..turn import Turn
@@ -33,11 +33,7 @@ class Workers:
     ) -> None:
         self._concurrency, self._options, self._subscribers = concurrency, options, subscribers
         self._take, self._changed = take, changed
-        self._running: dict[Run, bool] = {}
-        """Whether a request of each was admitted."""
-        self._settled = asyncio.Event()
-        """Set, and replaced, when a turn has ended of which a request was admitted: what it had reserved of a
-        budget is free."""
+        self._running: set[Run] = set()
         self._stopping = False
         self.over_budget = ""
         """Which budget has ended it."""
@@ -58,7 +54,6 @@ class Workers:
     def stop(self) -> None:
         """Ask nothing more, and stop what is under way."""
         self._stopping = True
-        self._settled.set()
         for run in list(self._running):
             run.stop()
 
@@ -69,7 +64,6 @@ class Workers:
                 await asyncio.to_thread(backend.reset_session)
             else:
                 await backend.discard_session()
-            settled = self._settled
             try:
                 outcome = await self._ask(backend, prompt)
             except PraisonError as error:
@@ -78,12 +72,8 @@ class Workers:
             if outcome.status != BUDGET or outcome.was_asked:
                 self._take(key, outcome)
                 continue
-            left.appendleft((key, prompt))
-            if not self._stopping and settled is self._settled and not any(self._running.values()):
-                self.over_budget, self._stopping = outcome.error, True
-                settled.set()
-            # What others have reserved comes free when they end.
-            await settled.wait()
+            # Nothing is left that others had reserved.
+            self.over_budget, self._stopping = self.over_budget or outcome.error, True
         if is_lone:
             await asyncio.to_thread(backend.reset_session)
         else:
@@ -93,13 +83,11 @@ class Workers:
         ended = asyncio.Event()
 
         def observe(event: Event, turn: Turn) -> None:
-            if isinstance(event, RequestStarted):
-                self._running[run] = True
             if turn.ended is not None:
                 ended.set()
 
         run = backend.begin(prompt, subscribers=[observe, *self._subscribers], **self._options)
-        self._running[run] = False
+        self._running.add(run)
         self._changed(len(self._running))
         try:
             await ended.wait()
@@ -107,10 +95,7 @@ class Workers:
                 # What the backend still learns of its usage.
                 await asyncio.shield(asyncio.wrap_future(run.settled))
         finally:
-            if self._running.pop(run):
-                self._settled.set()
-                if not self._stopping:
-                    self._settled = asyncio.Event()
+            self._running.discard(run)
         return Outcome.of(run.turn, is_typed=run.output is not None)
 
 

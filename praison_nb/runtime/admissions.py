@@ -13,6 +13,7 @@ from ..metering.admission import Admission
 from ..metering.budget import reached
 from ..metering.meter import Meter
 from ..turn import Turn
+from .pacer import Pacer
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -21,7 +22,8 @@ T = TypeVar("T")
 class Admissions:
     """Those of one turn, which `turn()` returns as it is now. `take` takes an event, and `cancel` hands a
     stop on to the backend, which handles it where it waits next itself, since it has work to end. `last` is
-    what was decided last. A failure of the meter is the turn's only where that has a budget."""
+    what was decided last. A failure of the meter is the turn's only where that has a budget. With a `pacer` a
+    request waits for those of other turns while what they have reserved is all that it lacks."""
 
     def __init__(
         self,
@@ -29,21 +31,53 @@ class Admissions:
         turn: Callable[[], Turn],
         take: Callable[[Event], None],
         cancel: Callable[[], None],
+        pacer: Pacer | None = None,
     ) -> None:
         self._meter, self._turn, self._take, self._cancel = meter, turn, take, cancel
         self.last = Admission()
+        self._pacer, self._is_open = pacer, False
 
     async def admit(self, event: RequestStarted) -> str:
         """Have the request noted that is about to be sent, and return why it may not be, "" where it may."""
-        try:
-            self.last = await self._despite_stop(self._meter.admit(event, self._turn()))
-        except Exception:
-            return self._failed()
+        pacer, has_begun = self._pacer, bool(self._turn().requests)
+        if pacer and not has_begun and pacer.is_awaited:
+            await pacer.wait_for_end(pacer.ended)
+        while True:
+            since = pacer.ended if pacer else 0
+            try:
+                self.last = await self._despite_stop(self._meter.admit(event, self._turn()))
+            except Exception:
+                return self._failed()
+            if pacer is None:
+                break
+            if not self.last.refusal:
+                if not self._is_open:
+                    pacer.begin()
+                self._is_open = True
+                break
+            if not any(each.limit and each.reserved for each in self.last.spent):
+                break
+            if self._is_open:
+                self._is_open = False
+                pacer.pause()
+            if not await pacer.wait_for_end(since, is_next=has_begun):
+                break
         for each in self.last.spent:
             self._take(each)
         for line in self._meter.lines(self.last.spent):
             self._take(Notice(text=line))
         return self.last.refusal
+
+    def release(self) -> None:
+        """The turn is over: others may have what it had reserved."""
+        if self._pacer is None:
+            return
+        if self._is_open:
+            self._is_open = False
+            self._pacer.end()
+        else:
+            # It may have been woken, and stopped before it asked.
+            self._pacer.wake()
 
     async def settle(self, event: SessionUsage) -> SessionUsage:
         """`event` with what the turn costs by it."""
@@ -55,10 +89,13 @@ class Admissions:
 
     async def check(self, *, after_writes: bool = False) -> str:
         """Take the events of what was spent so far, and return why no further request may be made, "" where
-        one may. With `after_writes` it waits until the usage is on the disk."""
+        one may. With `after_writes` it waits until the usage is on the disk. With a pacer only that: nobody
+        reads what each of many turns adds to the sums, and each request is admitted by them anyway."""
         try:
             if after_writes:
                 await self._meter.writer.wait_until_written()
+            if self._pacer is not None:
+                return ""
             events = await self._meter.spending(self._turn())
             for event in events:
                 self._take(event)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 
 RETRIES = 6
 """Attempts after the first one, of a request that many wait for."""
@@ -26,7 +27,10 @@ MINUTE = 60.0
 class Pacer:
     """At most so many requests and tokens a minute, evenly; and none while a server wants none: one that is
     refused for now holds all. Belongs to one event loop. `retries` is how often a request is sent again,
-    `patience` (seconds) how long it may have to wait for that."""
+    `patience` (seconds) how long it may have to wait for that.
+
+    It knows too how many turns have requests under way, and how many have `ended`: a request that no budget
+    has room for, while those may leave some, waits for them (`wait_for_end`)."""
 
     def __init__(
         self,
@@ -38,6 +42,9 @@ class Pacer:
         self.requests_per_minute, self.tokens_per_minute = requests_per_minute, tokens_per_minute
         self.retries, self.patience = retries, patience
         self._next = self._next_tokens = self._held_until = 0.0
+        self.ended = 0
+        self._under_way = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
 
     @property
     def held_seconds(self) -> float:
@@ -69,3 +76,47 @@ class Pacer:
     def hold(self, seconds: float) -> None:
         """Send nothing for so long."""
         self._held_until = max(self._held_until, time.monotonic() + seconds)
+
+    def begin(self) -> None:
+        """A turn's request was admitted. There may be room for one more."""
+        self._under_way += 1
+        self.wake()
+
+    def pause(self) -> None:
+        """A turn that had begun waits for others: it has nothing reserved."""
+        self._under_way -= 1
+
+    def end(self) -> None:
+        """A turn that had begun is over, and what it cost is known."""
+        self._under_way -= 1
+        self.ended += 1
+        self.wake()
+
+    def wake(self) -> None:
+        """Have one of those that wait ask again."""
+        while self._waiting:
+            first = self._waiting.popleft()
+            if not first.done():
+                first.set_result(None)
+                return
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits for a turn to end."""
+        return bool(self._waiting)
+
+    async def wait_for_end(self, since: int, *, is_next: bool = False) -> bool:
+        """Wait for a turn to end after so many that had `ended`; who `is_next` before the others. False where
+        none is under way."""
+        if self.ended != since:
+            return True
+        if not self._under_way:
+            return False
+        waiting: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if is_next:
+            # It is paid in part.
+            self._waiting.appendleft(waiting)
+        else:
+            self._waiting.append(waiting)
+        await waiting
+        return True

@@ -75,7 +75,7 @@ class Run:
         self.pacer = options.pacer
         writer = options.on_worker.writer if options.on_worker else None
         self._meter = Meter(options.budget, before, options.tags, writer)
-        self._admissions = Admissions(self._meter, lambda: self.turn, self._take, self._cancel)
+        self._admissions = Admissions(self._meter, lambda: self.turn, self._take, self._cancel, self.pacer)
         self._subscribers: Observers[Event, Turn] = Observers(*options.subscribers)
         self._calls: list[FunctionCall] = []
         self._mailbox = Mailbox()
@@ -207,7 +207,9 @@ class Run:
             self._take(Activity(text="waiting for the turn before it"))
         async with AsyncExitStack() as self._place:
             await self._place.enter_async_context(self.lock)
-            self._meter.preload()
+            if self.pacer is None:
+                # For one of many that is a thread's turn for nothing.
+                self._meter.preload()
             events: AsyncIterator[Event] | None = None
             try:
                 # Before anything is sent: a provider that runs the loop reports requests that are under way.
@@ -230,8 +232,11 @@ class Run:
                 failure.__cause__ = error
                 self._take(TurnFailed(error=failure))
             finally:
-                if inspect.isasyncgen(events):
-                    await events.aclose()
+                try:
+                    if inspect.isasyncgen(events):
+                        await events.aclose()
+                finally:
+                    self._admissions.release()
 
     async def _take_all(self, events: AsyncIterator[Event]) -> None:
         async for event in events:

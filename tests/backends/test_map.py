@@ -116,6 +116,18 @@ def test_no_budget_asks_nothing_and_says_what_raises_it() -> None:
     assert any("--budget USD, in code budget=USD, raises it" in line for line in run.progress.lines)
 
 
+def test_a_rows_second_request_waits_for_what_others_have_reserved() -> None:
+    with RowServer(Manners(garbage=1.0, seconds=0.02)) as server:
+        agent = server.agent(options={"max_tokens": 300})
+        made = praison_nb.map(
+            texts(100, 100), "Label: {text}", agent=agent, output=Label, budget="0.005", concurrency=64
+        )
+        # 64 answers of 300 tokens would cost more than that.
+        assert server.books.garbage == 100 and len(server.books.accepted) == 100
+        assert server.books.most_at_once < 64
+    assert set(made["_status"]) == {"done"}
+
+
 def test_what_would_fail_for_all_is_raised_at_once() -> None:
     with RowServer() as server:
         server.refuse(1000, status=401)
@@ -128,8 +140,12 @@ def test_one_bad_row_costs_itself_only() -> None:
     frame = pd.DataFrame({"n": [1.5, "one", None]})
     with RowServer() as server:
         made = praison_nb.map(frame, "Round {n:.1f}", agent=server.agent())
-    assert list(made["_status"]) == ["done", "failed", "done"]
-    assert "{n:.1f} cannot be filled with 'one'" in made["_error"][1]
+        assert list(made["_status"]) == ["done", "failed", "done"]
+        assert "{n:.1f} cannot be filled with 'one'" in made["_error"][1]
+        asked = server.books.requests
+        with pytest.raises(ConfigError, match="Row 1: "):
+            praison_nb.map(frame, "Ceil {n:.1f}", agent=server.agent(), on_error="raise")
+        assert server.books.requests == asked
 
 
 def test_awaited_it_leaves_the_loop_free() -> None:
@@ -191,3 +207,12 @@ def test_functions_of_the_notebook_run_where_the_map_is_called() -> None:
         )
         made = praison_nb.map(["a"], "What is {value}?", agent=praison_nb.LocalAgent(config))
     assert list(made["text"]) == ["A"] and threads == [threading.main_thread()]
+
+
+def test_rows_without_a_prompt_fail_by_themselves_and_long_ones_are_sent_whole() -> None:
+    long = "Go on. " * 20_000
+    with RowServer() as server:
+        made = praison_nb.map(["a", "", " \n", long], "{value}", agent=server.agent())
+        assert server.books.accepted == {"a": 1, long: 1}
+    assert list(made["_status"]) == ["done", "failed", "failed", "done"]
+    assert "prompt is empty" in made["_error"][1]

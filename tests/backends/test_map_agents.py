@@ -15,6 +15,7 @@ import praison_nb
 from praison_nb import AnswerFile, LocalAgent, LocalAgentConfig
 from praison_nb.errors import ConfigError, StoreError
 from praison_nb.rows.api import begin
+from praison_nb.rows.questions import agent_digest
 from servers.openai import OpenAIServer, reply
 from servers.rows import Manners, RowServer
 
@@ -227,3 +228,53 @@ def test_an_empty_frame_asks_nothing() -> None:
     assert len(made) == 0 and "value" in made and "_status" in made
     with pytest.raises(ConfigError, match="names no column"):
         praison_nb.map(pd.DataFrame(index=[1, 2]), "Label it", agent=praison_nb.ScriptedBackend([]))
+
+
+def test_names_that_are_taken_get_suffixes_until_they_are_free() -> None:
+    levels = pd.DataFrame([["x", 1]], columns=pd.MultiIndex.from_tuples([("value", ""), ("a", "b")]))
+    with RowServer() as server:
+        made = levels.iloc[:, :1].droplevel(1, axis=1)
+        for _ in range(3):
+            made = praison_nb.map(made, "Label {value}", agent=server.agent(), output=Label)
+        of_levels = praison_nb.map(levels, "Label {('a', 'b')}", agent=server.agent(), output=Label)
+    assert [name for name in made if name.startswith("_cost")] == [
+        "_cost",
+        "_cost_answer",
+        "_cost_answer_answer",
+    ]
+    assert made.columns.is_unique and of_levels.columns.is_unique
+    assert of_levels[("value_answer", "")].notna().all()
+
+
+def test_values_whose_column_has_no_name_are_called_value() -> None:
+    arrow = pytest.importorskip("pyarrow")
+    for values in (pd.Series(["a"], name=""), arrow.array(["a"]), arrow.chunked_array([["a"]])):
+        with RowServer() as server:
+            made = praison_nb.map(values, "Label {value}", agent=server.agent(), output=Label)
+        assert list(made["value"]) == ["a"] and made["value_answer"].notna().all()
+
+
+def test_frames_of_polars_have_dtypes_without_rows_too() -> None:
+    polars = pytest.importorskip("polars")
+    with RowServer() as server:
+        unnamed = praison_nb.map(polars.Series(["a"]), "{value}", agent=server.agent(), output=int)
+        empty = praison_nb.map(polars.Series("t", [], dtype=polars.String), "{t}", agent=server.agent())
+        with pytest.raises(ConfigError, match="LazyFrame"):
+            praison_nb.map(unnamed.lazy(), "{value}", agent=server.agent())
+    assert unnamed.schema["value_answer"] == polars.Int64
+    assert [empty.schema[name] for name in ("text", "_cost", "_tokens")] == [
+        polars.String,
+        polars.Float64,
+        polars.Int64,
+    ]
+
+
+def test_a_function_that_has_another_value_around_it_is_another_one() -> None:
+    def made(factor: int) -> LocalAgent:
+        def scale(number: int) -> int:
+            """Scale a number."""
+            return number * factor
+
+        return LocalAgent(LocalAgentConfig(model="m", api_key="k", tools=[scale]))
+
+    assert agent_digest(made(1), None) == agent_digest(made(1), None) != agent_digest(made(2), None)
