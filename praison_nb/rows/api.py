@@ -15,7 +15,7 @@ from ..answer_type import AnswerType
 from ..backends import as_backend, choose, create
 from ..backends.arguments import checked_arguments
 from ..backends.base import Backend
-from ..backends.local.providers import is_embedded
+from ..backends.catalog import backend_for_model
 from ..errors import ConfigError
 from ..money import parse_usd
 from ..runtime import loop
@@ -190,7 +190,7 @@ def backend_of(agent: Any) -> Backend:
     if agent is None:
         return choose()
     if isinstance(agent, str):
-        return create("embedded" if is_embedded(agent) else "local", model=agent)
+        return create(backend_for_model(agent) or "local", model=agent)
     return as_backend(agent)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..backends.base import Backend
 from ..backends.local.agent import LocalAgent
+from ..backends.local.batch_api import PROVIDERS
 from ..backends.local.bounds import with_limit
 from ..backends.local.providers import Server
 from ..backends.session import Session
@@ -24,7 +25,6 @@ from .questions import digest_of
 
 MOST_IN_A_BATCH = 10_000
 """Questions that are under way at once: each is a turn here."""
-_PROVIDERS = ("anthropic", "openai")
 
 
 def batch_server(backend: Backend) -> Server:
@@ -34,7 +34,7 @@ def batch_server(backend: Backend) -> Server:
     if backend.config.tools:
         raise ConfigError("batch=True takes agents without tools: nobody is there to run them. Leave it out.")
     server = backend.server()
-    if server.provider not in _PROVIDERS:
+    if server.provider not in PROVIDERS:
         raise ConfigError(f"batch=True takes models of Anthropic's or OpenAI's, and not {server.name}'s.")
     return server
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import storage
+from ..backends.local.batch_api import Api, api_of
 from ..backends.local.client import load
 from ..backends.local.providers import Server
 from ..backends.sdk_errors import error_in_answer, is_retryable, translate
@@ -22,7 +23,6 @@ from ..errors import BackendError, PraisonError
 from ..events import new_id
 from ..runtime import loop
 from .answer_file import AnswerFile
-from .batch_providers import Api, api_of
 
 GATHERING_SECONDS = 0.5
 """A batch is sent when no more requests have come for so long."""

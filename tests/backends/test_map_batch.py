@@ -113,7 +113,7 @@ def test_a_killed_process_pays_nothing_twice(kind: type[BatchServer], is_noted: 
 
 
 def test_more_than_a_batch_takes_are_several(monkeypatch: pytest.MonkeyPatch) -> None:
-    from praison_nb.rows.batch_providers import OpenAI
+    from praison_nb.backends.local.batch_api import OpenAI
 
     monkeypatch.setattr(OpenAI, "most_requests", 5)
     with OpenAIBatches() as server:

@@ -8,15 +8,17 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Protocol
 
-from ..backends.local.client import client_of
-from ..backends.local.providers import Server
-from ..backends.local.transport import address_of
+from .client import client_of
+from .providers import Server
+from .transport import address_of
 
 JSON = dict[str, Any]
 Results = dict[str, tuple[JSON | None, Any]]
 """By the requests' ids: the answer, or None and the error, as the server has it or as a line."""
 CLOCK_SECONDS = 300.0
 """A server's clock may differ by so much."""
+PROVIDERS = ("anthropic", "openai")
+"""Whose servers have batches."""
 MARK = "praison_nb"
 FIND_SECONDS = 5.0
 """Between two looks at a batch that may be ours."""
