@@ -29,7 +29,7 @@ class SharedBudget:
         self._usd = Decimal(0)
         self._unpriced = 0
         self._known: dict[str, tuple[Decimal, bool]] = {}
-        """What each turn that has not ended spent, in USD, and whether a part of it has no price."""
+        """What each turn spent so far, in USD, and whether a part of it has no price."""
         self._reserved: dict[str, tuple[str, Decimal]] = {}
         """By the ids of requests that have begun: whose turn each is, and what it may cost."""
 
