@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -24,7 +22,7 @@ b = LocalAgent(LocalAgentConfig(model="gpt-4o-mini", base_url="{url}/v1", provid
 
 
 def test_a_page_that_is_loaded_in_mid_map_goes_on_and_stops_it(lab: Server, page: Page) -> None:
-    with RowServer(Manners(seconds=0.4)) as server:
+    with RowServer(Manners(most=60)) as server:
         cells = [
             SETUP.format(url=server.url),
             "%%agent --rows df --as Literal['good','bad'] -b b -o out\nLabel {text}",
@@ -47,11 +45,9 @@ def test_a_page_that_is_loaded_in_mid_map_goes_on_and_stops_it(lab: Server, page
         notebook._wait_until_ready()
         expect(notebook.view(3)).to_contain_text("running 16")
         notebook.view(3).get_by_role("button", name="Stop").click()
-        clicked = time.monotonic()
-        before = server.books.requests
+        # It waits for none of the sixteen, which are never answered.
         expect(notebook.cell(3)).to_contain_text("stopped by you after")
-        assert time.monotonic() - clicked < 3, "of it the page may take some to write it"
-        assert server.books.requests <= before + 16
+        assert server.books.requests == 60
         notebook.run(4)
         expect(notebook.cell(4)).to_contain_text("400 {")
         expect(notebook.cell(4)).to_contain_text("stopped")

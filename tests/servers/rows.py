@@ -31,13 +31,14 @@ PRICES = Decimal("0.15"), Decimal("0.60")
 @dataclass(frozen=True)
 class Manners:
     """Shares of the questions that meet each; `seconds` an answer takes, and `retry_after` what a refusal
-    wants. `held` answers none until it is set to False."""
+    wants. After `most` good answers the server takes questions, and answers none."""
 
     too_many: float = 0.0
     failing: float = 0.0
     garbage: float = 0.0
     seconds: float = 0.0
     retry_after: float = 0.05
+    most: int | None = None
 
 
 @dataclass
@@ -84,6 +85,7 @@ class RowServer(LoopbackServer):
         books.most_at_once = max(books.most_at_once, books.at_once)
         try:
             await asyncio.sleep(manners.seconds)
+            await self.holds(lambda: manners.most is None or len(books.accepted) < manners.most)
             if what := self._meets(prompt):
                 if what == "too_many":
                     books.refused += 1
