@@ -169,6 +169,28 @@ def test_awaited_it_leaves_the_loop_free() -> None:
     assert list(made["_status"]) == ["done"] * 3 and ticks >= 5
 
 
+async def test_async_code_awaits_it_as_it_does_coroutines() -> None:
+    def asked(*values: str) -> Any:
+        return praison_nb.map(values, "Label {value}", agent=agent)
+
+    with RowServer() as server:
+        agent = server.agent()
+        both = [praison_nb.map([each], "Label {value}", agent=agent) for each in "ab"]
+        later = praison_nb.map(["c"], "Label {value}", agent=agent)
+        assert not server.requests, "nothing is asked before it is awaited"
+        task = asyncio.create_task(praison_nb.map(["d"], "Label {value}", agent=agent))
+        gathered = await asyncio.gather(
+            *both, *(praison_nb.map([x], "Label {value}", agent=agent) for x in "e")
+        )
+        made = [*gathered, await asyncio.wait_for(later, 60), await task]
+        # A function that is not async waits, wherever it is called.
+        made += [await asyncio.to_thread(asked, "a"), await asyncio.to_thread(asked, "f")]
+        assert [each["_status"][0] for each in made] == ["done"] * 5 + ["kept", "done"]
+        server.manners = Manners(most=0)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(praison_nb.map(["g"], "Label {value}", agent=agent), 0.05)
+
+
 @pytest.mark.parametrize(
     ("prompt", "why"),
     [
