@@ -14,4 +14,4 @@ show: Callable[[MapRun, bool], object] | None = None
 """Shows the map that a call of `map` makes, and is told whether its caller awaits it."""
 
 of_comparison: Callable[[bool], tuple[Asker | None, Callable[[Any], Subscriber] | None]] | None = None
-"""Who asks about tools of a Comparison, and what makes its view of it; it is told whether the caller awaits it."""
+"""Who asks about tools of a Comparison, and what makes its view; it is told whether the caller awaits it."""
