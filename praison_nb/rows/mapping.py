@@ -25,9 +25,10 @@ from ..text import shorten
 from ..turn import ToolCall
 from .answer_file import AnswerFile, KeptAnswer, KeptMap
 from .expected import first_lines
+from .identity import agent_digest, digest_of
 from .outcome import BUDGET, DONE, FAILED, KEPT, STOPPED, Outcome, holds_for_all
 from .progress import Failure, Progress
-from .questions import Questions, agent_digest, digest_of
+from .questions import Questions
 from .result import answer_text, result_table
 from .table import Table
 from .template import Template
@@ -73,7 +74,8 @@ class MapRun(Observable):
         self.file = AnswerFile() if file is None else file
         self.name = shorten(f"map: {' '.join(template.prompt.split())}", NAME_CHARACTERS)
         self.budget = None if budget is None else SharedBudget(budget)
-        self._digests = [agent_digest(each, output) for each in backends]
+        lines: list[str] = []
+        self._digests = [agent_digest(each, output, lines.append) for each in backends]
         self.id = digest_of(self._digests, template.prompt)[:16]
         """The same for the same prompt and agents, whatever the rows."""
         self.questions: Questions | None = None
@@ -99,7 +101,7 @@ class MapRun(Observable):
         self._problem: PraisonError | None = None
         self._ended = ""
         self._began = time.monotonic()
-        self.progress = Progress(rows=len(table) * len(backends), budget=budget)
+        self.progress = Progress(rows=len(table) * len(backends), budget=budget, lines=tuple(lines))
         self._done: Future[None] = Future()
 
     def begin(self) -> MapRun:
@@ -169,7 +171,10 @@ class MapRun(Observable):
             kept=sum(len(asked.rows[key]) for key in self.outcomes),
             questions=len(left),
             failed=len(asked.bad_rows),
-            lines=first_lines(asked, left, self.kept_before, self.template.prompt, self.backends),
+            lines=(
+                *first_lines(asked, left, self.kept_before, self.template.prompt, self.backends),
+                *self.progress.lines,
+            ),
             failures=tuple(self._failure(*each) for each in list(asked.bad_rows.items())[:LATEST]),
         )
         return left

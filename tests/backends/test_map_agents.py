@@ -15,7 +15,7 @@ import praison_nb
 from praison_nb import AnswerFile, LocalAgent, LocalAgentConfig
 from praison_nb.errors import ConfigError, StoreError
 from praison_nb.rows.api import begin
-from praison_nb.rows.questions import agent_digest
+from praison_nb.rows.identity import agent_digest
 from servers.openai import OpenAIServer, reply
 from servers.rows import Manners, RowServer
 
