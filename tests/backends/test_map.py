@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -75,6 +76,30 @@ def test_costs_are_numbers_though_none_is_known(values: list[str]) -> None:
         polars = pytest.importorskip("polars")
         made = praison_nb.map(polars.DataFrame({"text": values}), "Label {text}", agent=agent)
         assert (made["_cost"].dtype, made["_tokens"].dtype) == (polars.Float64, polars.Int64)
+
+
+class Visit(pydantic.BaseModel):
+    stars: int
+    day: datetime.date | None
+    tags: list[str] = []
+
+
+@pytest.mark.parametrize(
+    ("output", "columns"),
+    [
+        (Visit, ["stars", "day", "tags"]),
+        (datetime.date, ["value_answer"]),
+        (datetime.date | None, ["value_answer"]),
+        (list[Visit], ["value_answer"]),
+        (dict[str, int], []),
+    ],
+)
+def test_a_types_columns_are_there_without_any_answer(output: Any, columns: list[str]) -> None:
+    with RowServer(answer=lambda prompt: {"value": None}) as server:
+        for values in ([], ["a"]):
+            made = praison_nb.map(values, "Visit {value}", agent=server.agent(), output=output)
+            assert list(made.columns)[1:-4] == columns
+    assert made["_status"][0] == ("done" if output == datetime.date | None else "failed")
 
 
 class Share(pydantic.BaseModel):
