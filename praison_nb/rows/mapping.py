@@ -140,7 +140,8 @@ class MapRun(Observable):
 
     async def _main(self) -> None:
         try:
-            left = await asyncio.to_thread(self._prepare)
+            left, changes = await asyncio.to_thread(self._prepare)
+            self._update(**changes)
             agents: list[dict[str, str]] = [{} for _ in self.backends]
             assert self.questions is not None
             for key in left:
@@ -157,8 +158,8 @@ class MapRun(Observable):
         finally:
             await self._end()
 
-    def _prepare(self) -> list[str]:
-        """What is to be asked."""
+    def _prepare(self) -> tuple[list[str], dict[str, Any]]:
+        """What is to be asked, and what there is to show."""
         self.questions = asked = Questions(self.table.rows(), self.template, self._digests)
         if self._raises and asked.bad_rows:
             place, why = next(iter(asked.bad_rows.items()))
@@ -167,17 +168,14 @@ class MapRun(Observable):
             self.outcomes[key] = Outcome(status=KEPT, answer=found.answer, model=found.model)
         left = [key for key in asked.rows if key not in self.outcomes][: self._most]
         self.kept_before = self.file.begin(self.id, self.template.prompt, asked.digest)
-        self._update(
-            kept=sum(len(asked.rows[key]) for key in self.outcomes),
-            questions=len(left),
-            failed=len(asked.bad_rows),
-            lines=(
-                *first_lines(asked, left, self.kept_before, self.template.prompt, self.backends),
-                *self.progress.lines,
-            ),
-            failures=tuple(self._failure(*each) for each in list(asked.bad_rows.items())[:LATEST]),
-        )
-        return left
+        lines = first_lines(asked, left, self.kept_before, self.template.prompt, self.backends)
+        return left, {
+            "kept": sum(len(asked.rows[key]) for key in self.outcomes),
+            "questions": len(left),
+            "failed": len(asked.bad_rows),
+            "lines": (*lines, *self.progress.lines),
+            "failures": tuple(self._failure(*each) for each in list(asked.bad_rows.items())[:LATEST]),
+        }
 
     def _find_kept(self, keys: list[str]) -> dict[str, KeptAnswer]:
         found = self.file.find(keys)

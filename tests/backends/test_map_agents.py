@@ -14,7 +14,7 @@ import pytest
 import praison_nb
 from praison_nb import AnswerFile, LocalAgent, LocalAgentConfig
 from praison_nb.errors import ConfigError, StoreError
-from praison_nb.rows.api import begin
+from praison_nb.rows.api import begin, prepare
 from praison_nb.rows.identity import agent_digest
 from servers.openai import OpenAIServer, reply
 from servers.rows import Manners, RowServer
@@ -267,6 +267,16 @@ def test_frames_of_polars_have_dtypes_without_rows_too() -> None:
         polars.Float64,
         polars.Int64,
     ]
+
+
+def test_observers_are_called_on_the_loops_thread_alone() -> None:
+    with RowServer() as server:
+        run = prepare(["a", "b"], "Seen {value}", agent=server.agent())
+        threads, states = set[str](), list[int]()
+        run.on_change(lambda: threads.add(threading.current_thread().name))
+        run.on_change(lambda: states.append(run.progress.questions))
+        run.begin().wait()
+    assert threads == {"praison_nb"} and states[0] == 2
 
 
 def test_a_function_that_has_another_value_around_it_is_another_one() -> None:
