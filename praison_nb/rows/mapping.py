@@ -24,7 +24,7 @@ from ..runtime.pacer import Pacer
 from ..text import shorten
 from ..turn import ToolCall
 from .answer_file import AnswerFile, KeptAnswer, KeptMap
-from .expected import first_lines
+from .expected import Reservations, first_lines
 from .identity import agent_digest, digest_of
 from .outcome import BUDGET, DONE, FAILED, KEPT, STOPPED, Outcome, holds_for_all
 from .progress import Failure, Progress
@@ -74,7 +74,7 @@ class MapRun(Observable):
         self.file = AnswerFile() if file is None else file
         self.name = shorten(f"map: {' '.join(template.prompt.split())}", NAME_CHARACTERS)
         self.budget = None if budget is None else SharedBudget(budget)
-        lines: list[str] = []
+        lines = list[str]()
         self._digests = [agent_digest(each, output, lines.append) for each in backends]
         self.id = digest_of(self._digests, template.prompt)[:16]
         """The same for the same prompt and agents, whatever the rows."""
@@ -94,6 +94,9 @@ class MapRun(Observable):
             "pacer": self._pacer,
             "mailbox": self._mailbox,
         }
+        if budget is not None:
+            most = min(concurrency, len(table) * len(backends))
+            subscribers = [*subscribers, Reservations(budget, most, self.add_line)]
         self._workers = Workers(concurrency, options, self._take, self._set_running, subscribers)
         self._answered: list[tuple[str, Outcome]] = []
         """What is not in the file yet."""
@@ -258,10 +261,7 @@ class MapRun(Observable):
         assert self.questions is not None
         now, rows = self.progress, self.questions.rows
         latest = [
-            (
-                self.table.label(rows[key][0]),
-                shorten(answer_text(outcome.answer), LABEL_CHARACTERS),
-            )
+            (self.table.label(rows[key][0]), shorten(answer_text(outcome.answer), LABEL_CHARACTERS))
             for key, outcome in batch[-LATEST:]
         ]
         self._update(

@@ -141,6 +141,16 @@ def test_no_budget_asks_nothing_and_says_what_raises_it() -> None:
     assert any("--budget USD, in code budget=USD, raises it" in line for line in run.progress.lines)
 
 
+@pytest.mark.parametrize(("most", "is_small"), [(None, True), (300, False)])
+def test_a_budget_says_once_how_few_it_lets_be_under_way(most: int | None, is_small: bool) -> None:
+    with RowServer() as server:
+        agent = server.agent(options={"max_tokens": most} if most else {})
+        run = begin(texts(20, 20), "Label: {text}", agent=agent, output=Label, budget="0.05")
+        assert set(run.wait()["_status"]) == {"done"}
+    lines = [line for line in run.progress.lines if "are under way at once" in line]
+    assert len(lines) == is_small and all('options={"max_tokens"' in line for line in lines)
+
+
 def test_a_rows_second_request_waits_for_what_others_have_reserved() -> None:
     with RowServer(Manners(garbage=1.0, seconds=0.02)) as server:
         agent = server.agent(options={"max_tokens": 300})
