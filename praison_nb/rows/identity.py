@@ -29,6 +29,7 @@ from pathlib import Path
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+from ..agent import Agent
 from ..answer_type import AnswerType
 from ..backends.base import Backend
 from ..backends.custom import CustomBackend
@@ -140,6 +141,11 @@ class _Digests:
                 return sorted(self._all(value))
             case FunctionType():
                 return self._function(value)
+            case Agent():
+                return [self.of(value.backend)]
+            case Backend():
+                output = value.output_type
+                return self._all((type(value), value.model, _settings(value), output and output.schema))
             case MethodType():
                 return self._all((value.__func__, value.__self__))
             case type():

@@ -22,7 +22,7 @@ import pandas as pd
 import pydantic
 import pytest
 
-from praison_nb import LocalAgent, LocalAgentConfig, ScriptedBackend
+from praison_nb import Agent, LocalAgent, LocalAgentConfig, ScriptedBackend
 from praison_nb.events import TextDelta
 from praison_nb.rows.api import begin
 from praison_nb.rows.identity import UnknownIdentity, agent_digest, value_digest
@@ -60,6 +60,10 @@ def around(value: Any) -> Callable[[], Any]:
         return value
 
     return lookup
+
+
+def asking(system: str) -> Agent:
+    return Agent("expert", LocalAgent(LocalAgentConfig(model="m", api_key="k", system=system)))
 
 
 def convert(euros: float) -> float:
@@ -122,6 +126,7 @@ def test_what_a_function_uses_is_a_part_of_it(monkeypatch: pytest.MonkeyPatch) -
         ("1", 1),
         ({1, 2}, [1, 2]),
         (pd.DataFrame({"a": [1, 2]}), pd.DataFrame({"a": [1, 3]})),
+        (asking("a"), asking("b")),
         (SimpleNamespace(n=[1]), SimpleNamespace(n=[2])),
         (Rule("a").matches, Rule("b").matches),
         (functools.partial(helper, 1), functools.partial(helper, 2)),
