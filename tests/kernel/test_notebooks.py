@@ -21,7 +21,7 @@ NOTEBOOKS = [
 
 
 CELL_SECONDS = 1500
-"""The 200 rows of one take two minutes, and longer beside other tests."""
+"""The 200 rows of one take minutes, and ten beside other work."""
 
 
 @pytest.mark.timeout(2 * CELL_SECONDS)
