@@ -80,7 +80,8 @@ def _any_adapter() -> TypeAdapter[Any]:
 def frame_of(
     records: Sequence[Mapping[str, Any]], columns: Mapping[str, str], index: Any = None
 ) -> pandas.DataFrame:
-    """The records as a DataFrame that has the `columns` with these dtypes, and what else the records have."""
+    """The records as a DataFrame that has the `columns` with these dtypes ("" is pandas' own), and what else
+    the records have."""
     import pandas as pd
 
     names = dict.fromkeys([*columns, *(name for each in records for name in each)])
@@ -88,7 +89,8 @@ def frame_of(
     for name in names:
         values: Any = pd.Series([each.get(name) for each in records], dtype=object, index=index)
         try:
-            made[name] = values.astype(columns[name]) if name in columns else values.infer_objects()
+            dtype = columns.get(name)
+            made[name] = values.astype(dtype) if dtype else values.infer_objects()
         except (TypeError, ValueError, OverflowError):
             # A number that the dtype has no room for.
             made[name] = values
@@ -98,8 +100,8 @@ def frame_of(
 class AnswerType:
     """A type of answers: a pydantic model, a dataclass, a TypedDict, Literal, an Enum, int, bool, … or a list
     of these. `name` is how people call it. `schema` is the JSON schema of an object: what is none by itself
-    is the field "value" of one. `columns` are the dtypes of a frame's columns, by their names. Raises
-    ConfigError for what no JSON stands for."""
+    is the field "value" of one. `columns` are the dtypes of a frame's columns, by their names, "" where
+    pandas' own will do. Raises ConfigError for what no JSON stands for."""
 
     def __init__(self, kind: Any) -> None:
         from pydantic import TypeAdapter
@@ -126,8 +128,7 @@ class AnswerType:
         self.is_list = root.get("type") == "array"
         rows = _resolved(fields, fields)
         rows = _resolved(rows.get("items", rows) if self.is_list else rows, fields)
-        self.columns = _columns(rows, fields) if rows.get("properties") else {"value": _dtype(rows, fields)}
-        self.columns = {name: dtype for name, dtype in self.columns.items() if dtype}
+        self.columns = _columns(rows, fields)
         self.schema = _wrapped(schema) if self.is_wrapped else _with_defs(root, schema)
 
     def __repr__(self) -> str:
@@ -158,7 +159,7 @@ class AnswerType:
     @property
     def row_columns(self) -> Mapping[str, str]:
         """The dtypes of the columns of one answer; a list is one value there."""
-        return {} if self.is_list else self.columns
+        return {"value": ""} if self.is_list else self.columns
 
     def load(self, data: Any) -> Answer:
         """The answer that was `Answer.given`. Raises InvalidAnswerError where the type is another."""
@@ -262,7 +263,17 @@ def _resolved(part: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str
 
 
 def _columns(rows: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, str]:
-    return {name: _dtype(each, schema) for name, each in rows["properties"].items()}
+    if properties := rows.get("properties"):
+        return {name: _dtype(each, schema) for name, each in properties.items()}
+    # Fields that only the answers know are columns of their own.
+    return {} if _may_have_fields(rows, schema) else {"value": _dtype(rows, schema)}
+
+
+def _may_have_fields(part: Any, schema: Mapping[str, Any]) -> bool:
+    part = _resolved(part, schema)
+    if variants := part.get("anyOf", part.get("oneOf")):
+        return any(_may_have_fields(each, schema) for each in variants)
+    return part.get("type", "object") == "object" and not {"enum", "const"} & set(part)
 
 
 def _dtype(part: Any, schema: Mapping[str, Any]) -> str:

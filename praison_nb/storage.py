@@ -104,9 +104,11 @@ def _create(path: Path) -> None:
     except FileExistsError:
         # It is not opened to see whether that can be done: to close it again would end all locks that this
         # process has on it (POSIX), in the middle of another thread's transaction.
-        code = errno.EISDIR if os.path.isdir(target) else errno.EACCES
-        if code == errno.EISDIR or not os.access(target, os.R_OK | os.W_OK):
-            raise OSError(code, os.strerror(code)) from None
+        if not os.path.isfile(target):
+            why = os.strerror(errno.EISDIR) if os.path.isdir(target) else "it is no regular file"
+            raise OSError(errno.EISDIR, why) from None
+        if not os.access(target, os.R_OK | os.W_OK):
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES)) from None
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import functools
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from ..rows import view
 
 if TYPE_CHECKING:
+    from ..rows.compare import Comparison
     from ..rows.mapping import MapRun
+    from ..runtime.approvals import Asker
+    from ..runtime.options import Subscriber
     from .extension import Extension
     from .widgets.chat.widget import SessionWidget
     from .widgets.sessions.widget import SessionBrowser
@@ -28,6 +32,7 @@ def load(shell: Any) -> Extension:
         magics.extension.add(magics, UsageMagics(shell))
         _loaded[id(shell)] = magics.extension
         view.show = functools.partial(_show_map, magics.extension)
+        view.of_comparison = functools.partial(_view_of_comparison, magics.extension)
     return _loaded[id(shell)]
 
 
@@ -51,7 +56,7 @@ def unload(shell: Any) -> None:
     stopped, and the tools' policies of `%agent policy` are gone."""
     if extension := _loaded.pop(id(shell), None):
         extension.remove()
-        view.show = None
+        view.show = view.of_comparison = None
 
 
 def _show_map(extension: Extension, run: MapRun, is_awaited: bool) -> None:
@@ -61,6 +66,14 @@ def _show_map(extension: Extension, run: MapRun, is_awaited: bool) -> None:
     from .cell_map import show_map
 
     show_map(extension, run, blocks=not is_awaited)
+
+
+def _view_of_comparison(
+    extension: Extension, is_awaited: bool
+) -> tuple[Asker | None, Callable[[Comparison], Subscriber] | None]:
+    from .compared import asker_and_view
+
+    return asker_and_view(extension, blocks=not is_awaited)
 
 
 def chat(session_or_backend: Any = None) -> SessionWidget | None:

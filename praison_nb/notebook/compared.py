@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from argparse import Namespace
+from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
@@ -13,7 +14,8 @@ from ..backends.base import Backend
 from ..backends.catalog import backend_for_model
 from ..errors import ConfigError
 from ..rows.compare import NAME, Comparison, fresh_backend
-from ..runtime.approvals import ask_by_input
+from ..runtime.approvals import Asker, ask_by_input
+from ..runtime.options import Subscriber
 from .arguments import unquoted
 from .commands.tools import tools_named
 from .conversations.conversation import make_backend
@@ -22,6 +24,7 @@ from .views import choose
 
 Named = tuple[str | None, str | None]
 """A backend and a model, as -b and -m name them."""
+MakeView = Callable[[Comparison], Subscriber]
 
 
 def named_agents(arguments: Namespace) -> list[Named]:
@@ -46,8 +49,7 @@ def start_comparison(
     for name in ("bg", "outcome"):
         if getattr(arguments, name):
             raise ConfigError(f"--{name} is for one model at a time, and these are {len(agents)}.")
-    shell, live, pages = extension.shell, extension.magics.live, extension.pages
-    takes_clicks = not blocks and choose.takes_clicks(shell, live, pages)
+    shell, takes_clicks = extension.shell, _takes_clicks(extension, blocks=blocks)
     comparison = Comparison(
         prompt,
         [backend_of(extension, arguments, *each) for each in agents],
@@ -59,22 +61,44 @@ def start_comparison(
     )
     done = extension.new_shown_future()
     try:
-        view = choose.view_maker(
-            shell,
-            live,
-            pages,
-            background=False,
-            takes_clicks=takes_clicks,
-            done=done,
-            is_late=shows_late_output(shell),
-            in_columns=True,
-        )
-        return comparison.begin(view), [done]
+        return comparison.begin(_maker(extension, done, takes_clicks=takes_clicks)), [done]
     except BaseException:
         # It may have started, where an interrupt comes.
         comparison.stop()
         done.cancel()
         raise
+
+
+def asker_and_view(extension: Extension, *, blocks: bool) -> tuple[Asker | None, MakeView | None]:
+    """Who asks about tools of a comparison that code in a cell makes, and what makes its view."""
+    if not hasattr(extension.shell, "kernel"):
+        # In a terminal the list says it all.
+        return ask_by_input, None
+    takes_clicks = _takes_clicks(extension, blocks=blocks)
+
+    def view(comparison: Comparison) -> Subscriber:
+        make = _maker(extension, extension.new_shown_future(), takes_clicks=takes_clicks)
+        assert make is not None
+        return make(comparison)
+
+    return None if takes_clicks else ask_by_input, view
+
+
+def _takes_clicks(extension: Extension, *, blocks: bool) -> bool:
+    return not blocks and choose.takes_clicks(extension.shell, extension.magics.live, extension.pages)
+
+
+def _maker(extension: Extension, done: Future[None], *, takes_clicks: bool) -> MakeView | None:
+    return choose.view_maker(
+        extension.shell,
+        extension.magics.live,
+        extension.pages,
+        background=False,
+        takes_clicks=takes_clicks,
+        done=done,
+        is_late=shows_late_output(extension.shell),
+        in_columns=True,
+    )
 
 
 def backend_of(extension: Extension, arguments: Namespace, name: str | None, model: str | None) -> Backend:

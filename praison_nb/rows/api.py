@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dis
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
-from types import FrameType
 from typing import Any, Literal
 
 from ..answer_type import AnswerType
@@ -22,6 +20,7 @@ from ..runtime import loop
 from ..runtime.pacer import RETRIES, Pacer
 from . import view
 from .answer_file import AnswerFile
+from .async_code import is_async
 from .batch import MOST_IN_A_BATCH, BatchAgent, batch_server
 from .batch_queue import Batches
 from .executor import RemoteWorkers, pool_of
@@ -81,8 +80,10 @@ def map(
     With `batch` Anthropic's Message Batches or OpenAI's Batch answer within a day at half the price; the
     agent has no tools. Stop leaves a batch at its provider, and the next call of the same map takes it up.
 
-    `await map(…)` leaves the caller's loop free, and Stop works while it runs. Raises ConfigError, and what
-    makes all rows fail.
+    In code that awaits, which is an `async def` or a notebook's cell with an `await` outside of functions, it
+    returns a coroutine, which asks nothing before it is awaited: by `await`, `asyncio.gather`,
+    `asyncio.create_task`, … It leaves the caller's loop free, and Stop works while it runs. Raises
+    ConfigError, and what makes all rows fail.
 
     >>> import praison_nb
     >>> from praison_nb import ScriptedBackend
@@ -92,7 +93,7 @@ def map(
     >>> frame["value_answer"].tolist(), frame["value_answer"].dtype
     ([5, 5], Int64Dtype())
     """
-    run = begin(
+    run = prepare(
         frame,
         prompt,
         agent=agent,
@@ -110,14 +111,27 @@ def map(
         executor=executor,
         batch=batch,
     )
-    awaited = is_awaited(sys._getframe(1))
-    if view.show is not None and not plan:
-        view.show(run, awaited)
-    return run if awaited else run.wait()
+    show = None if plan else view.show
+    if is_async(sys._getframe(1)):
+        return _awaited(run, show)
+    if show is not None:
+        show(run, False)
+    return run.begin().wait()
+
+
+async def _awaited(run: MapRun, show: Callable[[MapRun, bool], object] | None) -> Any:
+    if show is not None:
+        show(run, True)
+    return await run.begin()
+
+
+def begin(frame: Any, prompt: str, **options: Any) -> MapRun:
+    """Start what `map` does, and return it under way: `wait()` or `await` it for the table."""
+    return prepare(frame, prompt, **options).begin()
 
 
 @checked_arguments()
-def begin(
+def prepare(
     frame: Any,
     prompt: str,
     *,
@@ -136,7 +150,7 @@ def begin(
     executor: Any = None,
     batch: bool = False,
 ) -> MapRun:
-    """Start what `map` does, and return it under way: `wait()` or `await` it for the table."""
+    """What `map` does, before it begins. Raises ConfigError."""
     if not isinstance(prompt, str):
         raise ConfigError(f"prompt must be a text with {{column}}s, not {prompt!r:.60}.")
     if on_error not in ("record", "raise"):
@@ -182,7 +196,7 @@ def begin(
         run.on_change(lambda: batches.end() if run.progress.ended else None)
     if workers is not None:
         run.on_change(lambda: loop.spawn(workers.close()) if run.progress.ended else None)
-    return run.begin()
+    return run
 
 
 def backend_of(agent: Any) -> Backend:
@@ -197,9 +211,3 @@ def backend_of(agent: Any) -> Backend:
 def _check_number(name: str, value: Any, least: int, most: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise ConfigError(f"{name} must be a number from {least} to {most:,}, not {value!r:.40}.")
-
-
-def is_awaited(caller: FrameType) -> bool:
-    """Whether the caller awaits what it is about to get: then it must not be kept waiting here."""
-    following: Iterable[dis.Instruction] = dis.get_instructions(caller.f_code)
-    return next((each.opname for each in following if each.offset > caller.f_lasti), "") == "GET_AWAITABLE"

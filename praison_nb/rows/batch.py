@@ -21,7 +21,7 @@ from ..metering.prices import BATCH
 from ..runtime.run import Run
 from ..session import Usage
 from .batch_queue import Batches, Ticket
-from .questions import digest_of
+from .identity import digest_of
 
 MOST_IN_A_BATCH = 10_000
 """Questions that are under way at once: each is a turn here."""

@@ -30,7 +30,9 @@ from ..runtime.options import Subscriber
 from ..runtime.run import Run
 from ..text import describe_exception
 from ..turn import Turn
-from .api import backend_of, is_awaited
+from . import view
+from .api import backend_of
+from .async_code import is_async
 from .turns import Turns
 
 NAME = "compare"
@@ -53,7 +55,7 @@ def compare(
 
     `output` is the type of the answers, `attachments` and `tags` are as `Backend.begin` has them. `budget` in
     USD is of all together, and never passed. An interrupt stops them all and is raised again.
-    `await compare(…)` leaves the caller's loop free. Raises ConfigError.
+    In code that awaits it returns a coroutine, as `map` does. Raises ConfigError.
 
     >>> import praison_nb
     >>> from praison_nb import ScriptedBackend
@@ -66,6 +68,8 @@ def compare(
     if isinstance(agents, str) or not isinstance(agents, Iterable):
         raise ConfigError(f'agents must be a list, such as ["gpt-5.6-luna", agent], not {agents!r:.60}.')
     agents = list(agents)
+    awaited = is_async(sys._getframe(1))
+    asker, show = (ask_by_input, None) if view.of_comparison is None else view.of_comparison(awaited)
     run = Comparison(
         prompt,
         [fresh_backend(each) for each in agents],
@@ -74,9 +78,13 @@ def compare(
         budget=budget,
         attachments=attachments,
         tags=tags,
-        asker=ask_by_input,
-    ).begin()
-    return run if is_awaited(sys._getframe(1)) else run.wait()
+        asker=asker,
+    )
+    return _awaited(run, show) if awaited else run.begin(show).wait()
+
+
+async def _awaited(run: Comparison, show: Callable[[Comparison], Subscriber] | None) -> Turns:
+    return await run.begin(show)
 
 
 def fresh_backend(agent: Any) -> Backend:
@@ -149,10 +157,11 @@ class Comparison:
         self._observers: Observers[Event, Turn] = Observers()
         self.settled: Future[None] = Future()
 
-    def begin(self, view: Callable[[Comparison], Subscriber] | None = None) -> Comparison:
-        """Start, in the caller's context, so that the ledger knows the cell."""
-        if view is not None:
-            self._observers.add(view(self))
+    def begin(self, show: Callable[[Comparison], Subscriber] | None = None) -> Comparison:
+        """Start, in the caller's context, so that the ledger knows the cell. `show(self)` makes what shows
+        it."""
+        if show is not None:
+            self._observers.add(show(self))
         loop.get().call_soon_threadsafe(self._begin)
         return self
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
-from ..events import RequestStarted
-from ..metering.admission import bound
+from ..events import Event, RequestStarted
+from ..metering.admission import MOST_OUTPUT, bound
 from ..money import format_cents
 from ..text import shorten
-from ..turn import estimate_tokens
+from ..turn import Turn, estimate_tokens
 from .answer_file import KeptMap
 from .questions import Questions
 
@@ -47,3 +47,25 @@ def _input_cost(backends: Sequence[Any], prompts: Sequence[str]) -> Decimal | No
     event = RequestStarted(model=backend.model, provider=provider, input_tokens=tokens)
     most = bound(event) if provider and len(backends) == 1 else None
     return most.estimate if most else None
+
+
+class Reservations:
+    """Observes the turns of a map under a `budget` in USD: `say` gets a line, once, where it is too small for
+    `concurrency` of them at once, since each reserves what it may cost at most."""
+
+    def __init__(self, budget: Decimal, concurrency: int, say: Callable[[str], object]) -> None:
+        self._budget, self._concurrency, self._say = budget, concurrency, say
+        self._is_known = False
+
+    def __call__(self, event: Event, turn: Turn) -> None:
+        if self._is_known or not isinstance(event, RequestStarted):
+            return
+        self._is_known = True
+        output = MOST_OUTPUT if event.max_output_tokens is None else event.max_output_tokens
+        cost = most.cost(output) if (most := bound(event)) else Decimal(0)
+        if cost and (at_once := max(1, int(self._budget / cost))) < self._concurrency:
+            self._say(
+                f"Each request reserves {format_cents(cost, exact=True)} of the budget, for {output:,} "
+                f"tokens of output: about {at_once:,} are under way at once. Fewer tokens, by "
+                'options={"max_tokens": …} in the config, let more.'
+            )

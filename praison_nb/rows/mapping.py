@@ -24,10 +24,11 @@ from ..runtime.pacer import Pacer
 from ..text import shorten
 from ..turn import ToolCall
 from .answer_file import AnswerFile, KeptAnswer, KeptMap
-from .expected import first_lines
+from .expected import Reservations, first_lines
+from .identity import agent_digest, digest_of
 from .outcome import BUDGET, DONE, FAILED, KEPT, STOPPED, Outcome, holds_for_all
 from .progress import Failure, Progress
-from .questions import Questions, agent_digest, digest_of
+from .questions import Questions
 from .result import answer_text, result_table
 from .table import Table
 from .template import Template
@@ -73,7 +74,8 @@ class MapRun(Observable):
         self.file = AnswerFile() if file is None else file
         self.name = shorten(f"map: {' '.join(template.prompt.split())}", NAME_CHARACTERS)
         self.budget = None if budget is None else SharedBudget(budget)
-        self._digests = [agent_digest(each, output) for each in backends]
+        lines = list[str]()
+        self._digests = [agent_digest(each, output, lines.append) for each in backends]
         self.id = digest_of(self._digests, template.prompt)[:16]
         """The same for the same prompt and agents, whatever the rows."""
         self.questions: Questions | None = None
@@ -92,6 +94,9 @@ class MapRun(Observable):
             "pacer": self._pacer,
             "mailbox": self._mailbox,
         }
+        if budget is not None:
+            most = min(concurrency, len(table) * len(backends))
+            subscribers = [*subscribers, Reservations(budget, most, self.add_line)]
         self._workers = Workers(concurrency, options, self._take, self._set_running, subscribers)
         self._answered: list[tuple[str, Outcome]] = []
         """What is not in the file yet."""
@@ -99,7 +104,7 @@ class MapRun(Observable):
         self._problem: PraisonError | None = None
         self._ended = ""
         self._began = time.monotonic()
-        self.progress = Progress(rows=len(table) * len(backends), budget=budget)
+        self.progress = Progress(rows=len(table) * len(backends), budget=budget, lines=tuple(lines))
         self._done: Future[None] = Future()
 
     def begin(self) -> MapRun:
@@ -138,7 +143,8 @@ class MapRun(Observable):
 
     async def _main(self) -> None:
         try:
-            left = await asyncio.to_thread(self._prepare)
+            left, changes = await asyncio.to_thread(self._prepare)
+            self._update(**changes)
             agents: list[dict[str, str]] = [{} for _ in self.backends]
             assert self.questions is not None
             for key in left:
@@ -155,8 +161,8 @@ class MapRun(Observable):
         finally:
             await self._end()
 
-    def _prepare(self) -> list[str]:
-        """What is to be asked."""
+    def _prepare(self) -> tuple[list[str], dict[str, Any]]:
+        """What is to be asked, and what there is to show."""
         self.questions = asked = Questions(self.table.rows(), self.template, self._digests)
         if self._raises and asked.bad_rows:
             place, why = next(iter(asked.bad_rows.items()))
@@ -165,14 +171,14 @@ class MapRun(Observable):
             self.outcomes[key] = Outcome(status=KEPT, answer=found.answer, model=found.model)
         left = [key for key in asked.rows if key not in self.outcomes][: self._most]
         self.kept_before = self.file.begin(self.id, self.template.prompt, asked.digest)
-        self._update(
-            kept=sum(len(asked.rows[key]) for key in self.outcomes),
-            questions=len(left),
-            failed=len(asked.bad_rows),
-            lines=first_lines(asked, left, self.kept_before, self.template.prompt, self.backends),
-            failures=tuple(self._failure(*each) for each in list(asked.bad_rows.items())[:LATEST]),
-        )
-        return left
+        lines = first_lines(asked, left, self.kept_before, self.template.prompt, self.backends)
+        return left, {
+            "kept": sum(len(asked.rows[key]) for key in self.outcomes),
+            "questions": len(left),
+            "failed": len(asked.bad_rows),
+            "lines": (*lines, *self.progress.lines),
+            "failures": tuple(self._failure(*each) for each in list(asked.bad_rows.items())[:LATEST]),
+        }
 
     def _find_kept(self, keys: list[str]) -> dict[str, KeptAnswer]:
         found = self.file.find(keys)
@@ -255,10 +261,7 @@ class MapRun(Observable):
         assert self.questions is not None
         now, rows = self.progress, self.questions.rows
         latest = [
-            (
-                self.table.label(rows[key][0]),
-                shorten(answer_text(outcome.answer), LABEL_CHARACTERS),
-            )
+            (self.table.label(rows[key][0]), shorten(answer_text(outcome.answer), LABEL_CHARACTERS))
             for key, outcome in batch[-LATEST:]
         ]
         self._update(

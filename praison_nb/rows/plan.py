@@ -14,6 +14,7 @@ from ..metering.admission import MOST_OUTPUT, bound
 from ..money import format_cents
 from ..turn import Turn
 from .mapping import MapRun
+from .outcome import DONE, KEPT
 
 SAMPLE = 20
 """Questions of a plan."""
@@ -92,7 +93,7 @@ def plan_of(run: MapRun, sample: Sample) -> Plan:
     """The plan by a map that has asked a sample."""
     questions, now = run.questions, run.progress
     assert questions is not None
-    answered = {key for key, outcome in run.outcomes.items() if outcome.answer is not None}
+    answered = {key for key, outcome in run.outcomes.items() if outcome.status in (DONE, KEPT)}
     left = [prompt for key, prompt in questions.prompts.items() if key not in answered]
     mean = now.spent / (now.asked - now.unpriced) if now.asked > now.unpriced else None
     if mean is None and run.kept_before is not None:

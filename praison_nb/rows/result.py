@@ -31,7 +31,7 @@ def result_table(
         if place in bad_rows:
             outcome = Outcome(status=FAILED, error=bad_rows[place])
         is_first = not key or rows[key][0] == place
-        records.append(_record(outcome.answer, output))
+        records.append(_record(outcome, output))
         own["_status"].append(outcome.status if is_first or outcome.status != DONE else KEPT)
         own["_error"].append(outcome.error)
         cost = None if outcome.cost is None else float(outcome.cost)
@@ -50,7 +50,8 @@ def answer_text(answer: Any) -> str:
     return str(answer)
 
 
-def _record(answer: Any, output: AnswerType | None) -> dict[str, Any]:
-    if answer is None:
+def _record(outcome: Outcome, output: AnswerType | None) -> dict[str, Any]:
+    # None may be an answer.
+    if outcome.status not in (DONE, KEPT):
         return {}
-    return {"text": answer} if output is None else record(output.load(answer).value)
+    return {"text": outcome.answer} if output is None else record(output.load(outcome.answer).value)

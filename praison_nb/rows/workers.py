@@ -49,7 +49,7 @@ class Workers:
                 work += [(each, left, is_lone) for each, is_lone in backends]
         async with asyncio.TaskGroup() as group:
             for each, left, is_lone in work:
-                group.create_task(self._work(each, left, is_lone=is_lone))
+                group.create_task(self._work(each, left, group, is_lone=is_lone))
 
     def stop(self) -> None:
         """Ask nothing more, and stop what is under way."""
@@ -57,29 +57,28 @@ class Workers:
         for run in list(self._running):
             run.stop()
 
-    async def _work(self, backend: Backend, left: deque[tuple[str, str]], *, is_lone: bool) -> None:
+    async def _work(
+        self, backend: Backend, left: deque[tuple[str, str]], group: asyncio.TaskGroup, *, is_lone: bool
+    ) -> None:
         while left and not self._stopping:
             key, prompt = left.popleft()
-            if is_lone:
-                await asyncio.to_thread(backend.reset_session)
-            else:
-                await backend.discard_session()
+            await _forget_conversation(backend, is_lone=is_lone)
             try:
-                outcome = await self._ask(backend, prompt)
+                run = await self._ask(backend, prompt)
             except PraisonError as error:
                 # It could not even begin.
-                outcome = Outcome(status=FAILED, error=str(error), problem=error)
-            if outcome.status != BUDGET or outcome.was_asked:
-                self._take(key, outcome)
+                self._take(key, Outcome(status=FAILED, error=str(error), problem=error))
                 continue
-            # Nothing is left that others had reserved.
-            self.over_budget, self._stopping = self.over_budget or outcome.error, True
-        if is_lone:
-            await asyncio.to_thread(backend.reset_session)
-        else:
-            await backend.discard_session()
+            if backend.keeps_sessions_on_server and not is_lone and run.turn.requests:
+                # Its server's books may be seconds behind: the next question does not wait for them.
+                group.create_task(self._settle_apart(key, run, backend))
+                backend = await asyncio.to_thread(backend.fresh)
+            else:
+                await self._settle(key, run)
+        await _forget_conversation(backend, is_lone=is_lone)
 
-    async def _ask(self, backend: Backend, prompt: str) -> Outcome:
+    async def _ask(self, backend: Backend, prompt: str) -> Run:
+        """A turn whose answer is there."""
         ended = asyncio.Event()
 
         def observe(event: Event, turn: Turn) -> None:
@@ -89,14 +88,33 @@ class Workers:
         run = backend.begin(prompt, subscribers=[observe, *self._subscribers], **self._options)
         self._running.add(run)
         self._changed(len(self._running))
+        await ended.wait()
+        return run
+
+    async def _settle(self, key: str, run: Run) -> None:
+        """Take what became of it, with what the backend still learns of its usage."""
         try:
-            await ended.wait()
             if not self._stopping:
-                # What the backend still learns of its usage.
                 await asyncio.shield(asyncio.wrap_future(run.settled))
         finally:
             self._running.discard(run)
-        return Outcome.of(run.turn, is_typed=run.output is not None)
+        outcome = Outcome.of(run.turn, is_typed=run.output is not None)
+        if outcome.status != BUDGET or outcome.was_asked:
+            self._take(key, outcome)
+        else:
+            # Nothing is left that others had reserved.
+            self.over_budget, self._stopping = self.over_budget or outcome.error, True
+
+    async def _settle_apart(self, key: str, run: Run, backend: Backend) -> None:
+        await self._settle(key, run)
+        await backend.discard_session()
+
+
+async def _forget_conversation(backend: Backend, *, is_lone: bool) -> None:
+    if is_lone:
+        await asyncio.to_thread(backend.reset_session)
+    else:
+        await backend.discard_session()
 
 
 def _for_map(backend: Backend, count: int) -> list[tuple[Backend, bool]]:

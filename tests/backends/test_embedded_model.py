@@ -322,9 +322,11 @@ def test_it_answers_on_all_wires() -> None:
 
 
 @pytest.mark.parametrize("wire", ["responses", "messages"])
-def test_it_has_tools_on_chat_completions(wire: str) -> None:
+def test_it_has_tools_and_types_on_chat_completions(wire: str) -> None:
     turn = LocalAgent(LocalAgentConfig(model="embedded", wire=wire, tools=[servers])).begin("Hi").wait()
     assert "takes tools on chat completions" in str(turn.error)
+    turn = LocalAgent(LocalAgentConfig(model="embedded", wire=wire, output=int)).begin("Hi").wait()
+    assert "takes types of answers on chat completions" in str(turn.error)
 
 
 async def test_files_that_are_no_models(own: Path, tmp_path: Path) -> None:

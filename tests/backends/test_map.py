@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -77,6 +78,30 @@ def test_costs_are_numbers_though_none_is_known(values: list[str]) -> None:
         assert (made["_cost"].dtype, made["_tokens"].dtype) == (polars.Float64, polars.Int64)
 
 
+class Visit(pydantic.BaseModel):
+    stars: int
+    day: datetime.date | None
+    tags: list[str] = []
+
+
+@pytest.mark.parametrize(
+    ("output", "columns"),
+    [
+        (Visit, ["stars", "day", "tags"]),
+        (datetime.date, ["value_answer"]),
+        (datetime.date | None, ["value_answer"]),
+        (list[Visit], ["value_answer"]),
+        (dict[str, int], []),
+    ],
+)
+def test_a_types_columns_are_there_without_any_answer(output: Any, columns: list[str]) -> None:
+    with RowServer(answer=lambda prompt: {"value": None}) as server:
+        for values in ([], ["a"]):
+            made = praison_nb.map(values, "Visit {value}", agent=server.agent(), output=output)
+            assert list(made.columns)[1:-4] == columns
+    assert made["_status"][0] == ("done" if output == datetime.date | None else "failed")
+
+
 class Share(pydantic.BaseModel):
     part: float = pydantic.Field(alias="partInPercent")
 
@@ -114,6 +139,16 @@ def test_no_budget_asks_nothing_and_says_what_raises_it() -> None:
         run = begin(["a"], "Label {value}", agent=server.agent(), budget=0)
         assert list(run.wait()["_status"]) == ["budget"] and not server.requests
     assert any("--budget USD, in code budget=USD, raises it" in line for line in run.progress.lines)
+
+
+@pytest.mark.parametrize(("most", "is_small"), [(None, True), (300, False)])
+def test_a_budget_says_once_how_few_it_lets_be_under_way(most: int | None, is_small: bool) -> None:
+    with RowServer() as server:
+        agent = server.agent(options={"max_tokens": most} if most else {})
+        run = begin(texts(20, 20), "Label: {text}", agent=agent, output=Label, budget="0.05")
+        assert set(run.wait()["_status"]) == {"done"}
+    lines = [line for line in run.progress.lines if "are under way at once" in line]
+    assert len(lines) == is_small and all('options={"max_tokens"' in line for line in lines)
 
 
 def test_a_rows_second_request_waits_for_what_others_have_reserved() -> None:
@@ -167,6 +202,28 @@ def test_awaited_it_leaves_the_loop_free() -> None:
 
         made, ticks = asyncio.run(main())
     assert list(made["_status"]) == ["done"] * 3 and ticks >= 5
+
+
+async def test_async_code_awaits_it_as_it_does_coroutines() -> None:
+    def asked(*values: str) -> Any:
+        return praison_nb.map(values, "Label {value}", agent=agent)
+
+    with RowServer() as server:
+        agent = server.agent()
+        both = [praison_nb.map([each], "Label {value}", agent=agent) for each in "ab"]
+        later = praison_nb.map(["c"], "Label {value}", agent=agent)
+        assert not server.requests, "nothing is asked before it is awaited"
+        task = asyncio.create_task(praison_nb.map(["d"], "Label {value}", agent=agent))
+        gathered = await asyncio.gather(
+            *both, *(praison_nb.map([x], "Label {value}", agent=agent) for x in "e")
+        )
+        made = [*gathered, await asyncio.wait_for(later, 60), await task]
+        # A function that is not async waits, wherever it is called.
+        made += [await asyncio.to_thread(asked, "a"), await asyncio.to_thread(asked, "f")]
+        assert [each["_status"][0] for each in made] == ["done"] * 5 + ["kept", "done"]
+        server.manners = Manners(most=0)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(praison_nb.map(["g"], "Label {value}", agent=agent), 0.05)
 
 
 @pytest.mark.parametrize(

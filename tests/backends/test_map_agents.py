@@ -12,10 +12,12 @@ import pandas as pd
 import pytest
 
 import praison_nb
-from praison_nb import AnswerFile, LocalAgent, LocalAgentConfig
+from praison_nb import AnswerFile, HostedAgent, HostedAgentConfig, LocalAgent, LocalAgentConfig
+from praison_nb.backends.hosted import settling
 from praison_nb.errors import ConfigError, StoreError
-from praison_nb.rows.api import begin
-from praison_nb.rows.questions import agent_digest
+from praison_nb.rows.api import begin, prepare
+from praison_nb.rows.identity import agent_digest
+from servers.hosted import HostedServer
 from servers.openai import OpenAIServer, reply
 from servers.rows import Manners, RowServer
 
@@ -267,6 +269,29 @@ def test_frames_of_polars_have_dtypes_without_rows_too() -> None:
         polars.Float64,
         polars.Int64,
     ]
+
+
+def test_books_that_come_late_are_waited_for_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settling, "PAUSES", (1.0,))
+    with HostedServer() as server:
+        agent = HostedAgent(HostedAgentConfig(api_key=server.api_key, base_url=server.url))
+        made = praison_nb.map(["a", "b", "c", "d"], "Say {value}", agent=agent, concurrency=1)
+        paths = [request.path for request in server.requests]
+    assert list(made["text"]) == ["Say a", "Say b", "Say c", "Say d"] and made["_tokens"].min() > 0
+    sent, archived = (
+        [n for n, path in enumerate(paths) if path.endswith(end)] for end in ("/events", "/archive")
+    )
+    assert len(archived) == 4 and max(sent) < min(archived)
+
+
+def test_observers_are_called_on_the_loops_thread_alone() -> None:
+    with RowServer() as server:
+        run = prepare(["a", "b"], "Seen {value}", agent=server.agent())
+        threads, states = set[str](), list[int]()
+        run.on_change(lambda: threads.add(threading.current_thread().name))
+        run.on_change(lambda: states.append(run.progress.questions))
+        run.begin().wait()
+    assert threads == {"praison_nb"} and states[0] == 2
 
 
 def test_a_function_that_has_another_value_around_it_is_another_one() -> None:

@@ -13,12 +13,13 @@ import pytest
 import praison_nb
 from praison_nb.errors import ConfigError
 from praison_nb.rows.api import begin
-from servers.batches import AnthropicBatches, BatchServer, OpenAIBatches
+from servers.batches import AnthropicBatches, BatchServer, OpenAIBatches, ResponsesBatches
 
 Label = Literal["good", "bad"]
 TEXTS = [f"Text number {number % 12}." for number in range(15)]
 PROMPT = "Label: {value}"
 both = pytest.mark.parametrize("kind", [AnthropicBatches, OpenAIBatches])
+each_wire = pytest.mark.parametrize("kind", [AnthropicBatches, OpenAIBatches, ResponsesBatches])
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +34,7 @@ def check_books(server: BatchServer, requests: int) -> None:
     assert ledger["cost"].notna().all()
 
 
-@both
+@each_wire
 def test_a_batch_at_half_the_price(kind: type[BatchServer]) -> None:
     with kind() as server:
         server.is_done = True
@@ -48,7 +49,7 @@ def test_a_batch_at_half_the_price(kind: type[BatchServer]) -> None:
         assert set(again["_status"]) == {"kept"} and len(server.batches) == 1
 
 
-@both
+@each_wire
 def test_what_expired_or_was_refused_costs_its_row_only(kind: type[BatchServer]) -> None:
     with kind() as server:
         server.is_done, server.spoil = True, {1: "expired", 2: "errored"}
@@ -61,7 +62,7 @@ def test_what_expired_or_was_refused_costs_its_row_only(kind: type[BatchServer])
         assert float(praison_nb.usage(by="request")["cost"].sum()) == pytest.approx(float(server.cost))
 
 
-@both
+@each_wire
 def test_stop_leaves_it_there_and_the_next_call_goes_on(kind: type[BatchServer]) -> None:
     with kind() as server:
         run = begin(TEXTS, PROMPT, agent=server.agent(), output=Label, batch=True)

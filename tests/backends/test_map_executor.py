@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -154,6 +157,29 @@ def test_what_cannot_go_to_workers(settings: dict[str, Any], why: str) -> None:
     with pytest.raises(ConfigError, match=why), ThreadPoolExecutor(1) as executor:
         agent = praison_nb.LocalAgent(praison_nb.LocalAgentConfig(**given))
         praison_nb.map(["a"], "Say {value}", agent=agent, executor=executor)
+
+
+class Elsewhere(Executor):
+    """One whose workers can import nothing of ours: each task is a process of an isolated Python."""
+
+    def submit(self, function: Any, /, *args: Any, **options: Any) -> Future[Any]:
+        task: Future[Any] = Future()
+        code = "import pickle, sys; pickle.loads(sys.stdin.buffer.read())"
+        command = [sys._base_executable, "-I", "-S", "-c", code]  # type: ignore[attr-defined]
+        done = subprocess.run(command, input=pickle.dumps(function), capture_output=True, check=False)
+        last = done.stderr.decode().splitlines()[-1]
+        kind, _, message = last.partition(": ")
+        assert kind == "ModuleNotFoundError", last
+        task.set_exception(ModuleNotFoundError(message, name=message.split("'")[1]))
+        return task
+
+
+def test_workers_without_the_package_are_told_what_to_install() -> None:
+    agent = praison_nb.LocalAgent(
+        praison_nb.LocalAgentConfig(model="m", base_url="http://127.0.0.1:1/v1", provider="")
+    )
+    with pytest.raises(ConfigError, match="The workers have no praison_nb: install praison-nb"):
+        praison_nb.map(["a"], "Say {value}", agent=agent, executor=Elsewhere())
 
 
 @pytest.mark.parametrize("executor", ["ray", 4, object()])

@@ -123,3 +123,17 @@ def test_functions_run_one_at_a_time_in_the_cell(kernel: Kernel, server: OpenAIS
     server.script(*([reply(calls=[("look", '{"place": "Ulm"}')])] * 2), *([reply("Rain.")] * 2))
     assert kernel.run("%%agent -m gpt-4o,o3 -t look -o out\nWeather?").ok
     assert seen(kernel, "where, [t.text for t in out]") == f"{['MainThread'] * 2} {['Rain.'] * 2}"
+
+
+@pytest.mark.parametrize("call", ["praison_nb.compare", "await praison_nb.compare"])
+def test_a_comparison_in_code_is_shown_while_it_runs(kernel: Kernel, server: OpenAIServer, call: str) -> None:
+    gate = Gate(server)
+    server.script(reply("So far.", before_end=[gate]), reply("Yes."))
+    cell = kernel.begin(f"import praison_nb\nout = {call}('Hi', ['gpt-4o', 'o3'])")
+    server.wait_for(lambda: gate.reached)
+    kernel.read_until(lambda: cell.outputs)
+    assert not cell.reply and "gpt-4o" in cell.text
+    gate.open()
+    kernel.finish(cell)
+    assert cell.ok and seen(kernel, "out.frame['status'].tolist()") == "['done', 'done']"
+    assert cell.of("text/html")[0].count("pnb-answer") == 2 and "[idle]" in cell.text

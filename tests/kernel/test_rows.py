@@ -191,6 +191,27 @@ def test_a_map_in_code_shows_the_same(kernel: Kernel, call: str) -> None:
     assert value(kernel, "len(out)") == "5"
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "f = CALL\nout = await f",
+        "import asyncio\nt = asyncio.create_task(CALL)\nout = await t",
+        "out = await asyncio.wait_for(CALL, 60)",
+        "out, _ = await asyncio.gather(*[CALL for _ in range(2)])",
+        "out = (lambda: CALL)()\nawait asyncio.sleep(0)",
+        "async def later():\n    return await CALL\nt = asyncio.create_task(later())",
+    ],
+)
+def test_a_cell_with_an_await_awaits_it(kernel: Kernel, code: str) -> None:
+    call = "praison_nb.map(df[:2], 'Awaited {text}', agent=b, output=Label)"
+    cell = kernel.run("import asyncio\nout = None\n" + code.replace("CALL", call))
+    assert cell.ok, cell.error
+    if "later" in code:
+        assert kernel.run("out = await t").ok
+    assert value(kernel, "out.value.tolist()") == "['good', 'good']"
+    assert "2</b> of 2 rows" in html(cell)
+
+
 def test_failures_have_reasons_and_are_escaped(kernel: Kernel) -> None:
     kernel.run("rows = ['none <b>' , 'fine']")
     cell = kernel.run("%%agent --rows rows --as Label -b b -o out\n{value}")

@@ -22,6 +22,7 @@ from typing import Any
 from aiohttp import web
 from anthropic.types.messages import MessageBatch
 from anthropic.types.messages.batch_create_params import BatchCreateParams as AnthropicCreate
+from openai.types.responses import Response
 
 from praison_nb import LocalAgent, LocalAgentConfig
 from servers.base import Gate, LoopbackServer
@@ -250,18 +251,58 @@ class OpenAIBatches(BatchServer):
                 said = {"message": "Invalid value.", "type": "invalid_request_error", "code": None}
                 response = {"status_code": 400, "request_id": "r", "body": {"error": said}}
             elif not spoiled:
-                tokens_in, tokens_out = self.bill()
-                message = {"role": "assistant", "content": self.answer(each["body"]), "refusal": None}
-                used = {"prompt_tokens": tokens_in, "completion_tokens": tokens_out}
-                body = {
-                    "id": f"chatcmpl-{place}",
-                    "object": "chat.completion",
-                    "created": 1,
-                    "model": each["body"]["model"],
-                    "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
-                    "usage": {**used, "total_tokens": tokens_in + tokens_out},
-                }
+                body = self._answered(place, each["body"])
                 response = {"status_code": 200, "request_id": "r", "body": body}
             made = {"id": f"batch_req_{place}", "custom_id": each["custom_id"], "response": response}
             lines.append(json.dumps({**made, "error": None if response else error}))
         return web.Response(text="\n".join(lines), content_type="application/jsonl")
+
+    def _answered(self, place: int, body: JSON) -> JSON:
+        tokens_in, tokens_out = self.bill()
+        message = {"role": "assistant", "content": self.answer(body), "refusal": None}
+        used = {"prompt_tokens": tokens_in, "completion_tokens": tokens_out}
+        return {
+            "id": f"chatcmpl-{place}",
+            "object": "chat.completion",
+            "created": 1,
+            "model": body["model"],
+            "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+            "usage": {**used, "total_tokens": tokens_in + tokens_out},
+        }
+
+
+class ResponsesBatches(OpenAIBatches):
+    """OpenAI's with the endpoint of Responses."""
+
+    wire = "responses"
+
+    def _problem(self, kept: JSON) -> str:
+        if kept["endpoint"] != "/v1/responses":
+            return "Invalid value for 'endpoint'."
+        if any("messages" in line["body"] or "input" not in line["body"] for line in kept["requests"]):
+            return "Missing required parameter: 'input'."
+        return super()._problem(kept)
+
+    def _answered(self, place: int, body: JSON) -> JSON:
+        tokens_in, tokens_out = self.bill()
+        text = {"type": "output_text", "text": self.answer({"messages": body["input"]}), "annotations": []}
+        message = {"id": f"msg_{place}", "type": "message", "role": "assistant", "status": "completed"}
+        shown = {
+            "id": f"resp_{place}",
+            "object": "response",
+            "created_at": 1,
+            "status": "completed",
+            "model": body["model"],
+            "output": [{**message, "content": [text]}],
+            "parallel_tool_calls": True,
+            "tool_choice": "auto",
+            "tools": [],
+            "usage": {
+                "input_tokens": tokens_in,
+                "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+                "output_tokens": tokens_out,
+                "output_tokens_details": {"reasoning_tokens": 0},
+                "total_tokens": tokens_in + tokens_out,
+            },
+        }
+        return check_response(Response, shown)

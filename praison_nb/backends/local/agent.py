@@ -203,9 +203,11 @@ class LocalAgent(Backend):
         if config.runs_embedded:
             from ..embedded import process
 
-            if config.tools and config.wire not in ("", "chat"):
+            # On the other wires its server heeds neither.
+            lacking = "tools" if config.tools else "types of answers" if run.output is not None else ""
+            if lacking and config.wire not in ("", "chat"):
                 raise ConfigError(
-                    f"The embedded model takes tools on chat completions: leave wire={config.wire!r} out."
+                    f"The embedded model takes {lacking} on chat completions: leave wire={config.wire!r} out."
                 )
             async with aclosing(process.start(config.model_file)) as steps:
                 async for step in steps:
