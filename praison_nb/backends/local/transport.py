@@ -17,9 +17,12 @@ request may do better; it is never asked again here.
 from __future__ import annotations
 
 import asyncio
+import inspect
+import json
 import re
 from collections import deque
 from collections.abc import Awaitable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
@@ -218,7 +221,8 @@ class Stream:
         client: Any = client_of(self._server, frozenset(name.lower() for name in headers))
         while True:
             try:
-                answer = await client.post(self._url, cast_to=object, body=body, options=options)
+                sent = _encoded(body, client)
+                answer = await client.post(self._url, cast_to=object, options=options, **sent)
                 return answer.http_response
             except Exception as error:
                 unknown = _unknown_field(error, body)
@@ -240,6 +244,17 @@ def open_stream(server: Server, path: str, body: Mapping[str, Any], deadline: De
     a field by its name, and the answer is the same without, it is asked again without. `extra_headers`,
     `extra_query` and `extra_body` are what the SDKs' methods make of them."""
     return Stream(server, path, body, deadline)
+
+
+def _encoded(body: Mapping[str, Any], client: Any) -> dict[str, Any]:
+    """The body as JSON, which SDKs that would look through all of it first take as it is: a long conversation
+    has thousands of parts."""
+    if "content" in inspect.signature(client.post).parameters:
+        # What is no JSON an SDK may know how to send.
+        with suppress(TypeError, ValueError, RecursionError):
+            text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+            return {"content": text.encode()}
+    return {"body": body}
 
 
 def _unknown_field(error: Exception, body: Mapping[str, Any]) -> str:
