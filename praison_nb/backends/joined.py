@@ -1,30 +1,38 @@
-"""Pieces of an answer that came together are one event."""
+"""Pieces of an answer that came together are one: each event costs as much, however short its text is."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import groupby
-from typing import Any, cast
 
 from ..events import Event, TextDelta, Thinking
+
+FEW = 4
+"""So many pieces stay as they came: they cost little, and who reads them has the pace of the model."""
 
 
 def joined(events: Iterable[Event]) -> Iterator[Event]:
     """`events`, with pieces of one message that come one after the other, or of thinking, as one.
 
-    >>> [event.text for event in joined([TextDelta(text="Hel"), TextDelta(text="lo"), Thinking()])]
-    ['Hello', '']
+    >>> [event.text for event in joined([*map(lambda n: TextDelta(text=str(n)), range(9)), Thinking()])]
+    ['012345678', '']
     """
-    for _, group in groupby(events, _message_of):
-        first, *rest = group
-        if rest and isinstance(first, TextDelta | Thinking):
-            first = replace(first, text=first.text + "".join(each.text for each in cast(Any, rest)))
-        yield first
+    for message, group in groupby(events, _message_of):
+        together = list(group)
+        if message is None or len(together) <= FEW:
+            yield from together
+        else:
+            yield _merged(together)
 
 
 def _message_of(event: Event) -> object:
-    """What pieces of one message have in common, and nothing else has."""
     if isinstance(event, TextDelta):
         return (event.message_id,)
-    return Thinking if isinstance(event, Thinking) else event.id
+    return Thinking if isinstance(event, Thinking) else None
+
+
+def _merged(events: list[Event]) -> Event:
+    first, texts = events[0], [each.text for each in events if isinstance(each, TextDelta | Thinking)]
+    assert isinstance(first, TextDelta | Thinking)
+    return replace(first, text="".join(texts))

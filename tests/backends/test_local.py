@@ -395,12 +395,9 @@ def test_a_signal_that_wakes_nothing_up_is_sent_again(
 
 
 def test_streaming_from_start(openai_server: OpenAIServer) -> None:
-    hold = openai_server.gate()
-    openai_server.script([chunk({"content": "abcd"}), hold, chunk({"content": "efgh"}), DONE])
-    pieces = iter(Agent(name="a", backend=local(openai_server)).start("Hi", stream=True))
-    assert next(pieces) == "abcd"
-    hold.open()
-    assert list(pieces) == ["efgh"]
+    openai_server.script(reply("abcdefgh"))
+    agent = Agent(name="a", backend=local(openai_server))
+    assert list(agent.start("Hi", stream=True)) == ["abcd", "efgh"]
 
 
 def test_leaving_the_stream_stops_the_turn(openai_server: OpenAIServer) -> None:

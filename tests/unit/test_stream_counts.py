@@ -101,10 +101,10 @@ def test_pieces_of_one_message_that_came_together_are_one_event() -> None:
 
     text, other = TextDelta(text="a", message_id="1"), TextDelta(text="b", message_id="2")
     assert of([]) == []
-    assert of([text] * 3 + [other]) == [(TextDelta, "aaa"), (TextDelta, "b")]
-    assert of([text, Notice(text="n"), text]) == [(TextDelta, "a"), (Notice, "n"), (TextDelta, "a")]
-    assert of([Thinking(text="x"), Thinking(text="y"), text]) == [(Thinking, "xy"), (TextDelta, "a")]
-    assert next(joined([text, text])).time == text.time
+    assert of([text] * 5 + [other]) == [(TextDelta, "aaaaa"), (TextDelta, "b")]
+    assert of([text, text, Notice(text="n")]) == [(TextDelta, "a"), (TextDelta, "a"), (Notice, "n")]
+    assert of([Thinking(text="x")] * 9 + [text]) == [(Thinking, "x" * 9), (TextDelta, "a")]
+    assert next(joined([text] * 9)).time == text.time
 
 
 def stream_of(wire_name: str, chunks: int) -> bytes:
