@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import groupby
+from typing import TypeVar
 
 from ..events import Event, TextDelta, Thinking
 
+T = TypeVar("T")
 FEW = 4
 """So many pieces stay as they came: they cost little, and who reads them has the pace of the model."""
 
@@ -18,12 +20,20 @@ def joined(events: Iterable[Event]) -> Iterator[Event]:
     >>> [event.text for event in joined([*map(lambda n: TextDelta(text=str(n)), range(9)), Thinking()])]
     ['012345678', '']
     """
-    for message, group in groupby(events, _message_of):
+    return join(events, _message_of, _merged)
+
+
+def join(
+    pieces: Iterable[T], message_of: Callable[[T], object], merged: Callable[[list[T]], T]
+) -> Iterator[T]:
+    """`pieces`, with those `merged` that come one after the other and are of one message: for which
+    `message_of` is the same, and not None."""
+    for message, group in groupby(pieces, message_of):
         together = list(group)
         if message is None or len(together) <= FEW:
             yield from together
         else:
-            yield _merged(together)
+            yield merged(together)
 
 
 def _message_of(event: Event) -> object:

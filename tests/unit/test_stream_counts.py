@@ -14,9 +14,10 @@ import pytest
 
 from praison_nb.backends import body
 from praison_nb.backends.body import Body
-from praison_nb.backends.joined import joined
-from praison_nb.backends.local.sse import Parser
+from praison_nb.backends.hosted.stream import _merged, _message_of
+from praison_nb.backends.joined import join, joined
 from praison_nb.backends.local.wires import NAMES, ModelRequest, wire
+from praison_nb.backends.sse import Parser
 from praison_nb.events import Event, Notice, TextDelta, Thinking
 from praison_nb.fold import fold
 from praison_nb.history import User
@@ -105,6 +106,21 @@ def test_pieces_of_one_message_that_came_together_are_one_event() -> None:
     assert of([text, text, Notice(text="n")]) == [(TextDelta, "a"), (TextDelta, "a"), (Notice, "n")]
     assert of([Thinking(text="x")] * 9 + [text]) == [(Thinking, "x" * 9), (TextDelta, "a")]
     assert next(joined([text] * 9)).time == text.time
+
+
+def test_previews_of_a_hosted_session_that_came_together_are_one() -> None:
+    def piece(text: str, index: int = 0, key: str = "a") -> dict[str, Any]:
+        delta = {"type": "content_delta", "index": index, "content": {"type": "text", "text": text}}
+        return {"type": "event_delta", "event_id": key, "delta": delta}
+
+    other: dict[str, Any] = {"type": "agent.thinking", "id": "t"}
+    events = [*map(piece, "Hello"), other, other, *(piece("x", 1) for _ in range(5)), piece("y", key="b")]
+    assert list(join(events, _message_of, _merged)) == [
+        piece("Hello"),
+        *(other, other),
+        piece("xxxxx", 1),
+        piece("y", key="b"),
+    ]
 
 
 def stream_of(wire_name: str, chunks: int) -> bytes:

@@ -31,9 +31,9 @@ from ...errors import PraisonError, TurnTimeoutError
 from ..body import Body
 from ..error_reasons import find
 from ..sdk_errors import error_in_answer, no_api, translate
+from ..sse import Parser
 from .client import TIMEOUT, client_of, load
 from .providers import Server
-from .sse import Parser
 
 T = TypeVar("T")
 End = Literal["", "done", "closed"]
