@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from praison_nb.backends.local import sse
-from praison_nb.backends.local.sse import Parser
+from praison_nb.backends import sse
+from praison_nb.backends.sse import Parser
 
 A = {"choices": [{"delta": {"content": "größe \u2028 🐍"}}]}
 B = {"choices": [{"delta": {"content": "two"}, "finish_reason": "stop"}], "usage": {"total_tokens": 3}}

@@ -28,6 +28,7 @@ from .fields import ANSWERS
 from .mounts import without_mounts
 from .own_message import OWN, in_order, prompt_of
 from .session import HostedSession
+from .stream import EventStream
 
 log = logging.getLogger(__name__)
 
@@ -47,11 +48,11 @@ class Connection:
         self._delay = context.backoff_seconds[0]
         self._seconds_to_wait = 0.0
 
-    async def open(self) -> Any:
+    async def open(self) -> EventStream:
         """The first stream. Nothing is lost yet: the SDK's own retries will do."""
         return await self._stream(self._client)
 
-    async def reopen(self) -> Any:
+    async def reopen(self) -> EventStream:
         """A new stream after one was lost."""
         while True:
             await self._pause()
@@ -186,9 +187,10 @@ class Connection:
         self._seconds_to_wait = seconds_to_wait(error)
         self._put(Activity(text="reconnecting"))
 
-    async def _stream(self, client: Any) -> Any:
+    async def _stream(self, client: Any) -> EventStream:
         previews = ["agent.message", "agent.thinking"]
-        return await client.beta.sessions.events.stream(self._session.id, event_deltas=previews)
+        events = client.beta.sessions.events
+        return EventStream(await events.stream(self._session.id, event_deltas=previews))
 
     async def _pause(self) -> None:
         await asyncio.sleep(max(self._seconds_to_wait, self._delay * random.uniform(0.5, 1.0)))

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 from ...errors import (
@@ -23,6 +24,7 @@ from ...history import Opaque
 from ...runtime.pacer import Pacer
 from ...session import Usage
 from ...turn import estimate_tokens
+from ..joined import joined
 from ..network_errors import causes
 from ..sdk_errors import error_in_answer, is_retryable, translate
 from ..silence import reported_silence
@@ -68,10 +70,13 @@ class Attempt:
                 async with open_stream(self.server, self.wire.path, self.body, deadline) as stream:
                     self._is_open = True
                     self._cost_in_headers = cost_in_headers(stream.headers)
-                    async for message in stream:
-                        form = "" if reply.progress else form or _other_form(message, self.wire.name)
-                        for event in reader.read(message):
+                    while messages := await stream.batch():
+                        if not reply.progress:
+                            form = form or _other_form(messages, self.wire.name)
+                        for event in joined(chain.from_iterable(map(reader.read, messages))):
                             yield event
+                        if reply.progress:
+                            form = ""
                         if reply.received and self._silent_seconds is None:
                             self._silent_seconds = time.monotonic() - self._began
                         if reply.progress != progress:
@@ -186,8 +191,12 @@ class Attempt:
         return Activity(text=f"{self.server.name} {reason}, trying again in {seconds:.0f} s{code}")
 
 
-def _other_form(event: Mapping[str, Any], wire: str) -> str:
-    """The wire of which the event is, "" where it may be of `wire`."""
+def _other_form(events: Iterable[Mapping[str, Any]], wire: str) -> str:
+    """The wire of which the first of the events is that is not of `wire`, "" where there is none."""
+    return next(filter(None, (_form(event, wire) for event in events)), "")
+
+
+def _form(event: Mapping[str, Any], wire: str) -> str:
     kind = str(event.get("type"))
     if "choices" in event:
         form = "chat"

@@ -17,19 +17,23 @@ request may do better; it is never asked again here.
 from __future__ import annotations
 
 import asyncio
+import inspect
+import json
 import re
 from collections import deque
 from collections.abc import Awaitable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
 from ...errors import PraisonError, TurnTimeoutError
+from ..body import Body
 from ..error_reasons import find
 from ..sdk_errors import error_in_answer, no_api, translate
+from ..sse import Parser
 from .client import TIMEOUT, client_of, load
 from .providers import Server
-from .sse import Parser
 
 T = TypeVar("T")
 End = Literal["", "done", "closed"]
@@ -112,9 +116,10 @@ class Stream:
         self._server, self._url = server, address_of(server, path)
         self._body, self._deadline = body, deadline
         self._response: Any = None
-        self._pieces: Any = None
+        self._bytes: Body
         self._parser = Parser()
-        self._ready: deque[dict[str, Any]] = deque()
+        self._ready: list[dict[str, Any]] = []
+        self._left: deque[dict[str, Any]] = deque()
         self._problem: PraisonError | None = None
         self._has_events = self._is_over = False
 
@@ -129,15 +134,14 @@ class Stream:
             if not isinstance(error, Exception):
                 raise
             raise self._translated(error) from error
-        self._pieces = self._response.aiter_bytes()
+        self._bytes = Body(self._response)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._deadline.stop()
-        await self._pieces.aclose()
-        await self._response.aclose()
+        await self._bytes.aclose()
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -149,36 +153,43 @@ class Stream:
         return self
 
     async def __anext__(self) -> dict[str, Any]:
-        """The next event. One JSON body in place of a stream is one event. Raises a PraisonError where the
-        answer is cut, stays away past the deadline, or is none."""
+        """The next event, of those of `batch`. Raises what that raises."""
+        if not self._left:
+            self._left.extend(await self.batch())
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.popleft()
+
+    async def batch(self) -> list[dict[str, Any]]:
+        """The next events, all that came together; none at the end. One JSON body in place of a stream is one
+        event. Raises a PraisonError where the answer is cut, stays away past the deadline, or is none."""
         while not self._ready:
             if self._problem is not None:
                 raise self._problem
             if self._is_over:
-                raise StopAsyncIteration
+                return []
             await self._read()
         self._has_events = True
-        return self._ready.popleft()
+        ready, self._ready = self._ready, []
+        return ready
 
     async def _read(self) -> None:
-        parser, piece = self._parser, None
+        parser = self._parser
         try:
-            piece = await self._deadline.wait(anext(self._pieces))
-        except StopAsyncIteration:
-            pass
+            piece = await self._deadline.wait(self._bytes.read())
         except Exception as error:
             # The events so far first.
-            self._ready.extend(parser.close())
+            self._ready += parser.close()
             self._problem = self._translated(error)
             self._problem.__cause__ = error
             return
-        self._ready.extend(parser.feed(piece) if piece is not None else parser.close())
-        if parser.is_done or piece is None:
+        self._ready += parser.feed(piece) if piece else parser.close()
+        if parser.is_done or not piece:
             self._is_over = True
             self.end = "done" if parser.is_done else "closed"
             self._judge()
-            if piece is not None:
-                await self._drain()
+            if piece:
+                await self._bytes.drain(_SECONDS_FOR_THE_END)
 
     def _judge(self) -> None:
         """The answer is over: was it one?"""
@@ -198,16 +209,6 @@ class Stream:
         said = self._server.where.excerpt(find(self._parser.excerpt).text)
         return f" It said: {said}" if said else ""
 
-    async def _drain(self) -> None:
-        """Take the end of the response, which lets the next request use the same connection."""
-        try:
-            async with asyncio.timeout(_SECONDS_FOR_THE_END):
-                while await anext(self._pieces, None) is not None:
-                    pass
-        except Exception:
-            # The answer is whole without it.
-            pass
-
     async def _open(self) -> Any:
         body = {**self._body, "stream": True}
         headers = {str(name): value for name, value in dict(body.pop("extra_headers", None) or {}).items()}
@@ -220,7 +221,8 @@ class Stream:
         client: Any = client_of(self._server, frozenset(name.lower() for name in headers))
         while True:
             try:
-                answer = await client.post(self._url, cast_to=object, body=body, options=options)
+                sent = _encoded(body, client)
+                answer = await client.post(self._url, cast_to=object, options=options, **sent)
                 return answer.http_response
             except Exception as error:
                 unknown = _unknown_field(error, body)
@@ -242,6 +244,17 @@ def open_stream(server: Server, path: str, body: Mapping[str, Any], deadline: De
     a field by its name, and the answer is the same without, it is asked again without. `extra_headers`,
     `extra_query` and `extra_body` are what the SDKs' methods make of them."""
     return Stream(server, path, body, deadline)
+
+
+def _encoded(body: Mapping[str, Any], client: Any) -> dict[str, Any]:
+    """The body as JSON, which SDKs that would look through all of it first take as it is: a long conversation
+    has thousands of parts."""
+    if "content" in inspect.signature(client.post).parameters:
+        # What is no JSON an SDK may know how to send.
+        with suppress(TypeError, ValueError, RecursionError):
+            text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+            return {"content": text.encode()}
+    return {"body": body}
 
 
 def _unknown_field(error: Exception, body: Mapping[str, Any]) -> str:

@@ -30,7 +30,7 @@ def messages_of(history: Sequence[Item], rules: Rules, system: str) -> list[Mess
         messages = list(_answered(messages))
     if rules.alternates:
         messages = _alternating(messages)
-    return replace_surrogates(_with_system(messages, system, rules))
+    return _with_system(messages, replace_surrogates(system), rules)
 
 
 def _messages(history: Sequence[Item], rules: Rules) -> Iterator[Message]:
@@ -55,7 +55,9 @@ def _messages(history: Sequence[Item], rules: Rules) -> Iterator[Message]:
 
 def _content(item: User) -> str | list[dict[str, Any]]:
     """A text where it is only text: not every server takes parts."""
-    parts = [part for each in item.attachments if (part := _part(each))]
+    if not item.attachments:
+        return item.text
+    parts = replace_surrogates([part for each in item.attachments if (part := _part(each))])
     if not any(each.kind == "picture" for each in item.attachments):
         return "\n\n".join([*(part["text"] for part in parts), item.text])
     return [*parts, {"type": "text", "text": item.text}]
@@ -93,8 +95,8 @@ class _Reply:
         self._call_fields = {}
 
     def add_opaque(self, item: Opaque) -> None:
-        self._fields |= item.payload.get("message", {})
-        self._call_fields |= item.payload.get("call", {})
+        self._fields |= replace_surrogates(item.payload.get("message", {}))
+        self._call_fields |= replace_surrogates(item.payload.get("call", {}))
 
     def messages(self, rules: Rules) -> Iterator[Message]:
         """The message, if there is any."""

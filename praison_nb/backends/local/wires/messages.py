@@ -7,10 +7,11 @@ changed since would be refused and is left out; so each is kept with a digest of
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -46,11 +47,11 @@ class Messages:
 
     def reader(self, asked: ModelRequest) -> MessagesReader:
         """A reader for the answer to this request."""
-        return MessagesReader(asked.origin, lambda: _made(asked)[1])
+        return MessagesReader(asked.origin, functools.cache(lambda: _made(asked)[1]()))
 
 
-def _made(asked: ModelRequest) -> tuple[dict[str, Any], str]:
-    """The body, and its digest."""
+def _made(asked: ModelRequest) -> tuple[dict[str, Any], Callable[[], str]]:
+    """The body, and its digest, for whoever needs that."""
     options = dict(asked.options)
     cache = options.get("cache_control", _CACHE)
     body: dict[str, Any] = {"model": asked.model, "max_tokens": model_of(asked.model).longest}
@@ -78,7 +79,7 @@ def _made(asked: ModelRequest) -> tuple[dict[str, Any], str]:
         raise ConfigError('A model that thinks cannot be made to call a tool: leave tool_choice at "auto".')
     if "messages" not in options:
         conversation.mark(cache)
-    return body, conversation.digests[-1]
+    return body, conversation.digest
 
 
 def _effort(asked: ModelRequest, *, forced: bool, mid_turn: bool) -> Mapping[str, Any]:
@@ -127,18 +128,22 @@ def _history(asked: ModelRequest) -> list[Any]:
 
 @dataclass(eq=False)
 class _Conversation:
-    """The history as messages of user and assistant in turns. `digests` has one behind each block, of all
-    that stands before."""
+    """The history as messages of user and assistant in turns."""
 
     asked: ModelRequest
     head: str
     messages: list[dict[str, Any]] = field(default_factory=list)
-    digests: list[str] = field(default_factory=list)
+    _blocks: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    """Those of the messages, each with its role."""
+    _digests: list[str] = field(default_factory=list)
+    """Of the head, and behind each block, of all that stands before: as far as they were asked for."""
 
     def __post_init__(self) -> None:
-        self.digests.append(self.head)
-        seen, binds = {self.head}, model_of(self.asked.model).binds
-        for item in _history(self.asked):
+        self._digests.append(self.head)
+        history = _history(self.asked)
+        binds = model_of(self.asked.model).binds and any(isinstance(item, Opaque) for item in history)
+        seen = {self.head}
+        for item in history:
             match item:
                 case User():
                     if self.asked.rules.assistant_after_tool and self._ends_with("tool_result"):
@@ -158,7 +163,8 @@ class _Conversation:
                     is_bound = binds and item.payload.get("request") not in seen
                     if isinstance(block, Mapping) and not is_bound:
                         self._add("assistant", dict(block))
-            seen.add(self.digests[-1])
+            if binds:
+                seen.add(self.digest())
         self._end_assistant()
 
     def _add(self, role: str, block: dict[str, Any]) -> None:
@@ -167,7 +173,13 @@ class _Conversation:
         if not self.messages or self.messages[-1]["role"] != role:
             self.messages.append({"role": role, "content": []})
         self.messages[-1]["content"].append(block)
-        self.digests.append(_digest(self.digests[-1], [role, block]))
+        self._blocks.append((role, block))
+
+    def digest(self) -> str:
+        """That of all."""
+        for block in self._blocks[len(self._digests) - 1 :]:
+            self._digests.append(_digest(self._digests[-1], block))
+        return self._digests[-1]
 
     def _end_assistant(self) -> None:
         """Leave out at a message's end what the server refuses there: thinking that led to nothing (the
@@ -177,12 +189,13 @@ class _Conversation:
         content = self.messages[-1]["content"]
         while content and content[-1]["type"] in _THINKING:
             content.pop()
-            self.digests.pop()
+            self._blocks.pop()
         if not content:
             self.messages.pop()
         elif content[-1]["type"] == "text":
             content[-1] = {**content[-1], "text": content[-1]["text"].rstrip()}
-            self.digests[-1] = _digest(self.digests[-2], ["assistant", content[-1]])
+            self._blocks[-1] = ("assistant", content[-1])
+        del self._digests[max(len(self._blocks), 1) :]
 
     def _ends_with(self, kind: str) -> bool:
         return bool(self.messages) and self.messages[-1]["content"][-1]["type"] == kind
@@ -233,8 +246,10 @@ def _unmarked(value: Any) -> Any:
 
 
 def _digest(before: str, value: Any) -> str:
-    text = json.dumps(value, default=str)
-    return hashlib.sha256(f"{before}{text}".encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{before}{_encode(value)}".encode()).hexdigest()[:32]
+
+
+_encode = json.JSONEncoder(default=str).encode
 
 
 WIRE = Messages()
