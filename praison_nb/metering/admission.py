@@ -12,7 +12,7 @@ from typing import Any
 
 from ..administration import administration
 from ..errors import ConfigError, LedgerError, PraisonError
-from ..events import RequestFinished, RequestStarted, Spent
+from ..events import RequestStarted, Spent
 from ..money import format_cents
 from ..session import Usage
 from ..storage import BUSY
@@ -75,24 +75,18 @@ class Admission:
 def bound(event: RequestStarted) -> Bound | None:
     """None where the price is not known."""
     most = max(event.input_tokens, event.max_input_tokens)
-    dearest = [
-        _cost(event, Usage(uncached_input_tokens=most)),
-        _cost(event, Usage(cache_write_5m_input_tokens=most)),
-    ]
-    token = _cost(event, Usage(output_tokens=_MILLION))
-    estimate = _cost(event, Usage(uncached_input_tokens=event.input_tokens))
-    if token is None or estimate is None or dearest[0] is None:
-        return None
-    return Bound(max(each for each in dearest if each is not None), token / _MILLION, estimate)
-
-
-def _cost(event: RequestStarted, usage: Usage) -> Decimal | None:
-    if not usage.input_tokens + usage.output_tokens:
-        return Decimal(0)
-    told = RequestFinished(
-        model=event.model, provider=event.provider, service_tier=event.service_tier, usage=usage
+    usages = (
+        Usage(uncached_input_tokens=most),
+        Usage(cache_write_5m_input_tokens=most),
+        Usage(output_tokens=_MILLION),
+        Usage(uncached_input_tokens=event.input_tokens),
     )
-    return prices.with_cost(told, event.time).cost
+    plain, written, token, estimate = (
+        each.usd for each in prices.costs(usages, event.model, event.provider, event.time, event.service_tier)
+    )
+    if token is None or estimate is None or plain is None:
+        return None
+    return Bound(plain if written is None else max(plain, written), token / _MILLION, estimate)
 
 
 def decide(event: RequestStarted, most: Bound | None, spent: Sequence[Spent]) -> Admission:

@@ -87,13 +87,18 @@ def update(url: str = "") -> str:
     return source()
 
 
-def _current() -> tuple[DataSnapshot, str]:
+def version() -> tuple[Path, int] | None:
+    """Of a table that was fetched the file and when it was written, None where only the package's counts."""
     file = path()
     try:
-        about = file.stat()
+        return file, file.stat().st_mtime_ns
     except OSError:
-        return _bundled()
-    return _fetched(file, about.st_mtime_ns)
+        return None
+
+
+def _current() -> tuple[DataSnapshot, str]:
+    fetched = version()
+    return _bundled() if fetched is None else _fetched(*fetched)
 
 
 @functools.lru_cache(maxsize=2)

@@ -116,6 +116,12 @@ def find(model: str, provider: str = "") -> tuple[str, Price] | None:
     return None
 
 
+def version() -> object:
+    """What is another one once other prices count: the file has changed, or one of them has begun."""
+    prices, now = _current(), time.time()
+    return _known[0], sum(price.began <= now for price in prices.values())
+
+
 def _is_of(prefix: str, provider: str) -> bool:
     """Whether a prefix means this provider: what is free on a machine of one's own is not so elsewhere."""
     if prefix == provider or provider == f"{prefix}-cloud":
