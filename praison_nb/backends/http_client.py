@@ -149,7 +149,7 @@ def _same_origin(kind: type[httpx2.AsyncClient]) -> type[httpx2.AsyncClient]:
         def __init__(self, **options: Any) -> None:
             super().__init__(**options)
             # A pool looks at all of its connections at each request: each has one of its own.
-            self._make = lambda: kind(**options)
+            self._make = functools.partial(kind, **options)
             self._idle: list[tuple[float, Any]] = []
             """Clients without a request, the last used one at the end, and since when."""
 

@@ -4,6 +4,7 @@ money at once."""
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -149,16 +150,21 @@ class Request:
     origin: Origin
     limit: Decimal | SharedBudget | None
     rows: Rows
+    only_limits: bool = False
+    """Whether only scopes with a limit are read."""
 
     def decide(self, most: Bound | None, spent: Sequence[Spent]) -> Admission:
         """By what the turn spent, and the scopes."""
         return decide(self.event, most, [*budget.spent_by_turn(self.turn, self.limit), *spent])
 
-    def read(self, read: Read, waiting: Waiting) -> Admission:
-        """By what the ledger has, and what waits for it."""
-        most = bound(self.event)
-        spent = budget.read_spent(read, waiting, self.turn, self.origin, self.event.time)
-        return self.decide(most, spent)
+    def read(self, read: Read, waiting: Waiting, limits: budget.Limits | None = None) -> Admission:
+        """By what the ledger has, and what waits for it. `limits` are those that count, where they are known
+        already."""
+        limits = budget.read_limits(read, self.origin) if limits is None else limits
+        if not limits and self.only_limits:
+            return self.decide(bound(self.event), ())
+        spent = budget.read_spent(read, waiting, self.turn, self.origin, self.event.time, limits)
+        return self.decide(bound(self.event), spent)
 
 
 def admit(writer: Writer, requests: Sequence[Request]) -> list[Admission | Exception]:
@@ -228,8 +234,9 @@ def _in_ledger(writer: Writer, requests: Sequence[Request]) -> list[Admission]:
 
         writer.ledger.put(connection, late)
         admitted = []
+        limits = functools.cache(functools.partial(budget.read_limits, read))
         for request in requests:
-            admission = request.read(read, Waiting(()))
+            admission = request.read(read, Waiting(()), limits(request.origin))
             if not admission.refusal:
                 writer.ledger.put(connection, request.rows(admission))
             admitted.append(admission)
