@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from ..redaction import logs
 from ..runtime import loop
@@ -195,6 +197,42 @@ def _same_origin(kind: type[httpx2.AsyncClient]) -> type[httpx2.AsyncClient]:
                 await self._idle.pop()[1].aclose()
 
     return SameOriginClient
+
+
+class Refused(Exception):
+    """A response that is no answer, as the SDKs raise it: with its `status_code`."""
+
+    def __init__(self, response: httpx2.Response) -> None:
+        super().__init__(f"Error code: {response.status_code}")
+        self.response, self.status_code, self.body = response, response.status_code, response.text
+
+
+class Requests:
+    """What an SDK's client makes of the first of some requests that differ in their bodies only. To make it
+    takes the SDK longer than to send it."""
+
+    def __init__(self) -> None:
+        self._first: WeakKeyDictionary[Any, dict[object, httpx2.Request]] = WeakKeyDictionary()
+
+    def note(self, client: Any, key: object, request: httpx2.Request) -> None:
+        """`request` is the first one with this key."""
+        if "idempotency-key" not in request.headers:
+            self._first.setdefault(client, {})[key] = request
+
+    def next(self, client: Any, key: object, body: Mapping[str, Any]) -> httpx2.Request | None:
+        """One like it, with that body; None where there was none, or only the SDK can write the body."""
+        first = self._first.get(client, {}).get(key)
+        if first is None:
+            return None
+        try:
+            content = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        except (TypeError, ValueError):
+            return None
+        headers = first.headers.copy()
+        del headers["content-length"]
+        return type(first)(
+            first.method, first.url, headers=headers, content=content, extensions=first.extensions
+        )
 
 
 def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:

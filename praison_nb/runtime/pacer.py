@@ -26,8 +26,9 @@ MINUTE = 60.0
 
 class Pacer:
     """At most so many requests and tokens a minute, evenly; and none while a server wants none: one that is
-    refused for now holds all, until the time is over or a request is answered that was sent later. Belongs to one event loop. `retries` is how often a request is sent again,
-    `patience` (seconds) how long it may have to wait for that.
+    refused for now holds all, until the time is over or a request is answered that was sent later. Belongs to
+    one event loop. `retries` is how often a request is sent again, `patience` (seconds) how long it may have
+    to wait for that.
 
     It knows too how many turns have requests under way, and how many have `ended`: a request that no budget
     has room for, while those may leave some, waits for them (`wait_for_end`)."""

@@ -26,12 +26,14 @@ from typing import Any, Literal, Self, TypeVar
 
 from ...errors import PraisonError, TurnTimeoutError
 from ..error_reasons import find
+from ..http_client import Refused, Requests
 from ..sdk_errors import error_in_answer, no_api, translate
 from .client import TIMEOUT, client_of, load
 from .providers import Server
 from .sse import Parser
 
 T = TypeVar("T")
+_requests = Requests()
 End = Literal["", "done", "closed"]
 """How a stream ended: the server said that this was all ([DONE], the last event of its API, one whole JSON
 body), it closed the response in peace, or not (yet)."""
@@ -218,10 +220,18 @@ class Stream:
         body.pop("timeout", None)
         body |= body.pop("extra_body", None) or {}
         client: Any = client_of(self._server, frozenset(name.lower() for name in headers))
+        key = self._url, repr(sorted(headers.items())), repr(options["params"])
         while True:
             try:
-                answer = await client.post(self._url, cast_to=object, body=body, options=options)
-                return answer.http_response
+                if (request := _requests.next(client, key, body)) is None:
+                    answer = await client.post(self._url, cast_to=object, body=body, options=options)
+                    _requests.note(client, key, answer.http_response.request)
+                    return answer.http_response
+                response = await client._client.send(request, stream=True)
+                if not response.is_success:
+                    await response.aread()
+                    raise Refused(response)
+                return response
             except Exception as error:
                 unknown = _unknown_field(error, body)
                 if not unknown:
