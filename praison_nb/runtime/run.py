@@ -92,7 +92,7 @@ class Run:
 
     def begin(self) -> Run:
         """Start, in the caller's context, so that output goes to the caller's cell."""
-        loop.get().call_soon_threadsafe(self._begin)
+        loop.call_soon(self._begin)
         return self
 
     # From any thread
