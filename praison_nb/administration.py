@@ -28,6 +28,7 @@ BUDGETS = ("day", "week", "month", "user", "session", "notebook")
 POLICIES = ("allow", "ask", "deny")
 
 
+@functools.cache
 def folders() -> list[Path]:
     """Where IPython looks for a system's configuration, what counts more last."""
     if os.name == "nt":
@@ -65,13 +66,13 @@ class Administration:
 def administration() -> Administration:
     """What is set now. Raises ConfigError where it cannot be understood: nothing is allowed by mistake."""
     stamps = []
-    for folder in folders():
+    for folder in map(str, folders()):
         for name in ("ipython_config.json", "ipython_config.py"):
             try:
-                about = (folder / name).stat()
+                about = os.stat(f"{folder}{os.sep}{name}")
             except OSError:
                 continue
-            stamps.append((str(folder), name, about.st_mtime_ns, about.st_size))
+            stamps.append((folder, name, about.st_mtime_ns, about.st_size))
     return _read(tuple(stamps)) if stamps else Administration()
 
 

@@ -34,13 +34,24 @@ class WriteQueue(Generic[T]):
         """Held by whoever uses the file, or takes from `waiting`."""
         self.problem = ""
         """Why the last write failed, "" when it did not."""
+        self._timer: asyncio.TimerHandle | None = None
         self.task: asyncio.Future[object] | None = None
         """What writes now, on a thread of the pool. Belongs to the event loop's thread."""
 
-    def enqueue(self, *items: T) -> None:
-        """Have the items written soon, on a thread of the pool. Belongs to the event loop's thread."""
+    def enqueue(self, *items: T, within: float = 0.0) -> None:
+        """Have the items written within so many seconds, on a thread of the pool: what is not for at once
+        is written with what follows it. Belongs to the event loop's thread."""
         self.waiting.extend(items)
-        self._start_flush()
+        if not within:
+            self._start_flush()
+        elif self._timer is None and self.task is None:
+            self._timer = asyncio.get_running_loop().call_later(within, self._start_flush)
+
+    def hurry(self) -> asyncio.Future[object] | None:
+        """Begin to write what was to be written later; what writes now, None where nothing does."""
+        if self._timer is not None:
+            self._start_flush()
+        return self.task
 
     def close(self) -> None:
         """Write what waits, and let go of the file."""
@@ -81,8 +92,11 @@ class WriteQueue(Generic[T]):
             size = len(self.waiting)
 
     def _start_flush(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         # One thread for all that comes meanwhile: others would queue up where the file is locked.
-        if self.task is None:
+        if self.task is None and self.waiting:
             try:
                 self.task = asyncio.get_running_loop().run_in_executor(None, self._flush)
             except RuntimeError:

@@ -95,11 +95,15 @@ def checked_arguments(config: type[Any] | None = None) -> Callable[[Callable[P, 
                     )
                 raise refuse(f"{owner} has no argument ", name, known)
             try:
-                signature.bind(*values, **given)
-            except TypeError as error:
-                takes = ", ".join(known) or "no arguments"
-                raise ConfigError(f"{owner}: {error}. It takes {takes}.") from None
-            return function(*values, **given)
+                return function(*values, **given)
+            except TypeError:
+                # Of the call, or of what the function does. To bind each call first takes longer than most.
+                try:
+                    signature.bind(*values, **given)
+                except TypeError as error:
+                    takes = ", ".join(known) or "no arguments"
+                    raise ConfigError(f"{owner}: {error}. It takes {takes}.") from None
+                raise
 
         return checked
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from ..redaction import logs
 from ..runtime import loop
@@ -21,6 +24,8 @@ C = TypeVar("C")
 MOST_REDIRECTS = 5
 MOST_OF_AN_ERROR = 1_000_000
 """Bytes of an error's body: the SDKs read all of it, and a user a line."""
+IDLE_SECONDS = 5.0
+"""A connection that nobody has used for so long is closed at the next request."""
 
 
 _clients: dict[tuple[Any, ...], Any] = {}
@@ -125,26 +130,113 @@ def _same_origin(kind: type[httpx2.AsyncClient]) -> type[httpx2.AsyncClient]:
         async def aclose(self) -> None:
             await self.whole.aclose()
 
+    class Body(httpx.AsyncByteStream):  # type: ignore[misc]
+        """A body, at whose end somebody is called."""
+
+        def __init__(self, whole: Any, end: Callable[[], object]) -> None:
+            self.whole, self.end = whole, end
+
+        def __aiter__(self) -> Any:
+            return aiter(self.whole)
+
+        async def aclose(self) -> None:
+            try:
+                await self.whole.aclose()
+            finally:
+                self.end()
+
     class SameOriginClient(kind):  # type: ignore[valid-type, misc]
         credentials: Credentials | None = None
+
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            # A pool looks at all of its connections at each request: each has one of its own.
+            self._make = functools.partial(kind, **options)
+            self._idle: list[tuple[float, Any]] = []
+            """Clients without a request, the last used one at the end, and since when."""
 
         async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
             options["follow_redirects"] = False
             if self.credentials is not None:
                 self.credentials.apply(request.headers)
-            response: httpx2.Response = await super().send(request, **options)
+            response = await self._send(request, **options)
             for _ in range(MOST_REDIRECTS):
                 following = response.next_request
                 if following is None or _origin(following.url) != _origin(request.url):
                     break
                 await response.aclose()
                 request = following
-                response = await super().send(request, **options)
+                response = await self._send(request, **options)
             if response.status_code >= 400 and not response.is_closed:
                 response.stream = Beginning(response.stream)
             return response
 
+        async def _send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+            now = time.monotonic()
+            while self._idle and self._idle[0][0] < now - IDLE_SECONDS:
+                await self._idle.pop(0)[1].aclose()
+            client = self._idle.pop()[1] if self._idle else self._make()
+
+            def end() -> None:
+                self._idle.append((time.monotonic(), client))
+
+            try:
+                response: httpx2.Response = await client.send(request, **options)
+            except BaseException:
+                end()
+                raise
+            if response.is_closed:
+                end()
+            else:
+                response.stream = Body(response.stream, end)
+            return response
+
+        async def aclose(self) -> None:
+            await super().aclose()
+            while self._idle:
+                await self._idle.pop()[1].aclose()
+
     return SameOriginClient
+
+
+class Refused(Exception):
+    """A response that is no answer, as the SDKs raise it: with its `status_code`."""
+
+    def __init__(self, response: httpx2.Response) -> None:
+        super().__init__(f"Error code: {response.status_code}")
+        self.response, self.status_code, self.body = response, response.status_code, response.text
+
+
+class Requests:
+    """What an SDK's client makes of the first of some requests that differ in their bodies only. To make it
+    takes the SDK longer than to send it."""
+
+    def __init__(self) -> None:
+        self._first: WeakKeyDictionary[Any, dict[object, httpx2.Request]] = WeakKeyDictionary()
+
+    def note(self, client: Any, key: object, request: httpx2.Request) -> None:
+        """`request` is the first one with this key."""
+        if "idempotency-key" not in request.headers:
+            self._first.setdefault(client, {})[key] = request
+
+    def next(self, client: Any, key: object, content: bytes) -> httpx2.Request | None:
+        """One like it, with that body; None where there was none."""
+        first = self._first.get(client, {}).get(key)
+        if first is None:
+            return None
+        headers = first.headers.copy()
+        del headers["content-length"]
+        return type(first)(
+            first.method, first.url, headers=headers, content=content, extensions=first.extensions
+        )
+
+
+def encoded(body: Mapping[str, Any]) -> bytes | None:
+    """A body as JSON; None where that cannot write it, as an SDK may."""
+    try:
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        return None
 
 
 def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:

@@ -4,6 +4,7 @@ money at once."""
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import Any
 
 from ..administration import administration
 from ..errors import ConfigError, LedgerError, PraisonError
-from ..events import RequestFinished, RequestStarted, Spent
+from ..events import RequestStarted, Spent
 from ..money import format_cents
 from ..session import Usage
 from ..storage import BUSY
@@ -75,24 +76,18 @@ class Admission:
 def bound(event: RequestStarted) -> Bound | None:
     """None where the price is not known."""
     most = max(event.input_tokens, event.max_input_tokens)
-    dearest = [
-        _cost(event, Usage(uncached_input_tokens=most)),
-        _cost(event, Usage(cache_write_5m_input_tokens=most)),
-    ]
-    token = _cost(event, Usage(output_tokens=_MILLION))
-    estimate = _cost(event, Usage(uncached_input_tokens=event.input_tokens))
-    if token is None or estimate is None or dearest[0] is None:
-        return None
-    return Bound(max(each for each in dearest if each is not None), token / _MILLION, estimate)
-
-
-def _cost(event: RequestStarted, usage: Usage) -> Decimal | None:
-    if not usage.input_tokens + usage.output_tokens:
-        return Decimal(0)
-    told = RequestFinished(
-        model=event.model, provider=event.provider, service_tier=event.service_tier, usage=usage
+    usages = (
+        Usage(uncached_input_tokens=most),
+        Usage(cache_write_5m_input_tokens=most),
+        Usage(output_tokens=_MILLION),
+        Usage(uncached_input_tokens=event.input_tokens),
     )
-    return prices.with_cost(told, event.time).cost
+    plain, written, token, estimate = (
+        each.usd for each in prices.costs(usages, event.model, event.provider, event.time, event.service_tier)
+    )
+    if token is None or estimate is None or plain is None:
+        return None
+    return Bound(plain if written is None else max(plain, written), token / _MILLION, estimate)
 
 
 def decide(event: RequestStarted, most: Bound | None, spent: Sequence[Spent]) -> Admission:
@@ -155,16 +150,21 @@ class Request:
     origin: Origin
     limit: Decimal | SharedBudget | None
     rows: Rows
+    only_limits: bool = False
+    """Whether only scopes with a limit are read."""
 
     def decide(self, most: Bound | None, spent: Sequence[Spent]) -> Admission:
         """By what the turn spent, and the scopes."""
         return decide(self.event, most, [*budget.spent_by_turn(self.turn, self.limit), *spent])
 
-    def read(self, read: Read, waiting: Waiting) -> Admission:
-        """By what the ledger has, and what waits for it."""
-        most = bound(self.event)
-        spent = budget.read_spent(read, waiting, self.turn, self.origin, self.event.time)
-        return self.decide(most, spent)
+    def read(self, read: Read, waiting: Waiting, limits: budget.Limits | None = None) -> Admission:
+        """By what the ledger has, and what waits for it. `limits` are those that count, where they are known
+        already."""
+        limits = budget.read_limits(read, self.origin) if limits is None else limits
+        if not limits and self.only_limits:
+            return self.decide(bound(self.event), ())
+        spent = budget.read_spent(read, waiting, self.turn, self.origin, self.event.time, limits)
+        return self.decide(bound(self.event), spent)
 
 
 def admit(writer: Writer, requests: Sequence[Request]) -> list[Admission | Exception]:
@@ -234,8 +234,9 @@ def _in_ledger(writer: Writer, requests: Sequence[Request]) -> list[Admission]:
 
         writer.ledger.put(connection, late)
         admitted = []
+        limits = functools.cache(functools.partial(budget.read_limits, read))
         for request in requests:
-            admission = request.read(read, Waiting(()))
+            admission = request.read(read, Waiting(()), limits(request.origin))
             if not admission.refusal:
                 writer.ledger.put(connection, request.rows(admission))
             admitted.append(admission)

@@ -20,15 +20,23 @@ class AdmissionQueue:
         self._writer, self.loop = writer, asyncio.get_running_loop()
         self._waiting: list[tuple[Request, asyncio.Future[Admission]]] = []
         self._task: asyncio.Future[list[Admission | Exception]] | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
-    async def admit(self, request: Request) -> Admission:
-        """What was decided of it. Raises RuntimeError where the process ends, and what the meter does."""
+    async def admit(self, request: Request, within: float = 0.0) -> Admission:
+        """What was decided of it; it may wait for others so many seconds. Raises RuntimeError where the
+        process ends, and what the meter does."""
         decided: asyncio.Future[Admission] = self.loop.create_future()
         self._waiting.append((request, decided))
-        self._start()
+        if not within:
+            self._start()
+        elif self._timer is None:
+            self._timer = self.loop.call_later(within, self._start)
         return await decided
 
     def _start(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._task is not None or not self._waiting:
             return
         batch, self._waiting = self._waiting, []

@@ -8,7 +8,7 @@ in the ledger, so that kernels share them with it; an administrator's (`administ
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
@@ -24,6 +24,8 @@ from .totals import Read, Waiting, total
 from .writer import Writer
 
 SCOPES: tuple[Scope, ...] = ("session", "notebook", "day", "week", "month", "user")
+Limits = Mapping[str, tuple[Decimal, bool]]
+"""USD by scope, and whether the administrator has set it."""
 WARN_AT = Decimal("0.8")
 LOCK_SECONDS = 1.0
 """How long a turn waits for another kernel that writes."""
@@ -61,16 +63,19 @@ def set_limit(writer: Writer, limit: Decimal | None, scope: str, origin: Origin)
 def limits(writer: Writer, origin: Origin) -> dict[str, Decimal]:
     """The limits that count here, by scope: the user's, or the administrator's where that is less. Raises
     LedgerError and ConfigError."""
-    return read_limits(writer.read, origin)
+    return {scope: usd for scope, (usd, _) in read_limits(writer.read, origin).items()}
 
 
-def read_limits(read: Read, origin: Origin) -> dict[str, Decimal]:
-    """`limits` by a function that reads the ledger."""
+def read_limits(read: Read, origin: Origin) -> Limits:
+    """`limits` by a function that reads the ledger, and whether each is the administrator's."""
     found = {
-        scope: from_pico(usd) for scope, key, usd in read(statements.LIMITS, ()) if key == _key(scope, origin)
+        scope: (from_pico(usd), False)
+        for scope, key, usd in read(statements.LIMITS, ())
+        if key == _key(scope, origin)
     }
     for scope, fixed in administration().budgets.items():
-        found[scope] = min(fixed, found.get(scope, fixed))
+        if scope not in found or fixed <= found[scope][0]:
+            found[scope] = fixed, True
     return found
 
 
@@ -113,12 +118,15 @@ def last_spent(writer: Writer, turn: Turn, origin: Origin, now: float) -> list[S
     return spent
 
 
-def read_spent(read: Read, waiting: Waiting, turn: Turn, origin: Origin, now: float) -> list[Spent]:
-    """`spent_by_scope` by a function that reads the ledger, and by rows that are not in it yet."""
+def read_spent(
+    read: Read, waiting: Waiting, turn: Turn, origin: Origin, now: float, limits: Limits | None = None
+) -> list[Spent]:
+    """`spent_by_scope` by a function that reads the ledger, and by rows that are not in it yet. `limits` are
+    those that count, where they are known already."""
     spent: list[Spent] = []
-    known, fixed = read_limits(read, origin), administration().budgets
+    known = read_limits(read, origin) if limits is None else limits
     for scope in SCOPES:
-        limit = known.get(scope)
+        limit, is_fixed = known.get(scope, (None, False))
         if limit is None and not (scope == "session" and turn.session_id):
             continue
         labels, since = labels_of(scope, turn.session_id, origin), periods.began(scope, now)
@@ -129,7 +137,7 @@ def read_spent(read: Read, waiting: Waiting, turn: Turn, origin: Origin, now: fl
                 usd=from_pico(sum_.spent),
                 limit=limit,
                 reserved=from_pico(sum_.reserved),
-                is_fixed=limit is not None and limit == fixed.get(scope),
+                is_fixed=is_fixed,
                 turns=sum_.turns,
                 unpriced=sum_.unpriced,
             )

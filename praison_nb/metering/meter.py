@@ -47,6 +47,11 @@ from .writer import Writer
 
 log = logging.getLogger(__name__)
 
+GATHER_SECONDS = 0.01
+"""So long a request of one of many turns waits for those of others, to be admitted with them."""
+TOGETHER_SECONDS = 0.25
+"""So long its rows wait for theirs."""
+
 
 class Meter(TurnRows):
     """The meter of one turn, made where the turn is begun, so that it knows the cell. The turn's Run calls it
@@ -59,8 +64,12 @@ class Meter(TurnRows):
         before: BeforeTurn | None = None,
         tags: Mapping[str, str] | None = None,
         writer: Writer | None = None,
+        *,
+        is_one_of_many: bool = False,
     ) -> None:
         super().__init__(tags or {}, writer)
+        self._is_one_of_many = is_one_of_many
+        """Whether it is noted together with other turns, and nobody reads what its session spent."""
         self.limit = limit
         self._find_baseline = before
         self._session_before: SessionUsage | None = None
@@ -145,7 +154,7 @@ class Meter(TurnRows):
             case RequestFinished() if event.thread:
                 # Beside the agent's own request, which goes on.
                 self._sources.add(event.cost_source)
-                self.writer.enqueue(self.turn_row(turn), self.request_row(event, turn))
+                self._enqueue(self.turn_row(turn), self.request_row(event, turn))
             case RequestFinished():
                 self._sources.add(event.cost_source)
                 if event.cost:
@@ -156,13 +165,17 @@ class Meter(TurnRows):
                 if isinstance(self.limit, SharedBudget):
                     self.limit.finish(started_id)
                 request = self.request_row(replace(event, started_id=started_id), turn)
-                self.writer.enqueue(self.turn_row(turn), request)
+                self._enqueue(self.turn_row(turn), request)
                 self._request_began = self._request_text = None
             case TurnFinished() | TurnFailed() if not self._has_ended:
                 # Nobody has counted these, and somebody may yet.
                 uncounted = [replace(row, state=UNKNOWN, cost=None) for row in self._open.values()]
-                self.writer.enqueue(self.turn_row(turn), *uncounted)
+                self._enqueue(self.turn_row(turn), *uncounted)
                 self._has_ended = True
+
+    def _enqueue(self, *rows: Row) -> None:
+        # The next request of the others takes them along.
+        self.writer.enqueue(*rows, within=TOGETHER_SECONDS if self._is_one_of_many else 0.0)
 
     async def admit(self, event: RequestStarted, turn: Turn) -> Admission:
         """Whether the request may be sent that is to begin next, and how; the ledger has it then."""
@@ -176,13 +189,14 @@ class Meter(TurnRows):
             return self.turn_row(fold(turn, event)), row
 
         try:
-            request = Request(event, turn, self.origin, self.limit, rows)
-            admission = await queue_of(self.writer).admit(request)
+            together = self._is_one_of_many
+            request = Request(event, turn, self.origin, self.limit, rows, only_limits=together)
+            admission = await queue_of(self.writer).admit(request, GATHER_SECONDS if together else 0.0)
         except RuntimeError:
             # No more threads: the process ends.
             return Admission()
         if self.writer.waiting:
-            self.writer.enqueue()
+            self._enqueue()
         return admission
 
     async def spending(self, turn: Turn) -> list[Spent | Notice]:

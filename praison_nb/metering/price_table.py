@@ -25,9 +25,12 @@ SECONDS = 20.0
 
 def path() -> Path:
     """Where a table that was fetched is kept: in the user's data directory, or `PRAISON_NB_PRICE_TABLE`."""
-    if named := os.environ.get("PRAISON_NB_PRICE_TABLE"):
-        return Path(named).expanduser()
-    return data_folder() / "price-table.json"
+    return _path(os.environ.get("PRAISON_NB_PRICE_TABLE"), data_folder())
+
+
+@functools.lru_cache(maxsize=1)
+def _path(named: str | None, folder: Path) -> Path:
+    return Path(named).expanduser() if named else folder / "price-table.json"
 
 
 def snapshot() -> DataSnapshot:
@@ -87,13 +90,18 @@ def update(url: str = "") -> str:
     return source()
 
 
-def _current() -> tuple[DataSnapshot, str]:
+def version() -> tuple[Path, int] | None:
+    """Of a table that was fetched the file and when it was written, None where only the package's counts."""
     file = path()
     try:
-        about = file.stat()
+        return file, os.stat(file).st_mtime_ns
     except OSError:
-        return _bundled()
-    return _fetched(file, about.st_mtime_ns)
+        return None
+
+
+def _current() -> tuple[DataSnapshot, str]:
+    fetched = version()
+    return _bundled() if fetched is None else _fetched(*fetched)
 
 
 @functools.lru_cache(maxsize=2)

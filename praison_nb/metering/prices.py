@@ -12,8 +12,9 @@ which is on this machine. What runs here by itself is free. An unknown price is 
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -34,6 +35,8 @@ Source = Literal["provider", "table", "user", "local", "unpriced"]
 
 LOCAL = frozenset({"embedded", "ollama", "lmstudio", "llamacpp"})
 """Providers of what runs here by itself. Nobody is paid."""
+
+MINUTE = 60.0
 
 SEARCHES = "web_searches"
 """The price table's name for searches of the web."""
@@ -104,13 +107,42 @@ def cost(
     all service tiers, the table's for those that it names. `billed_calls` is how often the provider did what
     it bills by the call, by the table's names. A count that has no price (a server may say -1), and a price
     table that fails, make it unknown too: never an error."""
+    return costs([usage], model, provider, at, service_tier, billed_calls)[0]
+
+
+def costs(
+    usages: Sequence[Usage],
+    model: str,
+    provider: str,
+    at: float,
+    service_tier: str = "",
+    billed_calls: Mapping[str, int] | None = None,
+) -> list[Cost]:
+    """What each costs, as `cost` has it."""
     try:
-        return _cost(_Asked(usage, model, provider, at, service_tier.strip().lower(), billed_calls or {}))
+        # Prices begin with a minute.
+        asked = model, provider, at // MINUTE * MINUTE, service_tier.strip().lower()
+        calls, version = tuple((billed_calls or {}).items()), (price_table.version(), user_prices.version())
+        return [_known(usage, *asked, calls, version) for usage in usages]
     except KeyboardInterrupt:
         raise
     except BaseException:
         log.debug("no price for %r", model, exc_info=True)
-    return _UNKNOWN
+    return [_UNKNOWN] * len(usages)
+
+
+@functools.lru_cache(maxsize=4096)
+def _known(
+    usage: Usage,
+    model: str,
+    provider: str,
+    at: float,
+    tier: str,
+    calls: tuple[tuple[str, int], ...],
+    version: object,
+) -> Cost:
+    """Thousands of requests are alike in what they cost. `version` is that of all prices."""
+    return _cost(_Asked(usage, model, provider, at, tier, dict(calls)))
 
 
 @dataclass(frozen=True, slots=True)

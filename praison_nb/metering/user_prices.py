@@ -13,6 +13,7 @@ is not so elsewhere. `since` is when the price was set, or will begin.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import time
@@ -93,7 +94,13 @@ problem = ""
 
 def path() -> Path:
     """The file, which need not exist."""
-    if named := os.environ.get("PRAISON_NB_PRICES"):
+    environment = map(os.environ.get, ("PRAISON_NB_PRICES", "XDG_CONFIG_HOME", "HOME"))
+    return _path(*environment)
+
+
+@functools.lru_cache(maxsize=1)
+def _path(named: str | None, *_: str | None) -> Path:
+    if named:
         return Path(named).expanduser()
     from platformdirs import user_config_dir
 
@@ -114,6 +121,12 @@ def find(model: str, provider: str = "") -> tuple[str, Price] | None:
         if name in prices:
             return name, prices[name]
     return None
+
+
+def version() -> object:
+    """What is another one once other prices count: the file has changed, or one of them has begun."""
+    prices, now = _current(), time.time()
+    return _known[0], sum(price.began <= now for price in prices.values())
 
 
 def _is_of(prefix: str, provider: str) -> bool:

@@ -70,8 +70,8 @@ class Writer(WriteQueue[Row]):
             return
         try:
             async with asyncio.timeout(WRITE_SECONDS):
-                while self.task is not None:
-                    await asyncio.wait({self.task})
+                while task := self.hurry():
+                    await asyncio.wait({task})
         except TimeoutError:
             self.slow = True
             with contextlib.suppress(RuntimeError):

@@ -15,6 +15,7 @@ from typing import Any
 from ..answer_type import AnswerType
 from ..backends.base import Backend
 from ..errors import ConfigError, PraisonError, StoreError
+from ..metering import writer
 from ..metering.shared_budget import SharedBudget
 from ..runtime import loop
 from ..runtime.mailbox import Mailbox
@@ -39,6 +40,8 @@ LATEST = 5
 """Answers and failures that are shown."""
 NAME_CHARACTERS = 60
 LABEL_CHARACTERS = 80
+TOGETHER_SECONDS = 0.1
+"""So long an answer waits for others, to be written with them."""
 WRITE_SECONDS = 0.5
 """A map that is stopped waits no longer for the file of answers, which is then written behind the scenes."""
 
@@ -101,6 +104,8 @@ class MapRun(Observable):
         self._answered: list[tuple[str, Outcome]] = []
         """What is not in the file yet."""
         self._writing: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
+        """Whether no further answers are to come."""
         self._problem: PraisonError | None = None
         self._ended = ""
         self._began = time.monotonic()
@@ -235,8 +240,12 @@ class MapRun(Observable):
 
     async def _write(self) -> None:
         """Keep the answers, those together that come together; only then they are done."""
-        while batch := self._answered:
-            self._answered = []
+        while self._answered:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), TOGETHER_SECONDS)
+            # What they cost is on the disk before them.
+            await writer.current().wait_until_written()
+            batch, self._answered = self._answered, []
             answers = [
                 KeptAnswer(
                     key=key,
@@ -286,9 +295,11 @@ class MapRun(Observable):
     def _stop(self) -> None:
         if not self._ended and not self._done.done():
             self._ended = FAILED if self._problem else STOPPED
+            self._hurry.set()
             self._workers.stop()
 
     async def _end(self) -> None:
+        self._hurry.set()
         if self._writing is not None:
             await asyncio.wait({self._writing}, timeout=WRITE_SECONDS if self._ended == STOPPED else None)
         has_unpaid = any(each.status == BUDGET for each in self.outcomes.values())

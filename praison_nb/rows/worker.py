@@ -165,7 +165,7 @@ def _answered(run: Run, backend: Backend, events: list[Event], before: int) -> A
 class Unkept(Writer):
     """Who asked books what was used: here only what is to be sent is admitted."""
 
-    def enqueue(self, *items: Row) -> None:
+    def enqueue(self, *items: Row, within: float = 0.0) -> None:
         """Nothing is written."""
 
 

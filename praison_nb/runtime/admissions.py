@@ -89,13 +89,14 @@ class Admissions:
 
     async def check(self, *, after_writes: bool = False) -> str:
         """Take the events of what was spent so far, and return why no further request may be made, "" where
-        one may. With `after_writes` it waits until the usage is on the disk. With a pacer only that: nobody
-        reads what each of many turns adds to the sums, and each request is admitted by them anyway."""
+        one may. With `after_writes` it waits until the usage is on the disk. Not so with a pacer: nobody
+        reads what each of many turns adds to the sums, each request is admitted by them anyway, and whoever
+        keeps their answers waits for the disk."""
+        if self._pacer is not None:
+            return ""
         try:
             if after_writes:
                 await self._meter.writer.wait_until_written()
-            if self._pacer is not None:
-                return ""
             events = await self._meter.spending(self._turn())
             for event in events:
                 self._take(event)

@@ -113,6 +113,12 @@ def spawn(work: Coroutine[Any, Any, None]) -> None:
     task.add_done_callback(spawned.discard)
 
 
+def call_soon(function: Callable[[], object]) -> None:
+    """Call `function()` on the loop, in this context. To wake it from another thread takes a while."""
+    own = get()
+    (own.call_soon if on_loop_thread() else own.call_soon_threadsafe)(function)
+
+
 def on_loop_thread() -> bool:
     """Whether the caller runs on the loop's thread."""
     return threading.current_thread() is _thread

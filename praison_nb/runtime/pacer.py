@@ -26,8 +26,9 @@ MINUTE = 60.0
 
 class Pacer:
     """At most so many requests and tokens a minute, evenly; and none while a server wants none: one that is
-    refused for now holds all. Belongs to one event loop. `retries` is how often a request is sent again,
-    `patience` (seconds) how long it may have to wait for that.
+    refused for now holds all, until the time is over or a request is answered that was sent later. Belongs to
+    one event loop. `retries` is how often a request is sent again, `patience` (seconds) how long it may have
+    to wait for that.
 
     It knows too how many turns have requests under way, and how many have `ended`: a request that no budget
     has room for, while those may leave some, waits for them (`wait_for_end`)."""
@@ -41,7 +42,8 @@ class Pacer:
     ) -> None:
         self.requests_per_minute, self.tokens_per_minute = requests_per_minute, tokens_per_minute
         self.retries, self.patience = retries, patience
-        self._next = self._next_tokens = self._held_until = 0.0
+        self._next = self._next_tokens = self._held_until = self._refused_at = 0.0
+        self._opened = asyncio.Event()
         self.ended = 0
         self._under_way = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -62,20 +64,34 @@ class Pacer:
         await self._until(at)
 
     async def _until(self, at: float) -> None:
-        seconds = max(at, self._held_until) - time.monotonic()
-        if seconds > 0:
+        if (seconds := at - time.monotonic()) > 0:
             await asyncio.sleep(seconds)
-            # Another one may have been refused meanwhile.
-            await self._until(at)
+        while self.held_seconds:
+            await self._opened.wait()
 
     def add_tokens(self, tokens: int) -> None:
         """Count tokens besides those that were waited for: an answer's."""
         if self.tokens_per_minute:
             self._next_tokens += tokens * MINUTE / self.tokens_per_minute
 
-    def hold(self, seconds: float) -> None:
-        """Send nothing for so long."""
+    def hold(self, seconds: float, sent_at: float) -> None:
+        """Send nothing for so long: a request that was sent then (`time.monotonic()`) was refused for now."""
         self._held_until = max(self._held_until, time.monotonic() + seconds)
+        self._refused_at = max(self._refused_at, sent_at)
+        self._opened.clear()
+        asyncio.get_running_loop().call_later(seconds, self._open)
+
+    def answered(self, sent_at: float) -> None:
+        """A request that was sent then was answered. If that was after those that were refused, the server
+        takes requests again."""
+        if self._held_until and sent_at > self._refused_at:
+            self._held_until = 0.0
+            self._open()
+
+    def _open(self) -> None:
+        if not self.held_seconds:
+            self._held_until = 0.0
+            self._opened.set()
 
     def begin(self) -> None:
         """A turn's request was admitted. There may be room for one more."""

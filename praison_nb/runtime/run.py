@@ -74,7 +74,9 @@ class Run:
         self.attachments, self.output, self.settled = options.attachments, options.output, options.settled
         self.pacer = options.pacer
         writer = options.on_worker.writer if options.on_worker else None
-        self._meter = Meter(options.budget, before, options.tags, writer)
+        self._meter = Meter(
+            options.budget, before, options.tags, writer, is_one_of_many=self.pacer is not None
+        )
         self._admissions = Admissions(self._meter, lambda: self.turn, self._take, self._cancel, self.pacer)
         self._subscribers: Observers[Event, Turn] = Observers(*options.subscribers)
         self._calls: list[FunctionCall] = []
@@ -90,7 +92,7 @@ class Run:
 
     def begin(self) -> Run:
         """Start, in the caller's context, so that output goes to the caller's cell."""
-        loop.get().call_soon_threadsafe(self._begin)
+        loop.call_soon(self._begin)
         return self
 
     # From any thread

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import gc
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +15,9 @@ import pytest
 
 import praison_nb
 from praison_nb.errors import AuthenticationError, ConfigError
+from praison_nb.events import RequestFinished
 from praison_nb.rows.api import begin
+from praison_nb.turn import Turn
 from servers.rows import Manners, RowServer
 
 Label = Literal["good", "bad"]
@@ -273,3 +276,23 @@ def test_rows_without_a_prompt_fail_by_themselves_and_long_ones_are_sent_whole()
         assert server.books.accepted == {"a": 1, long: 1}
     assert list(made["_status"]) == ["done", "failed", "failed", "done"]
     assert "prompt is empty" in made["_error"][1]
+
+
+@pytest.mark.parametrize("rows", [50, 200])
+def test_what_is_alive_does_not_grow_with_the_rows(rows: int) -> None:
+    most = 0
+
+    def look() -> None:
+        nonlocal most
+        if run.progress.asked % 25 == 0:
+            gc.collect()
+            most = max(most, sum(isinstance(each, Turn | RequestFinished) for each in gc.get_objects()))
+
+    gc.collect()
+    before = sum(isinstance(each, Turn | RequestFinished) for each in gc.get_objects())
+    with RowServer() as server:
+        texts = [f"Text {row}" for row in range(rows)]
+        run = begin(texts, "Label {value}", agent=server.agent(), concurrency=4)
+        run.on_change(look)
+        assert list(run.wait()["_status"]) == ["done"] * rows
+    assert 0 < most - before < 100

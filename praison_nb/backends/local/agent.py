@@ -190,11 +190,9 @@ class LocalAgent(Backend):
             options["asker"] = self.on_tool_confirmation
         return super()._run(turn, source, subscribers, **options)
 
-    async def events(self, prompt: str, session: Session, run: Run) -> AsyncIterator[Event]:
+    def events(self, prompt: str, session: Session, run: Run) -> AsyncIterator[Event]:
         """One turn: ask the model, run the tools that it calls, and ask again until it has no more."""
-        async with aclosing(self._events(LocalTurn, prompt, session, run)) as events:
-            async for event in events:
-                yield event
+        return self._events(LocalTurn, prompt, session, run)
 
     async def _events(
         self, kind: type[LocalTurn], prompt: str, session: Session, run: Run

@@ -57,12 +57,14 @@ class Attempt:
     problem: PraisonError | None = None
     _is_open: bool = field(default=False, init=False)
     _cost_in_headers: Decimal | None = field(default=None, init=False)
-    _began: float = field(default_factory=time.monotonic, init=False)
+    sent_at: float = field(default=0.0, init=False)
+    """By `time.monotonic()`."""
     _silent_seconds: float | None = field(default=None, init=False)
 
     async def events(self) -> AsyncIterator[Event]:
         """The answer as it comes."""
         reader, reply = self.reader, self.reader.reply
+        self.sent_at = time.monotonic()
         deadline = Deadline(self.timeout or TIMEOUT)
         progress, form = reply.progress, ""
         try:
@@ -78,7 +80,7 @@ class Attempt:
                         if reply.progress:
                             form = ""
                         if reply.received and self._silent_seconds is None:
-                            self._silent_seconds = time.monotonic() - self._began
+                            self._silent_seconds = time.monotonic() - self.sent_at
                         if reply.progress != progress:
                             progress = reply.progress
                             deadline.extend()
@@ -138,7 +140,7 @@ class Attempt:
         silent = 0
         if reply.thought or thinks(self.body):
             seconds = self._silent_seconds
-            silent = silent_thinking(time.monotonic() - self._began if seconds is None else seconds)
+            silent = silent_thinking(time.monotonic() - self.sent_at if seconds is None else seconds)
         if used is None:
             output = estimate_tokens(reply.received)
             used = Usage(uncached_input_tokens=self.estimate, output_tokens=output, estimated=True)
@@ -172,7 +174,7 @@ class Attempt:
             # Not all at once who were refused at once.
             pause = min(FIRST_PAUSE * 2.0**retries, LONGEST_PAUSE) * random.uniform(0.75, 1)
         if pacer and pause and isinstance(self.problem, RateLimitError):
-            pacer.hold(pause)
+            pacer.hold(pause, self.sent_at)
         return pause
 
     def waiting(self, seconds: float) -> Activity:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib
 import os
 import re
@@ -80,11 +81,13 @@ def client_of(server: Server, headers: frozenset[str] = frozenset()) -> Client:
         )
 
     # A variable that an error told its reader to set counts from then on.
-    settings = frozenset((name, value) for name, value in os.environ.items() if _SETTING.fullmatch(name))
+    settings = frozenset((name, os.environ.get(name)) for name in os.environ if _is_setting(name))
     return http_client.shared(make, sdk, server.base_url, key, headers, settings)
 
 
-_SETTING = re.compile(r"(openai|anthropic|ssl)_.*|.*_proxy", re.I)
+@functools.lru_cache(maxsize=1024)
+def _is_setting(name: str) -> bool:
+    return re.fullmatch(r"(openai|anthropic|ssl)_.*|.*_proxy", name, re.I) is not None
 
 
 def _sdk(server: Server) -> str:

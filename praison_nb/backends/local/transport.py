@@ -18,11 +18,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 import re
 from collections import deque
 from collections.abc import Awaitable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
@@ -30,12 +28,14 @@ from typing import Any, Literal, Self, TypeVar
 from ...errors import PraisonError, TurnTimeoutError
 from ..body import Body
 from ..error_reasons import find
+from ..http_client import Refused, Requests, encoded
 from ..sdk_errors import error_in_answer, no_api, translate
 from ..sse import Parser
 from .client import TIMEOUT, client_of, load
 from .providers import Server
 
 T = TypeVar("T")
+_requests = Requests()
 End = Literal["", "done", "closed"]
 """How a stream ended: the server said that this was all ([DONE], the last event of its API, one whole JSON
 body), it closed the response in peace, or not (yet)."""
@@ -219,10 +219,20 @@ class Stream:
         body.pop("timeout", None)
         body |= body.pop("extra_body", None) or {}
         client: Any = client_of(self._server, frozenset(name.lower() for name in headers))
+        key = self._url, repr(sorted(headers.items())), repr(options["params"])
         while True:
             try:
-                sent = _encoded(body, client)
-                answer = await client.post(self._url, cast_to=object, options=options, **sent)
+                content = encoded(body)
+                if content and (request := _requests.next(client, key, content)):
+                    response = await client._client.send(request, stream=True)
+                    if not response.is_success:
+                        await response.aread()
+                        raise Refused(response)
+                    return response
+                answer = await client.post(
+                    self._url, cast_to=object, options=options, **_written(body, content, client)
+                )
+                _requests.note(client, key, answer.http_response.request)
                 return answer.http_response
             except Exception as error:
                 unknown = _unknown_field(error, body)
@@ -246,14 +256,11 @@ def open_stream(server: Server, path: str, body: Mapping[str, Any], deadline: De
     return Stream(server, path, body, deadline)
 
 
-def _encoded(body: Mapping[str, Any], client: Any) -> dict[str, Any]:
-    """The body as JSON, which SDKs that would look through all of it first take as it is: a long conversation
-    has thousands of parts."""
-    if "content" in inspect.signature(client.post).parameters:
-        # What is no JSON an SDK may know how to send.
-        with suppress(TypeError, ValueError, RecursionError):
-            text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-            return {"content": text.encode()}
+def _written(body: Mapping[str, Any], content: bytes | None, client: Any) -> dict[str, Any]:
+    """The body as SDKs take it: those that would look through all of it first take it as it is, and a long
+    conversation has thousands of parts. What is no JSON an SDK may know how to send."""
+    if content and "content" in inspect.signature(client.post).parameters:
+        return {"content": content}
     return {"body": body}
 
 

@@ -188,6 +188,8 @@ class LocalTurn:
             yield attempt.finished()
             self.bounds.counted(size, reader.reply.usage)
             if attempt.problem is None:
+                if self.run.pacer is not None:
+                    self.run.pacer.answered(attempt.sent_at)
                 if reader.reply.stop_reason == "max_tokens" and limit is not None:
                     reader.reply.detail = f"cut off: a budget pays for {limit:,} tokens of answer"
                 if line := self.fitting.accepted(whole, asked, attempt.reader.reply.usage):

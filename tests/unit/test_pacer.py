@@ -1,0 +1,53 @@
+"""When the requests of many turns may be sent, and what they are priced by."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+
+from praison_nb.events import RequestStarted
+from praison_nb.metering import prices
+from praison_nb.metering.admission import bound
+from praison_nb.runtime.pacer import Pacer
+
+
+async def test_a_refusal_holds_all_until_a_later_request_is_answered() -> None:
+    pacer, sent_at = Pacer(), time.monotonic()
+    pacer.hold(60, sent_at)
+    waiting = [asyncio.create_task(pacer.wait()) for _ in range(3)]
+    pacer.answered(sent_at - 1)
+    await asyncio.sleep(0)
+    assert pacer.held_seconds > 50 and not any(each.done() for each in waiting)
+    pacer.answered(sent_at + 1)
+    await asyncio.gather(*waiting)
+    assert not pacer.held_seconds
+
+
+async def test_the_longest_of_several_refusals_counts() -> None:
+    pacer, sent_at = Pacer(), time.monotonic()
+    pacer.hold(0.2, sent_at)
+    pacer.hold(0.01, sent_at)
+    await pacer.wait()
+    assert time.monotonic() - sent_at >= 0.2
+
+
+def test_requests_that_are_alike_are_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    look_up = prices._by_table
+    monkeypatch.setattr(prices, "_by_table", lambda each: asked.append(each) or look_up(each))
+    at = time.time() // prices.MINUTE * prices.MINUTE + 86_400
+    events = [
+        RequestStarted(
+            input_tokens=12_345,
+            max_input_tokens=23_456,
+            model="gpt-4o-mini",
+            provider="openai",
+            time=at + each,
+        )
+        for each in range(50)
+    ]
+    found = {bound(each) for each in events}
+    assert len(found) == 1 and None not in found and len(asked) == 4
