@@ -246,18 +246,7 @@ class MapRun(Observable):
             # What they cost is on the disk before them.
             await writer.current().wait_until_written()
             batch, self._answered = self._answered, []
-            answers = [
-                KeptAnswer(
-                    key=key,
-                    answer=outcome.answer,
-                    cost=outcome.cost,
-                    input_tokens=outcome.input_tokens,
-                    output_tokens=outcome.output_tokens,
-                    model=outcome.model,
-                    map=self.id,
-                )
-                for key, outcome in batch
-            ]
+            answers = [outcome.kept(key, self.id) for key, outcome in batch]
             self.outcomes.update(batch)
             try:
                 await asyncio.to_thread(self.file.put, answers)

@@ -17,6 +17,7 @@ from ..errors import (
 )
 from ..render.text import error_text
 from ..turn import Turn
+from .answer_file import KeptAnswer
 
 DONE, KEPT, FAILED, STOPPED, BUDGET = "done", "kept", "failed", "stopped", "budget"
 
@@ -58,6 +59,18 @@ class Outcome:
             why = turn.detail or next(iter(turn.notices), "") or f"no answer ({turn.stop_reason})"
             return cls(status=FAILED, error=why, **used)
         return cls(status=DONE, answer=answer, **used)
+
+    def kept(self, key: str, map_id: str) -> KeptAnswer:
+        """What the file of answers keeps of it."""
+        return KeptAnswer(
+            key=key,
+            answer=self.answer,
+            cost=self.cost,
+            input_tokens=self.input_tokens,
+            output_tokens=self.output_tokens,
+            model=self.model,
+            map=map_id,
+        )
 
 
 def holds_for_all(problem: PraisonError | None) -> bool:
