@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import io
 import pydoc
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -243,7 +244,10 @@ def test_exports_have_opentelemetrys_names(frame: pd.DataFrame, tmp_path: Path) 
         assert f"| `{ours}` | `{theirs}` |" in documented
 
 
-def test_with_and_without_the_extra_the_same_rows_come(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_and_without_the_extra_the_same_rows_come(
+    ledger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = shutil.copy(ledger, tmp_path / "copy.sqlite")
     turn(ledger, 9999, fees=Decimal("0.5"), active=7.0, unpriced=1, cost=None)
     monkeypatch.setattr(read, "WORTH_ADBC", 1)
     found = []
