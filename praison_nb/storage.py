@@ -121,8 +121,12 @@ def _migrate(migrations: Sequence[str], connection: sqlite3.Connection) -> None:
     # Another process may have been faster, and newer.
     if (version := _version(connection)) < len(migrations):
         for script in migrations[version:]:
-            for statement in filter(str.strip, script.split(";")):
-                connection.execute(statement)
+            statement = ""
+            for part in script.split(";"):
+                # A trigger has statements of its own.
+                if sqlite3.complete_statement(statement := f"{statement}{part};"):
+                    connection.execute(statement)
+                    statement = ""
         connection.execute(f"PRAGMA user_version={len(migrations)}")
 
 

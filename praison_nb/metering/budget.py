@@ -177,8 +177,8 @@ def most_spent(writer: Writer, origin: Origin, scopes: Iterable[str], now: float
     waiting = Waiting(tuple(writer.waiting))
     for scope in scopes:
         if scope == "session":
-            rows = writer.read(statements.MOST_OF_SESSIONS, (origin.user, origin.notebook))
-            spent[scope] = from_pico(rows[0][1]) if rows else Decimal(0)
+            [(most,)] = writer.read(statements.MOST_OF_SESSIONS, (origin.user, origin.notebook))
+            spent[scope] = from_pico(most)
         else:
             began = periods.began(scope, now)
             spent[scope] = from_pico(total(writer.read, waiting, labels_of(scope, "", origin), began).spent)

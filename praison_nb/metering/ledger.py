@@ -33,7 +33,7 @@ OLD_SECONDS = 86_400
 
 def old_turns(path: Path) -> Path:
     """The file beside the ledger `path` in which `read` keeps old turns once more."""
-    return path.with_name(f"{path.name}.old-turns.npy")
+    return path.with_name(f"{path.name}.old-turns.npz")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,8 @@ that runs may cost at most beyond all requests that it has made.
 
 from __future__ import annotations
 
+from .running_totals import RUNNING_TOTALS
+
 _LABELS_1 = (
     "user, notebook, cell, session, session_id, backend, provider, model, cost_source, status, stop_reason, "
     "error"
@@ -78,4 +80,5 @@ MIGRATIONS = [
     ALTER TABLE turns ADD COLUMN elsewhere INTEGER;
     ALTER TABLE turns ADD COLUMN reserved INTEGER NOT NULL DEFAULT 0;
     """,
+    RUNNING_TOTALS,
 ]

@@ -46,6 +46,8 @@ STATES = ("done", "running", "unknown")
 """A request's state by its number in the file."""
 DONE, RUNNING, UNKNOWN = range(3)
 
+DAY = 86_400_000_000
+"""Microseconds."""
 TIMEOUT_SECONDS = 30.0
 
 # Shared memory between machines does not exist: on these WAL would lose or damage data.

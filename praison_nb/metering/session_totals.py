@@ -80,7 +80,7 @@ def session_totals(writer: Writer, ids: Sequence[str] | None = None) -> dict[str
         if ids is None:
             rows = writer.read(SESSION_TOTALS.format(""))
         else:
-            among = f" AND l.session_id IN ({', '.join('?' * len(ids))})"
+            among = f" AND session_id IN ({', '.join('?' * len(ids))})"
             rows = writer.read(SESSION_TOTALS.format(among), ids)
     except LedgerError:
         return {}

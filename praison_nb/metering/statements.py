@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 
-from .schema import DONE, LABELS, RUNNING, TOKENS, UNKNOWN
+from .schema import DAY, DONE, LABELS, RUNNING, TOKENS, UNKNOWN
 
 TURN_COLUMNS = (
     "time",
@@ -95,38 +96,52 @@ PUT_LIMIT = (
 DELETE_LIMIT = "DELETE FROM budgets WHERE per = ? AND key = ?"
 
 
-def sums(names: Iterable[str], *, by_time: bool) -> tuple[str, str]:
-    """Two queries, for rows with these labels, and `by_time` from a time on: of requests, what those cost
-    that are done and what the others may; of turns, what they cost beyond their requests, what those that run
-    may cost still but for one, how many there are, and how many of them lack a price. Values: those of the
-    labels, the time, and the ids (a JSON list) of rows to leave out; for turns the id of the one first."""
-    labels = f"(SELECT n FROM labels WHERE {' AND '.join(f'{name} = ?' for name in names)})"
-    # Of a time the index of times is the right one, else that of the labels: "+" hides the other from SQLite.
-    rest = f"+r.label IN {labels} AND r.time >= ?" if by_time else f"r.label IN {labels} AND +r.time >= ?"
-    rest += " AND r.id NOT IN (SELECT value FROM json_each(?))"
-    of_requests = (
-        f"SELECT coalesce(sum(CASE WHEN r.state = {DONE} THEN r.cost END), 0), "
-        f"coalesce(sum(CASE WHEN r.state != {DONE} THEN r.reserved END), 0) FROM requests r WHERE {rest}"
-    )
-    of_turns = (
-        "SELECT coalesce(sum(r.extra_cost), 0), "
-        "coalesce(sum(CASE WHEN r.process != '' AND r.id != ? THEN r.reserved END), 0), "
-        f"count(*), coalesce(sum(r.unpriced > 0), 0) FROM turns r WHERE {rest}"
-    )
-    return of_requests, of_turns
+_LATE = "(SELECT value FROM json_each(?{}))"
+
+
+@functools.cache
+def spent(names: tuple[str, ...], *, by_time: bool) -> str:
+    """A query for rows with these labels, and `by_time` from a time on: of requests and turns, what those
+    cost that are done (turns: beyond their requests), and what the others may; how many turns there are, and
+    how many of them lack a price. It is looked up, however many rows there are. Values: user and name of the
+    totals, the time, the ids (a JSON list) of requests and of turns to leave out, and of one turn of which
+    only what it may cost is left out."""
+    keys = "user = ?1 AND name = ?2 AND began"
+    if by_time:
+        # Whole days of UTC, and quarters of an hour before the first one of them.
+        day = f"(?3 + {DAY - 1}) / {DAY} * {DAY}"
+        totals = [
+            f"FROM totals WHERE scope = 'quarter' AND {keys} >= ?3 AND began < {day}",
+            f"FROM totals WHERE scope = 'day' AND {keys} >= {day}",
+        ]
+    else:
+        totals = [f"FROM totals WHERE scope = '{names[-1]}' AND {keys} = 0"]
+    found = {"user": "l.user = ?1", "notebook": "l.notebook = ?2", "session_id": "l.session_id = ?2"}
+    # Few rows are late: they come first, and then their labels.
+    chosen = " AND ".join(found[name] for name in names)
+    late = f"CROSS JOIN labels l ON l.n = r.label WHERE {chosen} AND r.time >= ?3"
+    is_late = f"r.id IN {_LATE.format(5)}"
+    parts = [
+        *(f"SELECT spent, reserved, turns, unpriced {each}" for each in totals),
+        f"SELECT iif(r.state = {DONE}, -coalesce(r.cost, 0), 0), iif(r.state = {DONE}, 0, -r.reserved), 0, 0 "
+        f"FROM requests r {late} AND r.id IN {_LATE.format(4)}",
+        f"SELECT iif({is_late}, -r.extra_cost, 0), iif(r.process = '', 0, -r.reserved), -({is_late}), "
+        f"-({is_late} AND r.unpriced > 0) FROM turns r {late} "
+        "AND r.id IN (SELECT value FROM json_each(?5) UNION ALL SELECT ?6)",
+    ]
+    sums = ", ".join(f"coalesce(sum({name}), 0)" for name in ("spent", "reserved", "turns", "unpriced"))
+    return f"SELECT {sums} FROM ({' UNION ALL '.join(parts)})"
 
 
 MOST_OF_SESSIONS = (
-    "SELECT l.session_id, sum(t.priced) FROM turns t JOIN labels l ON l.n = t.label "
-    "WHERE l.user = ? AND l.notebook = ? GROUP BY l.session_id ORDER BY 2 DESC LIMIT 1"
+    "SELECT coalesce(max(spent), 0) FROM totals WHERE scope = 'session_id' AND user = '' AND began = 0 "
+    "AND name IN (SELECT session_id FROM labels WHERE user = ? AND notebook = ?)"
 )
-"""The session of a notebook that spent most."""
+"""What the session of a notebook spent that spent most."""
 
 SESSION_TOTALS = (
-    "SELECT l.session_id, count(*), sum(t.uncached_input_tokens + t.cache_read_input_tokens + "
-    "t.cache_write_5m_input_tokens + t.cache_write_1h_input_tokens), sum(t.output_tokens), sum(t.priced), "
-    "sum(t.cost IS NULL), max(t.estimated_cost) > 0, max(t.is_lower_bound) "
-    "FROM turns t JOIN labels l ON l.n = t.label WHERE l.session_id != ''{} GROUP BY l.session_id"
+    "SELECT session_id, turns, input_tokens, output_tokens, priced, unpriced, estimated, lower_bounds "
+    "FROM session_totals WHERE session_id != '' AND turns > 0{}"
 )
 """With a place for what else must hold."""
 

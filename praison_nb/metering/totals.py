@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..money import to_pico
 from . import statements
@@ -16,8 +15,7 @@ Read = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
 """A query and its values; its rows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Total:
+class Total(NamedTuple):
     """In picodollars: what requests that are done cost, and at most those that are not and those that turns
     may make by themselves. How many turns there were, and how many of them lack a price."""
 
@@ -69,17 +67,12 @@ class Waiting:
 def total(read: Read, waiting: Waiting, labels: Mapping[str, str], since: int, turn_id: str = "") -> Total:
     """Of all rows with these labels that began at `since` (microseconds) or later. What the turn `turn_id`
     may cost still is left out: it is for that turn's own requests."""
-    of_requests, of_turns = statements.sums(labels, by_time=since > 0)
-    names = tuple(labels.values())
-    [(spent, reserved)] = read(of_requests, (*names, since, waiting.request_ids))
-    [(extra, more, turns, unpriced)] = read(of_turns, (turn_id, *names, since, waiting.turn_ids))
+    user = labels.get("user", "")
+    name = labels.get("session_id") or labels.get("notebook", "")
+    values = (user, name, since, waiting.request_ids, waiting.turn_ids, turn_id)
+    [sums] = read(statements.spent((*labels,), by_time=since > 0), values)
     late = waiting.total(labels, since, turn_id)
-    return Total(
-        spent + extra + late.spent,
-        reserved + more + late.reserved,
-        turns + late.turns,
-        unpriced + late.unpriced,
-    )
+    return Total(*(a + b for a, b in zip(sums, late, strict=True)))
 
 
 def _counts(row: Row, labels: Mapping[str, str], since: int) -> bool:

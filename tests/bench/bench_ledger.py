@@ -17,10 +17,16 @@ from decimal import Decimal
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from big_ledger import make
+
+from praison_nb.metering import budget
 from praison_nb.metering.ledger import Ledger, RequestRow, TurnRow, numbers
+from praison_nb.metering.origin import Origin
 from praison_nb.metering.schema import LABELS
 from praison_nb.metering.statements import REQUEST_COLUMNS
+from praison_nb.metering.writer import Writer
 from praison_nb.session import Usage
+from praison_nb.turn import Turn
 from servers.kernel import Kernel
 from servers.openai import OpenAIServer, reply
 
@@ -46,9 +52,7 @@ def appends(folder: Path) -> None:
         "openai",
         "m",
         "table",
-        "",
-        "",
-        "",
+        *[""] * (len(LABELS) - 9),
     )
 
     def plain(number: int) -> None:
@@ -109,6 +113,23 @@ def _request(number: int, labels: tuple[str, ...]) -> RequestRow:
     )
 
 
+def budget_check(path: Path, rows: int) -> float:
+    """Milliseconds of CPU to say what was spent by all scopes, each with a budget, of a user with so many
+    turns, each with a request. `path` is a new ledger."""
+    make(path, rows, requests=True)
+    writer = Writer(path)
+    origin = Origin(user="user0", notebook="/nb/4.ipynb")
+    for scope in budget.SCOPES:
+        budget.set_limit(writer, Decimal(1_000_000), scope, origin)
+    turn = Turn(id="turn", session_id="session-4")
+    start = time.process_time()
+    for _ in range(100):
+        budget.spent_by_scope(writer, turn, origin, time.time())
+    seconds = time.process_time() - start
+    writer.close()
+    return seconds / 100 * 1e3
+
+
 CELL = """
 import time
 from praison_nb.events import RequestFinished, RequestStarted, TextDelta, TurnFinished
@@ -154,5 +175,8 @@ def metering() -> None:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         appends(Path(folder))
+        for rows in (1_000, 100_000):
+            took = budget_check(Path(folder) / f"{rows}.sqlite", rows)
+            print(f"budget check, all scopes, {rows:,} turns: {took:.2f} ms of CPU")
         os.environ["PRAISON_NB_LEDGER"] = f"{folder}/metering.sqlite"
         metering()

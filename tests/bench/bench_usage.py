@@ -22,11 +22,12 @@ import adbc_driver_sqlite.dbapi as adbc
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from big_ledger import make
 
 from praison_nb import usage
 from praison_nb.metering.analysis import read
-from praison_nb.metering.schema import LABELS, TOKENS, connect
-from praison_nb.metering.statements import TURN_COLUMNS
+from praison_nb.metering.ledger import old_turns
+from praison_nb.metering.schema import LABELS, TOKENS
 
 TURNS = 1_000_000
 TAIL = 10_000
@@ -73,20 +74,20 @@ def made() -> tuple[list[tuple[str, ...]], Iterator[tuple[Any, ...]]]:
 
 
 def ours(path: Path) -> None:
-    labels, turns = made()
-    connection = connect(path)
-    connection.execute("BEGIN")
-    names = ", ".join(LABELS)
-    connection.executemany(f"INSERT INTO labels ({names}) VALUES ({', '.join('?' * len(LABELS))})", labels)
-    columns = f"id, label, {', '.join(TURN_COLUMNS)}"
-    rows = (
-        (f"{n:032x}", label + 1, at, duration, first, 2, 0, *tokens, 0, cost, cost, None, None)
-        for n, (label, at, duration, first, *tokens, cost) in enumerate(turns)
-    )
-    values = ", ".join("?" * (len(TURN_COLUMNS) + 2))
-    connection.executemany(f"INSERT INTO turns ({columns}) VALUES ({values})", rows)
-    connection.execute("COMMIT")
-    connection.close()
+    make(path, TURNS, users=8, end=(BEGIN + TURNS * 31_000_000) / 1e6)
+
+
+def first_and_again(path: Path) -> tuple[float, float, float]:
+    """Seconds of CPU to read all turns of the ledger for the first time, and again; and the share of its size
+    that is kept beside it."""
+    old_turns(path).unlink(missing_ok=True)
+    seconds = []
+    for _ in range(2):
+        start = time.process_time()
+        usage(ledger=path)
+        seconds.append(time.process_time() - start)
+    kept = old_turns(path).stat().st_size if old_turns(path).exists() else 0
+    return seconds[0], seconds[1], kept / path.stat().st_size
 
 
 def flat(path: Path) -> None:

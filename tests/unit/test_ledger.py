@@ -131,6 +131,7 @@ def test_a_total_has_the_marks_of_its_parts(path: Path) -> None:
     marks = {name: (each["estimated"], each["is_lower_bound"]) for name, each in found.items()}
     (guessed, least, exact) = (row["session_id"] for row in rows(path))
     assert marks == {guessed: (True, False), least: (False, True), exact: (False, False)}
+    assert session_totals(writer.current(), [exact, "another"]) == {exact: found[exact]}
     cells = [
         Row(name="n", id=id, badge=Badge(Status.IDLE), model="m", backend="b", **found[id]).cells()[6]
         for id in (guessed, least, exact)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import inspect
 import io
 import pydoc
+import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -242,14 +244,31 @@ def test_exports_have_opentelemetrys_names(frame: pd.DataFrame, tmp_path: Path) 
         assert f"| `{ours}` | `{theirs}` |" in documented
 
 
-def test_with_and_without_the_extra_the_same_rows_come(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    query, values = read._query("turns", read.Filter(), 0)
-    fast = read._by_adbc(ledger, query, values)
-    assert fast is not None
+def test_with_and_without_the_extra_the_same_rows_come(
+    ledger: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = shutil.copy(ledger, tmp_path / "copy.sqlite")
+    turn(ledger, 9999, fees=Decimal("0.5"), active=7.0, unpriced=1, cost=None)
+    monkeypatch.setattr(read, "WORTH_ADBC", 1)
+    found = []
+    by_adbc = read._by_adbc
+
+    def noted(*told: Any) -> Any:
+        found.append(by_adbc(*told))
+        return found[-1]
+
+    monkeypatch.setattr(read, "_by_adbc", noted)
+    fast = read.rows(ledger, "turns", read.Filter())
     for module in ("adbc_driver_sqlite", "adbc_driver_sqlite.dbapi", "pyarrow"):
         monkeypatch.setitem(sys.modules, module, None)
-    assert read._by_adbc(ledger, query, values) is None
-    assert (read._read(ledger, "turns", read.Filter(), 0) == fast).all()
+    slow = read.rows(ledger, "turns", read.Filter())
+    assert [each is None for each in found] == [False, True]
+    with closing(sqlite3.connect(ledger)) as connection:
+        for name, column in slow.items():
+            plain = connection.execute(
+                f"SELECT coalesce({name}, {read.NULL}) FROM turns ORDER BY n"
+            ).fetchall()
+            assert [*column] == [*fast[name]] == [value for (value,) in plain], name
 
 
 # The file of old turns
@@ -260,6 +279,7 @@ def test_old_turns_are_kept_and_new_ones_seen(tmp_path: Path, monkeypatch: pytes
     path = usage.example(tmp_path / "l.sqlite", turns=100, until=NOW)
     plain = usage(ledger=path)
     assert old_turns(path).exists()
+    assert usage(ledger=path).equals(plain)
     turn(path, 9999, time=datetime.now(UTC).timestamp())
     assert old_turns(path).exists()
     again = usage(ledger=path)

@@ -8,9 +8,11 @@ import itertools
 import sqlite3
 import time
 import zlib
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 from ...errors import LedgerError
 from ...storage import replacing
@@ -26,11 +28,24 @@ NULL = -(2**62)
 """How a missing number comes out of SQLite, so that every column is whole numbers."""
 WORTH_KEEPING = 100_000
 """Turns from which on old ones are kept in a file of their own."""
+WORTH_ADBC = 20_000
+"""Rows from which on adbc-driver-sqlite is loaded."""
 
 COLUMNS = {
-    "turns": ("n", *TURN_COLUMNS, "label"),
+    "turns": ("n", *(name for name in TURN_COLUMNS if name not in ("elsewhere", "reserved")), "label"),
     "requests": ("n", *REQUEST_COLUMNS, "label", "turn"),
 }
+RARE = {
+    **dict.fromkeys(("unpriced", "estimated", "is_lower_bound", "state", "reserved"), 0),
+    **dict.fromkeys(("fees", "estimated_cost", "extra_cost", "reasoning_output_tokens"), 0),
+    **dict.fromkeys(("cache_write_5m_input_tokens", "cache_write_1h_input_tokens"), 0),
+    **dict.fromkeys(("list_cost", "active"), NULL),
+    "priced": "cost",
+}
+"""Columns that most rows have nothing in, and what that is: a number, or what another column has. They are
+read of the rows that have something there, which is half the work."""
+Columns = dict[str, "np.ndarray[Any, Any]"]
+"""Columns by name, as arrays of int64."""
 
 
 def labels(path: Path) -> list[tuple[Any, ...]]:
@@ -39,52 +54,84 @@ def labels(path: Path) -> list[tuple[Any, ...]]:
         return ledger.read(f"SELECT n, {', '.join(LABELS)} FROM labels")
 
 
-def rows(path: Path, table: str, wanted: Filter) -> dict[str, np.ndarray[Any, Any]]:
-    """The table's columns as arrays of int64, by name, in the order that they were written. Raises
-    LedgerError."""
+def rows(path: Path, table: str, wanted: Filter) -> Columns:
+    """The table's columns in the order that they were written. Raises LedgerError."""
     import numpy as np
 
     if table != "turns":
-        return _named(table, _read(path, table, wanted, 0))
+        return _read(path, table, wanted, 0)
     kept = _kept(path)
-    last = int(kept[0, -1]) if kept.shape[1] else 0
-    late = _read(path, table, wanted, last)
-    if late.shape[1] > WORTH_KEEPING and wanted == Filter():
-        _keep(path, np.concatenate([kept, late], axis=1))
-    if not kept.shape[1]:
-        return _named(table, late)
-    early = _matching(path, kept, wanted)
-    return {
-        name: np.concatenate([old, new]) for name, old, new in zip(COLUMNS[table], early, late, strict=True)
-    }
+    late = _read(path, table, wanted, int(kept["n"][-1]) if kept else 0)
+    if not kept:
+        everything = late
+    else:
+        early = _matching(path, kept, wanted)
+        everything = {name: np.concatenate([early[name], late[name]]) for name in late}
+    if len(late["n"]) > WORTH_KEEPING and wanted == Filter():
+        _keep(path, everything)
+    return everything
 
 
-def _named(table: str, columns: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
-    return dict(zip(COLUMNS[table], columns, strict=True))
-
-
-def _query(table: str, wanted: Filter, after: int) -> tuple[str, list[Any]]:
-    where, values = wanted.where()
-    columns = ", ".join(f"coalesce(t.{name}, {NULL}) AS {name}" for name in COLUMNS[table])
-    return f"SELECT {columns} FROM {table} t WHERE t.n > ? AND {where} ORDER BY t.n", [after, *values]
-
-
-def _read(path: Path, table: str, wanted: Filter, after: int) -> np.ndarray[Any, Any]:
+def _read(path: Path, table: str, wanted: Filter, after: int) -> Columns:
     import numpy as np
 
-    query, values = _query(table, wanted, after)
+    where, values = wanted.where()
+    common = [name for name in COLUMNS[table] if name not in RARE]
+    rare = [name for name in COLUMNS[table] if name in RARE]
+    some = " OR ".join(f"t.{name} IS NOT {_nothing(name)}" for name in rare)
+    query = "SELECT {} FROM {} t WHERE t.n > ? AND {} ORDER BY t.n"
+    found = _run(
+        path,
+        f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE n > {after} LIMIT {WORTH_ADBC})",
+        [
+            query.format(", ".join(map(_whole, common)), table, where),
+            query.format(", ".join(map(_whole, ["n", *rare])), table, f"{where} AND ({some})"),
+        ],
+        [after, *values],
+    )
+    columns = dict(zip(common, found[0], strict=True))
+    numbers, *some_rows = found[1]
+    at = np.searchsorted(columns["n"], numbers)
+    for name, part in zip(rare, some_rows, strict=True):
+        usual = RARE[name]
+        columns[name] = (
+            columns[usual].copy() if isinstance(usual, str) else np.full(len(columns["n"]), usual, np.int64)
+        )
+        columns[name][at] = part
+    return {name: columns[name] for name in COLUMNS[table]}
+
+
+def _nothing(name: str) -> str:
+    usual = RARE[name]
+    return f"t.{usual}" if isinstance(usual, str) else "NULL" if usual == NULL else str(usual)
+
+
+def _whole(name: str) -> str:
+    return f"coalesce(t.{name}, {NULL}) AS {name}"
+
+
+def _run(path: Path, count: str, queries: Sequence[str], values: list[Any]) -> list[list[Any]]:
+    """The columns of each query, of one state of the file. Raises LedgerError."""
+    import numpy as np
+
     with closing(connect_to_read(path)[0]) as connection:
         try:
-            count = connection.execute(f"SELECT count(*) FROM {table} WHERE n > ?", (after,)).fetchone()[0]
-            if count > 20_000 and (arrow := _by_adbc(path, query, values)) is not None:
+            if connection.execute(count).fetchone()[0] == WORTH_ADBC and (
+                arrow := _by_adbc(path, queries, values)
+            ):
                 return arrow
-            cells = itertools.chain.from_iterable(connection.execute(query, values))
-            return np.ascontiguousarray(np.fromiter(cells, np.int64).reshape(-1, len(COLUMNS[table])).T)
+            connection.execute("BEGIN")
+            found = []
+            for query in queries:
+                cursor = connection.execute(query, values)
+                cells = np.fromiter(itertools.chain.from_iterable(cursor), np.int64)
+                found.append([*np.ascontiguousarray(cells.reshape(-1, len(cursor.description)).T)])
+            return found
         except sqlite3.Error as error:
             raise LEDGER.explain(error, path) from error
 
 
-def _by_adbc(path: Path, query: str, values: list[Any]) -> np.ndarray[Any, Any] | None:
+def _by_adbc(path: Path, queries: Sequence[str], values: list[Any]) -> list[list[Any]] | None:
     """The same by adbc-driver-sqlite, three times as fast; None where it is not installed, or where another
     process keeps the file locked, for which it cannot wait."""
     try:
@@ -93,21 +140,17 @@ def _by_adbc(path: Path, query: str, values: list[Any]) -> np.ndarray[Any, Any] 
         import pyarrow  # type: ignore[import-untyped]  # noqa: F401
     except ImportError:
         return None
+    found = []
     # The cursor is closed before the connection: the other way round crashes.
     try:
         with adbc.connect(str(path)) as connection, connection.cursor() as cursor:
             cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": "65536"})
-            cursor.execute(query, values)
-            table = cursor.fetch_arrow_table()
+            for query in queries:
+                cursor.execute(query, values)
+                found.append([column.to_numpy().astype(np.int64) for column in cursor.fetch_arrow_table()])
     except adbc.Error:
         return None
-    columns = np.empty((table.num_columns, table.num_rows), np.int64)
-    for index, column in enumerate(table.columns):
-        at = 0
-        for chunk in column.chunks:
-            columns[index, at : at + len(chunk)] = chunk.to_numpy()
-            at += len(chunk)
-    return columns
+    return found
 
 
 # The file of old turns
@@ -122,56 +165,75 @@ def _stamp(path: Path, last: int) -> tuple[int, int]:
     return count, zlib.crc32(rows[0][0].encode()) if rows else 0
 
 
-def _kept(path: Path) -> np.ndarray[Any, Any]:
+def _kept(path: Path) -> Columns:
+    """{} where nothing is kept, or something else."""
     import numpy as np
 
-    width = len(COLUMNS["turns"])
-    nothing = np.empty((width, 0), np.int64)
     try:
-        # Each column of the file ends with its stamp.
-        kept = np.load(old_turns(path), mmap_mode="r", allow_pickle=False)
-        if kept.dtype != np.int64 or kept.ndim != 2 or kept.shape[0] != width or kept.shape[1] < 2:
-            return nothing
-        count, mark = _stamp(path, int(kept[0, -2]))
-        if (count, mark) != (kept.shape[1] - 1, int(kept[1, -1])):
-            return nothing
-    except (OSError, ValueError, sqlite3.Error, LedgerError):
-        return nothing
-    return kept[:, :-1]  # type: ignore[no-any-return]
+        with np.load(old_turns(path), allow_pickle=False) as file:
+            count, last, mark = map(int, file["stamp"])
+            if _stamp(path, last) != (count, mark):
+                return {}
+            return {name: _widened(file[name], count) for name in COLUMNS["turns"]}
+    except (OSError, ValueError, LookupError, BadZipFile, sqlite3.Error, LedgerError):
+        return {}
 
 
-def _keep(path: Path, columns: np.ndarray[Any, Any]) -> None:
+def _keep(path: Path, columns: Columns) -> None:
     """Keep the turns up to the first young one. `Ledger.write` takes the file away when it writes an old one
     again. A failure costs only time."""
     import numpy as np
 
-    now = time.time() * 1_000_000
-    begun = COLUMNS["turns"].index("time")
-    young = np.flatnonzero(columns[begun] > now - OLD_SECONDS * 1_000_000)
-    end = int(young[0]) if len(young) else columns.shape[1]
+    young = np.flatnonzero(columns["time"] > (time.time() - OLD_SECONDS) * 1_000_000)
+    end = int(young[0]) if len(young) else len(columns["n"])
     if end < WORTH_KEEPING:
         return
-    last = int(columns[0, end - 1])
+    last = int(columns["n"][end - 1])
     count, mark = _stamp(path, last)
     if count != end:
         return
-    kept = np.concatenate([columns[:, :end], np.full((columns.shape[0], 1), mark, np.int64)], axis=1)
+    narrow: dict[str, Any] = {name: _narrowed(column[:end]) for name, column in columns.items()}
     with suppress(OSError), replacing(old_turns(path), 0o600) as file:
-        np.save(file, kept, allow_pickle=False)
+        np.savez(file, stamp=np.array([count, last, mark]), **narrow)
 
 
-def _matching(path: Path, kept: np.ndarray[Any, Any], wanted: Filter) -> np.ndarray[Any, Any]:
+def _narrowed(column: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The column in as few bytes as its numbers need: in one number where all are the same. The least one
+    stands for NULL."""
+    import numpy as np
+
+    if (column == column[0]).all():
+        return column[:1]
+    missing = column == NULL
+    least = column.min(where=~missing, initial=0)
+    for kind in (np.int8, np.int16, np.int32, np.int64):
+        limits = np.iinfo(kind)
+        if limits.min < least and column.max() <= limits.max:
+            break
+    return np.where(missing, limits.min, column).astype(kind)
+
+
+def _widened(column: np.ndarray[Any, Any], count: int) -> np.ndarray[Any, Any]:
+    import numpy as np
+
+    if len(column) == 1:
+        return np.broadcast_to(column, count)
+    wide = column.astype(np.int64)
+    wide[column == np.iinfo(column.dtype).min] = NULL
+    return wide
+
+
+def _matching(path: Path, kept: Columns, wanted: Filter) -> Columns:
     import numpy as np
 
     if wanted == Filter():
         return kept
-    time_, label = kept[COLUMNS["turns"].index("time")], kept[COLUMNS["turns"].index("label")]
-    chosen = np.ones(kept.shape[1], bool)
+    chosen = np.ones(len(kept["n"]), bool)
     if wanted.since is not None:
-        chosen &= time_ >= wanted.since
+        chosen &= kept["time"] >= wanted.since
     if wanted.until is not None:
-        chosen &= time_ < wanted.until
+        chosen &= kept["time"] < wanted.until
     if wanted.labels or wanted.tags:
         numbers = [n for n, *texts in labels(path) if wanted.matches(dict(zip(LABELS, texts, strict=True)))]
-        chosen &= np.isin(label, numbers)
-    return kept[:, chosen]
+        chosen &= np.isin(kept["label"], numbers)
+    return {name: column[chosen] for name, column in kept.items()}
