@@ -43,6 +43,21 @@ def source() -> str:
     return _current()[1]
 
 
+def is_listed(model: str, provider: str) -> bool:
+    """Whether the table has that model of that provider."""
+    return _is_listed(model, provider, version())
+
+
+@functools.lru_cache(maxsize=1024)
+def _is_listed(model: str, provider: str, version: object) -> bool:
+    # The table remembers what it knows, and looks through all of itself for the rest.
+    try:
+        snapshot().find_provider_model(model, None, provider, None)
+    except LookupError:
+        return False
+    return True
+
+
 def provider_id(name: str) -> str:
     """The table's id for a provider's name, "" where it knows none."""
     try:

@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from ..events import RequestFinished
 from ..money import read_usd, to_pico
@@ -26,9 +26,6 @@ from ..session import Usage
 from . import price_gaps, price_table, user_prices
 from .ledger import MAX_NUMBER
 from .model_names import names
-
-if TYPE_CHECKING:
-    from genai_prices.data_snapshot import DataSnapshot
 
 log = logging.getLogger(__name__)
 Source = Literal["provider", "table", "user", "local", "unpriced"]
@@ -216,31 +213,12 @@ def _by_gap(asked: _Asked) -> Cost | None:
     return Cost(usd, "table", f"praison_nb {price_gaps.DATE}", is_lower_bound=bool(asked.calls))
 
 
-_missing: tuple[Any, set[tuple[str, str]]] = (None, set())
-"""What a table does not know: it remembers itself only what it knows, and looks through all for the rest."""
-
-
-def _is_listed(table: DataSnapshot, model: str, provider: str) -> bool:
-    global _missing
-    if _missing[0] is not table:
-        _missing = (table, set())
-    missing = _missing[1]
-    if (model, provider) in missing:
-        return False
-    try:
-        table.find_provider_model(model, None, provider, None)
-    except LookupError:
-        missing.add((model, provider))
-        return False
-    return True
-
-
 def _by_table(asked: _Asked) -> Cost | None:
     """By the price table, None where that does not know it."""
     from genai_prices import Usage as Counted
 
-    usage, table = asked.usage, price_table.snapshot()
-    if not _is_listed(table, asked.model, asked.provider):
+    usage = asked.usage
+    if not price_table.is_listed(asked.model, asked.provider):
         return None
     when = datetime.fromtimestamp(asked.at, UTC)
     # Anthropic's fast mode and batches are tiers here, and something of their own there.
@@ -263,7 +241,9 @@ def _by_table(asked: _Asked) -> Cost | None:
             "cache_audio_read_tokens": 0,
         }
     try:
-        found = table.calc(Counted(**counts), asked.model, asked.provider, None, when, context)
+        found = price_table.snapshot().calc(
+            Counted(**counts), asked.model, asked.provider, None, when, context
+        )
     except LookupError:
         return None
     if tiers:
