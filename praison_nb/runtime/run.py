@@ -90,14 +90,14 @@ class Run:
 
     def begin(self) -> Run:
         """Start, in the caller's context, so that output goes to the caller's cell."""
-        loop.get().call_soon_threadsafe(self._begin)
+        loop.call_soon(self._begin)
         return self
 
     # From any thread
 
     def stop(self) -> None:
         """End the turn now; text and usage so far stay, and its provider stops too."""
-        loop.get().call_soon_threadsafe(self._stop)
+        loop.call_soon(self._stop)
 
     def approve(self, call_id: str, digest: str | None = None, *, for_session: bool = False) -> None:
         """Let the tool call go on that waits for a yes; with `for_session` all later calls of the same tool
