@@ -7,7 +7,8 @@ import functools
 import os
 import queue
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from weakref import WeakKeyDictionary, WeakSet
 
 from ..errors import ConfigError
 from ..events import Event, TextDelta, TextFinal
@@ -99,12 +100,11 @@ class Mailbox:
     async def aread(self, leave: Callable[[], None]) -> AsyncGenerator[str, None]:
         """`read` for a waiter with a loop of its own."""
         ready = asyncio.Event()
-        # Woken, and never by a clock: hundreds may wait on one loop.
         wake = functools.partial(asyncio.get_running_loop().call_soon_threadsafe, ready.set)
         self._wakers.append(wake)
         tasks: set[asyncio.Task[None]] = set()
         try:
-            with woken_by_queue(wake):
+            with woken_by_queue(wake), _ticking():
                 while True:
                     closed = self._is_closed()
                     run_main_thread_queue()
@@ -140,3 +140,29 @@ class Mailbox:
                 self._wakers.remove(wake)
             for task in tasks:
                 task.cancel()
+
+
+_waiting: WeakKeyDictionary[asyncio.AbstractEventLoop, int] = WeakKeyDictionary()
+_ticked: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
+
+
+@contextmanager
+def _ticking() -> Iterator[None]:
+    """Have the running loop look up now and then while the code inside waits: a signal's handler does not
+    wake it. One clock serves all that wait there, who may be hundreds."""
+    own = asyncio.get_running_loop()
+    _waiting[own] = _waiting.get(own, 0) + 1
+    if own not in _ticked:
+        _ticked.add(own)
+        _tick(own)
+    try:
+        yield
+    finally:
+        _waiting[own] -= 1
+
+
+def _tick(own: asyncio.AbstractEventLoop) -> None:
+    if _waiting[own]:
+        own.call_later(SLICE_SECONDS, _tick, own)
+    else:
+        _ticked.discard(own)
