@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextvars
+import functools
 import logging
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
@@ -24,6 +26,9 @@ _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
 _thread: threading.Thread | None = None
 _pools: dict[str, ThreadPoolExecutor] = {}
+_calls: deque[Callable[[], object]] = deque()
+_is_woken = False
+"""Whether the loop was told of `_calls`."""
 _thread_local = threading.local()
 _is_nested: contextvars.ContextVar[bool] = contextvars.ContextVar("is_nested", default=False)
 """Whether a function that `submit` runs is what leads here."""
@@ -74,6 +79,27 @@ def _run_forever(own: asyncio.AbstractEventLoop) -> None:
             log.exception("a task raised what should end the process; the other turns go on")
 
 
+def call_soon(function: Callable[[], object]) -> None:
+    """Call `function` on the loop's thread, in this context. From any thread. Of many calls at once the first
+    one wakes the loop: each waking is a system call, after which this thread waits for the loop's."""
+    global _is_woken
+    own = get()
+    _calls.append(functools.partial(contextvars.copy_context().run, function))
+    if not _is_woken:
+        _is_woken = True
+        (own.call_soon if on_loop_thread() else own.call_soon_threadsafe)(_call)
+
+
+def _call() -> None:
+    global _is_woken
+    _is_woken = False
+    while _calls:
+        try:
+            _calls.popleft()()
+        except Exception:
+            log.exception("a call failed")
+
+
 def run_sync(function: Callable[[], Coroutine[Any, Any, T]]) -> T:
     """What `await function()` returns, run on the loop while this thread waits. An interrupt cancels it and
     is raised again. Raises ConfigError on the loop's own thread, and TurnStopped where the process ends."""
@@ -111,12 +137,6 @@ def spawn(work: Coroutine[Any, Any, None]) -> None:
     task = asyncio.create_task(work)
     spawned.add(task)
     task.add_done_callback(spawned.discard)
-
-
-def call_soon(function: Callable[[], object]) -> None:
-    """Call `function()` on the loop, in this context. To wake it from another thread takes a while."""
-    own = get()
-    (own.call_soon if on_loop_thread() else own.call_soon_threadsafe)(function)
 
 
 def on_loop_thread() -> bool:
@@ -200,8 +220,9 @@ async def _close() -> None:
 
 def _reset_after_fork() -> None:
     # Threads do not survive a fork: the child gets a loop of its own when it needs one.
-    global _loop, _thread, _lock
-    _loop, _thread, _lock = None, None, threading.Lock()
+    global _loop, _thread, _lock, _is_woken
+    _loop, _thread, _lock, _is_woken = None, None, threading.Lock(), False
+    _calls.clear()
     _pools.clear()
     for hook in _fork_hooks:
         hook()

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import queue
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from weakref import WeakKeyDictionary, WeakSet
 
 from ..errors import ConfigError
 from ..events import Event, TextDelta, TextFinal
 from . import loop, user_loop
 from .function_call import FunctionCall
 from .loop import SLICE_SECONDS
-from .main_thread import run_main_thread_queue
+from .main_thread import run_main_thread_queue, woken_by_queue
 
 
 class Mailbox:
@@ -23,7 +25,8 @@ class Mailbox:
         self._items: queue.SimpleQueue[FunctionCall | str | None] = queue.SimpleQueue()
         self._closed = False
         self._process = os.getpid()
-        self._wake: Callable[[], object] = lambda: None
+        self._wakers: list[Callable[[], object]] = []
+        """Of those who wait on loops of their own."""
         self._streamed: dict[str, int] = {}
         """Characters of each message's text that were put in."""
 
@@ -43,11 +46,13 @@ class Mailbox:
     def put(self, item: FunctionCall | str | None) -> bool:
         """Hand `item` over. False where nobody can get it any more: the waiter's loop is closed."""
         self._items.put(item)
-        try:
-            self._wake()
-        except RuntimeError:
-            return False
-        return True
+        wakers = tuple(self._wakers)
+        for wake in wakers:
+            try:
+                wake()
+            except RuntimeError:
+                self._wakers.remove(wake)
+        return not wakers or bool(self._wakers)
 
     def close(self) -> None:
         """The turn is over; who waits goes on."""
@@ -94,47 +99,70 @@ class Mailbox:
 
     async def aread(self, leave: Callable[[], None]) -> AsyncGenerator[str, None]:
         """`read` for a waiter with a loop of its own."""
-        waiter = asyncio.get_running_loop()
         ready = asyncio.Event()
-        self._wake = lambda: waiter.call_soon_threadsafe(ready.set)
+        wake = functools.partial(asyncio.get_running_loop().call_soon_threadsafe, ready.set)
+        self._wakers.append(wake)
         tasks: set[asyncio.Task[None]] = set()
         try:
-            while True:
-                closed = self._is_closed()
-                run_main_thread_queue()
-                try:
-                    item = self._items.get_nowait()
-                except queue.Empty:
-                    if closed:
+            with woken_by_queue(wake), _ticking():
+                while True:
+                    closed = self._is_closed()
+                    run_main_thread_queue()
+                    try:
+                        item = self._items.get_nowait()
+                    except queue.Empty:
+                        if closed:
+                            return
+                        await ready.wait()
+                        ready.clear()
+                        continue
+                    if item is None:
                         return
-                    await _wait_a_slice(ready)
-                    continue
-                if item is None:
-                    return
-                if isinstance(item, str):
-                    yield item
-                elif item.is_async and not loop.on_loop_thread():
-                    tasks.add(task := asyncio.create_task(item.run_async()))
-                    task.add_done_callback(tasks.discard)
-                elif loop.on_loop_thread() or user_loop.on_user_loop():
-                    # This thread is a loop's, which must not stand still.
-                    loop.submit(item.run)
-                else:
-                    item.run()
+                    if isinstance(item, str):
+                        yield item
+                    elif item.is_async and not loop.on_loop_thread():
+                        tasks.add(task := asyncio.create_task(item.run_async()))
+                        task.add_done_callback(tasks.discard)
+                    elif loop.on_loop_thread() or user_loop.on_user_loop():
+                        # This thread is a loop's, which must not stand still.
+                        loop.submit(item.run)
+                    else:
+                        item.run()
         except BaseException:
             leave()
             while self.is_own and not self._closed:
-                try:
-                    await _wait_a_slice(ready)
-                except asyncio.CancelledError:
-                    continue
+                with suppress(asyncio.CancelledError):
+                    await ready.wait()
+                    ready.clear()
             raise
         finally:
+            if wake in self._wakers:
+                self._wakers.remove(wake)
             for task in tasks:
                 task.cancel()
 
 
-async def _wait_a_slice(ready: asyncio.Event) -> None:
-    with suppress(TimeoutError):
-        await asyncio.wait_for(ready.wait(), SLICE_SECONDS)
-    ready.clear()
+_waiting: WeakKeyDictionary[asyncio.AbstractEventLoop, int] = WeakKeyDictionary()
+_ticked: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
+
+
+@contextmanager
+def _ticking() -> Iterator[None]:
+    """Have the running loop look up now and then while the code inside waits: a signal's handler does not
+    wake it. One clock serves all that wait there, who may be hundreds."""
+    own = asyncio.get_running_loop()
+    _waiting[own] = _waiting.get(own, 0) + 1
+    if own not in _ticked:
+        _ticked.add(own)
+        _tick(own)
+    try:
+        yield
+    finally:
+        _waiting[own] -= 1
+
+
+def _tick(own: asyncio.AbstractEventLoop) -> None:
+    if _waiting[own]:
+        own.call_later(SLICE_SECONDS, _tick, own)
+    else:
+        _ticked.discard(own)

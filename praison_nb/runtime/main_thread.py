@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 ARRIVAL_SECONDS = 1.0
@@ -77,12 +77,26 @@ class Interrupts:
 
 
 _queue: deque[Callable[[], object]] = deque()
+_wakers: list[Callable[[], object]] = []
 _is_busy = False
 
 
 def queue_for_main_thread(work: Callable[[], object]) -> None:
     """Have the main thread call `work`, which raises nothing, as soon as it waits for any turn."""
     _queue.append(work)
+    for wake in tuple(_wakers):
+        with suppress(RuntimeError):  # its loop is closed
+            wake()
+
+
+@contextmanager
+def woken_by_queue(wake: Callable[[], object]) -> Iterator[None]:
+    """Have `wake` called, from any thread, when work is queued while the code inside waits."""
+    _wakers.append(wake)
+    try:
+        yield
+    finally:
+        _wakers.remove(wake)
 
 
 def run_main_thread_queue() -> None:

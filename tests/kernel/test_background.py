@@ -47,6 +47,15 @@ def test_the_cell_returns_and_lives_on(kernel: Kernel, gates: Path) -> None:
     assert len(cell.outputs) == 2
 
 
+def test_the_first_text_waits_for_no_clock(kernel: Kernel, gates: Path) -> None:
+    kernel.run("from praison_nb.notebook.views.output import PlainOutput\nPlainOutput.interval = 1000")
+    kernel.run("b = scripted(*text('first '), hold('go'), *text('second'))")
+    cell = kernel.begin("%%agent -b b\nGo")
+    shows(kernel, cell, "first")
+    (gates / "go").touch()
+    assert kernel.finish(cell).answers == ["first second"]
+
+
 def test_several_join_one_turn(kernel: Kernel, gates: Path) -> None:
     kernel.run("b = scripted(hold('go'), *text('done'))")
     kernel.run("%%agent -b b --bg -o turn\nGo")

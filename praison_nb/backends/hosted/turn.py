@@ -28,7 +28,8 @@ from ...events import (
     TurnFinished,
     new_id,
 )
-from ...runtime.run import DRAIN_SECONDS, Run
+from ...runtime.execution import DRAIN_SECONDS
+from ...runtime.run import Run
 from ..sdk_errors import unchained
 from ..silence import reported_silence
 from .client import client_of, explain, load, session_url

@@ -113,7 +113,8 @@ class ShownTurn:
         turn = self._turn
         states = tuple((call.id, call.approval, call.ended) for call in turn.tools)
         threads = tuple(each.status for each in turn.threads)
-        return turn.status, turn.activity, states, threads, len(turn.notices)
+        has_text = turn.first_text is not None
+        return turn.status, turn.activity, states, threads, len(turn.notices), has_text
 
     @property
     def label(self) -> str:
