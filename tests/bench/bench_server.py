@@ -3,8 +3,8 @@
 python tests/bench/bench_server.py         # writes their addresses, as a line of JSON; ends with its stdin
 
 The prompt says what is answered: "5000 chunks", "5000 chunks after 300 ms", "30 chunks every 100 ms". Each
-chunk has four characters and is a write of its own; the first is MARK, by which an answer is known in what a kernel
-sends.
+chunk has four characters and is a write of its own; the first is MARK, by which an answer is known in what a
+kernel sends.
 """
 
 from __future__ import annotations

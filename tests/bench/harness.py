@@ -130,10 +130,10 @@ def medians(ways: dict[str, Callable[[], Measured]], rounds: int = ROUNDS) -> di
 
 
 class MeasuredKernel(Kernel):
-    """A kernel started as Jupyter starts it, whose cells are sent as a notebook sends them."""
+    """A kernel whose cells are measured from outside; by default started as Jupyter starts it."""
 
-    def __init__(self, env: dict[str, str] | None = None, **options: Any) -> None:
-        super().__init__(env={"PYTHONPATH": str(ROOT), **(env or {})}, start=True, **options)
+    def __init__(self, env: dict[str, str] | None = None, start: bool = True, **options: Any) -> None:
+        super().__init__(env={"PYTHONPATH": str(ROOT), **(env or {})}, start=start, **options)
 
     @cached_property
     def process(self) -> psutil.Process:
@@ -192,17 +192,14 @@ class MeasuredKernel(Kernel):
         if strace is None:
             raise Unavailable("not counted: strace is missing (apt install strace)")
         calls = ["-e", "trace=fsync,fdatasync", "-p", str(self.process.pid)]
-        tracer = subprocess.Popen([strace, "-f", *calls], stderr=subprocess.PIPE, text=True)
-        assert tracer.stderr is not None
-        line = tracer.stderr.readline()
-        if "attached" not in line:
-            tracer.wait()
-            raise Unavailable(f"not counted: {line.strip()}")
-        self.do(code)
-        tracer.send_signal(signal.SIGINT)
-        written = tracer.stderr.read()
-        tracer.wait()
-        return sum("sync(" in each for each in written.splitlines())
+        with subprocess.Popen([strace, "-f", *calls], stderr=subprocess.PIPE, text=True) as tracer:
+            assert tracer.stderr is not None
+            line = tracer.stderr.readline()
+            if "attached" not in line:
+                raise Unavailable(f"not counted: {line.strip()}")
+            self.do(code)
+            tracer.send_signal(signal.SIGINT)
+            return sum("sync(" in each for each in tracer.stderr)
 
 
 class Unavailable(Exception):
