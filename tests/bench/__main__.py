@@ -36,13 +36,28 @@ def main() -> None:
     chosen = options.parse_args()
     if chosen.update and chosen.only:
         options.error("--update takes the whole table")
-    names = ("peers",) if chosen.peers else (chosen.only,) if chosen.only else BENCHES
     load = os.getloadavg()[0]
-    table = "\n".join([HEAD, *(f"| {' | '.join(row.cells)} |" for row in rows(names))])
+    lines = peers() if chosen.peers else figures((chosen.only,) if chosen.only else BENCHES)
+    table = "\n".join(lines)
     text = f"{surroundings(load)}\n\n{table}\n"
     print(text)
     if chosen.update:
         update(Path(ROOT, "README.md"), "make bench-peers" if chosen.peers else "make bench", text)
+
+
+def figures(names: tuple[str, ...]) -> Iterator[str]:
+    """The lines of the table of these benches."""
+    yield HEAD
+    for row in rows(names):
+        yield f"| {' | '.join(row.cells)} |"
+
+
+def peers() -> Iterator[str]:
+    """Those of the other packages' table."""
+    import bench_peers
+
+    with own_files():
+        yield from bench_peers.table()
 
 
 def rows(names: tuple[str, ...]) -> Iterator[Row | Missing]:
