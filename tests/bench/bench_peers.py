@@ -1,5 +1,5 @@
-"""What a user would have instead: cells of other packages, each in an environment of its own (build/peers), with
-the same questions to the same server, in turns. Another table: a line a figure, a column a package."""
+"""What a user would have instead: cells of other packages, each in an environment of its own (build/peers),
+with the same questions to the same server, in turns. Another table: a line a figure, a column a package."""
 
 from __future__ import annotations
 
