@@ -8,7 +8,7 @@ export JUPYTER_PREFER_ENV_PATH = 1
 # Each of hundreds of kernels would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: lab demo format check lint types unit test test-all docs bench security-table usage-table screenshots hosted-demo constraints clean
+.PHONY: lab demo format check lint types unit test test-all docs bench bench-peers security-table usage-table screenshots hosted-demo constraints clean
 
 # Open JupyterLab on the quickstart. In a container, where one is root, Jupyter wants to be told that this is meant.
 LAB_OPTIONS ?= $(if $(filter 0,$(shell id -u)),--allow-root)
@@ -56,9 +56,14 @@ docs: .venv/ready-docs
 	$(BIN)/mkdocs build --strict --quiet
 	@echo "build/site/index.html"
 
-# What the README's figures come from.
+# The README's figures, as one table, in about ten minutes: ONLY=cells has one bench of it, UPDATE=1 writes it into
+# the README. Syncs of the disk are counted by strace, and the table says so where it is missing.
 bench: .venv/ready-test
-	for bench in tests/bench/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+	$(BIN)/python tests/bench $(if $(ONLY),--only $(ONLY)) $(if $(UPDATE),--update)
+
+# The same beside other packages, each in an environment of its own in build/peers.
+bench-peers: .venv/ready-test
+	$(BIN)/python tests/bench --peers $(if $(UPDATE),--update)
 
 # How busy texts of all kinds keep a page: the table of docs/security.md.
 security-table: .venv/ready-test

@@ -1,60 +1,46 @@
-"""`%agent sessions` and `sessions()` with 10,000 sessions: milliseconds of CPU, and bytes of what is shown.
-
-python tests/bench/bench_sessions.py
-"""
+"""Ten thousand sessions: their list, their table, and what a turn costs while two such tables are open."""
 
 from __future__ import annotations
 
-import json
-import os
-import sqlite3
-import statistics
-import sys
-import tempfile
-import time
-from typing import Any
+from collections.abc import Iterator
+from functools import partial
 
-COUNT, ROUNDS = 10_000, 7
+from harness import Measured, MeasuredKernel, Row, in_turns, median, servers
 
-
-def fill(connection: sqlite3.Connection) -> None:
-    from praison_nb.store import StoredSession, upsert_session
-
-    for number in range(COUNT):
-        session = StoredSession(id=f"local-{number}", name=f"name-{number}", notebook="/a/b.ipynb")
-        upsert_session(session)(connection)
+COUNT = 10_000
+FILL = f"""
+import praison_nb
+from praison_nb import store
+from praison_nb.store import StoredSession, upsert_session
+sessions = [StoredSession(id=f"local-{{n}}", name=f"name-{{n}}", notebook="/a/b.ipynb", last_used=n)
+            for n in range({COUNT})]
+store.current().change(lambda connection: [upsert_session(each)(connection) for each in sessions])
+"""
+QUIET = 1.0
+"""Seconds after which nothing comes any more of what a turn changes."""
 
 
-def main() -> None:
-    from IPython.core.interactiveshell import InteractiveShell
-
-    from praison_nb import store
-    from praison_nb.notebook import load
-    from praison_nb.notebook.commands.table import run_command
-
-    store.current().change(fill)
-    shell, shown, times = InteractiveShell(), list[dict[str, Any]](), list[float]()
-    shell.display_pub.publish = shown.append
-    extension = load(shell)
-    for _ in range(ROUNDS):
-        start = time.process_time()
-        run_command(extension, "sessions")
-        times.append((time.process_time() - start) * 1000)
-    size = sum(len(text.encode()) for text in shown[-1].values())
-    sys.stdout.write(f"%agent sessions, {COUNT:,}: {statistics.median(times):.0f} ms, {size:,} bytes\n")
-    from praison_nb.notebook.widgets.sessions.widget import SessionBrowser
-
-    times.clear()
-    for _ in range(ROUNDS):
-        start = time.process_time()
-        browser = SessionBrowser(extension)
-        times.append((time.process_time() - start) * 1000)
-    size = len(json.dumps(browser.table.get_state(), default=str).encode())
-    sys.stdout.write(f"sessions(), {COUNT:,}: {statistics.median(times):.0f} ms, {size:,} bytes of table\n")
-    store.current().close()
+def rows() -> Iterator[Row]:
+    with servers() as where, MeasuredKernel(where.env) as kernel:
+        kernel.do("%%agent\n1 chunks")
+        alone = _turns(kernel)
+        kernel.do(f"{FILL}\ntables = []")
+        for name, code in (
+            ("%agent sessions", "%agent sessions"),
+            ("sessions()", "tables.append(praison_nb.sessions())\ntables[-1]"),
+        ):
+            first, *more = (kernel.measure(code) for _ in range(6))
+            again = median(more).cpu * 1e3
+            work = f"{name} of {COUNT:,}"
+            yield Row(f"{work}, CPU", "ms", first.cpu * 1e3, most=50, note=f"again {again:.0f} ms")
+            yield Row(f"{work}, IOPub", "kB", first.size / 1000, most=100)
+        kernel.do("for each in tables[2:]:\n    each.close()")
+        beside = _turns(kernel)
+    work = f"turn while two tables of {COUNT:,} sessions are open"
+    yield Row(f"{work}, CPU", "ms", beside.cpu * 1e3, alone.cpu * 1e3, "without tables")
+    yield Row(f"{work}, IOPub", "kB", beside.size / 1000, alone.size / 1000, "without tables")
 
 
-if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["PRAISON_NB_LEDGER"] = f"{folder}/ledger.sqlite"
-        main()
+def _turns(kernel: MeasuredKernel) -> Measured:
+    """A cell with a turn, and all that comes of it."""
+    return median(in_turns({"turn": partial(kernel.measure, "%%agent\n1 chunks", QUIET)})["turn"])

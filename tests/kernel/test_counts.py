@@ -1,0 +1,121 @@
+"""What work comes to in messages, bytes, syncs, events and calls, which no slow machine changes. A limit is a
+little more than what there is today, and says what would pass it."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from bench.harness import MeasuredKernel, Unavailable
+from praison_nb import LocalAgent, LocalAgentConfig
+from praison_nb.runtime import loop
+from servers.openai import OpenAIServer, reply
+
+CHUNKS = 5_000
+LONG = "zqxj" * CHUNKS
+
+
+@pytest.fixture(scope="module")
+def kernel(server: OpenAIServer) -> Iterator[MeasuredKernel]:
+    env = {"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": "sk-test-1234567890"}
+    with MeasuredKernel(env, start=False) as kernel:
+        kernel.do("%%agent\nHi")  # the files are made
+        yield kernel
+
+
+def cell(kernel: MeasuredKernel, server: OpenAIServer, text: str, quiet: float = 0.0) -> tuple[int, int]:
+    server.script(reply(text, size=4))
+    measured = kernel.measure("%%agent --new\nGo", quiet)
+    return int(measured.messages), int(measured.size)
+
+
+def test_a_plain_cell_sends_its_text_once_and_the_output_once(
+    kernel: MeasuredKernel, server: OpenAIServer
+) -> None:
+    messages, size = cell(kernel, server, "zqxj")
+    assert messages <= 8, "busy, input, the first text, its HTML, the result, idle: 7"
+    assert size <= 7_500, "twice the HTML of a short turn, and the frames: 5.9 kB"
+    messages, size = cell(kernel, server, LONG)
+    assert messages <= 30, "as above, 7; ten times a second at most where it takes longer"
+    assert size <= 3 * len(LONG), "the text, and its HTML: 46 kB of 20 kB"
+
+
+def test_a_cell_has_the_disk_written_a_few_times(kernel: MeasuredKernel) -> None:
+    try:
+        syncs = kernel.syncs("%%agent --new\nGo")
+    except Unavailable as error:
+        pytest.skip(str(error))
+    assert syncs <= 10, "8; with a rollback journal they were 22"
+
+
+def test_a_table_of_sessions_is_sent_the_row_that_changed(
+    kernel: MeasuredKernel, server: OpenAIServer
+) -> None:
+    fill = (
+        "import praison_nb\nfrom praison_nb import store\n"
+        "from praison_nb.store import StoredSession, upsert_session\n"
+        "store.current().change(lambda connection: [upsert_session(StoredSession(id=f'local-{n}', "
+        "name=f'name-{n}', notebook='/a/b.ipynb', last_used=n))(connection) for n in range(500)])"
+    )
+    without = cell(kernel, server, "zqxj", 0.7)
+    kernel.do(fill)
+    kernel.do("table = praison_nb.sessions()")
+    beside = cell(kernel, server, "zqxj", 0.7)
+    kernel.do("table.close()")
+    assert beside[0] - without[0] <= 6, "running and idle, and the heading: 4"
+    assert beside[1] - without[1] <= 6_000, "the row, not the 500: 4.5 kB"
+
+
+def test_a_live_cell_sends_new_text_only(kernel: MeasuredKernel, server: OpenAIServer) -> None:
+    kernel.announce()
+    messages, size = cell(kernel, server, "zqxj")
+    assert messages <= 10, "as the plain one, and what opens and ends the view: 8"
+    assert size <= 8_500, "6.5 kB"
+    messages, size = cell(kernel, server, LONG)
+    assert messages <= 40, "9; ten times a second at most where it takes longer"
+    assert size <= 5 * len(LONG), "the text as it comes, and what stays of it, text and HTML: 69 kB of 20 kB"
+
+
+def test_a_chunk_is_one_event_and_few_calls(openai_server: OpenAIServer) -> None:
+    agent = LocalAgent(LocalAgentConfig(model="m", base_url=openai_server.base_url, api_key="k"))
+    agent.begin("Hi").wait()
+    found = {chunks: counted(agent, openai_server, chunks) for chunks in (1_000, CHUNKS)}
+    for chunks, counts in found.items():
+        assert counts["events"] <= chunks + 10, "a delta each, and a beginning and an end: 6"
+        assert counts["calls"] <= 330 * chunks, "273, where each chunk is read by itself"
+        assert counts["blocks"] <= 3_000, "what a turn keeps is its text, in one piece: 1,250"
+
+
+def counted(agent: LocalAgent, server: OpenAIServer, chunks: int) -> Counter[str]:
+    """Events, calls and memory blocks that stay, of a turn."""
+    counts, loops_thread = Counter[str](), loop.get()
+
+    def on_call(frame: FrameType, event: str, argument: Any) -> None:
+        counts["calls"] += event in ("call", "c_call")
+
+    def profile(function: Any) -> None:
+        done = threading.Event()
+        loops_thread.call_soon_threadsafe(lambda: (sys.setprofile(function), done.set()))
+        assert done.wait(60)
+
+    script = reply("zqxj" * chunks, size=4)  # kept, so that its memory counts before and after
+    server.script(script)
+    agent.reset_session()
+    gc.collect()
+    blocks = sys.getallocatedblocks()
+    profile(on_call)
+    run = agent.begin("Go")
+    run.subscribe(lambda event, turn: counts.update(["events"]))
+    turn = run.wait()
+    profile(None)
+    gc.collect()
+    counts["blocks"] = sys.getallocatedblocks() - blocks
+    assert len(turn.text) == 4 * chunks
+    return counts
