@@ -150,6 +150,30 @@ def test_a_client_that_waits_counts_no_sub_agents_of_the_turn_before_its_own(
     counts_agree()
 
 
+# A server that dates a message when it is done does not say in time that it works on the other one.
+@pytest.mark.parametrize(("is_first", "dates_late"), [(False, False), (False, True), (True, False)])
+def test_sub_agents_of_others_are_not_counted(server: HostedServer, is_first: bool, dates_late: bool) -> None:
+    agent = hosted(server)
+    settled(agent)
+    gate, session = server.gate(), server.sessions[str(agent.session_id)]
+    server.manners.dates_late = dates_late
+    theirs = [hold(gate), sub_agent("scout", usage=USED), text("Found.")]
+    scripts = ([hold(gate), text("ours")], theirs)
+    server.script(*(scripts if is_first else scripts[::-1]))
+    message = {"type": "user.message", "content": [{"type": "text", "text": "of another client"}]}
+    if not is_first:
+        server.call(session.receive, [message])
+    run = agent.begin("2")
+    until(run, lambda turn: turn.usage.estimated)
+    server.wait_for(lambda: gate.reached)
+    if is_first:
+        server.call(session.receive, [message])
+    gate.open()
+    run.wait()
+    run.settled.result(20)
+    assert run.turn.usage == OWN
+
+
 def test_a_turn_that_is_taken_up_has_what_its_sub_agents_used_before(server: HostedServer) -> None:
     gate = server.gate()
     more = sub_agent("scout", usage=Tokens(input=7), thread_id="sthr_000001")

@@ -56,13 +56,15 @@ class Requests:
         """It was not."""
         yield from self._end_sent(Usage())
 
-    def read(self, span: Any) -> Iterator[Event]:
-        """A span that begins or ends. One of others means nothing."""
-        self._session.tells_requests = True
-        if self._own.owns_request(span):
-            yield from self._read(span)
-        elif self._own.is_sent and not self._own.owns(span):
-            self._early.append(span)
+    def read(self, event: Any) -> Iterator[Event]:
+        """A span that begins or ends, or what a sub-agent's thread does. One of others means nothing."""
+        self._session.tells_requests |= not self._session.threads.owns(event)
+        if self._own.owns_request(event):
+            yield from self._read(event)
+        elif self._own.is_sent and not self._own.owns(event):
+            self._early.append(event)
+        else:
+            self._session.threads.note_others(event)
 
     def note_idle(self, idle_id: str) -> None:
         """What came before this idle is of others, unless it is the turn's own end."""
@@ -74,11 +76,14 @@ class Requests:
 
     def read_early(self, *, by_time: bool) -> Iterator[Event]:
         """Now that our message is taken: those are of others, but where the times say otherwise."""
-        early, self._early = self._early[max(self._idles.values(), default=0) :], []
+        early, self._early = self._early, []
+        first = max(self._idles.values(), default=0)
         self._idles.clear()
-        for span in early:
-            if not by_time or self._own.owns_request(span):
-                yield from self._read(span)
+        for number, event in enumerate(early):
+            if number >= first and (not by_time or self._own.owns_request(event)):
+                yield from self._read(event)
+            else:
+                self._session.threads.note_others(event)
 
     def end(self, idle_id: str = "") -> Iterator[Event]:
         """The turn is over. What no server told of is what its session used meanwhile, else an estimate."""
@@ -108,6 +113,9 @@ class Requests:
             )
 
     def _read(self, span: Any) -> Iterator[Event]:
+        if self._session.threads.owns(span):
+            self._session.threads.note_own(span)
+            return
         if span.type == "span.model_request_start":
             if self._sent:
                 self._spans[span.id], self._sent = self._sent, ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from ...events import Activity, Event, RequestFinished, ThreadChanged
 from ...metering.session_threads import difference, part_id
@@ -39,6 +39,8 @@ class _Thread:
     """What was posted in all."""
     posted: Usage = field(default_factory=Usage)
     """By spans that were posted to the session's stream, not counted yet."""
+    work: Literal["", "own", "others"] = ""
+    """Whose turn made it work last, as far as that was seen and is not counted."""
     status: str = ""
     is_active: bool = False
     """It did something in this turn."""
@@ -100,12 +102,20 @@ class Threads:
                 status = _REASONS.get(stop_reason(event), status)
         yield self._changed(key, thread, status)
 
-    def owns_span(self, event: Any, *, is_of_turn: bool) -> bool:
-        """Whether a span is of a sub-agent; what it used is kept for `count` where it is of the turn."""
-        thread = self._known.get(getattr(event, "session_thread_id", None) or "")
-        if thread is not None and is_of_turn:
-            thread.posted += request_usage(getattr(event, "model_usage", None))
-        return thread is not None
+    def owns(self, event: Any) -> bool:
+        """Whether an event is of a sub-agent's thread."""
+        return (getattr(event, "session_thread_id", None) or "") in self._known
+
+    def note_own(self, event: Any) -> None:
+        """A thread's event is of the turn. What it says was used is kept for `count`."""
+        thread = self._known[event.session_thread_id]
+        thread.work = "own"
+        thread.posted += request_usage(getattr(event, "model_usage", None))
+
+    def note_others(self, event: Any) -> None:
+        """It is of another client's turn, which counts what it used."""
+        if self.owns(event) and (thread := self._known[event.session_thread_id]).work != "own":
+            thread.work = "others"
 
     def set_baseline(self, listed: Iterable[Any]) -> None:
         """Take what the server lists as counted, where nobody knows what was."""
@@ -124,12 +134,16 @@ class Threads:
             part, model = f"{key}@{turn_id}-{thread.sum.input_tokens + thread.sum.output_tokens}", ""
             if details is not None and details.usage is not None:
                 total = session_usage(details.usage).usage
+                if thread.work == "others":
+                    thread.counted = total
                 usage = None if thread.counted is None else difference(total, thread.counted)
                 part = part_id(key, total)
                 model = str(getattr(getattr(details.agent, "model", None), "id", "") or "")
                 # Two lists may come in the other order.
                 thread.counted = total if thread.counted is None or usage is None else thread.counted + usage
             thread.posted = Usage()
+            if is_over:
+                thread.work = ""
             if usage != Usage():
                 yield RequestFinished(id=part, model=model, provider="anthropic", usage=usage, thread=key)
             status = thread.status

@@ -207,10 +207,9 @@ class Reader:
             case "agent.thread_message_sent" | "agent.thread_message_received":
                 yield from threads.activity(event)
             case "span.model_request_start" | "span.model_request_end":
-                if not self.session.threads.owns_span(event, is_of_turn=self.own.owns_request(event)):
-                    if event.type.endswith("end"):
-                        self._messages.abandon()
-                    yield from self.requests.read(event)
+                if event.type.endswith("end") and not self.session.threads.owns(event):
+                    self._messages.abandon()
+                yield from self.requests.read(event)
             case "span.outcome_evaluation_start" | "span.outcome_evaluation_ongoing":
                 yield Activity(text="evaluating the outcome")
             case "span.outcome_evaluation_end":
@@ -234,6 +233,8 @@ class Reader:
             ):
                 self.calls.note_status(event, event.session_thread_id)
                 yield from self.session.threads.read(event)
+                if self.session.threads.owns(event):
+                    yield from self.requests.read(event)
             case "session.error":
                 status = getattr(getattr(event.error, "retry_status", None), "type", "")
                 if status == "retrying":

@@ -75,9 +75,8 @@ class HostedTurn:
         self._tool_calls: ToolCalls
         self._out: asyncio.Queue[Event | None] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._taken = asyncio.Event()
         self._last_usage: SessionUsage | None = None
-        self._heard = 0
+        self._taken, self._heard = asyncio.Event(), 0
 
     async def events(self) -> AsyncIterator[Event]:
         """What happens. Stopped once, it interrupts the session and reads its last usage; stopped twice, it
@@ -127,9 +126,8 @@ class HostedTurn:
             driver.cancel()  # nothing that the session would have to stop
             return
         asyncio.get_running_loop().call_later(DRAIN_SECONDS, driver.cancel)
-        refusals = self._tool_calls.cancel_pending()
         accepted = self._sender.accepted if reader.own.is_sent else None
-        self._spawn(interrupt(self._connection, refusals, accepted, self._taken))
+        self._spawn(interrupt(self._connection, self._tool_calls.cancel_pending(), accepted, self._taken))
 
     # The driver
 
