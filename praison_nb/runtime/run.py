@@ -8,7 +8,9 @@ import asyncio
 import functools
 import inspect
 import logging
+import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from concurrent.futures import Future
 from contextlib import AsyncExitStack
 from decimal import Decimal
 from typing import Any
@@ -51,6 +53,10 @@ DRAIN_SECONDS = 30.0
 UNFINISHED = "Unfinished: its process ended before the turn did. The text so far is kept."
 
 
+_SETTLED: Future[None] = Future()
+_SETTLED.set_result(None)
+
+
 class Run:
     """One turn under way. `source(run)` yields its events; `lock` keeps the turns of a session in order;
     `before` says what the session had used before the turn, None where nobody can; `allowed` is the session's
@@ -71,24 +77,30 @@ class Run:
         self.stopping = False
         self.lock = lock
         self._source, self._options = source, options
-        self.attachments, self.output, self.settled = options.attachments, options.output, options.settled
+        self.attachments, self.output = options.attachments, options.output
+        self.settled: Future[None] = Future()
+        """Done when the backend has told all that it learns after the turn's end."""
         self.pacer = options.pacer
         writer = options.on_worker.writer if options.on_worker else None
         self._meter = Meter(
             options.budget, before, options.tags, writer, is_one_of_many=self.pacer is not None
         )
-        self._admissions = Admissions(self._meter, lambda: self.turn, self._take, self._cancel, self.pacer)
+        # What is not in a circle is freed at the end of the turn, and not some time later with thousands.
+        me, asker = weakref.proxy(self), options.asker
+        self._admissions = Admissions(
+            self._meter, lambda: me.turn, lambda event: me._take(event), lambda: me._cancel(), self.pacer
+        )
         self._subscribers: Observers[Event, Turn] = Observers(*options.subscribers)
         self._calls: list[FunctionCall] = []
         self._mailbox = Mailbox()
         self.approvals = Approvals(
-            lambda: self.turn,
+            lambda: me.turn,
             allowed,
-            None if options.asker is None else functools.partial(self._ask, options.asker),
-            lambda line: self._take(Notice(text=line)),
+            None if asker is None else lambda call: me._ask(asker, call),
+            lambda line: me._take(Notice(text=line)),
         )
         self._task: asyncio.Future[Any] | None = None
-        self._chain = (*callers(), self)
+        self._callers = callers()
 
     def begin(self) -> Run:
         """Start, in the caller's context, so that output goes to the caller's cell."""
@@ -176,7 +188,7 @@ class Run:
     async def call(self, function: Callable[[], Any], is_async: bool) -> Any:
         """Run the user's `function` where it belongs and return what it returns; it is awaited when
         `is_async`."""
-        function = called_by(self._chain, function, is_async)
+        function = called_by((*self._callers, self), function, is_async)
         if not self._options.caller_waits:
             return await run_in_pool(function, is_async)
         call = FunctionCall(function, is_async)
@@ -204,7 +216,7 @@ class Run:
         return await self.call(functools.partial(asker, call), is_async) is True
 
     async def _main(self) -> None:
-        set_callers(self._chain)
+        set_callers((*self._callers, self))
         if self.lock.locked():
             self._take(Activity(text="waiting for the turn before it"))
         async with AsyncExitStack() as self._place:
@@ -313,9 +325,9 @@ class Run:
         self.settled.set_result(None)
         # Who keeps the turn does not keep what showed and stored it; a Future never forgets its callbacks.
         self._subscribers = Observers()
-        self._options = TurnOptions(budget=self._options.budget)
-        self._options.settled.set_result(None)
-        self.settled = self._options.settled
+        self._options, self.settled = TurnOptions(budget=self._options.budget), _SETTLED
+        self._task = None
+        del self._source
 
 
 loop.at_exit(writer.flush)
