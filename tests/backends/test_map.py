@@ -311,5 +311,4 @@ def test_rows_that_are_over_are_freed_without_the_collector() -> None:
     finally:
         gc.enable()
     assert (made["_status"] == "done").all()
-    # Timers that were cancelled keep the last ones for a while.
-    assert max(alive["Run"], alive["Session"], alive["Turn"], alive["Meter"]) < 200
+    assert max(alive["Run"], alive["Session"], alive["Turn"], alive["Meter"]) < 100
