@@ -215,8 +215,12 @@ class Ledger:
             if len(self._known) >= MOST_LABELS:
                 # Each session has its own.
                 self._known.clear()
-            connection.execute(statements.ADD_LABEL, labels)
-            known = self._known[labels] = connection.execute(statements.GET_LABEL, labels).fetchone()[0]
+            added = connection.execute(statements.ADD_LABEL, labels)
+            if added.rowcount == 1 and added.lastrowid:
+                known = added.lastrowid
+            else:
+                known = connection.execute(statements.GET_LABEL, labels).fetchone()[0]
+            self._known[labels] = known
         return known
 
     def read(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
