@@ -66,7 +66,7 @@ class Administration:
 def administration() -> Administration:
     """What is set now. Raises ConfigError where it cannot be understood: nothing is allowed by mistake."""
     stamps = []
-    for folder in map(str, folders()):
+    for folder in filter(os.path.isdir, map(str, folders())):
         for name in ("ipython_config.json", "ipython_config.py"):
             try:
                 about = os.stat(f"{folder}{os.sep}{name}")

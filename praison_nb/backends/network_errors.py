@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import ipaddress
 import os
 import re
@@ -151,6 +152,7 @@ def unusable(error: Exception) -> PraisonError:
     return ConfigError(f"The setting of {which} cannot be used: {what} Correct it, or take it out.")
 
 
+@functools.lru_cache(maxsize=64)
 def is_loopback(host: str) -> bool:
     """Whether this name or address is this machine.
 

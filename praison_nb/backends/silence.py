@@ -17,22 +17,27 @@ LOOK = 5.0
 @contextmanager
 def reported_silence(progress: Callable[[], object], report: Callable[[Event], None]) -> Iterator[None]:
     """Meanwhile `report` is called with how long `progress()` has been equal, if that is long."""
-    loop = asyncio.get_running_loop()
-    before, since, is_silent = progress(), loop.time(), False
-    timer = loop.call_later(LOOK, lambda: look())
-
-    def look() -> None:
-        nonlocal before, since, is_silent, timer
-        if (now := progress()) != before:
-            before, since = now, loop.time()
-            if is_silent:
-                report(Activity(text=""))
-        is_silent = loop.time() - since >= SILENCE
-        if is_silent:
-            report(Activity(text=f"nothing for {loop.time() - since:.0f} s"))
-        timer = loop.call_later(LOOK, look)
-
+    silence = _Silence(progress, report)
     try:
         yield
     finally:
-        timer.cancel()
+        silence.timer.cancel()
+
+
+class _Silence:
+    def __init__(self, progress: Callable[[], object], report: Callable[[Event], None]) -> None:
+        self._progress, self._report = progress, report
+        self._loop = asyncio.get_running_loop()
+        self._before, self._since, self._is_silent = progress(), self._loop.time(), False
+        self.timer = self._loop.call_later(LOOK, self._look)
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        if (progress := self._progress()) != self._before:
+            self._before, self._since = progress, now
+            if self._is_silent:
+                self._report(Activity(text=""))
+        self._is_silent = now - self._since >= SILENCE
+        if self._is_silent:
+            self._report(Activity(text=f"nothing for {now - self._since:.0f} s"))
+        self.timer = self._loop.call_later(LOOK, self._look)

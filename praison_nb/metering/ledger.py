@@ -27,6 +27,8 @@ MAX_NUMBER = 2**53
 """The largest number of a row; in picodollars it is 9,007 USD. A server may say what it wants; a column holds
 64 bits, and so does the sum of a thousand rows."""
 MICRO = 1_000_000
+MOST_LABELS = 4096
+"""So many are remembered with their numbers."""
 OLD_SECONDS = 86_400
 """A turn that began so long ago is old: it is rarely written again."""
 
@@ -96,18 +98,21 @@ _UNITS = {
     **dict.fromkeys(_COUNTED, 1),
 }
 """So many of the file's units are a second, a dollar or a token."""
-_OF_USAGE = {*_COUNTED, "estimated"}
+_COLUMNS = {
+    kind: [(name, name in _COUNTED, name == "estimated", _UNITS.get(name)) for name in names]
+    for kind, names in ((TurnRow, TURN_COLUMNS), (RequestRow, REQUEST_COLUMNS))
+}
 
 
 def numbers(row: Row) -> list[int | None]:
     """The row's numbers as the file keeps them, in the order of TURN_COLUMNS or REQUEST_COLUMNS."""
     values: list[Any] = []
-    for name in TURN_COLUMNS if isinstance(row, TurnRow) else REQUEST_COLUMNS:
-        value = getattr(row.usage if name in _OF_USAGE else row, name)
-        if value != value and name in _COUNTED:
+    for name, is_count, is_of_usage, unit in _COLUMNS[type(row)]:
+        value = getattr(row.usage if is_count or is_of_usage else row, name)
+        if value == 0 or (is_count and value != value):
             # What a server gives as NaN is no count.
             value = 0
-        elif value is not None and (unit := _UNITS.get(name)):
+        elif value is not None and unit:
             # In this order, so that what is no number stays an error.
             value = round(min(max(value * unit, -MAX_NUMBER), MAX_NUMBER))
         values.append(value)
@@ -173,11 +178,18 @@ class Ledger:
 
     def put(self, connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
         """Put the rows in, in a transaction of the caller's."""
+        # Of a turn the last row alone, and before its requests.
+        requests, turns = list[RequestRow](), dict[str, TurnRow]()
         for row in rows:
-            label = self.label(connection, row.labels)
             if isinstance(row, TurnRow):
-                connection.execute(statements.PUT_TURN, (row.id, label, row.process, *numbers(row)))
-                continue
+                turns[row.id] = row
+            else:
+                requests.append(row)
+        for turn in turns.values():
+            label = self.label(connection, turn.labels)
+            connection.execute(statements.PUT_TURN, (turn.id, label, turn.process, *numbers(turn)))
+        for row in requests:
+            label = self.label(connection, row.labels)
             if row.started_id:
                 # Settled in its place; where it was settled before, the same event came again.
                 connection.execute(statements.SETTLE, (row.id, row.started_id, row.id))
@@ -200,8 +212,15 @@ class Ledger:
         """The number of these labels, which get one here if they have none."""
         known = self._known.get(labels)
         if known is None:
-            connection.execute(statements.ADD_LABEL, labels)
-            known = self._known[labels] = connection.execute(statements.GET_LABEL, labels).fetchone()[0]
+            if len(self._known) >= MOST_LABELS:
+                # Each session has its own.
+                self._known.clear()
+            added = connection.execute(statements.ADD_LABEL, labels)
+            if added.rowcount == 1 and added.lastrowid:
+                known = added.lastrowid
+            else:
+                known = connection.execute(statements.GET_LABEL, labels).fetchone()[0]
+            self._known[labels] = known
         return known
 
     def read(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

@@ -76,6 +76,8 @@ class Meter(TurnRows):
         """The provider's count of the session before the turn."""
         self._cheapest: Decimal | None = None
         self._has_ended, self._warned = False, set[str]()
+        self._noted: Turn | None = None
+        """As the shared limit has counted it."""
 
     def with_cost(self, event: Event, turn: Turn) -> Event:
         """`event` with what it costs, before it is folded into `turn`."""
@@ -142,7 +144,8 @@ class Meter(TurnRows):
     def _record(self, event: Event, turn: Turn) -> None:
         self._tiers |= {event.service_tier} if isinstance(event, RequestFinished) else set()
         if isinstance(self.limit, SharedBudget) and not isinstance(event, TextDelta):
-            self.limit.note(turn)
+            self.limit.note(turn, self._noted)
+            self._noted = turn
         match event:
             case TextDelta():
                 # The one that comes by the thousand.

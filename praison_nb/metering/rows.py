@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from decimal import Decimal
 
 from ..events import RequestFinished, RequestStarted
@@ -125,7 +125,9 @@ class TurnRows:
 
     def _labels(self, turn: Turn, **more: str) -> tuple[str, ...]:
         labels = {
-            **asdict(self.origin),
+            "user": self.origin.user,
+            "notebook": self.origin.notebook,
+            "cell": self.origin.cell,
             "tags": self.tags,
             "session": turn.session,
             "session_id": turn.session_id,

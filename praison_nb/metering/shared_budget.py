@@ -28,8 +28,6 @@ class SharedBudget:
         self._lock = threading.Lock()
         self._usd = Decimal(0)
         self._unpriced = 0
-        self._known: dict[str, tuple[Decimal, bool]] = {}
-        """What each turn spent so far, in USD, and whether a part of it has no price."""
         self._reserved: dict[str, tuple[str, Decimal]] = {}
         """By the ids of requests that have begun: whose turn each is, and what it may cost."""
 
@@ -51,14 +49,12 @@ class SharedBudget:
         with self._lock:
             self._reserved.pop(request_id, None)
 
-    def note(self, turn: Turn) -> None:
-        """Count the turn as it is now. Requests that nobody has counted stay reserved."""
+    def note(self, turn: Turn, before: Turn | None = None) -> None:
+        """Count the turn as it is now, which was counted as it was `before`. Requests that nobody has counted
+        stay reserved."""
         with self._lock:
-            before, was_unpriced = self._known.pop(turn.id, (Decimal(0), False))
-            is_unpriced = turn.unpriced_requests > 0
-            self._usd += turn.known_cost - before
-            self._unpriced += is_unpriced - was_unpriced
-            self._known[turn.id] = turn.known_cost, is_unpriced
+            self._usd += turn.known_cost - (before.known_cost if before else 0)
+            self._unpriced += (turn.unpriced_requests > 0) - bool(before and before.unpriced_requests)
             if turn.ended is not None and not turn.is_cut_off:
                 for request in [each for each, (owner, _) in self._reserved.items() if owner == turn.id]:
                     del self._reserved[request]

@@ -40,7 +40,9 @@ def checked(tags: Any) -> dict[str, str]:
     """`tags` as code gives them. Raises ConfigError."""
     if tags is not None and not isinstance(tags, Mapping):
         raise ConfigError(f"tags must be a dict such as {{'study': 'churn'}}, not {tags!r:.60}.")
-    found = parse_all(f"{name}={value}" for name, value in (tags or {}).items())
+    if not tags:
+        return {}
+    found = parse_all(f"{name}={value}" for name, value in tags.items())
     if (length := len(encoded(found))) > LONGEST:
         raise ConfigError(f"The tags of a turn have {LONGEST} characters together at most, not {length}.")
     return found

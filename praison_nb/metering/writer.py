@@ -145,9 +145,9 @@ class Writer(WriteQueue[Row]):
     @property
     def waiting_line(self) -> str:
         """How much waits, where, and why; "" where nothing does."""
-        count = len({row.started_id or row.id for row in tuple(self.waiting) if isinstance(row, RequestRow)})
         if not self.problem or not self.waiting:
             return ""
+        count = len({row.started_id or row.id for row in tuple(self.waiting) if isinstance(row, RequestRow)})
         where = "in memory only" if self._spill.path is None else f"in {self._spill.path}"
         return f"{self.problem} Until then the usage of {count} request{'s' * (count != 1)} waits {where}."
 

@@ -95,7 +95,10 @@ class Workers:
         """Take what became of it, with what the backend still learns of its usage."""
         try:
             if not self._stopping:
-                await asyncio.shield(asyncio.wrap_future(run.settled))
+                settled = asyncio.Event()
+                # On this thread, which a Future of asyncio's would be woken from another for.
+                run.settled.add_done_callback(lambda _: settled.set())
+                await settled.wait()
         finally:
             self._running.discard(run)
         outcome = Outcome.of(run.turn, is_typed=run.output is not None)

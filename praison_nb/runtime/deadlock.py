@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import weakref
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Protocol
@@ -24,17 +25,18 @@ class Caller(Protocol):
         """End the turn."""
 
 
-_callers: ContextVar[tuple[Caller, ...]] = ContextVar("callers", default=())
+_callers: ContextVar[tuple[weakref.ref[Caller], ...]] = ContextVar("callers", default=())
+"""Weak, since a context lives on in timers that were cancelled; a turn under way is kept by its task."""
 
 
 def callers() -> tuple[Caller, ...]:
     """The turns that the function which runs here is called by, the innermost last; none in a cell."""
-    return _callers.get()
+    return tuple(run for each in _callers.get() if (run := each()) is not None)
 
 
 def set_callers(runs: tuple[Caller, ...]) -> None:
     """What runs in this context from now on is called by these turns."""
-    _callers.set(runs)
+    _callers.set(tuple(map(weakref.ref, runs)))
 
 
 def called_by(runs: tuple[Caller, ...], function: Callable[[], Any], is_async: bool) -> Callable[[], Any]:
@@ -42,11 +44,12 @@ def called_by(runs: tuple[Caller, ...], function: Callable[[], Any], is_async: b
 
     @functools.wraps(function)
     def plain() -> Any:
-        token = _callers.set(runs)
+        before = callers()
+        set_callers(runs)
         try:
             return function()
         finally:
-            _callers.reset(token)
+            set_callers(before)
 
     async def awaited() -> Any:
         set_callers(runs)

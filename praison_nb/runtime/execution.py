@@ -7,6 +7,7 @@ import asyncio
 import functools
 import inspect
 import logging
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from typing import Any, Protocol
@@ -74,13 +75,21 @@ class Execution:
         writer = options.on_worker.writer if options.on_worker else None
         one_of_many = options.pacer is not None
         self._meter = Meter(options.budget, before, options.tags, writer, is_one_of_many=one_of_many)
-        self.admissions = Admissions(self._meter, lambda: self.turn, self._take, self._cancel, options.pacer)
+        # What is not in a circle is freed at the end of the turn, and not some time later with thousands.
+        me, asker = weakref.proxy(self), options.asker
+        self.admissions = Admissions(
+            self._meter, lambda: me.turn, lambda event: me._take(event), lambda: me._cancel(), options.pacer
+        )
         self.subscribers: Observers[Event, Turn] = Observers(*options.subscribers)
-        ask = None if options.asker is None else functools.partial(self._ask, options.asker)
-        self.approvals = Approvals(lambda: run.turn, allowed, ask, lambda line: self._take(Notice(text=line)))
+        self.approvals = Approvals(
+            lambda: me.turn,
+            allowed,
+            None if asker is None else lambda call: me._ask(asker, call),
+            lambda line: me._take(Notice(text=line)),
+        )
         self._calls: list[FunctionCall] = []
         self._task: asyncio.Future[Any] | None = None
-        self._chain = (*callers(), run)
+        self._callers = callers()
 
     @property
     def turn(self) -> Turn:
@@ -96,7 +105,7 @@ class Execution:
 
     async def call(self, function: Callable[[], Any], is_async: bool) -> Any:
         """See `Run.call`."""
-        function = called_by(self._chain, function, is_async)
+        function = called_by((*self._callers, self._run), function, is_async)
         if not self._options.caller_waits:
             return await run_in_pool(function, is_async)
         call = FunctionCall(function, is_async)
@@ -118,7 +127,7 @@ class Execution:
         return await self.call(functools.partial(asker, call), is_async) is True
 
     async def _main(self) -> None:
-        set_callers(self._chain)
+        set_callers((*self._callers, self._run))
         if self._run.lock.locked():
             self._take(Activity(text="waiting for the turn before it"))
         async with AsyncExitStack() as self._place:
@@ -232,8 +241,8 @@ class Execution:
         self._take(TurnFinished(stop_reason="interrupted"))
         if not task.cancelled() and (error := task.exception()):
             log.error("a turn's task failed", exc_info=error)
+        self._task = None
         self._run.end()
-        self._options.settled.set_result(None)
 
 
 loop.at_exit(writer.flush)

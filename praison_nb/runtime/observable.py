@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, ParamSpec
 
@@ -27,21 +26,23 @@ class Observers(Generic[P]):
     def add(self, function: Callable[P, object]) -> Callable[[], None]:
         """Call `function` at each change from now on, and return what ends that."""
         key = object()
+        self._observers[key] = _Observer(function)
 
         def remove() -> None:
             self._observers.pop(key, None)
 
-        self._observers[key] = _Observer(function, remove)
         return remove
 
     def __len__(self) -> int:
-        return len(self._observers)
+        return sum(not each.has_failed for each in tuple(self._observers.values()))
 
     def notify(self, *args: P.args, **kwargs: P.kwargs) -> None:
         """Call them in the order in which they were added."""
         for key, observer in tuple(self._observers.items()):
-            if key in self._observers:
+            if key in self._observers and not observer.has_failed:
                 observer(*args, **kwargs)
+            if observer.has_failed:
+                self._observers.pop(key, None)
 
 
 class Observable:
@@ -61,10 +62,12 @@ class Observable:
 
 
 class _Observer(Generic[P]):
-    def __init__(self, function: Callable[P, object], remove: Callable[[], None]) -> None:
-        self._function, self._remove = function, remove
-        self._lock = threading.Lock()
-        self._coroutines: deque[Coroutine[Any, Any, object]] = deque()
+    _lock = threading.Lock()
+
+    def __init__(self, function: Callable[P, object]) -> None:
+        self._function = function
+        self.has_failed = False
+        self._coroutines: list[Coroutine[Any, Any, object]] = []
         self._is_awaiting = False
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> None:
@@ -101,8 +104,8 @@ class _Observer(Generic[P]):
             if not self._coroutines:
                 self._is_awaiting = False
                 return None
-            return self._coroutines.popleft()
+            return self._coroutines.pop(0)
 
     def _failed(self) -> None:
-        self._remove()
+        self.has_failed = True
         log.exception("a subscriber failed and gets no more events")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -39,8 +38,7 @@ class TurnOptions:
     """How one turn is run, as `Backend.begin` explains it. A turn that `is_sent` was begun by a process that
     ended. `attachments` go with its prompt, and its answer is to have the type `output`. `pacer` says when
     its requests may be sent, and `mailbox` is where its functions run, in place of its own: both are of
-    several turns. With `on_worker` another process books it. `settled` is done when the backend has told all
-    that it learns after the turn's end. Raises ConfigError for what is no such option.
+    several turns. With `on_worker` another process books it. Raises ConfigError for what is no such option.
 
     >>> TurnOptions(budget="$0.50").budget
     Decimal('0.50')
@@ -59,7 +57,6 @@ class TurnOptions:
     pacer: Pacer | None = None
     mailbox: Mailbox | None = None
     on_worker: OnWorker | None = None
-    settled: Future[None] = field(default_factory=Future, init=False)
 
     def __post_init__(self) -> None:
         for name in ("asker", "view"):

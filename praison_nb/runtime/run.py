@@ -44,7 +44,9 @@ class Run:
         self.turn = turn
         self.stopping = False
         self.lock = lock
-        self.attachments, self.output, self.settled = options.attachments, options.output, options.settled
+        self.attachments, self.output = options.attachments, options.output
+        self.settled: Future[None] = Future()
+        """Done when the backend has told all that it learns after the turn's end."""
         self.pacer = options.pacer
         self._mailbox = Mailbox()
         self._execution: Execution | None = Execution(
@@ -155,5 +157,6 @@ class Run:
     def end(self) -> None:
         """All is known of the turn. Who keeps the Run does not keep what ran, showed and stored it; a Future
         never forgets its callbacks."""
-        self._execution, self.settled = None, _SETTLED
+        settled, self._execution, self.settled = self.settled, None, _SETTLED
         self.approvals.end()
+        settled.set_result(None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime
 import gc
+from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -296,3 +297,18 @@ def test_what_is_alive_does_not_grow_with_the_rows(rows: int) -> None:
         run.on_change(look)
         assert list(run.wait()["_status"]) == ["done"] * rows
     assert 0 < most - before < 100
+
+
+def test_rows_that_are_over_are_freed_without_the_collector() -> None:
+    """What each row leaves in circles the collector looks through again and again."""
+    gc.collect()
+    gc.disable()
+    try:
+        with RowServer() as server:
+            rows = [f"Text number {row}." for row in range(400)]
+            made = praison_nb.map(rows, "Label: {value}", agent=server.agent(), output=Label)
+            alive = Counter(type(each).__name__ for each in gc.get_objects())
+    finally:
+        gc.enable()
+    assert (made["_status"] == "done").all()
+    assert max(alive["Run"], alive["Session"], alive["Turn"], alive["Meter"]) < 100

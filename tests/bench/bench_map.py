@@ -1,10 +1,11 @@
 """`praison_nb.map` beside a bare semaphore loop over the openai SDK: wall, CPU, memory, and the books.
 
-    PYTHONPATH=. .venv/bin/python tests/bench/bench_map.py [rows] [distinct] [--profile]
+    PYTHONPATH=. .venv/bin/python tests/bench/bench_map.py [rows] [distinct] [--profile | --memory]
 
 Both ask the same questions of a server in its own process, with 64 at once and 300 ms an answer. The server
 is busy: 10 % of the questions meet a 429, 2 % a 500, 1 % of the answers are garbage. Each runs in a process
-of its own, so that CPU seconds are its own.
+of its own, so that CPU seconds are its own. `--memory` asks what a distinct row adds to the peak of maps of
+1,000, 10,000 and 50,000 rows, of which 3 in 10 are distinct.
 """
 
 from __future__ import annotations
@@ -152,8 +153,33 @@ def _profiled() -> Any:
     return end
 
 
+def memory_of(rows: int, distinct: int) -> float:
+    """MB at the peak of a map whose answers come at once."""
+    here, there = multiprocessing.get_context("spawn").Pipe()
+    arguments = ("map", rows, distinct, 0.0, there)
+    process = multiprocessing.get_context("spawn").Process(target=run, args=arguments)
+    process.start()
+    memory: float = here.recv()[2]
+    process.join()
+    return memory
+
+
+def print_memory() -> None:
+    """The peaks, and what a distinct row adds to the one before."""
+    before, was = 0, 0.0
+    for rows in (1_000, 10_000, 50_000):
+        distinct = rows * 3 // 10
+        memory = memory_of(rows, distinct)
+        more = f", {(memory - was) * 2**20 / (distinct - before):,.0f} bytes a distinct row" if before else ""
+        print(f"map   {rows:6,} rows  {distinct:6,} distinct  {memory:5.0f} MB{more}")
+        before, was = distinct, memory
+
+
 def main() -> None:
     """Run both, twice in turns, and print."""
+    if "--memory" in sys.argv:
+        print_memory()
+        return
     numbers = [int(each) for each in sys.argv[1:] if each.isdigit()]
     rows, distinct = numbers[:2] or (10_000, 3_000)
     context = multiprocessing.get_context("spawn")

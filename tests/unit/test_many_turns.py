@@ -96,7 +96,7 @@ def test_a_run_that_is_kept_keeps_its_turn_and_nothing_that_ran_it() -> None:
     # What the loop still does of the last one is done.
     loop.run_sync(lambda: asyncio.sleep(0))
     gc.collect()
-    executions = [each for each in gc.get_objects() if isinstance(each, Execution)]
+    executions = [each for each in gc.get_objects() if type(each) is Execution]
     assert not {run.turn.id for run in runs} & {each.turn.id for each in executions}
     runs[0].stop()
     runs[0].approve("call")

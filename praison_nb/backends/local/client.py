@@ -109,8 +109,8 @@ def checked_key(key: str, variable: str) -> str:
         raise ConfigError(f"{variable} begins with {match[1]!r}: give the key alone.")
     if key[:1] in ("'", '"') or key[-1:] in ("'", '"'):
         raise ConfigError(f"{variable} has quotes around the key: give it without.")
-    for at, char in enumerate(key, 1):
-        if not "!" <= char <= "~":
-            what = "a blank or a line end" if char.isspace() else "one that no key has (no plain ASCII)"
-            raise ConfigError(f"{variable} cannot be a key: its character {at} is {what}. Copy it again.")
+    if match := re.search(r"[^!-~]", key):
+        what = "a blank or a line end" if match[0].isspace() else "one that no key has (no plain ASCII)"
+        at = match.start() + 1
+        raise ConfigError(f"{variable} cannot be a key: its character {at} is {what}. Copy it again.")
     return key

@@ -119,10 +119,13 @@ _READ = (
 """Fields of a request's body that the model reads."""
 
 
+_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
+
+
 def request_bytes(body: Mapping[str, Any]) -> int:
     """About how many bytes of a request the model reads, its tools included."""
     parts = (body[name] for name in _READ if body.get(name))
-    return sum(byte_length(json.dumps(part, ensure_ascii=False, default=str)) for part in parts)
+    return sum(byte_length(_encode(part)) for part in parts)
 
 
 class Reader(Protocol):
