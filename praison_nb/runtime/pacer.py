@@ -26,9 +26,10 @@ MINUTE = 60.0
 
 class Pacer:
     """At most so many requests and tokens a minute, evenly; and none while a server wants none: one that is
-    refused for now holds all, until the time is over or a request is answered that was sent later. Belongs to
-    one event loop. `retries` is how often a request is sent again, `patience` (seconds) how long it may have
-    to wait for that.
+    refused for now holds all, until the time is over or a request is answered that was sent later. Where the
+    server refuses again what was sent then, one at a time asks whether it takes requests, and the others wait
+    for its answer. Belongs to one event loop. `retries` is how often a request is sent again, `patience`
+    (seconds) how long it may have to wait for that.
 
     It knows too how many turns have requests under way, and how many have `ended`: a request that no budget
     has room for, while those may leave some, waits for them (`wait_for_end`)."""
@@ -43,7 +44,11 @@ class Pacer:
         self.requests_per_minute, self.tokens_per_minute = requests_per_minute, tokens_per_minute
         self.retries, self.patience = retries, patience
         self._next = self._next_tokens = self._held_until = self._refused_at = 0.0
+        self._opened_at = self._pause = 0.0
+        """When the last pause was over, while nothing is answered that was sent since, and how long the next
+        one waits behind the one that asks; both in seconds, 0 for none."""
         self._opened = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
         self.ended = 0
         self._under_way = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -68,6 +73,8 @@ class Pacer:
             await asyncio.sleep(seconds)
         while self.held_seconds:
             await self._opened.wait()
+        if self._pause:
+            self._close(self._pause)
 
     def add_tokens(self, tokens: int) -> None:
         """Count tokens besides those that were waited for: an answer's."""
@@ -76,21 +83,36 @@ class Pacer:
 
     def hold(self, seconds: float, sent_at: float) -> None:
         """Send nothing for so long: a request that was sent then (`time.monotonic()`) was refused for now."""
-        self._held_until = max(self._held_until, time.monotonic() + seconds)
+        if self._opened_at and sent_at >= self._opened_at:
+            self._pause = seconds
         self._refused_at = max(self._refused_at, sent_at)
-        self._opened.clear()
-        asyncio.get_running_loop().call_later(seconds, self._open)
+        self._close(seconds)
 
     def answered(self, sent_at: float) -> None:
         """A request that was sent then was answered. If that was after those that were refused, the server
         takes requests again."""
+        if sent_at >= self._opened_at:
+            self._opened_at = self._pause = 0.0
         if self._held_until and sent_at > self._refused_at:
             self._held_until = 0.0
-            self._open()
+            self._opened.set()
+
+    def _close(self, seconds: float) -> None:
+        self._held_until = max(self._held_until, time.monotonic() + seconds)
+        self._opened.clear()
+        self._wait_to_open()
+
+    def _wait_to_open(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(self.held_seconds, self._open)
 
     def _open(self) -> None:
-        if not self.held_seconds:
-            self._held_until = 0.0
+        if self.held_seconds:
+            # Timers of a coarse clock are early.
+            self._wait_to_open()
+        elif self._held_until:
+            self._held_until, self._opened_at = 0.0, time.monotonic()
             self._opened.set()
 
     def begin(self) -> None:
