@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 
 RETRIES = 6
 """Attempts after the first one, of a request that many wait for."""
@@ -27,9 +28,9 @@ MINUTE = 60.0
 class Pacer:
     """At most so many requests and tokens a minute, evenly; and none while a server wants none: one that is
     refused for now holds all, until the time is over or a request is answered that was sent later. Where the
-    server refuses again what was sent then, one at a time asks whether it takes requests, and the others wait
-    for its answer. Belongs to one event loop. `retries` is how often a request is sent again, `patience`
-    (seconds) how long it may have to wait for that.
+    server then refuses again and answers nothing, one at a time asks whether it takes requests, and the
+    others wait for its answer. Belongs to one event loop. `retries` is how often a request is sent again,
+    `patience` (seconds) how long it may have to wait for that.
 
     It knows too how many turns have requests under way, and how many have `ended`: a request that no budget
     has room for, while those may leave some, waits for them (`wait_for_end`)."""
@@ -45,10 +46,12 @@ class Pacer:
         self.retries, self.patience = retries, patience
         self._next = self._next_tokens = self._held_until = self._refused_at = 0.0
         self._opened_at = self._pause = 0.0
-        """When the last pause was over, while nothing is answered that was sent since, and how long the next
-        one waits behind the one that asks; both in seconds, 0 for none."""
+        """When the last pause was over, while nothing is answered since, and how long the next one waits
+        behind the one that asks; both in seconds, 0 for none."""
         self._opened = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self.on_change: Callable[[], object] = lambda: None
+        """Called whenever `held_seconds` begins, is lengthened, or is over."""
         self.ended = 0
         self._under_way = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -91,16 +94,15 @@ class Pacer:
     def answered(self, sent_at: float) -> None:
         """A request that was sent then was answered. If that was after those that were refused, the server
         takes requests again."""
-        if sent_at >= self._opened_at:
-            self._opened_at = self._pause = 0.0
+        self._opened_at = self._pause = 0.0
         if self._held_until and sent_at > self._refused_at:
-            self._held_until = 0.0
-            self._opened.set()
+            self._resume()
 
     def _close(self, seconds: float) -> None:
         self._held_until = max(self._held_until, time.monotonic() + seconds)
         self._opened.clear()
         self._wait_to_open()
+        self.on_change()
 
     def _wait_to_open(self) -> None:
         if self._timer is not None:
@@ -112,8 +114,13 @@ class Pacer:
             # Timers of a coarse clock are early.
             self._wait_to_open()
         elif self._held_until:
-            self._held_until, self._opened_at = 0.0, time.monotonic()
-            self._opened.set()
+            self._opened_at = time.monotonic()
+            self._resume()
+
+    def _resume(self) -> None:
+        self._held_until = 0.0
+        self._opened.set()
+        self.on_change()
 
     def begin(self) -> None:
         """A turn's request was admitted. There may be room for one more."""

@@ -13,7 +13,7 @@ import pytest
 
 import praison_nb
 from praison_nb import AnswerFile
-from praison_nb.errors import PraisonError
+from praison_nb.errors import PraisonError, RateLimitError
 from praison_nb.rows.api import begin
 from servers.rows import Manners, RowServer
 
@@ -79,6 +79,23 @@ def test_a_server_that_never_recovers_costs_its_rows_after_the_retries() -> None
         made = praison_nb.map(["a", "b"], "Label {value}", agent=server.agent(), retries=1)
         assert list(made["_status"]) == ["failed"] * 2 and made["_error"].str.contains("500").all()
         assert len(server.requests) == 4
+
+
+def test_a_pause_is_seen_while_it_lasts() -> None:
+    with RowServer() as server:
+        server.refuse(1, status=429, headers={"Retry-After": "30"})
+        run = begin(["a"], "Label {value}", agent=server.agent())
+        server.wait_for(lambda: run.progress.held_seconds > 20)
+        run.stop()
+        assert list(run.wait()["_status"]) == ["stopped"]
+
+
+def test_a_server_that_wants_a_pause_of_hours_is_asked_no_more() -> None:
+    with RowServer() as server:
+        server.refuse(1000, status=429, headers={"Retry-After": "7200"})
+        with pytest.raises(RateLimitError, match="7200 s"):
+            praison_nb.map([f"Text {row}" for row in range(100)], "Label {value}", agent=server.agent())
+        assert len(server.requests) <= 32
 
 
 @pytest.mark.parametrize("status", [401, 402, 404])
