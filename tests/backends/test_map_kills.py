@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 import praison_nb
 from praison_nb import AnswerFile
@@ -71,6 +73,27 @@ def test_a_refusal_for_now_is_waited_for(headers: dict[str, str]) -> None:
         server.refuse(3, status=429, headers=headers)
         made = praison_nb.map(["a", "b", "c", "d"], "Label {value}", agent=server.agent())
         assert list(made["_status"]) == ["done"] * 4 and len(server.requests) == 7
+
+
+class Refusing(RowServer):
+    """Takes neither formats nor tools, and keeps all who ask waiting for each other."""
+
+    async def _complete(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        await asyncio.sleep(0.05)
+        if "response_format" in body:
+            return self.error(400, "response_format is not supported.", {})
+        if body.get("tools"):
+            return self.error(400, "This model does not support tools.", {})
+        return await super()._complete(request)
+
+
+def test_what_a_server_refuses_of_many_at_once_is_each_ones_own_refusal() -> None:
+    with Refusing(answer=lambda prompt: 5) as server:
+        rows = [f"Text {row}" for row in range(8)]
+        made = praison_nb.map(rows, "Stars {value}", agent=server.agent(), output=int)
+        assert list(made["_error"]) == [""] * 8
+        assert sum("response_format" in each.json for each in server.requests) == 8
 
 
 def test_a_server_that_never_recovers_costs_its_rows_after_the_retries() -> None:
