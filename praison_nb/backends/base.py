@@ -66,6 +66,11 @@ class Backend(SessionKeeper, ABC):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.model!r}, session={self.session.id!r})"
 
+    @property
+    def address(self) -> str:
+        """Where its requests go, which the environment may say; "" where that decides nothing."""
+        return ""
+
     @abstractmethod
     def events(self, prompt: str, session: Session, run: Run) -> AsyncIterator[Event]:
         """Run one turn in `session`, which it was begun in, on the background loop. When the turn is stopped,

@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -200,11 +201,16 @@ def _same_origin(kind: type[httpx2.AsyncClient]) -> type[httpx2.AsyncClient]:
 
 
 class Refused(Exception):
-    """A response that is no answer, as the SDKs raise it: with its `status_code`."""
+    """A response that is no answer, as the SDKs raise it: with its `status_code`, and its `body` as JSON or
+    text."""
+
+    body: Any
 
     def __init__(self, response: httpx2.Response) -> None:
         super().__init__(f"Error code: {response.status_code}")
         self.response, self.status_code, self.body = response, response.status_code, response.text
+        with suppress(ValueError, RecursionError):
+            self.body = response.json()
 
 
 class Requests:

@@ -44,6 +44,8 @@ _DECIDES_NOTHING = frozenset(
 _CALLBACKS = ("on_tool_confirmation", "on_custom_tool")
 _LOCKS = (type(threading.Lock()), type(threading.RLock()))
 _CODE = ("co_code", "co_exceptiontable", "co_names", "co_varnames", "co_argcount", "co_kwonlyargcount")
+_OF_PYTHON = re.compile(r"_.*_$|_abc_impl$").match
+"""Names of a class's members that Python or a library sets."""
 _LIBRARIES = tuple(
     f"{Path(path).resolve()}{os.sep}"
     for path in {*map(sysconfig.get_path, ("stdlib", "purelib", "platlib")), str(Path(__file__).parents[1])}
@@ -68,7 +70,7 @@ def agent_digest(
     is one that nobody has, and `say` gets a line."""
     schema = output and output.schema
     try:
-        return digest_of(type(backend), backend.model, _settings(backend), schema)
+        return digest_of(type(backend), _settings(backend), schema)
     except (UnknownIdentity, RecursionError) as error:
         what = str(error) if isinstance(error, UnknownIdentity) else "what goes too deep"
         say(
@@ -87,14 +89,15 @@ def _settings(backend: Backend) -> dict[str, Any]:
     config = getattr(backend, "config", None)
     if is_dataclass(config) and not isinstance(config, type):
         names = [each.name for each in fields(config) if each.name not in _DECIDES_NOTHING]
-        settings = {name: getattr(config, name) for name in names}
+        settings = {name: getattr(config, name) for name in names} | {"address": backend.address}
         callbacks = {name: getattr(backend, name, None) for name in _CALLBACKS}
         return settings | {name: each for name, each in callbacks.items() if each is not None}
     if isinstance(backend, CustomBackend):
-        return {"object": backend.user}
+        return {"object": backend.user, "model": backend.model}
     plain = object.__new__(type(backend))
     Backend.__init__(plain)
-    return {name: each for name, each in vars(backend).items() if name not in vars(plain)}
+    own = {name: each for name, each in vars(backend).items() if name not in vars(plain)}
+    return {**own, "model": backend.model}
 
 
 def _json_value(value: Any) -> Any:
@@ -145,7 +148,7 @@ class _Digests:
                 return [self.of(value.backend)]
             case Backend():
                 output = value.output_type
-                return self._all((type(value), value.model, _settings(value), output and output.schema))
+                return self._all((type(value), _settings(value), output and output.schema))
             case MethodType():
                 return self._all((value.__func__, value.__self__))
             case type():
@@ -177,6 +180,7 @@ class _Digests:
     def _function(self, function: FunctionType) -> list[bytes]:
         code = function.__code__
         name = self._all((function.__module__, function.__qualname__))
+        shown = self._all((function.__qualname__, function.__name__, function.__doc__))
         is_library, wrapped = _is_library(code.co_filename), getattr(function, "__wrapped__", None)
         if wrapped is not None and is_library:
             return [*name, self.of(wrapped)]
@@ -188,13 +192,17 @@ class _Digests:
                 held.append("empty")
         if is_library:
             return [*name, *self._all(held)]
-        used = {name: function.__globals__[name] for name in _globals(code) if name in function.__globals__}
+        used = {
+            name: _used_of(function.__globals__[name], code)
+            for name in _globals(code)
+            if name in function.__globals__
+        }
         # Not the source, which may have been edited since: what runs.
         codes = [[getattr(part, each) for each in _CODE] for part in _codes(code)]
         constants = [
             [each for each in part.co_consts if not isinstance(each, CodeType)] for part in _codes(code)
         ]
-        return [name[1], *self._all((_annotations(function), codes, constants, held, used))]
+        return [*shown, *self._all((_annotations(function), codes, constants, held, used))]
 
     def _class(self, kind: type) -> list[bytes]:
         name = self._all((kind.__module__, kind.__qualname__))
@@ -207,9 +215,9 @@ class _Digests:
             if isinstance(each, FunctionType)
         }
         values = {
-            key: value
+            key: (value.fget, value.fset, value.fdel) if isinstance(value, property) else value
             for key, value in vars(kind).items()
-            if not key.startswith("_") and _function_of(value) is None
+            if not _OF_PYTHON(key) and _function_of(value) is None
         }
         return [name[1], *self._all((kind.__bases__, functions, values, _annotations(kind)))]
 
@@ -241,8 +249,6 @@ def _is_library(path: str | None) -> bool:
 
 def _function_of(member: Any) -> Any:
     """The function that a member of a class is, None for what is none."""
-    if isinstance(member, property):
-        return member.fget
     function = getattr(member, "__func__", member)
     return function if isinstance(function, FunctionType) else None
 
@@ -259,6 +265,15 @@ def _globals(code: CodeType) -> list[str]:
     return sorted(
         {each.argval for part in _codes(code) for each in dis.get_instructions(part) if each.opname in loads}
     )
+
+
+def _used_of(value: Any, code: CodeType) -> Any:
+    """Of a module of the user's, the members that code names; else the value."""
+    path = getattr(value, "__file__", None)
+    if not isinstance(value, ModuleType) or path is None or _is_library(path):
+        return value
+    names = sorted({name for part in _codes(code) for name in part.co_names if name in vars(value)})
+    return {name: vars(value)[name] for name in names} or value
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

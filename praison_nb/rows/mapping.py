@@ -86,6 +86,7 @@ class MapRun(Observable):
         """By the keys of `questions`."""
         self.kept_before: KeptMap | None = None
         self._pacer, self._raises, self._most = pacer or Pacer(), raises, most_questions
+        self._pacer.on_change = self._update
         self._mailbox = Mailbox()
         options = {
             "session": self.name,
@@ -293,6 +294,7 @@ class MapRun(Observable):
             await asyncio.wait({self._writing}, timeout=WRITE_SECONDS if self._ended == STOPPED else None)
         has_unpaid = any(each.status == BUDGET for each in self.outcomes.values())
         self._ended = self._ended or (FAILED if self._problem else BUDGET if has_unpaid else DONE)
+        self._pacer.on_change = lambda: None
         self._update(running=0, ended=self._ended)
         self._done.set_result(None)
         self._mailbox.close()

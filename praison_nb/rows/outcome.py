@@ -16,6 +16,7 @@ from ..errors import (
     RateLimitError,
 )
 from ..render.text import error_text
+from ..runtime.pacer import PATIENCE
 from ..turn import Turn
 from .answer_file import KeptAnswer
 
@@ -76,7 +77,7 @@ class Outcome:
 def holds_for_all(problem: PraisonError | None) -> bool:
     """Whether all other questions would fail alike: then they are not asked."""
     if isinstance(problem, RateLimitError):
-        # A quota that is used up; what is only for now was waited for.
-        return not problem.is_retryable
+        # A quota that is used up, or who is to come back much later; what is only for now was waited for.
+        return not problem.is_retryable or (problem.retry_after or 0.0) > PATIENCE
     fatal = AuthenticationError | ModelNotFoundError | ConfigError | EmbeddedModelError
     return isinstance(problem, fatal) or (isinstance(problem, ProviderError) and problem.status_code == 402)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 
 RETRIES = 6
 """Attempts after the first one, of a request that many wait for."""
@@ -26,9 +27,10 @@ MINUTE = 60.0
 
 class Pacer:
     """At most so many requests and tokens a minute, evenly; and none while a server wants none: one that is
-    refused for now holds all, until the time is over or a request is answered that was sent later. Belongs to
-    one event loop. `retries` is how often a request is sent again, `patience` (seconds) how long it may have
-    to wait for that.
+    refused for now holds all, until the time is over or a request is answered that was sent later. Where the
+    server then refuses again and answers nothing, one at a time asks whether it takes requests, and the
+    others wait for its answer. Belongs to one event loop. `retries` is how often a request is sent again,
+    `patience` (seconds) how long it may have to wait for that.
 
     It knows too how many turns have requests under way, and how many have `ended`: a request that no budget
     has room for, while those may leave some, waits for them (`wait_for_end`)."""
@@ -43,7 +45,13 @@ class Pacer:
         self.requests_per_minute, self.tokens_per_minute = requests_per_minute, tokens_per_minute
         self.retries, self.patience = retries, patience
         self._next = self._next_tokens = self._held_until = self._refused_at = 0.0
+        self._opened_at = self._pause = 0.0
+        """When the last pause was over, while nothing is answered since, and how long the next one waits
+        behind the one that asks; both in seconds, 0 for none."""
         self._opened = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self.on_change: Callable[[], object] = lambda: None
+        """Called whenever `held_seconds` begins, is lengthened, or is over."""
         self.ended = 0
         self._under_way = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -68,6 +76,8 @@ class Pacer:
             await asyncio.sleep(seconds)
         while self.held_seconds:
             await self._opened.wait()
+        if self._pause:
+            self._close(self._pause)
 
     def add_tokens(self, tokens: int) -> None:
         """Count tokens besides those that were waited for: an answer's."""
@@ -76,22 +86,41 @@ class Pacer:
 
     def hold(self, seconds: float, sent_at: float) -> None:
         """Send nothing for so long: a request that was sent then (`time.monotonic()`) was refused for now."""
-        self._held_until = max(self._held_until, time.monotonic() + seconds)
+        if self._opened_at and sent_at >= self._opened_at:
+            self._pause = seconds
         self._refused_at = max(self._refused_at, sent_at)
-        self._opened.clear()
-        asyncio.get_running_loop().call_later(seconds, self._open)
+        self._close(seconds)
 
     def answered(self, sent_at: float) -> None:
         """A request that was sent then was answered. If that was after those that were refused, the server
         takes requests again."""
+        self._opened_at = self._pause = 0.0
         if self._held_until and sent_at > self._refused_at:
-            self._held_until = 0.0
-            self._open()
+            self._resume()
+
+    def _close(self, seconds: float) -> None:
+        self._held_until = max(self._held_until, time.monotonic() + seconds)
+        self._opened.clear()
+        self._wait_to_open()
+        self.on_change()
+
+    def _wait_to_open(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(self.held_seconds, self._open)
 
     def _open(self) -> None:
-        if not self.held_seconds:
-            self._held_until = 0.0
-            self._opened.set()
+        if self.held_seconds:
+            # Timers of a coarse clock are early.
+            self._wait_to_open()
+        elif self._held_until:
+            self._opened_at = time.monotonic()
+            self._resume()
+
+    def _resume(self) -> None:
+        self._held_until = 0.0
+        self._opened.set()
+        self.on_change()
 
     def begin(self) -> None:
         """A turn's request was admitted. There may be room for one more."""

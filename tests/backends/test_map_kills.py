@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -10,10 +11,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 import praison_nb
 from praison_nb import AnswerFile
-from praison_nb.errors import PraisonError
+from praison_nb.errors import PraisonError, RateLimitError
 from praison_nb.rows.api import begin
 from servers.rows import Manners, RowServer
 
@@ -73,12 +75,50 @@ def test_a_refusal_for_now_is_waited_for(headers: dict[str, str]) -> None:
         assert list(made["_status"]) == ["done"] * 4 and len(server.requests) == 7
 
 
+class Refusing(RowServer):
+    """Takes neither formats nor tools, and keeps all who ask waiting for each other."""
+
+    async def _complete(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        await asyncio.sleep(0.05)
+        if "response_format" in body:
+            return self.error(400, "response_format is not supported.", {})
+        if body.get("tools"):
+            return self.error(400, "This model does not support tools.", {})
+        return await super()._complete(request)
+
+
+def test_what_a_server_refuses_of_many_at_once_is_each_ones_own_refusal() -> None:
+    with Refusing(answer=lambda prompt: 5) as server:
+        rows = [f"Text {row}" for row in range(8)]
+        made = praison_nb.map(rows, "Stars {value}", agent=server.agent(), output=int)
+        assert list(made["_error"]) == [""] * 8
+        assert sum("response_format" in each.json for each in server.requests) == 8
+
+
 def test_a_server_that_never_recovers_costs_its_rows_after_the_retries() -> None:
     with RowServer() as server:
         server.refuse(1000, status=500)
         made = praison_nb.map(["a", "b"], "Label {value}", agent=server.agent(), retries=1)
         assert list(made["_status"]) == ["failed"] * 2 and made["_error"].str.contains("500").all()
         assert len(server.requests) == 4
+
+
+def test_a_pause_is_seen_while_it_lasts() -> None:
+    with RowServer() as server:
+        server.refuse(1, status=429, headers={"Retry-After": "30"})
+        run = begin(["a"], "Label {value}", agent=server.agent())
+        server.wait_for(lambda: run.progress.held_seconds > 20)
+        run.stop()
+        assert list(run.wait()["_status"]) == ["stopped"]
+
+
+def test_a_server_that_wants_a_pause_of_hours_is_asked_no_more() -> None:
+    with RowServer() as server:
+        server.refuse(1000, status=429, headers={"Retry-After": "7200"})
+        with pytest.raises(RateLimitError, match="7200 s"):
+            praison_nb.map([f"Text {row}" for row in range(100)], "Label {value}", agent=server.agent())
+        assert len(server.requests) <= 32
 
 
 @pytest.mark.parametrize("status", [401, 402, 404])

@@ -10,6 +10,8 @@ import pytest
 from kernel.test_pages import announce, begin, heard, say
 from praison_nb import ScriptedBackend
 from praison_nb.events import TextDelta
+from praison_nb.notebook.views.map import ShownMap
+from praison_nb.rows.progress import Progress
 from servers.kernel import Kernel
 from servers.rows import Manners, RowServer
 
@@ -157,6 +159,12 @@ def test_json_is_code_while_it_comes() -> None:
 
 
 # Maps
+
+
+def test_a_pause_of_a_second_is_said() -> None:
+    subject: Any = None
+    assert "wants a pause" in ShownMap(Progress(held_seconds=0.99), subject).label
+    assert "pause" not in ShownMap(Progress(), subject).label
 
 
 def test_a_map_of_a_cell_binds_the_frame_and_stays(kernel: Kernel) -> None:

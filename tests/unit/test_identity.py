@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import enum
 import functools
+import importlib
 import os
 import sqlite3
 import subprocess
@@ -22,7 +23,7 @@ import pandas as pd
 import pydantic
 import pytest
 
-from praison_nb import Agent, LocalAgent, LocalAgentConfig, ScriptedBackend
+from praison_nb import Agent, HostedAgent, HostedAgentConfig, LocalAgent, LocalAgentConfig, ScriptedBackend
 from praison_nb.events import TextDelta
 from praison_nb.rows.api import begin
 from praison_nb.rows.identity import UnknownIdentity, agent_digest, value_digest
@@ -52,6 +53,28 @@ class Entry(pydantic.BaseModel):
     @classmethod
     def _checked(cls, name: str) -> str:
         return name.strip()
+
+
+class Scale:
+    _factor = 2
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    @size.setter
+    def size(self, size: int) -> None:
+        self._size = size
+
+    def scaled(self) -> int:
+        return self._factor * self._size
+
+
+def scaled() -> float:
+    return users_tools.FACTOR * users_tools.rate()  # type: ignore[name-defined] # noqa: F821
 
 
 def around(value: Any) -> Callable[[], Any]:
@@ -139,6 +162,65 @@ def test_another_value_around_it_is_another_function(one: Any, other: Any) -> No
     assert (
         agent_digest(agent(one), None) == agent_digest(agent(one), None) != agent_digest(agent(other), None)
     )
+
+
+@pytest.mark.parametrize(
+    ("variable", "model"),
+    [("OPENAI_BASE_URL", "gpt-4o-mini"), ("OLLAMA_HOST", "ollama/m"), ("ANTHROPIC_BASE_URL", "")],
+)
+def test_the_environments_address_is_a_part_of_it_and_its_key_is_none(
+    monkeypatch: pytest.MonkeyPatch, variable: str, model: str
+) -> None:
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    agent = LocalAgent(LocalAgentConfig(model=model)) if model else HostedAgent()
+    before = agent_digest(agent, None)
+    monkeypatch.setenv("OPENAI_API_KEY", "other-key")
+    assert agent_digest(agent, None) == before
+    monkeypatch.setenv(variable, "http://127.0.0.1:7/v1")
+    assert agent_digest(agent, None) != before
+
+
+def test_the_model_that_a_session_has_is_none_of_it() -> None:
+    agent = HostedAgent(HostedAgentConfig(api_key="k"))
+    before = agent_digest(agent, None)
+    agent.session.model = "claude-of-this-session"
+    assert agent_digest(agent, None) == before
+
+
+def test_of_a_users_module_what_is_used_decides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "users_rates.py").write_text("def rate(): return 1\n")
+    (tmp_path / "users_tools.py").write_text("from users_rates import rate\nFACTOR, calls = 2, 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("users_tools")
+    monkeypatch.setattr(sys.modules[__name__], "users_tools", module, raising=False)
+    before = value_digest(scaled)
+    module.calls = 5
+    assert value_digest(scaled) == before
+    monkeypatch.setattr(module, "FACTOR", 3)
+    assert value_digest(scaled) != before
+    monkeypatch.setattr(module, "FACTOR", 2)
+    assert value_digest(scaled) == before
+    monkeypatch.setattr(module, "rate", lambda: 2)
+    assert value_digest(scaled) != before
+
+
+@pytest.mark.parametrize("name", ["__doc__", "__name__"])
+def test_what_a_model_reads_of_a_function_is_a_part_of_it(name: str) -> None:
+    one, other = around(1), around(1)
+    assert value_digest(one) == value_digest(other)
+    setattr(other, name, "another")
+    assert value_digest(one) != value_digest(other)
+
+
+def test_private_members_of_a_class_are_a_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = value_digest(Scale(1).scaled)
+    monkeypatch.setattr(Scale, "_factor", 3)
+    assert value_digest(Scale(1).scaled) != before
+    monkeypatch.setattr(Scale, "_factor", 2)
+    assert value_digest(Scale(1).scaled) == before
+    monkeypatch.setattr(Scale, "size", Scale.size.setter(lambda self, size: None))
+    assert value_digest(Scale(1).scaled) != before
 
 
 def test_what_holds_itself_has_an_end() -> None:

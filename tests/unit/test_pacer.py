@@ -34,6 +34,40 @@ async def test_the_longest_of_several_refusals_counts() -> None:
     assert time.monotonic() - sent_at >= 0.2
 
 
+async def test_a_server_that_refuses_again_is_asked_by_one_at_a_time_until_it_answers() -> None:
+    pacer, passed = Pacer(), list[float]()
+
+    async def ask() -> None:
+        await pacer.wait()
+        passed.append(time.monotonic())
+
+    pacer.hold(0.01, time.monotonic())
+    await asyncio.gather(*(ask() for _ in range(3)))
+    assert len(passed) == 3, "the first time all may ask again"
+    pacer.hold(0.01, passed[0])
+    pacer.hold(0.01, passed[1])
+    waiting = [asyncio.create_task(ask()) for _ in range(5)]
+    for count in (4, 5):
+        await asyncio.wait(waiting, return_when="FIRST_COMPLETED")
+        waiting = [each for each in waiting if not each.done()]
+        assert len(passed) == count
+        pacer.hold(0.01, passed[-1])
+    await asyncio.wait(waiting, return_when="FIRST_COMPLETED")
+    pacer.answered(passed[-1])
+    await asyncio.gather(*waiting)
+    pacer.hold(0.01, time.monotonic())
+    await asyncio.gather(*(ask() for _ in range(3)))
+    assert len(passed) == 11 and not pacer.held_seconds
+
+
+async def test_a_pause_that_an_answer_ended_makes_the_next_one_no_longer() -> None:
+    pacer, sent_at = Pacer(), time.monotonic()
+    pacer.hold(60, sent_at)
+    pacer.answered(sent_at + 1)
+    pacer.hold(0.01, sent_at)
+    await asyncio.wait_for(pacer.wait(), 10)
+
+
 def test_requests_that_are_alike_are_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
     look_up = prices._by_table

@@ -25,7 +25,7 @@ from ..typed import in_words
 from . import api
 from .agents import AgentMethods
 from .answer_tool import with_request
-from .client import ask
+from .client import address_of, ask
 from .config import HostedAgentConfig, names_of
 from .context import HostedContext
 from .ensure import ensure
@@ -102,6 +102,11 @@ class HostedAgent(
         self.on_tool_confirmation = on_tool_confirmation
         self.on_custom_tool = on_custom_tool
         self._creating = asyncio.Lock()
+
+    @property
+    def address(self) -> str:
+        """The server's, "" for Anthropic's own."""
+        return address_of(self.config)
 
     @property
     def model(self) -> str:

@@ -117,8 +117,14 @@ class LocalAgent(Backend):
         runs. Raises ConfigError."""
         return self._turn(LocalTurn, session, self.server(), prompt, run)
 
-    def server(self) -> Server:
-        """Where requests go; not those of the embedded model. Raises ConfigError."""
+    @property
+    def address(self) -> str:
+        """The server's, "" for an embedded model, whose is another one each time. Raises ConfigError."""
+        return "" if self.config.runs_embedded else self.server(needs_key=False).base_url
+
+    def server(self, *, needs_key: bool = True) -> Server:
+        """Where requests go; not those of the embedded model. Raises ConfigError, for want of a key only
+        where it `needs_key`."""
         config = self.config
         return resolve(
             config.model,
@@ -126,6 +132,7 @@ class LocalAgent(Backend):
             api_key=config.api_key,
             provider=config.provider,
             wire=config.wire,
+            needs_key=needs_key,
         )
 
     def _turn(

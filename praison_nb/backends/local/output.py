@@ -28,6 +28,7 @@ _ABOUT_OUTPUT = re.compile(
     r"|tool.?choice|thinking may not",
     re.I,
 )
+_ABOUT_TOOLS = re.compile(r"\b(tool|function)", re.I)
 _ABOUT_SCHEMA = re.compile(r"\bschema\b", re.I)
 _FORMATS = {"responses": "text", "messages": "output_config"}
 _refused: dict[tuple[Any, ...], set[Way]] = {}
@@ -48,6 +49,9 @@ class Output:
         asked = (server.wire, server.base_url, server.model, bool(tools))
         self._refused = _refused.setdefault(asked, set())
         self._refused_schema = _refused.setdefault((*asked, json.dumps(output.schema)), set())
+        self._has_tools = bool(tools)
+        self._way: Way = "words"
+        """Of the last request: what others are refused meanwhile is not its own refusal."""
 
     @property
     def way(self) -> Way:
@@ -69,7 +73,8 @@ class Output:
 
     def applied(self, asked: ModelRequest) -> ModelRequest:
         """The request that asks for the answer."""
-        match self.way:
+        self._way = self.way
+        match self._way:
             case "format":
                 schema = self._output.schema if self._strict is None else self._strict
                 form = OutputFormat(self._output.identifier, schema, strict=self._strict is not None)
@@ -94,7 +99,7 @@ class Output:
         """Make the call that gives the answer its text. Beside other calls it came too early, and is left
         out."""
         given = [call for call in reply.calls if call.name == self._tool_name]
-        if not given or self.way != "tool":
+        if not given or self._way != "tool":
             return
         others = [call for call in reply.calls if call not in given]
         for call in given:
@@ -106,12 +111,13 @@ class Output:
 
     def is_refused(self, problem: PraisonError | None) -> bool:
         """Whether the server refused the way, so that there is another now."""
-        way = self.way
+        way, said = self._way, str(problem)
         if way == "words" or not isinstance(problem, RequestRejectedError):
             return False
-        if not _ABOUT_OUTPUT.search(str(problem)):
+        is_about_tool = way == "tool" and not self._has_tools and _ABOUT_TOOLS.search(said)
+        if not is_about_tool and not _ABOUT_OUTPUT.search(said):
             return False
-        (self._refused_schema if _ABOUT_SCHEMA.search(str(problem)) else self._refused).add(way)
+        (self._refused_schema if _ABOUT_SCHEMA.search(said) else self._refused).add(way)
         return True
 
 

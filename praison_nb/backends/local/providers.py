@@ -182,12 +182,13 @@ def resolve(
     api_key: str | None = None,
     provider: str | None = None,
     wire: str | None = None,
+    needs_key: bool = True,
 ) -> Server:
     """The server for `model`. Whose it is say, in this order: `provider`; an address, if it is a provider's
     own; the prefix of the name; the name itself, where its maker's key is set. A provider's key goes to its
     own address, and to another one only if `provider` says that it is theirs too; any other address gets the
     key that was given for it. `provider` and `wire` are names that there are. Raises ConfigError, and
-    MissingKeyError where a server wants a key and there is none.
+    MissingKeyError where a server wants a key and there is none, unless not `needs_key`.
 
     >>> resolve("lmstudio/qwen3").base_url, resolve("lmstudio/qwen3").model
     ('http://127.0.0.1:1234/v1', 'qwen3')
@@ -198,9 +199,10 @@ def resolve(
     asked, shared = cast("WireName | None", wire or None), os.environ.get(SHARED_URL, "").strip()
     base_url = (base_url or "").strip()
     if provider:
-        return _of(provider, model, base_url or (shared if provider == "openai" else ""), api_key, asked)
+        address = base_url or (shared if provider == "openai" else "")
+        return _of(provider, model, address, api_key, asked, needs_key)
     if base_url:
-        return _at(base_url, model, clean_key(api_key), "", asked)
+        return _at(base_url, model, clean_key(api_key), "", asked, needs_key)
     prefix, slash, rest = model.partition("/")
     has_prefix = bool(slash) and prefix in PROVIDERS
     key = prefix if has_prefix else maker(model) or "openai"
@@ -208,19 +210,21 @@ def resolve(
     if shared and (key == "openai" or (row.key_variable and not row.key)):
         # A gateway may have the models of many, by names like these.
         given = clean_key(api_key) or PROVIDERS["openai"].key
-        return _at(shared, model, given, PROVIDERS["openai"].key_variable, asked)
+        return _at(shared, model, given, PROVIDERS["openai"].key_variable, asked, needs_key)
     if has_prefix and not rest:
         raise ConfigError(f"model={model!r} names no model: write {prefix}/NAME.")
-    return _of(key, rest if has_prefix else model, "", api_key, asked)
+    return _of(key, rest if has_prefix else model, "", api_key, asked, needs_key)
 
 
-def _of(key: str, model: str, address: str, api_key: str | None, wire: WireName | None) -> Server:
+def _of(
+    key: str, model: str, address: str, api_key: str | None, wire: WireName | None, needs_key: bool
+) -> Server:
     """The server of the provider `key`, at `address` or at its own."""
     provider = PROVIDERS[key]
     base_url = address or provider.moved_to or provider.base_url
     is_elsewhere = bool(address) and not is_own(address, provider.base_url)
     secret = clean_key(api_key) or provider.key
-    if provider.key_variable and not secret and not is_elsewhere:
+    if needs_key and provider.key_variable and not secret and not is_elsewhere:
         raise MissingKeyError(
             f"No key for {provider.name}: set {provider.key_variable} or give api_key=…. "
             "Without any key, model='embedded' runs a small model on this machine."
@@ -244,11 +248,13 @@ def _of(key: str, model: str, address: str, api_key: str | None, wire: WireName 
     )
 
 
-def _at(address: str, model: str, api_key: str, variable: str, wire: WireName | None) -> Server:
+def _at(
+    address: str, model: str, api_key: str, variable: str, wire: WireName | None, needs_key: bool
+) -> Server:
     """The server at `address`: a provider's, where that is its own, else nobody's."""
     for key, provider in PROVIDERS.items():
         if is_own(address, provider.base_url):
-            return _of(key, model.removeprefix(f"{key}/"), address, api_key, wire)
+            return _of(key, model.removeprefix(f"{key}/"), address, api_key, wire, needs_key)
     wire = wire or "chat"
     return Server(
         host_of(address), address, model, variable, api_key=api_key, wire=wire, rules=STRICTEST[wire]

@@ -112,7 +112,7 @@ class ShownMap:
         now = self._progress
         if now.ended:
             return Badge(Status.ERROR if now.ended == "failed" else Status.IDLE)
-        return Badge(Status.RUNNING, activity="the server wants a pause" if now.held_seconds >= 1 else "")
+        return Badge(Status.RUNNING, activity="the server wants a pause" if now.held_seconds >= 0.5 else "")
 
     @property
     def label(self) -> str:
