@@ -101,7 +101,9 @@ class Body:
         async def paced(*args: Any, **options: Any) -> bytes:
             interval = min(max(INTERVAL_SECONDS, len(_open) / READS_PER_SECOND), MOST_SECONDS)
             now = loop.time()
-            ahead = self._read_until - now - AT_ONCE * interval
+            # Where others have ended since, what was put off for them is not waited for.
+            until = min(max(self._read_until, now), now + (AT_ONCE + 1) * interval)
+            ahead = until - now - AT_ONCE * interval
             if ahead > 0 and self._last_size < FULL:
                 self._pause = loop.create_future()
                 timer = loop.call_later(ahead, _release, self._pause)
@@ -110,7 +112,7 @@ class Body:
                 finally:
                     timer.cancel()
                     self._pause = None
-            self._read_until = max(self._read_until, now) + interval
+            self._read_until = until + interval
             data = await read(*args, **options)
             self._last_size = len(data)
             return data

@@ -83,6 +83,21 @@ async def test_the_first_reads_wait_for_nothing(monkeypatch: pytest.MonkeyPatch)
     await whole.aclose()
 
 
+async def test_the_last_of_many_waits_no_longer_than_one_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body, "INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr(body, "READS_PER_SECOND", 0.001)
+    monkeypatch.setattr(body, "MOST_SECONDS", 1000.0)
+    whole, other = Body(Response(Network(CHUNKS))), Body(Response(Network(0)))
+    size = len(await whole.read())
+    await other.aclose()
+    monkeypatch.setattr(body, "READS_PER_SECOND", 1000)
+    async with asyncio.timeout(20):
+        while piece := await whole.read():
+            size += len(piece)
+    await whole.aclose()
+    assert size == len(b"chunk\n" * CHUNKS)
+
+
 async def test_what_the_connection_raises_comes_behind_what_came_before() -> None:
     class Broken(Response):
         async def aiter_raw(self) -> AsyncIterator[bytes]:
