@@ -4,10 +4,8 @@ times and names; never a prompt, an answer, a tool's argument or a key.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sqlite3
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -27,13 +25,6 @@ MAX_NUMBER = 2**53
 """The largest number of a row; in picodollars it is 9,007 USD. A server may say what it wants; a column holds
 64 bits, and so does the sum of a thousand rows."""
 MICRO = 1_000_000
-OLD_SECONDS = 86_400
-"""A turn that began so long ago is old: it is rarely written again."""
-
-
-def old_turns(path: Path) -> Path:
-    """The file beside the ledger `path` in which `read` keeps old turns once more."""
-    return path.with_name(f"{path.name}.old-turns.npz")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,10 +132,6 @@ class Ledger:
         that no ledger takes."""
         rows = tuple(rows)
         self.transact(lambda connection: self.put(connection, rows), seconds, is_durable=True)
-        if any(row.time < time.time() - OLD_SECONDS for row in rows):
-            # A turn may run for days, or be taken up again: what was kept of it is no longer true.
-            with contextlib.suppress(OSError):
-                old_turns(self.path).unlink(missing_ok=True)
 
     def transact(
         self,
