@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import os
 import sys
 from collections.abc import AsyncIterator
 from itertools import chain
@@ -96,6 +97,18 @@ async def test_the_last_of_many_waits_no_longer_than_one_alone(monkeypatch: pyte
             size += len(piece)
     await whole.aclose()
     assert size == len(b"chunk\n" * CHUNKS)
+
+
+async def test_a_forked_process_has_the_pace_of_its_own_answers() -> None:
+    def open_in_child() -> int:
+        child = os.fork()
+        if not child:
+            os._exit(len(body._open))
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    whole = Body(Response(Network(0)))
+    assert open_in_child() == 0 and len(body._open) == 1
+    await whole.aclose()
 
 
 async def test_what_the_connection_raises_comes_behind_what_came_before() -> None:
