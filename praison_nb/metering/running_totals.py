@@ -135,7 +135,8 @@ RUNNING_TOTALS = f"""
 """
 
 LABELS_COME_AND_GO = "".join(
-    f"CREATE TRIGGER labels_{kind}_of_{table} AFTER {what} ON labels BEGIN "
+    f"CREATE TRIGGER labels_{kind}_of_{table} AFTER {what} ON labels "
+    f"WHEN EXISTS (SELECT 1 FROM {table} WHERE label = {row}.n) BEGIN "
     + _add(table, ("r", sign, f"{table} r, {_NAMES.format(row)} WHERE r.label = {row}.n"))
     + " END;"
     for table in _PARTS
