@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
+from ..runtime import loop
+
 INTERVAL_SECONDS = 0.02
 """Between two reads of one body, where many come. A page is drawn less often than that."""
 MOST_SECONDS = 0.25
@@ -22,6 +24,8 @@ AT_ONCE = 8
 FULL = 16 * 1024
 """A read of so many bytes was worth it: there is no pause behind it."""
 _open: set[Body] = set()
+# Those of a parent process are not read here.
+loop.after_fork(_open.clear)
 
 
 class Body:
@@ -96,21 +100,23 @@ class Body:
             self._waiter = None
 
     def _paced(self, read: Callable[..., Awaitable[bytes]]) -> Callable[..., Awaitable[bytes]]:
-        loop = asyncio.get_running_loop()
+        own = asyncio.get_running_loop()
 
         async def paced(*args: Any, **options: Any) -> bytes:
             interval = min(max(INTERVAL_SECONDS, len(_open) / READS_PER_SECOND), MOST_SECONDS)
-            now = loop.time()
-            ahead = self._read_until - now - AT_ONCE * interval
+            now = own.time()
+            # Where others have ended since, what was put off for them is not waited for.
+            until = min(max(self._read_until, now), now + (AT_ONCE + 1) * interval)
+            ahead = until - now - AT_ONCE * interval
             if ahead > 0 and self._last_size < FULL:
-                self._pause = loop.create_future()
-                timer = loop.call_later(ahead, _release, self._pause)
+                self._pause = own.create_future()
+                timer = own.call_later(ahead, _release, self._pause)
                 try:
                     await self._pause
                 finally:
                     timer.cancel()
                     self._pause = None
-            self._read_until = max(self._read_until, now) + interval
+            self._read_until = until + interval
             data = await read(*args, **options)
             self._last_size = len(data)
             return data

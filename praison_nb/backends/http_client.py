@@ -160,6 +160,7 @@ def _same_origin(kind: type[httpx2.AsyncClient]) -> type[httpx2.AsyncClient]:
             options["follow_redirects"] = False
             if self.credentials is not None:
                 self.credentials.apply(request.headers)
+            first = request
             response = await self._send(request, **options)
             for _ in range(MOST_REDIRECTS):
                 following = response.next_request
@@ -168,6 +169,8 @@ def _same_origin(kind: type[httpx2.AsyncClient]) -> type[httpx2.AsyncClient]:
                 await response.aclose()
                 request = following
                 response = await self._send(request, **options)
+            # Where it was led to may be another place the next time.
+            response.request = first
             if response.status_code >= 400 and not response.is_closed:
                 response.stream = Beginning(response.stream)
             return response
@@ -223,18 +226,23 @@ class Requests:
     def note(self, client: Any, key: object, request: httpx2.Request) -> None:
         """`request` is the first one with this key."""
         if "idempotency-key" not in request.headers:
-            self._first.setdefault(client, {})[key] = request
+            # Without its body, which may be big.
+            self._first.setdefault(client, {})[key] = _like(request)
 
     def next(self, client: Any, key: object, content: bytes) -> httpx2.Request | None:
         """One like it, with that body; None where there was none."""
         first = self._first.get(client, {}).get(key)
         if first is None:
             return None
-        headers = first.headers.copy()
-        del headers["content-length"]
-        return type(first)(
-            first.method, first.url, headers=headers, content=content, extensions=first.extensions
-        )
+        return _like(first, content)
+
+
+def _like(request: httpx2.Request, content: bytes | None = None) -> httpx2.Request:
+    headers = request.headers.copy()
+    headers.pop("content-length", None)
+    return type(request)(
+        request.method, request.url, headers=headers, content=content, extensions=request.extensions
+    )
 
 
 def encoded(body: Mapping[str, Any]) -> bytes | None:

@@ -4,10 +4,8 @@ times and names; never a prompt, an answer, a tool's argument or a key.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sqlite3
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -29,13 +27,6 @@ MAX_NUMBER = 2**53
 MICRO = 1_000_000
 MOST_LABELS = 4096
 """So many are remembered with their numbers."""
-OLD_SECONDS = 86_400
-"""A turn that began so long ago is old: it is rarely written again."""
-
-
-def old_turns(path: Path) -> Path:
-    """The file beside the ledger `path` in which `read` keeps old turns once more."""
-    return path.with_name(f"{path.name}.old-turns.npz")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,10 +137,6 @@ class Ledger:
         that no ledger takes."""
         rows = tuple(rows)
         self.transact(lambda connection: self.put(connection, rows), seconds, is_durable=True)
-        if any(row.time < time.time() - OLD_SECONDS for row in rows):
-            # A turn may run for days, or be taken up again: what was kept of it is no longer true.
-            with contextlib.suppress(OSError):
-                old_turns(self.path).unlink(missing_ok=True)
 
     def transact(
         self,

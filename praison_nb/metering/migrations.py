@@ -7,11 +7,14 @@ the most that it may cost. A turn's `process` is that of its kernel, "" once it 
 a turn cost beyond its requests: a turn's `priced` is that and the sum of its requests' costs. `elsewhere` is
 what its session had cost before in no row of the ledger, NULL where nobody knows. `reserved` is what a turn
 that runs may cost at most beyond all requests that it has made.
+
+`changes_of_old_turns` counts changes of turns that had begun a day before, whoever makes them: what is kept
+of them elsewhere is true as long as there are none.
 """
 
 from __future__ import annotations
 
-from .running_totals import RUNNING_TOTALS
+from .running_totals import LABELS_COME_AND_GO, RUNNING_TOTALS
 
 _LABELS_1 = (
     "user, notebook, cell, session, session_id, backend, provider, model, cost_source, status, stop_reason, "
@@ -23,6 +26,8 @@ _COUNTS = (
     "cache_write_5m_input_tokens INTEGER NOT NULL, cache_write_1h_input_tokens INTEGER NOT NULL, "
     "output_tokens INTEGER NOT NULL"
 )
+
+_IS_OLD = "old.time < (strftime('%s', 'now') - 86400) * 1000000"
 
 
 def _labels(name: str, columns: str) -> str:
@@ -81,4 +86,13 @@ MIGRATIONS = [
     ALTER TABLE turns ADD COLUMN reserved INTEGER NOT NULL DEFAULT 0;
     """,
     RUNNING_TOTALS,
+    f"""
+    {LABELS_COME_AND_GO}
+    CREATE TABLE changes_of_old_turns (n INTEGER NOT NULL);
+    INSERT INTO changes_of_old_turns VALUES (0);
+    CREATE TRIGGER old_turns_change AFTER UPDATE ON turns WHEN {_IS_OLD}
+        BEGIN UPDATE changes_of_old_turns SET n = n + 1; END;
+    CREATE TRIGGER old_turns_go AFTER DELETE ON turns WHEN {_IS_OLD}
+        BEGIN UPDATE changes_of_old_turns SET n = n + 1; END;
+    """,
 ]

@@ -6,7 +6,6 @@ apply(ledger, changes)
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any
 from ..money import from_pico, to_pico
 from ..session import Usage
 from . import prices, statements
-from .ledger import MICRO, Ledger, old_turns
+from .ledger import MICRO, Ledger
 from .prices import Cost
 from .schema import LABELS, TIMEOUT_SECONDS, TOKENS
 
@@ -62,9 +61,6 @@ def apply(ledger: Ledger, changes: Iterable[Change]) -> None:
             _name_source(ledger, connection, turn)
 
     ledger.transact(write, TIMEOUT_SECONDS, is_durable=True)
-    with contextlib.suppress(OSError):
-        # What was kept of old turns is no longer true.
-        old_turns(ledger.path).unlink(missing_ok=True)
 
 
 def _price(ledger: Ledger, connection: sqlite3.Connection, change: Change) -> None:

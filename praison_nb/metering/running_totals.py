@@ -133,3 +133,13 @@ RUNNING_TOTALS = f"""
     ) WITHOUT ROWID;
     {_first()} {_triggers("requests")} {_triggers("turns")}
 """
+
+LABELS_COME_AND_GO = "".join(
+    f"CREATE TRIGGER labels_{kind}_of_{table} AFTER {what} ON labels "
+    f"WHEN EXISTS (SELECT 1 FROM {table} WHERE label = {row}.n) BEGIN "
+    + _add(table, ("r", sign, f"{table} r, {_NAMES.format(row)} WHERE r.label = {row}.n"))
+    + " END;"
+    for table in _PARTS
+    for kind, what, row, sign in (("come", "INSERT", "new", ""), ("go", "DELETE", "old", "-"))
+)
+"""Rows whose labels a user takes away by hand are nobody's, until there are labels of that number again."""

@@ -18,7 +18,7 @@ from ..errors import ConfigError, LedgerError
 from ..events import Spent
 from ..process import this_process
 from ..write_queue import CurrentQueue, WriteQueue
-from .ledger import Ledger, RequestRow, Row, old_turns
+from .ledger import Ledger, RequestRow, Row
 from .schema import LEDGER, default_path, network_of
 from .spill import Spill, left_behind
 
@@ -109,8 +109,7 @@ class Writer(WriteQueue[Row]):
             return self.ledger.mark_killed(connection)
 
         try:
-            if self.ledger.transact(work, seconds) or files:
-                old_turns(self.path).unlink(missing_ok=True)
+            self.ledger.transact(work, seconds)
             for path, _ in files:
                 path.unlink(missing_ok=True)
         except LedgerError:

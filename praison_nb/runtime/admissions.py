@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from ..events import Event, Notice, RequestFinished, RequestStarted, SessionUsage, Spent
+from ..events import Activity, Event, Notice, RequestFinished, RequestStarted, SessionUsage, Spent
 from ..metering.admission import Admission
 from ..metering.budget import reached
 from ..metering.meter import Meter
@@ -17,6 +17,8 @@ from .pacer import Pacer
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+PATIENCE_SECONDS = 1.0
+"""What takes longer is said: a big ledger of an older version is brought up to date once."""
 
 
 class Admissions:
@@ -94,6 +96,8 @@ class Admissions:
         keeps their answers waits for the disk."""
         if self._pacer is not None:
             return ""
+        waiting = Activity(text="waiting for the ledger")
+        timer = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._take, waiting)
         try:
             if after_writes:
                 await self._meter.writer.wait_until_written()
@@ -105,6 +109,10 @@ class Admissions:
             self._cancel()
         except Exception:
             return self._failed()
+        finally:
+            timer.cancel()
+            if self._turn().activity == waiting.text:
+                self._take(Activity(text=""))
         return ""
 
     def _failed(self) -> str:

@@ -84,10 +84,16 @@ def call_soon(function: Callable[[], object]) -> None:
     one wakes the loop: each waking is a system call, after which this thread waits for the loop's."""
     global _is_woken
     own = get()
-    _calls.append(functools.partial(contextvars.copy_context().run, function))
-    if not _is_woken:
-        _is_woken = True
-        (own.call_soon if on_loop_thread() else own.call_soon_threadsafe)(_call)
+    call = functools.partial(contextvars.copy_context().run, function)
+    try:
+        _calls.append(call)
+        if not _is_woken:
+            _is_woken = True
+            (own.call_soon if on_loop_thread() else own.call_soon_threadsafe)(_call)
+    except BaseException:
+        # An interrupt, after which nobody else would wake it.
+        own.call_soon_threadsafe(_call)
+        raise
 
 
 def _call() -> None:
@@ -96,7 +102,7 @@ def _call() -> None:
     while _calls:
         try:
             _calls.popleft()()
-        except Exception:
+        except BaseException:
             log.exception("a call failed")
 
 

@@ -279,3 +279,15 @@ def test_a_redirect_on_the_same_host_is_followed(openai_server: OpenAIServer, re
     openai_server.refuse(50, status=308, headers={"Location": address})
     turn = local(openai_server).begin("A prompt").wait()
     assert "redirect (308)" in str(turn.error) and len(openai_server.requests) < 12
+
+
+def test_where_a_redirect_leads_is_asked_again_each_time(openai_server: OpenAIServer) -> None:
+    agent = local(openai_server)
+    asked = []
+    for place in ("a", "b"):
+        seen = len(openai_server.requests)
+        location = f"{openai_server.base_url}/chat/completions?place={place}"
+        openai_server.refuse(1, status=307, headers={"Location": location})
+        agent.begin("A prompt").wait()
+        asked.append([each.query.get("place") for each in openai_server.requests[seen:]])
+    assert asked == [[None, "a"], [None, "b"]]

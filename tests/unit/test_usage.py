@@ -23,7 +23,7 @@ import praison_nb
 from praison_nb import usage
 from praison_nb.errors import ConfigError, LedgerError
 from praison_nb.metering.analysis import export, read
-from praison_nb.metering.ledger import Ledger, TurnRow, old_turns
+from praison_nb.metering.ledger import Ledger, TurnRow
 from praison_nb.metering.schema import LABELS
 from praison_nb.session import Usage
 
@@ -278,10 +278,10 @@ def test_old_turns_are_kept_and_new_ones_seen(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(read, "WORTH_KEEPING", 50)
     path = usage.example(tmp_path / "l.sqlite", turns=100, until=NOW)
     plain = usage(ledger=path)
-    assert old_turns(path).exists()
+    assert read.old_turns(path).exists()
     assert usage(ledger=path).equals(plain)
     turn(path, 9999, time=datetime.now(UTC).timestamp())
-    assert old_turns(path).exists()
+    assert read.old_turns(path).exists()
     again = usage(ledger=path)
     assert len(again) == 101
     pd.testing.assert_frame_equal(
@@ -301,7 +301,7 @@ def test_an_old_turn_that_goes_on_is_seen(tmp_path: Path, monkeypatch: pytest.Mo
     turn(path, 1, labels={"status": "running"}, duration=60.0)
     for seconds in (90_000.0, 100_000.0):
         usage(ledger=path)
-        assert old_turns(path).exists()
+        assert read.old_turns(path).exists()
         # Taken up again, it still began when it began.
         turn(path, 1, duration=seconds)
         frame = usage(ledger=path)
@@ -322,13 +322,45 @@ def test_a_file_of_old_turns_that_is_another_ledgers_is_not_believed(
     connection.commit()
     connection.close()
     assert len(usage(ledger=path)) == 99
-    old_turns(path).write_bytes(b"\x93NUMPY")
+    read.old_turns(path).write_bytes(b"\x93NUMPY")
     assert len(usage(ledger=path)) == 99
-    np.save(old_turns(path), np.ones((3, 3)))
+    np.save(read.old_turns(path), np.ones((3, 3)))
     assert len(usage(ledger=path)) == 99
     path.unlink()
     usage.example(path, turns=60, until=NOW, seed=2)
     assert len(usage(ledger=path)) == 60
+
+
+def test_an_old_turn_that_is_changed_by_hand_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it is changed while the file is being made."""
+    monkeypatch.setattr(read, "WORTH_KEEPING", 50)
+    path = usage.example(tmp_path / "l.sqlite", turns=100, until=NOW)
+    usage(ledger=path)
+    keep = read._keep
+
+    def change(tokens: int) -> None:
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("UPDATE turns SET output_tokens = ? WHERE n = 7", (tokens,))
+
+    def late(*kept: Any) -> None:
+        change(2)
+        keep(*kept)
+
+    monkeypatch.setattr(read, "_keep", late)
+    change(1)
+    assert read.rows(path, "turns", read.Filter())["output_tokens"][6] == 1
+    assert read.rows(path, "turns", read.Filter())["output_tokens"][6] == 2
+
+
+@pytest.mark.parametrize("size", [0, 1, 30, 500, -30])
+def test_a_file_of_old_turns_that_was_cut_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    monkeypatch.setattr(read, "WORTH_KEEPING", 50)
+    path = usage.example(tmp_path / "l.sqlite", turns=100, until=NOW)
+    usage(ledger=path)
+    read.old_turns(path).write_bytes(read.old_turns(path).read_bytes()[:size])
+    assert len(usage(ledger=path)) == 100
 
 
 # Names

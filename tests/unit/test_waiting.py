@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -21,10 +22,11 @@ import pytest
 import praison_nb
 from praison_nb import ScriptedBackend, Turn, administration
 from praison_nb.errors import ConfigError, LedgerError
-from praison_nb.events import Event, RequestFinished, RequestStarted
+from praison_nb.events import Activity, Event, RequestFinished, RequestStarted
 from praison_nb.metering import budget, schema, user_prices, writer
 from praison_nb.metering.ledger import Ledger, RequestRow
 from praison_nb.metering.origin import current_origin
+from praison_nb.runtime import admissions
 from praison_nb.session import Usage
 from praison_nb.storage import connect_to_read
 from praison_nb.tools.policy import clear_policies, set_policy
@@ -131,6 +133,7 @@ from decimal import Decimal
 from praison_nb import ScriptedBackend
 from praison_nb.events import RequestFinished, RequestStarted
 from praison_nb.metering import budget, schema
+from praison_nb.runtime import admissions
 from praison_nb.session import Usage
 schema.TIMEOUT_SECONDS = budget.LOCK_SECONDS = 0.01
 steps = [RequestStarted(), RequestFinished(model="scripted-1", usage=Usage(output_tokens=1000), id="r")]
@@ -273,3 +276,19 @@ def test_what_cannot_be_understood_allows_nothing(system: Path, text: str, says:
     system.write_text(f"c = get_config()\n{text}\n")
     turn = play()
     assert isinstance(turn.error, ConfigError) and says in str(turn.error) and turn.cost == 0
+
+
+def test_a_turn_that_waits_for_the_ledger_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To bring a big one of an older version up to date takes a while."""
+    monkeypatch.setattr(admissions, "PATIENCE_SECONDS", 0.01)
+    said, is_said = list[str](), threading.Event()
+
+    def note(event: Event, turn: Turn) -> None:
+        if isinstance(event, Activity):
+            said.append(event.text)
+            is_said.set()
+
+    with writer.current()._reading:
+        run = ScriptedBackend([]).begin("Hi", subscribers=[note])
+        assert is_said.wait(10)
+    assert run.wait().error is None and said == ["waiting for the ledger", ""]

@@ -12,11 +12,9 @@ from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
-from ...errors import LedgerError
 from ...storage import replacing
-from ..ledger import OLD_SECONDS, Ledger, old_turns
+from ..ledger import Ledger
 from ..schema import LABELS, LEDGER, connect_to_read
 from ..statements import REQUEST_COLUMNS, TURN_COLUMNS
 from .filters import Filter
@@ -46,6 +44,13 @@ RARE = {
 read of the rows that have something there, which is half the work."""
 Columns = dict[str, "np.ndarray[Any, Any]"]
 """Columns by name, as arrays of int64."""
+OLD_SECONDS = 86_400
+"""A turn that began so long ago is old: it is rarely written again, and the ledger counts how often."""
+
+
+def old_turns(path: Path) -> Path:
+    """The file beside the ledger `path` in which old turns are kept once more."""
+    return path.with_name(f"{path.name}.old-turns.npz")
 
 
 def labels(path: Path) -> list[tuple[Any, ...]]:
@@ -60,7 +65,7 @@ def rows(path: Path, table: str, wanted: Filter) -> Columns:
 
     if table != "turns":
         return _read(path, table, wanted, 0)
-    kept = _kept(path)
+    changes, kept = _changes(path), _kept(path)
     late = _read(path, table, wanted, int(kept["n"][-1]) if kept else 0)
     if not kept:
         everything = late
@@ -68,7 +73,7 @@ def rows(path: Path, table: str, wanted: Filter) -> Columns:
         early = _matching(path, kept, wanted)
         everything = {name: np.concatenate([early[name], late[name]]) for name in late}
     if len(late["n"]) > WORTH_KEEPING and wanted == Filter():
-        _keep(path, everything)
+        _keep(path, everything, changes)
     return everything
 
 
@@ -156,9 +161,16 @@ def _by_adbc(path: Path, queries: Sequence[str], values: list[Any]) -> list[list
 # The file of old turns
 
 
+def _changes(path: Path) -> int:
+    """How often old turns were changed so far."""
+    with closing(Ledger(path)) as ledger:
+        [(changes,)] = ledger.read("SELECT n FROM changes_of_old_turns")
+    return int(changes)
+
+
 def _stamp(path: Path, last: int) -> tuple[int, int]:
     """How many turns there are up to `last`, and a number made of that one's id: no two ledgers agree in
-    both, nor does one from which turns were taken out."""
+    both."""
     with closing(Ledger(path)) as ledger:
         [(count,)] = ledger.read("SELECT count(*) FROM turns WHERE n <= ?", (last,))
         rows = ledger.read("SELECT id FROM turns WHERE n = ?", (last,))
@@ -170,18 +182,19 @@ def _kept(path: Path) -> Columns:
     import numpy as np
 
     try:
-        with np.load(old_turns(path), allow_pickle=False) as file:
-            count, last, mark = map(int, file["stamp"])
-            if _stamp(path, last) != (count, mark):
+        with old_turns(path).open("rb") as whole, np.load(whole, allow_pickle=False) as file:
+            count, last, mark, changes = map(int, file["stamp"])
+            if _stamp(path, last) != (count, mark) or _changes(path) != changes:
                 return {}
             return {name: _widened(file[name], count) for name in COLUMNS["turns"]}
-    except (OSError, ValueError, LookupError, BadZipFile, sqlite3.Error, LedgerError):
+    except Exception:
+        # A damaged file has many ways to be read.
         return {}
 
 
-def _keep(path: Path, columns: Columns) -> None:
-    """Keep the turns up to the first young one. `Ledger.write` takes the file away when it writes an old one
-    again. A failure costs only time."""
+def _keep(path: Path, columns: Columns, changes: int) -> None:
+    """Keep the turns up to the first young one, which were read after so many changes. A failure costs only
+    time."""
     import numpy as np
 
     young = np.flatnonzero(columns["time"] > (time.time() - OLD_SECONDS) * 1_000_000)
@@ -194,7 +207,7 @@ def _keep(path: Path, columns: Columns) -> None:
         return
     narrow: dict[str, Any] = {name: _narrowed(column[:end]) for name, column in columns.items()}
     with suppress(OSError), replacing(old_turns(path), 0o600) as file:
-        np.savez(file, stamp=np.array([count, last, mark]), **narrow)
+        np.savez(file, stamp=np.array([count, last, mark, changes]), **narrow)
 
 
 def _narrowed(column: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
