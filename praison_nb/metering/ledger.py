@@ -27,6 +27,8 @@ MAX_NUMBER = 2**53
 """The largest number of a row; in picodollars it is 9,007 USD. A server may say what it wants; a column holds
 64 bits, and so does the sum of a thousand rows."""
 MICRO = 1_000_000
+KNOWN_LABELS = 1_000
+"""So many labels are remembered: each session has its own."""
 OLD_SECONDS = 86_400
 """A turn that began so long ago is old: it is rarely written again."""
 
@@ -207,6 +209,8 @@ class Ledger:
         """The number of these labels, which get one here if they have none."""
         known = self._known.get(labels)
         if known is None:
+            if len(self._known) >= KNOWN_LABELS:
+                self._known.clear()
             connection.execute(statements.ADD_LABEL, labels)
             known = self._known[labels] = connection.execute(statements.GET_LABEL, labels).fetchone()[0]
         return known

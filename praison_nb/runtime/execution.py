@@ -234,6 +234,9 @@ class Execution:
             log.error("a turn's task failed", exc_info=error)
         self._run.end()
         self._options.settled.set_result(None)
+        # What is part of it refers to it: it would wait for the garbage collector.
+        self.subscribers.clear()
+        del self.admissions, self.approvals
 
 
 loop.at_exit(writer.flush)

@@ -34,6 +34,10 @@ class Observers(Generic[P]):
         self._observers[key] = _Observer(function, remove)
         return remove
 
+    def clear(self) -> None:
+        """Call nobody any more."""
+        self._observers.clear()
+
     def __len__(self) -> int:
         return len(self._observers)
 
@@ -64,7 +68,8 @@ class _Observer(Generic[P]):
     def __init__(self, function: Callable[P, object], remove: Callable[[], None]) -> None:
         self._function, self._remove = function, remove
         self._lock = threading.Lock()
-        self._coroutines: deque[Coroutine[Any, Any, object]] = deque()
+        self._coroutines: deque[Coroutine[Any, Any, object]] | None = None
+        """Made with the first one: a kernel has many observers that are plain functions."""
         self._is_awaiting = False
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> None:
@@ -81,6 +86,8 @@ class _Observer(Generic[P]):
     def _later(self, coroutine: Coroutine[Any, Any, object]) -> None:
         """Have it awaited on the user's loop, after those before it."""
         with self._lock:
+            if self._coroutines is None:
+                self._coroutines = deque()
             self._coroutines.append(coroutine)
             if self._is_awaiting:
                 return
