@@ -17,22 +17,30 @@ LOOK = 5.0
 @contextmanager
 def reported_silence(progress: Callable[[], object], report: Callable[[Event], None]) -> Iterator[None]:
     """Meanwhile `report` is called with how long `progress()` has been equal, if that is long."""
-    loop = asyncio.get_running_loop()
-    before, since, is_silent = progress(), loop.time(), False
-    timer = loop.call_later(LOOK, lambda: look())
-
-    def look() -> None:
-        nonlocal before, since, is_silent, timer
-        if (now := progress()) != before:
-            before, since = now, loop.time()
-            if is_silent:
-                report(Activity(text=""))
-        is_silent = loop.time() - since >= SILENCE
-        if is_silent:
-            report(Activity(text=f"nothing for {loop.time() - since:.0f} s"))
-        timer = loop.call_later(LOOK, look)
-
+    watch = _Watch(progress, report)
     try:
         yield
     finally:
-        timer.cancel()
+        watch.timer.cancel()
+
+
+class _Watch:
+    """Looks at the progress by a timer. A function that sets it for itself would be a cycle, which keeps what
+    it knows of the turn until the garbage collector comes."""
+
+    def __init__(self, progress: Callable[[], object], report: Callable[[Event], None]) -> None:
+        self._progress, self._report = progress, report
+        self._loop = asyncio.get_running_loop()
+        self._before, self._since, self._is_silent = progress(), self._loop.time(), False
+        self.timer = self._loop.call_later(LOOK, self._look)
+
+    def _look(self) -> None:
+        if (now := self._progress()) != self._before:
+            self._before, self._since = now, self._loop.time()
+            if self._is_silent:
+                self._report(Activity(text=""))
+        seconds = self._loop.time() - self._since
+        self._is_silent = seconds >= SILENCE
+        if self._is_silent:
+            self._report(Activity(text=f"nothing for {seconds:.0f} s"))
+        self.timer = self._loop.call_later(LOOK, self._look)
