@@ -243,7 +243,10 @@ def _in_ledger(writer: Writer, requests: Sequence[Request]) -> list[Admission]:
         return admitted
 
     try:
-        admitted = writer.ledger.transact(step, budget.LOCK_SECONDS, is_durable=bool(late))
+        # What requests before it used is on the disk before it is sent.
+        is_durable = bool(late) or not writer.is_synced
+        admitted = writer.ledger.transact(step, budget.LOCK_SECONDS, is_durable=is_durable)
+        writer.is_synced = True
     except PraisonError:
         raise
     except Exception:

@@ -131,12 +131,12 @@ class Ledger:
             self._connection, self._opened_by = connect(self.path), os.getpid()
         return self._connection
 
-    def write(self, rows: Iterable[Row], seconds: float | None = None) -> None:
-        """Put all rows in, or none; then they are on the disk. A turn replaces its earlier row; a request
-        that is done stays. `seconds` as for `transact`. Raises LedgerError, and what else is raised for a row
-        that no ledger takes."""
+    def write(self, rows: Iterable[Row], seconds: float | None = None, *, is_durable: bool = True) -> None:
+        """Put all rows in, or none; then they are on the disk where it `is_durable`, else as `transact` has
+        it. A turn replaces its earlier row; a request that is done stays. `seconds` as for `transact`. Raises
+        LedgerError, and what else is raised for a row that no ledger takes."""
         rows = tuple(rows)
-        self.transact(lambda connection: self.put(connection, rows), seconds, is_durable=True)
+        self.transact(lambda connection: self.put(connection, rows), seconds, is_durable=is_durable)
 
     def transact(
         self,
@@ -162,6 +162,13 @@ class Ledger:
             self.close()
             LEDGER.reraise(error, self.path)
         return result
+
+    def sync(self) -> None:
+        """Wait until what was written is on the disk. Raises LedgerError."""
+        try:
+            self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.Error as error:
+            raise LEDGER.explain(error, self.path) from error
 
     def put(self, connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
         """Put the rows in, in a transaction of the caller's."""

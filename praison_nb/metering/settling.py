@@ -67,6 +67,7 @@ def _settle(
 
         durable = bool(late) or is_durable
         found = writer.ledger.transact(step, budget.LOCK_SECONDS, is_durable=durable)
+        writer.is_synced = durable
         for _ in late:
             writer.waiting.popleft()
         writer.succeed()

@@ -18,7 +18,7 @@ from ..errors import ConfigError, LedgerError
 from ..events import Spent
 from ..process import this_process
 from ..write_queue import CurrentQueue, WriteQueue
-from .ledger import Ledger, RequestRow, Row
+from .ledger import Ledger, RequestRow, Row, TurnRow
 from .schema import LEDGER, default_path, network_of
 from .spill import Spill, left_behind
 
@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 
 WRITE_SECONDS = 1.0
 """A turn waits at most so long for its request to be on the disk, and not again while the disk is slow."""
+SYNC_SECONDS = 1.0
+"""What a turn used so far is safe from a power cut so soon, where neither its next request nor its end comes
+before."""
 CLOSE_SECONDS = 1.0
 """The end of the process waits no longer for another that holds the ledger."""
 
@@ -48,6 +51,10 @@ class Writer(WriteQueue[Row]):
         self._is_prepared = False
         self._notices: deque[str] = deque()
         self._noticed: set[str] = set()
+        self.is_synced = True
+        """Whether what was written outlives a power cut: what a turn under way has used is synced with its
+        next request, or with its end. Needs `lock`."""
+        self._sync_timer: asyncio.TimerHandle | None = None
         self.slow = False
         """Whether the disk took too long the last time."""
         if network := network_of(path):
@@ -90,11 +97,35 @@ class Writer(WriteQueue[Row]):
                 return
             try:
                 self.prepare(seconds)
-                self.drain(lambda rows: self.ledger.write(rows, seconds))
+                self.drain(functools.partial(self._write, seconds))
             except LedgerError as error:
                 self.fail(error)
             else:
                 self.succeed()
+
+    def _write(self, seconds: float | None, rows: Sequence[Row]) -> None:
+        is_durable = any(isinstance(row, TurnRow) and not row.process for row in rows)
+        self.ledger.write(rows, seconds, is_durable=is_durable)
+        self.is_synced = is_durable
+
+    def _on_done(self, task: asyncio.Future[object]) -> None:
+        super()._on_done(task)
+        if not self.is_synced and self._sync_timer is None:
+            own = asyncio.get_running_loop()
+            self._sync_timer = own.call_later(SYNC_SECONDS, self._start_sync)
+
+    def _start_sync(self) -> None:
+        self._sync_timer = None
+        if not self.is_synced:
+            with contextlib.suppress(RuntimeError):
+                asyncio.get_running_loop().run_in_executor(None, self.sync)
+
+    def sync(self) -> None:
+        """Wait until what was written is on the disk."""
+        with self.lock, contextlib.suppress(LedgerError):
+            if not self.is_synced:
+                self.ledger.sync()
+                self.is_synced = True
 
     def prepare(self, seconds: float | None = None, *, again: bool = False) -> None:
         """Once for this process, or `again`: mark as unknown what killed kernels had under way, and take in

@@ -78,11 +78,6 @@ class Approvals:
         self._start_asking(call_id)
         return answer
 
-    def end(self) -> None:
-        """Nobody is asked any more."""
-        self._ask, self._show = None, lambda line: None
-        self._ask_tasks.clear()
-
     def note(self, event: Event) -> None:
         """Take an event of the turn: a call that replaces another of its id, or one that the user is asked
         about."""

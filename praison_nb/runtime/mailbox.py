@@ -60,6 +60,11 @@ class Mailbox:
             self._closed = True
             self.put(None)
 
+    @property
+    def is_read(self) -> bool:
+        """Whether no text is left in it."""
+        return not self._streamed or self._items.empty()
+
     def read(self, leave: Callable[[], None]) -> Iterator[str]:
         """The text as it comes; calls are run on this thread meanwhile. An interrupt, or a reader that stops
         early, calls `leave`, and the turn is then awaited to its end."""

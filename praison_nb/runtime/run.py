@@ -15,7 +15,7 @@ from ..events import Event
 from ..metering.session_cost import BeforeTurn
 from ..turn import Turn
 from . import loop, user_loop
-from .approvals import NO, digest_of
+from .approvals import NO, Approvals, digest_of
 from .deadlock import refuse_deadlock
 from .execution import Execution
 from .mailbox import Mailbox
@@ -23,6 +23,9 @@ from .options import Subscriber, TurnOptions
 
 _SETTLED: Future[None] = Future()
 _SETTLED.set_result(None)
+_OVER = Approvals(Turn, set(), None, lambda line: None)
+_READ = Mailbox()
+_READ.close()
 
 
 class Run:
@@ -78,7 +81,8 @@ class Run:
 
     def deny(self, call_id: str, message: str = NO) -> None:
         """Refuse the tool call that waits; the model gets `message`."""
-        loop.get().call_soon_threadsafe(self.approvals.deny, call_id, message)
+        if (approvals := self.approvals) is not _OVER:
+            loop.get().call_soon_threadsafe(approvals.deny, call_id, message)
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Call `subscriber(event, turn)` on the loop's thread after each event, and return what ends that. A
@@ -157,6 +161,7 @@ class Run:
     def end(self) -> None:
         """All is known of the turn. Who keeps the Run does not keep what ran, showed and stored it; a Future
         never forgets its callbacks."""
-        settled, self._execution, self.settled = self.settled, None, _SETTLED
-        self.approvals.end()
+        settled, self._execution, self.settled, self.approvals = self.settled, None, _SETTLED, _OVER
+        if self._mailbox.is_read:
+            self._mailbox = _READ
         settled.set_result(None)

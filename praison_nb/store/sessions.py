@@ -7,6 +7,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,17 @@ _MOVED = "id != :id AND CASE WHEN json_valid(turn) THEN json_extract(turn, '$.id
 Change = Callable[[sqlite3.Connection], object]
 ERASED = object()
 """What a change returns that deleted what shall be gone from the file's journal too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interim:
+    """A change that another one follows when the turn ends: it outlives this process, but a power cut only
+    once that has come."""
+
+    change: Change
+
+    def __call__(self, connection: sqlite3.Connection) -> object:
+        return self.change(connection)
 
 
 class Store(WriteQueue[Change]):
@@ -196,6 +208,8 @@ class Store(WriteQueue[Change]):
         try:
             connection = self._file.get()
             connection.execute(f"PRAGMA busy_timeout={round(patience * 1000)}")
+            is_interim = all(isinstance(change, Interim) for change in changes)
+            connection.execute(f"PRAGMA synchronous={'NORMAL' if is_interim else 'FULL'}")
             results = transact(connection, lambda connection: [change(connection) for change in changes])
             self._journal_has_erased |= ERASED in results
             if self._journal_has_erased:

@@ -4,6 +4,7 @@ kernel is killed leaves what there was."""
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from ..turn import Turn
 from ..turn_json import from_json, to_json
 from .file import read
 from .process import this_process
-from .sessions import ERASED, Change, is_deleted
+from .sessions import ERASED, Change, Interim, is_deleted
 
 TURN_CHARACTERS = 2_000_000
 """So much is kept of one turn's texts together."""
@@ -222,9 +223,11 @@ class Snapshots:
             self._timer.cancel()
             self._timer = None
         self._is_queued = True
-        self._enqueue(lambda connection: self._write_now(connection, extra))
+        change = functools.partial(self._write_now, extra)
+        is_over = self._turn is not None and self._turn.ended is not None
+        self._enqueue(change if is_over else Interim(change))
 
-    def _write_now(self, connection: Any, extra: Change | None) -> object:
+    def _write_now(self, extra: Change | None, connection: Any) -> object:
         self._is_queued = False
         if extra is not None:
             extra(connection)

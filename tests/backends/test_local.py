@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import signal
 import threading
@@ -12,6 +13,13 @@ from typing import Any
 import pytest
 
 from praison_nb import Agent, LocalAgent, LocalAgentConfig, Turn, errors as e
+from praison_nb.backends.local.attempts import Attempt
+from praison_nb.backends.local.turn import LocalTurn
+from praison_nb.backends.local.wires.chat_reader import ChatReader
+from praison_nb.backends.local.wires.reply import Reply
+from praison_nb.metering.meter import Meter
+from praison_nb.runtime import loop
+from praison_nb.runtime.execution import Execution
 from praison_nb.session import Status, Usage
 from servers.openai import DONE, MODEL, CutHere, OpenAIServer, call, chunk, reply, usage
 from servers.waiting import until
@@ -56,6 +64,26 @@ def test_an_answer_with_the_servers_own_count(openai_server: OpenAIServer) -> No
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Hi"},
     ]
+
+
+def test_a_turn_leaves_no_work_to_the_garbage_collector(
+    openai_server: OpenAIServer, request: pytest.FixtureRequest
+) -> None:
+    kinds = (Attempt, ChatReader, Execution, LocalTurn, Meter, Reply)
+
+    def alive() -> dict[int, object]:
+        return {id(each): each for each in gc.get_objects() if isinstance(each, kinds)}
+
+    agent = local(openai_server)
+    gc.disable()
+    request.addfinalizer(gc.enable)
+    before = alive()
+    for _ in range(3):
+        run = agent.begin("Hi")
+        run.wait()
+        run.settled.result()
+    loop.run_sync(lambda: asyncio.sleep(0))
+    assert not alive().keys() - before
 
 
 def test_the_conversation_goes_on_until_reset(openai_server: OpenAIServer) -> None:

@@ -331,6 +331,19 @@ def test_a_full_disk(path: Path) -> None:
     assert len(rows(path)) == 2
 
 
+def test_only_so_many_labels_are_remembered(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("praison_nb.metering.ledger.MOST_LABELS", 3)
+    ledger = Ledger(path)
+    names = [f"session {number % 5}" for number in range(10)]
+    for number, name in enumerate(names):
+        turn = replace(_rows(number)[0], id=f"t{number}")
+        place = schema.LABELS.index("session")
+        ledger.write([replace(turn, labels=(*turn.labels[:place], name, *turn.labels[place + 1 :]))])
+    assert len(ledger._known) <= 3
+    assert [row["session"] for row in rows(path)] == names
+    ledger.close()
+
+
 def test_a_damaged_page_is_said_and_not_mended(path: Path) -> None:
     for number in range(200):
         writer.current().enqueue(*_rows(number))

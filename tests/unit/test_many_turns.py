@@ -107,17 +107,30 @@ def test_an_interrupt_while_the_loop_is_woken_leaves_nothing_asleep(monkeypatch:
     assert all(each.wait(10) for each in called)
 
 
-def test_a_run_that_is_kept_keeps_its_turn_and_nothing_that_ran_it() -> None:
+def test_a_run_that_is_kept_keeps_its_turn_and_nothing_that_ran_it(request: pytest.FixtureRequest) -> None:
     backend = ScriptedBackend([TextDelta(text="Hello")])
+    gc.disable()
+    request.addfinalizer(gc.enable)
     runs = [backend.begin("Hi", subscribers=[lambda event, turn: None]) for _ in range(5)]
     for run in runs:
         assert run.wait().text == "Hello"
         run.settled.result()
     # What the loop still does of the last one is done.
     loop.run_sync(lambda: asyncio.sleep(0))
-    gc.collect()
+    ids = {run.turn.id for run in runs}
+    # Without the garbage collector, whose work stops all threads.
     executions = [each for each in gc.get_objects() if type(each) is Execution]
-    assert not {run.turn.id for run in runs} & {each.turn.id for each in executions}
+    assert not ids & {each.turn.id for each in executions}
+    assert len({id(part) for run in runs for part in (run.approvals, run._mailbox, run.settled)}) == 3
+    runs[0].deny("call")
     runs[0].stop()
     runs[0].approve("call")
     assert runs[0].wait().text == "Hello"
+
+
+def test_text_that_nobody_has_read_yet_stays_in_a_run_that_is_over() -> None:
+    run = ScriptedBackend([TextDelta(text="Hello")]).begin("Hi", stream=True)
+    run.settled.result()
+    loop.run_sync(lambda: asyncio.sleep(0))
+    assert list(run.text()) == ["Hello"]
+    assert list(run.text()) == []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from praison_nb.events import RequestFinished, RequestStarted, SessionAttached, 
 from praison_nb.metering import writer
 from praison_nb.notebook.conversations.registry import Conversations
 from praison_nb.runtime import loop
+from praison_nb.runtime.run import Run
 from praison_nb.session import Usage
 from praison_nb.store import current
 
@@ -26,29 +29,43 @@ EVENTS = [
 
 
 class Trace:
-    """Counts the files that are opened and the transactions that write, by the file's name."""
+    """Counts the files that are opened, the transactions that write, and those of them that are synced, by
+    the file's name."""
 
     def __init__(self, connect: Callable[..., Any]) -> None:
         self.connect = connect
-        self.opened, self.written = Counter[str](), Counter[str]()
+        self.opened, self.written, self.synced = Counter[str](), Counter[str](), Counter[str]()
 
     def __call__(self, path: Path, *more: Any) -> Any:
         connection = self.connect(path, *more)
         self.opened[path.name] += 1
-        changes = [connection.total_changes]
+        changes, is_full = [connection.total_changes], [True]
 
         def trace(statement: str) -> None:
+            if statement.startswith("PRAGMA synchronous="):
+                is_full[0] = statement.endswith("FULL")
+            if statement.startswith("PRAGMA wal_checkpoint"):
+                self.synced[path.name] += 1
             if statement == "COMMIT":
-                self.written[path.name] += connection.total_changes > changes[0]
+                is_written = connection.total_changes > changes[0]
+                self.written[path.name] += is_written
+                self.synced[path.name] += is_written and is_full[0]
                 changes[0] = connection.total_changes
 
         connection.set_trace_callback(trace)
         return connection
 
 
-def test_a_turn_writes_twice_to_each_file_and_opens_none(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def trace(monkeypatch: pytest.MonkeyPatch) -> Iterator[Trace]:
     trace = Trace(storage.connect)
     monkeypatch.setattr(storage, "connect", trace)
+    yield trace
+    writer.current().close()
+    current().close()
+
+
+def test_a_turn_writes_twice_to_each_file_waits_once_for_it_and_opens_none(trace: Trace) -> None:
     conversations = Conversations()
     conversation = conversations.get("main", ScriptedBackend(EVENTS))
 
@@ -59,9 +76,32 @@ def test_a_turn_writes_twice_to_each_file_and_opens_none(monkeypatch: pytest.Mon
     turn()
     opened = dict(trace.opened)
     trace.written.clear()
+    trace.synced.clear()
     turn()
     assert dict(trace.opened) == opened
     assert trace.written["sessions.sqlite"] <= 2 and trace.written["ledger.sqlite"] <= 3, trace.written
+    assert trace.synced == {"sessions.sqlite": 1, "ledger.sqlite": 1}
     assert len(current().all()) == 1
-    writer.current().close()
-    current().close()
+
+
+def test_what_a_request_used_is_synced_soon_and_before_the_next_one(
+    trace: Trace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = list[int]()
+
+    async def note(run: Run) -> None:
+        synced.append(trace.synced["ledger.sqlite"])
+
+    async def wait(run: Run) -> None:
+        async with asyncio.timeout(30):
+            while trace.synced["ledger.sqlite"] == synced[-1]:  # noqa: ASYNC110  (SQLite has no event)
+                await asyncio.sleep(0.001)
+
+    second = [RequestStarted(id="r2", model="m", provider="openai"), note, replace(EVENTS[3], id="f2")]
+    ScriptedBackend(EVENTS).begin("Hi").wait()
+    trace.synced.clear()
+    ScriptedBackend([*EVENTS, note, *second, note]).begin("Hi").wait()
+    assert synced == [0, 1, 1], "the first request's row is on the disk before the second one is sent"
+    monkeypatch.setattr(writer, "SYNC_SECONDS", 0.01)
+    trace.synced.clear()
+    ScriptedBackend([*EVENTS, note, wait]).begin("Hi").wait()

@@ -59,19 +59,23 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
         self._timer: asyncio.TimerHandle | None = None
         self._update_lock = asyncio.Lock()
         self._is_closed = False
+        # Each layout and each style is a widget of its own, of more bytes than what it is for.
+        button = ipywidgets.ButtonStyle()
         wide, wraps = ipywidgets.Layout(width="auto"), ipywidgets.Layout(flex_flow="row wrap")
         self.filter = ipywidgets.Text(placeholder="Filter", description="Filter", layout=wide)
         self.sort = ipywidgets.Dropdown(options=list(ORDERS), description="Sort by", layout=wide)
         self.archived = ipywidgets.Checkbox(description="Archived too", indent=False, layout=wide)
-        self.refresh = ipywidgets.Button(description="Refresh", layout=wide)
+        self.refresh = ipywidgets.Button(description="Refresh", layout=wide, style=button)
         self.table = SessionTable()
-        self.chosen = ipywidgets.Dropdown(description="Session", layout=ipywidgets.Layout(width="24em"))
-        self.open_chat = ipywidgets.Button(description="Open", layout=wide)
-        self.archive = ipywidgets.Button(description="Archive", layout=wide)
-        self.delete = ipywidgets.Button(description="Delete …", layout=wide)
-        self.message = ipywidgets.HTML()
-        self.question = ipywidgets.VBox()
-        self.chat = ipywidgets.VBox()
+        self.chosen = ipywidgets.Dropdown(
+            description="Session", layout=ipywidgets.Layout(width="24em"), style=self.sort.style
+        )
+        self.open_chat = ipywidgets.Button(description="Open", layout=wide, style=button)
+        self.archive = ipywidgets.Button(description="Archive", layout=wide, style=button)
+        self.delete = ipywidgets.Button(description="Delete …", layout=wide, style=button)
+        self.message = ipywidgets.HTML(layout=wide)
+        self.question = ipywidgets.VBox(layout=wide)
+        self.chat = ipywidgets.VBox(layout=wide)
         super().__init__(
             [
                 ipywidgets.HBox([self.filter, self.sort, self.archived, self.refresh], layout=wraps),
