@@ -32,12 +32,9 @@ def view_maker(
         return None
 
     def view(run: Any) -> Output:
-        if in_columns:
-            from .columns import ComparisonSubject
+        from .columns import ComparisonSubject
 
-            subject: Subject = ComparisonSubject(run)
-        else:
-            subject = TurnSubject(run)
+        subject = ComparisonSubject(run) if in_columns else TurnSubject(run)
         return output_of(subject, shell, live, pages, done=done, **options)
 
     return view
