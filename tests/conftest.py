@@ -76,10 +76,12 @@ def _rank(nodeid: str) -> int:
 
 @pytest.fixture(scope="module", autouse=True)
 def no_files_of_the_users(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Kernels that outlive a test have a ledger and a store of sessions of their module's own too."""
+    """Kernels that outlive a test have a ledger, a store of sessions and prices of their module's own too."""
     os.environ.pop("PRAISON_NB_SESSIONS", None)
     os.environ.pop("JPY_SESSION_NAME", None)
-    os.environ["PRAISON_NB_LEDGER"] = str(tmp_path_factory.mktemp("data") / "ledger.sqlite")
+    folder = tmp_path_factory.mktemp("data")
+    os.environ["PRAISON_NB_LEDGER"] = str(folder / "ledger.sqlite")
+    os.environ["PRAISON_NB_PRICES"] = str(folder / "prices.json")
 
 
 @pytest.fixture(autouse=True)
