@@ -25,7 +25,7 @@ _sent_by_all: deque[float] = deque(maxlen=PER_KERNEL)
 
 
 class Pace:
-    """Calls `show` when its view may speak: nearly at once for what is urgent, as long as no cap is reached."""
+    """Calls `show` when its view may speak: nearly at once for what is urgent, while no cap is reached."""
 
     def __init__(self, show: Callable[[], None], interval: float = INTERVAL_SECONDS) -> None:
         self.interval = interval
