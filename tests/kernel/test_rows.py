@@ -10,7 +10,8 @@ import pytest
 from kernel.test_pages import announce, begin, heard, say
 from praison_nb import ScriptedBackend
 from praison_nb.events import TextDelta
-from praison_nb.notebook.views.map import ShownMap
+from praison_nb.notebook.views.map import MapSubject, ShownMap
+from praison_nb.rows import api
 from praison_nb.rows.progress import Progress
 from servers.kernel import Kernel
 from servers.rows import Manners, RowServer
@@ -165,6 +166,17 @@ def test_a_pause_of_a_second_is_said() -> None:
     subject: Any = None
     assert "wants a pause" in ShownMap(Progress(held_seconds=0.99), subject).label
     assert "pause" not in ShownMap(Progress(), subject).label
+
+
+def test_a_map_that_is_over_before_its_output_is_made_is_shown() -> None:
+    run = api.begin(["a"], "{value}", agent=ScriptedBackend([TextDelta(text="x")]))
+    run.wait()
+    subject, shown = MapSubject(run), list[bool]()
+    # As an output begins.
+    assert "1 of 1 rows" in subject.now().below(background=False)["text/plain"]
+    subject.show(lambda: shown.append(subject.now().is_over))
+    subject.settled.result(10)
+    assert shown == [True]
 
 
 def test_a_map_of_a_cell_binds_the_frame_and_stays(kernel: Kernel) -> None:

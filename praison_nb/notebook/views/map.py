@@ -53,18 +53,19 @@ class MapSubject:
 
     def show(self, output: Callable[[], object]) -> None:
         """Have the output follow it from now on, called on the loop's thread."""
-        assert self._run is not None
 
         def refresh() -> None:
-            if self._run is None or self.settled.done():
+            if self.settled.done():
                 return
-            self._progress = self._run.progress
+            if (run := self._run) is not None:
+                self._progress = run.progress
             output()
             if self._progress.ended:
                 self.settled.set_result(None)
 
-        self._run.on_change(refresh)
-        # It may be over by now.
+        # It may be over by now, and what stays of it made.
+        if (run := self._run) is not None:
+            run.on_change(refresh)
         loop.get().call_soon_threadsafe(refresh)
 
     def now(self) -> ShownMap:
