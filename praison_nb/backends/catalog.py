@@ -6,10 +6,12 @@ import http.client
 import json
 import re
 import urllib.request
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from typing import Any, get_args
 
+from ..errors import PraisonError
 from ..metering import price_table
 from .local.config import LocalAgentConfig
 from .local.providers import PROVIDERS, is_embedded, maker, resolve
@@ -164,16 +166,23 @@ def choice() -> tuple[str, str | None]:
     return "embedded", None
 
 
-def likely_sdk(backend: str, model: str) -> str:
-    """The SDK that a turn will need on this backend and model, "" for either where this machine chooses.
+def likely_modules(backend: str, model: str) -> list[str]:
+    """What a turn will need on this backend and model, "" for either where this machine chooses: the SDK,
+    and those of ours that are loaded when they are asked for.
 
-    >>> likely_sdk("hosted", ""), likely_sdk("", "claude-sonnet-5-5"), likely_sdk("", "ollama/llama3.2")
-    ('anthropic', 'anthropic', 'openai')
+    >>> likely_modules("hosted", "")[0], likely_modules("", "claude-sonnet-5-5")[0]
+    ('anthropic', 'anthropic')
+    >>> likely_modules("", "ollama/qwen3")[-1]
+    'praison_nb.backends.local.wires.chat'
     """
     is_chosen = bool(backend or model)
-    if backend == "hosted" or maker(model) == "anthropic" or (not is_chosen and PROVIDERS["anthropic"].key):
-        return "anthropic"
-    return "openai"
+    is_hosted = backend == "hosted" or (not is_chosen and bool(PROVIDERS["anthropic"].key))
+    sdk = "anthropic" if is_hosted or maker(model) == "anthropic" else "openai"
+    own = ["hosted.agent", "hosted.validate"] if is_hosted else ["local.agent", "local.validate"]
+    if not is_hosted:
+        with suppress(PraisonError):
+            own.append(f"local.wires.{resolve(model or LocalAgentConfig.model).wire}")
+    return [sdk, *(f"{__package__}.{name}" for name in own)]
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):

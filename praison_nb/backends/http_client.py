@@ -58,11 +58,15 @@ def client(
     other 3xx is the answer. It logs no secrets. With `credentials` it sends no others."""
     logs.guard()
     trust_env: bool = options.get("trust_env", True)
-    variables = tuple(os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE"))
-    verify = _tls(_httpx(kind), trust_env, variables)
-    made = _same_origin(kind)(verify=verify, **options)  # type: ignore[arg-type]
+    made = _same_origin(kind)(verify=read_certificates(kind, trust_env), **options)  # type: ignore[arg-type]
     made.credentials = credentials  # type: ignore[attr-defined]
     return made
+
+
+def read_certificates(kind: type[httpx2.AsyncClient], trust_env: bool = True) -> ssl.SSLContext:
+    """What clients of this kind know servers by: read once, and again where a variable names others."""
+    variables = tuple(os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE"))
+    return _tls(_httpx(kind), trust_env, variables)
 
 
 @dataclass(frozen=True, slots=True)

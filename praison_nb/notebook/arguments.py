@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from argparse import Namespace
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 from IPython.core.magic_arguments import parse_argstring
 
 from ..errors import ConfigError
+
+Named = tuple[str | None, str | None]
+"""A backend and a model, as -b and -m name them."""
 
 
 def parse_arguments(magic: Any, line: str) -> Namespace:
@@ -36,6 +40,15 @@ def unquoted(text: str | None) -> str | None:
     if text and len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
         return text[1:-1]
     return text
+
+
+def named_agents(arguments: Namespace) -> list[Named]:
+    """What -b and -m name, with commas between: each model on each backend."""
+    backends, models = (
+        [each.strip() or None for each in (unquoted(text) or "").strip(", ").split(",")]
+        for text in (arguments.backend, arguments.model)
+    )
+    return list(itertools.product(backends, models))
 
 
 def _unclosed(line: str) -> ConfigError:

@@ -9,24 +9,24 @@ from __future__ import annotations
 import functools
 from argparse import Namespace
 from concurrent.futures import Future
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..backends.answer import validate_prompt
 from ..content import Attachment, attach_all
 from ..errors import ConfigError
 from ..metering.tags import parse_all
 from ..money import parse_usd
-from ..rows.compare import Comparison
 from ..runtime import loop
 from ..runtime.run import Run
-from .arguments import unquoted
-from .cell_map import run_map, run_map_cell
+from .arguments import named_agents, unquoted
 from .cell_turn import block, keep_result, raise_error, result_of, start, wait_until_saved
 from .commands.tools import tools_named
-from .compared import named_agents, start_comparison
 from .expressions import type_named
 from .extension import Extension, shows_late_output
 from .fill import fill, fill_options
+
+if TYPE_CHECKING:
+    from ..rows.compare import Comparison
 
 
 def run_magic(extension: Extension, arguments: Namespace, cell: str) -> Any:
@@ -34,6 +34,8 @@ def run_magic(extension: Extension, arguments: Namespace, cell: str) -> Any:
     Run, at once where somebody reads on. With `--rows` it is a map. Raises the turn's error, TurnInterrupted,
     and ConfigError where blocking stops all turns."""
     if arguments.rows:
+        from .cell_map import run_map
+
         return run_map(extension, arguments, cell)
     loop.refuse_to_wait()
     background = arguments.bg and shows_late_output(extension.shell)
@@ -47,6 +49,8 @@ def run_magic(extension: Extension, arguments: Namespace, cell: str) -> Any:
 async def run_cell(extension: Extension, arguments: Namespace, cell: str) -> None:
     """`run_magic` for a cell that awaits, whose value it is not: it shows the turn already."""
     if arguments.rows:
+        from .cell_map import run_map_cell
+
         await run_map_cell(extension, arguments, cell)
         return
     background = arguments.bg and shows_late_output(extension.shell)
@@ -81,6 +85,8 @@ def _begin(
     output = type_named(arguments.answer_type, shell.user_ns)
     session = unquoted(arguments.session)
     if len(agents := named_agents(arguments)) > 1:
+        from .compared import start_comparison
+
         sent = {"notices": tuple(notes), "budget": budget, "attachments": attachments, "tags": tags}
         sent["output"] = output
         return start_comparison(extension, arguments, agents, prompt, blocks=blocks, **sent)

@@ -15,9 +15,9 @@ from ..errors import ConfigError, PraisonError
 from ..metering.tags import parse_all
 from ..runtime import loop
 from ..runtime.main_thread import Interrupts
-from .arguments import unquoted
+from .arguments import named_agents, unquoted
 from .cell_turn import GRACE_SECONDS, TurnInterrupted
-from .compared import backend_of, named_agents
+from .compared import backend_of
 from .expressions import evaluate, type_named
 from .extension import Extension, shows_late_output
 from .fill import fill, fill_options

@@ -9,11 +9,8 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..render.text import answer_text, below_text
-from ..rows.compare import Comparison
-from ..rows.turns import Turns
 from ..runtime import loop
 from ..runtime.approvals import ask_by_input
 from ..runtime.main_thread import Interrupts
@@ -23,6 +20,10 @@ from ..turn import Turn
 from .conversations.conversation import Conversation
 from .extension import Extension, shows_late_output
 from .views import choose
+
+if TYPE_CHECKING:
+    from ..rows.compare import Comparison
+    from ..rows.turns import Turns
 
 GRACE_SECONDS = 5.0
 """An interrupted cell waits at most so long until what stays of its turn is in place."""
@@ -108,6 +109,8 @@ def block(extension: Extension, run: Run | Comparison, pending: list[Future[None
             raise
         finally:
             if not hasattr(extension.shell, "kernel") and isinstance(run, Run):
+                from ..render.text import answer_text, below_text
+
                 answer = "" if run.output is None else answer_text(run.turn)
                 sys.stdout.write(f"{answer}\n{below_text(run.turn)}\n")
             try:
@@ -127,7 +130,7 @@ async def wait_until_saved(extension: Extension, pending: list[Future[None]]) ->
 
 
 def result_of(run: Run | Comparison) -> Turn | Turns:
-    return run.turns if isinstance(run, Comparison) else run.turn
+    return run.turn if isinstance(run, Run) else run.turns
 
 
 def raise_error(run: Run | Comparison) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from argparse import Namespace
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -16,24 +15,13 @@ from ..errors import ConfigError
 from ..rows.compare import NAME, Comparison, fresh_backend
 from ..runtime.approvals import Asker, ask_by_input
 from ..runtime.options import Subscriber
-from .arguments import unquoted
+from .arguments import Named, unquoted
 from .commands.tools import tools_named
 from .conversations.conversation import make_backend
 from .extension import Extension, shows_late_output
 from .views import choose
 
-Named = tuple[str | None, str | None]
-"""A backend and a model, as -b and -m name them."""
 MakeView = Callable[[Comparison], Subscriber]
-
-
-def named_agents(arguments: Namespace) -> list[Named]:
-    """What -b and -m name, with commas between: each model on each backend."""
-    backends, models = (
-        [each.strip() or None for each in (unquoted(text) or "").strip(", ").split(",")]
-        for text in (arguments.backend, arguments.model)
-    )
-    return list(itertools.product(backends, models))
 
 
 def start_comparison(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import ExitStack
@@ -69,6 +70,7 @@ class Extension:
         self.magics = magics
         self._added = ExitStack()
         self._awaited: list[Future[None]] = []
+        self._has_turns = threading.Event()
         self.maps: list[tuple[MapRun, Future[None]]] = []
         """Those that are shown, and a future that is done when what stays of each is in place."""
 
@@ -143,6 +145,7 @@ class Extension:
     def new_shown_future(self) -> Future[None]:
         """A future for a turn that begins in a cell, to be set when its static output is in place."""
         self._awaited = [each for each in self._awaited if not each.done()]
+        self._has_turns.set()
         shown: Future[None] = Future()
         self._awaited.append(shown)
         return shown
@@ -152,7 +155,7 @@ class Extension:
         from .preload import preload
 
         self.shell.events.unregister("post_run_cell", self._preload)
-        preload(self.magics.backend, self.magics.model)
+        preload(self.magics.backend, self.magics.model, self._has_turns)
 
     def _cell_has_ended(self, result: Any) -> None:
         """A cell ends when what stays of its maps that are over is in place; where no late output is shown,

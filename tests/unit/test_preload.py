@@ -27,10 +27,10 @@ assert go_on.wait(60)
 def test_a_fork_waits_for_the_imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / f"{MODULE}.py").write_text(SOURCE.format(name=NAME))
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(catalog, "likely_sdk", lambda backend, model: MODULE)
+    monkeypatch.setattr(catalog, "likely_modules", lambda backend, model: [MODULE])
     began, go_on = threading.Event(), threading.Event()
     monkeypatch.setattr(threading.Thread, "events", (began, go_on), raising=False)
-    preload("local", "")
+    preload("local", "", threading.Event())
     assert began.wait(60)
     # While the fork waits.
     timer = threading.Timer(0.3, go_on.set)
@@ -44,3 +44,22 @@ def test_a_fork_waits_for_the_imports(tmp_path: Path, monkeypatch: pytest.Monkey
     timer.join()
     sys.modules.pop(MODULE, None)
     assert status == 0
+
+
+def test_once_a_turn_has_begun_nothing_more_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / f"{MODULE}.py").write_text(SOURCE.format(name=NAME))
+    (tmp_path / "needed_later.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(catalog, "likely_modules", lambda backend, model: [MODULE, "needed_later"])
+    began, go_on, is_over = (threading.Event() for _ in range(3))
+    monkeypatch.setattr(threading.Thread, "events", (began, go_on), raising=False)
+    preload("local", "", is_over)
+    thread = next(each for each in threading.enumerate() if each.name == NAME)
+    assert began.wait(60)
+    is_over.set()
+    go_on.set()
+    thread.join(60)
+    assert sys.modules.pop(MODULE, None)
+    assert "needed_later" not in sys.modules

@@ -32,9 +32,12 @@ def view_maker(
         return None
 
     def view(run: Any) -> Output:
-        from .columns import ComparisonSubject
+        if in_columns:
+            from .columns import ComparisonSubject
 
-        subject = ComparisonSubject(run) if in_columns else TurnSubject(run)
+            subject: Subject = ComparisonSubject(run)
+        else:
+            subject = TurnSubject(run)
         return output_of(subject, shell, live, pages, done=done, **options)
 
     return view
