@@ -72,6 +72,7 @@ def test_a_turn_writes_twice_to_each_file_waits_once_for_it_and_opens_none(trace
     def turn() -> None:
         conversations.begin(conversation, "Hi").wait()
         loop.run_sync(conversations.wait_until_stored)
+        writer.current().flush()
 
     turn()
     opened = dict(trace.opened)
