@@ -258,17 +258,17 @@ def test_with_and_without_the_extra_the_same_rows_come(
         return found[-1]
 
     monkeypatch.setattr(read, "_by_adbc", noted)
-    fast = read.rows(ledger, "turns", read.Filter())
-    for module in ("adbc_driver_sqlite", "adbc_driver_sqlite.dbapi", "pyarrow"):
+    tables = "turns", "requests"
+    fast = [read.rows(ledger, table, read.Filter()) for table in tables]
+    for module in ("adbc_driver_sqlite", "pyarrow"):
         monkeypatch.setitem(sys.modules, module, None)
-    slow = read.rows(ledger, "turns", read.Filter())
-    assert [each is None for each in found] == [False, True]
+    slow = [read.rows(ledger, table, read.Filter()) for table in tables]
+    assert [each is None for each in found] == [False, False, True, True]
     with closing(sqlite3.connect(ledger)) as connection:
-        for name, column in slow.items():
-            plain = connection.execute(
-                f"SELECT coalesce({name}, {read.NULL}) FROM turns ORDER BY n"
-            ).fetchall()
-            assert [*column] == [*fast[name]] == [value for (value,) in plain], name
+        for table, one, other in zip(tables, fast, slow, strict=True):
+            for name, column in other.items():
+                plain = connection.execute(f"SELECT coalesce({name}, {read.NULL}) FROM {table} ORDER BY n")
+                assert [*column] == [*one[name]] == [value for (value,) in plain], name
 
 
 # The file of old turns
@@ -291,7 +291,8 @@ def test_old_turns_are_kept_and_new_ones_seen(tmp_path: Path, monkeypatch: pytes
         len(usage(ledger=path, model="gpt-4o", since="2026-03-01"))
         == ((plain["model"] == "gpt-4o") & (plain["time"] >= "2026-03-01")).sum()
     )
-    again.loc[0, "output_tokens"] = -1
+    for frame in (plain, again):
+        frame.loc[0, ["output_tokens", "unpriced_requests"]] = -1
     assert usage(ledger=path)["output_tokens"].iloc[0] >= 0
 
 

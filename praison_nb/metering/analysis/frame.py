@@ -112,6 +112,17 @@ def _frame(path: Path, table: str, wanted: Filter) -> pd.DataFrame:
     from . import accessor  # noqa: F401  (registers `.agent`)
 
     numbers = rows(path, table, wanted)
+    # Of those that stand in the frame as they are, where all is the same may be one number, read-only.
+    for name in {*numbers} & {
+        "n",
+        "turn",
+        "time",
+        *TOKENS,
+        "reasoning_output_tokens",
+        "requests",
+        "unpriced",
+    }:
+        numbers[name] = np.require(numbers[name], requirements="W")
     label = numbers["label"]
     columns: dict[str, Any] = {"time": pd.DatetimeIndex(numbers["time"].view("M8[us]")).tz_localize("UTC")}
     columns["turn"] = numbers["n"] if table == "turns" else numbers["turn"]

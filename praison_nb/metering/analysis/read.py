@@ -8,9 +8,11 @@ import itertools
 import sqlite3
 import time
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 from ...storage import replacing
@@ -33,15 +35,12 @@ COLUMNS = {
     "turns": ("n", *(name for name in TURN_COLUMNS if name not in ("elsewhere", "reserved")), "label"),
     "requests": ("n", *REQUEST_COLUMNS, "label", "turn"),
 }
-RARE = {
-    **dict.fromkeys(("unpriced", "estimated", "is_lower_bound", "state", "reserved"), 0),
-    **dict.fromkeys(("fees", "estimated_cost", "extra_cost", "reasoning_output_tokens"), 0),
-    **dict.fromkeys(("cache_write_5m_input_tokens", "cache_write_1h_input_tokens"), 0),
-    **dict.fromkeys(("list_cost", "active"), NULL),
-    "priced": "cost",
-}
-"""Columns that most rows have nothing in, and what that is: a number, or what another column has. They are
-read of the rows that have something there, which is half the work."""
+_AS_READ = {
+    name: f"coalesce(t.{name}, {NULL})" for name in ("duration", "first_text", "cost", "list_cost", "active")
+} | {"priced": "t.priced - max(0, coalesce(t.cost, 0))"}
+"""Columns that are not read as they are: what may be missing, and what most often is the cost."""
+_SAMPLE, _USUAL_SHARE = 200, 0.95
+"""So many rows say which columns hardly vary: where such a share of them has the same."""
 Columns = dict[str, "np.ndarray[Any, Any]"]
 """Columns by name, as arrays of int64."""
 OLD_SECONDS = 86_400
@@ -78,41 +77,54 @@ def rows(path: Path, table: str, wanted: Filter) -> Columns:
 
 
 def _read(path: Path, table: str, wanted: Filter, after: int) -> Columns:
+    """Columns that hardly vary are read of the rows with something else there, which is half the work."""
     import numpy as np
 
     where, values = wanted.where()
-    common = [name for name in COLUMNS[table] if name not in RARE]
-    rare = [name for name in COLUMNS[table] if name in RARE]
-    some = " OR ".join(f"t.{name} IS NOT {_nothing(name)}" for name in rare)
+    usual = _usual(path, table)
+    common = [name for name in COLUMNS[table] if name not in usual]
+    differs = " OR ".join(f"{_as_read(name)} != {value}" for name, value in usual.items()) or "0"
     query = "SELECT {} FROM {} t WHERE t.n > ? AND {} ORDER BY t.n"
-    found = _run(
+    found, (numbers, *others) = _run(
         path,
         f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE n > {after} LIMIT {WORTH_ADBC})",
         [
-            query.format(", ".join(map(_whole, common)), table, where),
-            query.format(", ".join(map(_whole, ["n", *rare])), table, f"{where} AND ({some})"),
+            query.format(", ".join(map(_as_read, common)), table, where),
+            query.format(", ".join(map(_as_read, ["n", *usual])), table, f"{where} AND ({differs})"),
         ],
         [after, *values],
     )
-    columns = dict(zip(common, found[0], strict=True))
-    numbers, *some_rows = found[1]
+    columns = dict(zip(common, found, strict=True))
     at = np.searchsorted(columns["n"], numbers)
-    for name, part in zip(rare, some_rows, strict=True):
-        usual = RARE[name]
-        columns[name] = (
-            columns[usual].copy() if isinstance(usual, str) else np.full(len(columns["n"]), usual, np.int64)
-        )
-        columns[name][at] = part
+    for (name, value), part in zip(usual.items(), others, strict=True):
+        columns[name] = np.broadcast_to(np.int64(value), len(columns["n"]))
+        if (part != value).any():
+            columns[name] = columns[name].copy()
+            columns[name][at] = part
+    if "priced" in columns:
+        columns["priced"] = columns["priced"] + np.maximum(0, columns["cost"])
     return {name: columns[name] for name in COLUMNS[table]}
 
 
-def _nothing(name: str) -> str:
-    usual = RARE[name]
-    return f"t.{usual}" if isinstance(usual, str) else "NULL" if usual == NULL else str(usual)
+def _usual(path: Path, table: str) -> dict[str, int]:
+    """What nearly all rows have, in the columns where a sample of them does."""
+    names = COLUMNS[table][1:]
+    with closing(Ledger(path)) as ledger:
+        [(first, last)] = ledger.read(f"SELECT (SELECT min(n) FROM {table}), (SELECT max(n) FROM {table})")
+        # At equal distances it could see one of each period only.
+        numbers = Random(0).choices(range(first, last + 1), k=_SAMPLE) if last else []
+        among = ", ".join(map(str, numbers))
+        rows = ledger.read(f"SELECT {', '.join(map(_as_read, names))} FROM {table} t WHERE n IN ({among})")
+    usual = {}
+    for name, *column in zip(names, *rows, strict=True) if rows else ():
+        [(value, count)] = Counter(column).most_common(1)
+        if count > _USUAL_SHARE * len(rows):
+            usual[name] = value
+    return usual
 
 
-def _whole(name: str) -> str:
-    return f"coalesce(t.{name}, {NULL}) AS {name}"
+def _as_read(name: str) -> str:
+    return _AS_READ.get(name, f"t.{name}")
 
 
 def _run(path: Path, count: str, queries: Sequence[str], values: list[Any]) -> list[list[Any]]:
@@ -140,20 +152,31 @@ def _by_adbc(path: Path, queries: Sequence[str], values: list[Any]) -> list[list
     """The same by adbc-driver-sqlite, three times as fast; None where it is not installed, or where another
     process keeps the file locked, for which it cannot wait."""
     try:
-        import adbc_driver_sqlite.dbapi as adbc
+        # Its dbapi would import Polars, where that is installed.
+        import adbc_driver_manager as adbc
+        import adbc_driver_sqlite
         import numpy as np
-        import pyarrow  # type: ignore[import-untyped]  # noqa: F401
+        import pyarrow  # type: ignore[import-untyped]
     except ImportError:
         return None
+    given = pyarrow.RecordBatch.from_pydict({str(n): [value] for n, value in enumerate(values)})
     found = []
-    # The cursor is closed before the connection: the other way round crashes.
     try:
-        with adbc.connect(str(path)) as connection, connection.cursor() as cursor:
-            cursor.adbc_statement.set_options(**{"adbc.sqlite.query.batch_rows": "65536"})
+        with adbc_driver_sqlite.connect(str(path)) as file, adbc.AdbcConnection(file) as connection:
+            connection.set_autocommit(False)
             for query in queries:
-                cursor.execute(query, values)
-                found.append([column.to_numpy().astype(np.int64) for column in cursor.fetch_arrow_table()])
-    except adbc.Error:
+                with adbc.AdbcStatement(connection) as statement:
+                    statement.set_options(**{"adbc.sqlite.query.batch_rows": "65536"})
+                    statement.set_sql_query(query)
+                    statement.prepare()
+                    statement.bind(given)
+                    handle, _ = statement.execute_query()
+                    # It has to be gone before the statement: the other way round crashes.
+                    with pyarrow.RecordBatchReader._import_from_c(handle.address) as reader:
+                        table = reader.read_all()
+                    found.append([np.require(each.to_numpy(), np.int64, "W") for each in table.columns])
+                    del table
+    except (adbc.Error, pyarrow.ArrowException, OSError):
         return None
     return found
 
@@ -215,15 +238,21 @@ def _narrowed(column: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     stands for NULL."""
     import numpy as np
 
-    if (column == column[0]).all():
+    least, most = (column[0], column[0]) if column.strides == (0,) else (column.min(), column.max())
+    if least == most:
         return column[:1]
-    missing = column == NULL
-    least = column.min(where=~missing, initial=0)
+    missing = None
+    if least == NULL:
+        missing = column == NULL
+        least = column.min(where=~missing, initial=0)
     for kind in (np.int8, np.int16, np.int32, np.int64):
         limits = np.iinfo(kind)
-        if limits.min < least and column.max() <= limits.max:
+        if limits.min < least and most <= limits.max:
             break
-    return np.where(missing, limits.min, column).astype(kind)
+    narrow = column.astype(kind)
+    if missing is not None:
+        narrow[missing] = limits.min
+    return narrow
 
 
 def _widened(column: np.ndarray[Any, Any], count: int) -> np.ndarray[Any, Any]:
