@@ -68,7 +68,6 @@ def as_html(
     numbers: Collection[str],
     shares: Sequence[float] | None = None,
     style: str = "",
-    cell_style: str = "",
 ) -> str:
     """The table as static HTML."""
 
@@ -78,7 +77,7 @@ def as_html(
     def cell(tag: str, name: str, content: str | Badge) -> str:
         align = "right" if name in numbers else "left"
         inner = badge_html(content) if isinstance(content, Badge) else escape(content)
-        return f'<{tag} style="text-align: {align}{cell_style}">{inner}</{tag}>'
+        return f'<{tag} style="text-align: {align}">{inner}</{tag}>'
 
     bars = [""] * len(rows) if shares is None else map(_bar, shares)
     head = line("th", headers, "" if shares is None else "<th></th>")

@@ -23,7 +23,7 @@ from ...views.tables import Row as Cells, as_html, as_text
 
 HEADERS = ["session", "status", "model", "turns", "in", "out", "cost", "last used", "notebook", "id"]
 NUMBERS = ("turns", "in", "out", "cost")
-SHOWN_ROWS = 50
+SHOWN_ROWS = 25
 """More would make a page slow and its file long: a text finds the others."""
 
 
@@ -71,8 +71,10 @@ class Listing:
 
 
 _Totals = Mapping[str, Mapping[str, Any]]
+NEWEST_FIRST = "last used"
+"""As the store has them."""
 ORDERS: dict[str, Callable[[SessionSummary, _Totals], Any]] = {
-    "last used": lambda each, totals: -each.last_used,
+    NEWEST_FIRST: lambda each, totals: 0,
     "session": lambda each, totals: each.name.casefold(),
     "status": lambda each, totals: -[Status.RUNNING, Status.ERROR].count(_status(each)),
     "model": lambda each, totals: each.model.casefold(),
@@ -84,7 +86,7 @@ _BY_TOTALS = ("turns", "tokens", "cost")
 
 
 def listing(
-    conversations: Conversations, *, archived: bool = False, text: str = "", order: str = "last used"
+    conversations: Conversations, *, archived: bool = False, text: str = "", order: str = NEWEST_FIRST
 ) -> Listing:
     """All sessions, those of the store and what this kernel has beside them, in one of ORDERS. Each word of
     `text` is in its name, state, model, backend, time, notebook or id. Raises StoreError."""
@@ -100,7 +102,8 @@ def listing(
         matching = [each for each in found if (words := _text(each)) and all(term in words for term in terms)]
     # Of the whole ledger only where that decides which ones are shown.
     totals = session_totals(writer.current()) if order in _BY_TOTALS else {}
-    matching.sort(key=lambda each: ORDERS[order](each, totals))
+    if order != NEWEST_FIRST:
+        matching.sort(key=lambda each: ORDERS[order](each, totals))
     shown = matching[:SHOWN_ROWS]
     totals = totals or session_totals(writer.current(), [each.id for each in shown])
     rows = [_row(each, live.get(each.id or f"name {each.name}"), totals) for each in shown]
@@ -171,9 +174,11 @@ def badge_of(conversation: Conversation) -> Badge:
 
 def table_html(rows: Sequence[Row]) -> str:
     """The rows as static HTML."""
-    style = "border-collapse: collapse; font-size: 12px; font-variant-numeric: tabular-nums"
-    cell_style = "; white-space: nowrap"
-    table = as_html(HEADERS, [row.cells() for row in rows], NUMBERS, style=style, cell_style=cell_style)
+    # As wide as what is in it, so that no cell is in two lines.
+    style = (
+        "border-collapse: collapse; width: max-content; font-size: 12px; font-variant-numeric: tabular-nums"
+    )
+    table = as_html(HEADERS, [row.cells() for row in rows], NUMBERS, style=style)
     return f'<div style="overflow: auto; max-height: 40vh">{table}</div>'
 
 

@@ -84,7 +84,8 @@ class SessionBrowser(ipywidgets.VBox):  # type: ignore[misc]
                 self.question,
                 self.message,
                 self.chat,
-            ]
+            ],
+            layout=wide,
         )
         for control in (self.filter, self.sort, self.archived):
             control.observe(lambda _: self.update(), "value")
