@@ -30,6 +30,7 @@ _OWNERS = {
 }
 """By scope: user, name, and beginning."""
 _SESSION_SUMS = ("turns", "input_tokens", "output_tokens", "priced", "unpriced", "estimated", "lower_bounds")
+_COUNTS = ("turns", "unpriced", "estimated", "lower_bounds")
 _INPUT = (
     "uncached_input_tokens",
     "cache_read_input_tokens",
@@ -94,32 +95,38 @@ def _triggers(table: str) -> str:
 
 
 def _sum(part: str, name: str) -> str:
+    if name in _COUNTS:
+        return f"sum({part}) AS {name}"
     # sum() fails where it is beyond 64 bits; what is added up like this becomes a float there.
     return f"(sum({part} >> 32) * 4294967296 + sum({part} & 4294967295)) AS {name}"
 
 
-def _rows(table: str) -> str:
-    parts = ", ".join(f"{part} AS {name}" for part, name in zip(_PARTS[table], _SUMS, strict=True))
-    return f"SELECT r.label, r.time, {parts} FROM {table} r".format(r="r")
-
-
 def _first() -> str:
-    """The sums of the rows that there are."""
-    rows = f"({_rows('requests')} UNION ALL {_rows('turns')}) r"
-    sums = ", ".join(_sum(f"r.{name}", name) for name in _SUMS)
-    of_sessions = ", ".join(map(_sum, _SESSION_PARTS, _SESSION_SUMS)).format(r="r")
+    """The sums of the rows that there are. By label each table is read in its own order and sorted: in that
+    of the index each row would be looked up."""
+    label, sums = "JOIN labels l ON l.n = r.label", ", ".join(_sum(f"r.{name}", name) for name in _SUMS)
+    quarters, labels = "", []
+    for table, parts in _PARTS.items():
+        own, of_session = ", ".join(map(_sum, parts, _SUMS)), _SESSION_PARTS if table == "turns" else "0" * 7
+        select = f"SELECT 'quarter', {_OWNERS['quarter']}, {own} FROM {table} r {label} GROUP BY 2, 4"
+        quarters += _upsert("totals", "scope, user, name, began", _SUMS, [select])
+        more = ", ".join(
+            f"{_sum(each, name)}_of_session" for each, name in zip(of_session, _SESSION_SUMS, strict=True)
+        )
+        labels.append(f"SELECT r.label, {own}, {more} FROM {table} r NOT INDEXED GROUP BY 1")
+    of_sessions = ", ".join(_sum(f"r.{name}_of_session", name) for name in _SESSION_SUMS)
     into = {scope: f"INSERT INTO totals SELECT '{scope}', {_OWNERS[scope]}, {sums}" for scope in _OWNERS}
-    label = "JOIN labels l ON l.n = r.label"
     return f"""
-    {into["quarter"]} FROM {rows} {label} GROUP BY 2, 4;
+    {quarters}
     INSERT INTO totals SELECT 'day', r.user, '', r.began - r.began % {_DAY}, {sums}
         FROM totals r WHERE r.scope = 'quarter' GROUP BY 2, 4;
     INSERT INTO totals SELECT 'user', r.user, '', 0, {sums} FROM totals r WHERE r.scope = 'day' GROUP BY 2;
-    CREATE TEMP TABLE by_label AS SELECT r.label, {sums} FROM {rows} GROUP BY 1;
+    CREATE TEMP TABLE by_label AS {" UNION ALL ".join(labels)};
     {into["session_id"]} FROM by_label r {label} GROUP BY 3;
     {into["notebook"]} FROM by_label r {label} GROUP BY 2, 3;
+    INSERT INTO session_totals SELECT l.session_id, {of_sessions} FROM by_label r {label}
+        WHERE r.turns > 0 GROUP BY 1;
     DROP TABLE by_label;
-    INSERT INTO session_totals SELECT l.session_id, {of_sessions} FROM turns r {label} GROUP BY 1;
     """.format(r="r")
 
 
