@@ -96,7 +96,7 @@ def change(chance: Random, ledger: Ledger) -> None:
     """What kernels do, and what users do by hand."""
     turn, request = turn_row(chance), request_row(chance)
     ids = (chance.randrange(60),)
-    match chance.randrange(10):
+    match chance.randrange(11):
         case 0:
             ledger.transact(ledger.mark_killed)
         case 1:
@@ -110,6 +110,11 @@ def change(chance: Random, ledger: Ledger) -> None:
             # Its rows are nobody's; they may be taken away afterwards.
             ledger.change("DELETE FROM labels WHERE n = ?", (chance.randrange(200),))
             ledger.close()
+        case 5:
+            ledger.change("PRAGMA recursive_triggers = ON", ())
+            for table in ("turns", "requests"):
+                ledger.change(f"REPLACE INTO {table} SELECT * FROM {table} WHERE n % 3 = 0", ())
+            ledger.change("VACUUM", ())
         case _:
             ledger.write([turn, replace(request, turn=turn.id)])
 

@@ -310,6 +310,21 @@ def test_an_old_turn_that_goes_on_is_seen(tmp_path: Path, monkeypatch: pytest.Mo
         assert (last["seconds"], last["status"]) == (seconds, "idle") and len(frame) == 101
 
 
+def test_a_file_of_old_turns_by_a_clock_that_was_ahead_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read, "WORTH_KEEPING", 50)
+    path = usage.example(tmp_path / "l.sqlite", turns=100, days=1, until=datetime.now(UTC))
+    ahead = datetime.now(UTC).timestamp() + 2 * read.OLD_SECONDS
+    with monkeypatch.context() as patch:
+        patch.setattr(read.time, "time", lambda: ahead)
+        usage(ledger=path)
+    assert read.old_turns(path).exists()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE turns SET output_tokens = -1")
+    assert (usage(ledger=path)["output_tokens"] == -1).all()
+
+
 def test_a_file_of_old_turns_that_is_another_ledgers_is_not_believed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -206,8 +206,9 @@ def _kept(path: Path) -> Columns:
 
     try:
         with old_turns(path).open("rb") as whole, np.load(whole, allow_pickle=False) as file:
-            count, last, mark, changes = map(int, file["stamp"])
-            if _stamp(path, last) != (count, mark) or _changes(path) != changes:
+            count, last, mark, changes, now = map(int, file["stamp"])
+            # By a clock that was ahead young ones were old, and what changed of them was not counted.
+            if _stamp(path, last) != (count, mark) or _changes(path) != changes or now > time.time():
                 return {}
             return {name: _widened(file[name], count) for name in COLUMNS["turns"]}
     except Exception:
@@ -220,7 +221,8 @@ def _keep(path: Path, columns: Columns, changes: int) -> None:
     time."""
     import numpy as np
 
-    young = np.flatnonzero(columns["time"] > (time.time() - OLD_SECONDS) * 1_000_000)
+    now = time.time()
+    young = np.flatnonzero(columns["time"] > (now - OLD_SECONDS) * 1_000_000)
     end = int(young[0]) if len(young) else len(columns["n"])
     if end < WORTH_KEEPING:
         return
@@ -230,7 +232,7 @@ def _keep(path: Path, columns: Columns, changes: int) -> None:
         return
     narrow: dict[str, Any] = {name: _narrowed(column[:end]) for name, column in columns.items()}
     with suppress(OSError), replacing(old_turns(path), 0o600) as file:
-        np.savez(file, stamp=np.array([count, last, mark, changes]), **narrow)
+        np.savez(file, stamp=np.array([count, last, mark, changes, int(now)]), **narrow)
 
 
 def _narrowed(column: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
