@@ -13,7 +13,6 @@ from pathlib import Path
 from ...errors import ConfigError
 from ...session import Usage
 from ..ledger import Ledger, RequestRow, Row, TurnRow
-from ..prices import price
 from ..schema import LABELS
 
 # model, provider, backend, share of the turns, seconds of a request
@@ -74,6 +73,9 @@ def _moment(chance: random.Random, first: datetime, days: int, end: datetime) ->
 
 
 def _turn(chance: random.Random, number: int, moment: datetime) -> Iterator[Row]:
+    # The sample alone needs prices, and who reads a ledger waits for no import of them.
+    from ..prices import price
+
     model, provider, backend, _, pace = chance.choices(MODELS, [each[3] for each in MODELS])[0]
     at = moment.timestamp()
     user = chance.choice(USERS)
