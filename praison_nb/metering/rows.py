@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -25,7 +24,7 @@ class TurnRows:
     def __init__(self, tags: Mapping[str, str], to: writer.Writer | None = None) -> None:
         self.origin, self.tags = current_origin(), encoded(tags)
         # Most texts are the same in all rows of a turn.
-        self._label = functools.cache(label)
+        self._known_labels: dict[str, str] = {}
         self.writer = to or writer.current()
         self._elsewhere: Decimal | None = None
         self._most = Decimal(0)
@@ -135,3 +134,8 @@ class TurnRows:
             **more,
         }
         return tuple(self._label(labels.get(name, "")) for name in LABELS)
+
+    def _label(self, text: str) -> str:
+        if text not in self._known_labels:
+            self._known_labels[text] = label(text)
+        return self._known_labels[text]
