@@ -11,6 +11,7 @@ MAX_USD = 1_000_000
 """The most that a user can set as a budget, or as a price of a million tokens."""
 PICO = 10**12
 """Picodollars in a dollar. Databases keep these, since they add whole numbers exactly."""
+_NOTHING = Decimal(0)
 
 
 def format_usd(cost: Decimal | None) -> str:
@@ -96,4 +97,4 @@ def from_pico(count: int) -> Decimal:
     >>> from_pico(to_pico(Decimal("0.0123456789")))
     Decimal('0.0123456789')
     """
-    return (Decimal(count) / PICO).normalize() + 0
+    return (Decimal(count) / PICO).normalize() + 0 if count else _NOTHING

@@ -93,6 +93,9 @@ class Usage:
         }
 
 
+NO_USAGE = Usage()
+
+
 @dataclass(frozen=True, slots=True, init=False)
 class SessionInfo:
     """What `retrieve_session()` returns, as a dict: exactly these four, none of them ever None or missing.

@@ -17,7 +17,7 @@ from .events import (
     Spent,
     new_id,
 )
-from .session import Status, Usage
+from .session import NO_USAGE, Status, Usage
 
 if TYPE_CHECKING:
     import pandas
@@ -99,7 +99,7 @@ class Thread:
     id: str
     agent: str = ""
     status: str = ""
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = NO_USAGE
     priced: Decimal = Decimal(0)
     unpriced_requests: int = 0
 
@@ -159,7 +159,7 @@ class Turn:
     stop_reason: str = ""
     detail: str = ""
     error: PraisonError | None = None
-    counted: Usage = field(default_factory=Usage)
+    counted: Usage = NO_USAGE
     requests: tuple[str, ...] = ()
     priced: Decimal = Decimal(0)
     unpriced_requests: int = 0
@@ -213,7 +213,7 @@ class Turn:
     def pending(self) -> Usage:
         """An estimate for the request that is under way or was cut off; nothing once the server counted."""
         if self._open_request is None:
-            return Usage()
+            return NO_USAGE
         return Usage(
             uncached_input_tokens=self._open_request.input_tokens,
             output_tokens=estimate_tokens(self._open_bytes),
@@ -223,7 +223,7 @@ class Turn:
     @property
     def usage(self) -> Usage:
         """Tokens of this turn; `estimated` where a part was not counted by the server."""
-        used = self.counted + self.pending
+        used = self.counted if self._open_request is None else self.counted + self.pending
         one_hour = self.session_usage.cache_write_1h_tokens if self.session_usage else 0
         if not one_hour:
             return used

@@ -10,7 +10,7 @@ from typing import Any
 from ..events import Event, SessionUsage
 from ..runtime.observable import Observable
 from ..runtime.run import Run
-from ..session import Status, Usage
+from ..session import NO_USAGE, Status, Usage
 from ..turn import Turn
 
 
@@ -38,7 +38,7 @@ class Session(Observable):
         self.requests: dict[Any, Any] = {}
         """What a backend has to know of its last requests to make the next one."""
         self._turns: dict[str, Usage] = {}
-        self._total = Usage()
+        self._total = NO_USAGE
         """Of all in `_turns`."""
 
     def _begin_anew_after_fork(self) -> None:
@@ -81,25 +81,26 @@ class Session(Observable):
         self.id = turn.session_id or self.id
         if turn.ended is None:
             # Of a turn under way it is computed when somebody asks.
-            self._turns.setdefault(turn.id, Usage())
+            self._turns.setdefault(turn.id, NO_USAGE)
         else:
             self._note_end(turn)
         self.provider_usage = turn.session_usage or self.provider_usage
         self.notify()
 
     def _note_end(self, turn: Turn) -> None:
-        known, self._turns[turn.id] = self._turns.get(turn.id, Usage()), turn.usage
-        if known == Usage():
-            self._total += turn.usage
-        elif known != turn.usage:
-            self._total = sum(self._turns.values(), Usage())
+        known, used = self._turns.get(turn.id, NO_USAGE), turn.usage
+        self._turns[turn.id] = used
+        if known == NO_USAGE:
+            self._total += used
+        elif known != used:
+            self._total = sum(self._turns.values(), NO_USAGE)
 
     def before(self) -> SessionUsage | None:
         """The provider's count of the session before a turn that begins now; None for a session that was
         begun elsewhere and of which there is no count yet."""
         if self.provider_usage is None and (self.is_resumed or len(self._turns) > 1):
             return None
-        return self.provider_usage or SessionUsage(usage=Usage())
+        return self.provider_usage or SessionUsage(usage=NO_USAGE)
 
     @property
     def usage(self) -> Usage:

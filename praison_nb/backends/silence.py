@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from ..events import Activity, Event
 
@@ -14,22 +13,19 @@ LOOK = 5.0
 """Seconds between two looks at that."""
 
 
-@contextmanager
-def reported_silence(progress: Callable[[], object], report: Callable[[Event], None]) -> Iterator[None]:
-    """Meanwhile `report` is called with how long `progress()` has been equal, if that is long."""
-    silence = _Silence(progress, report)
-    try:
-        yield
-    finally:
-        silence.timer.cancel()
+class ReportedSilence:
+    """Within it `report` is called with how long `progress()` has been equal, if that is long."""
 
-
-class _Silence:
     def __init__(self, progress: Callable[[], object], report: Callable[[Event], None]) -> None:
         self._progress, self._report = progress, report
         self._loop = asyncio.get_running_loop()
         self._before, self._since, self._is_silent = progress(), self._loop.time(), False
-        self.timer = self._loop.call_later(LOOK, self._look)
+
+    def __enter__(self) -> None:
+        self._timer = self._loop.call_later(LOOK, self._look)
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
 
     def _look(self) -> None:
         now = self._loop.time()
@@ -40,4 +36,4 @@ class _Silence:
         self._is_silent = now - self._since >= SILENCE
         if self._is_silent:
             self._report(Activity(text=f"nothing for {now - self._since:.0f} s"))
-        self.timer = self._loop.call_later(LOOK, self._look)
+        self._timer = self._loop.call_later(LOOK, self._look)

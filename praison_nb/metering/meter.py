@@ -142,7 +142,8 @@ class Meter(TurnRows):
                     )
 
     def _record(self, event: Event, turn: Turn) -> None:
-        self._tiers |= {event.service_tier} if isinstance(event, RequestFinished) else set()
+        if isinstance(event, RequestFinished):
+            self._tiers |= {event.service_tier}
         if isinstance(self.limit, SharedBudget) and not isinstance(event, TextDelta):
             self.limit.note(turn, self._noted)
             self._noted = turn
@@ -156,10 +157,10 @@ class Meter(TurnRows):
                 self._provider = event.provider or self._provider
             case RequestFinished() if event.thread:
                 # Beside the agent's own request, which goes on.
-                self._sources.add(event.cost_source)
+                self._sources |= {event.cost_source}
                 self._enqueue(self.turn_row(turn), self.request_row(event, turn))
             case RequestFinished():
-                self._sources.add(event.cost_source)
+                self._sources |= {event.cost_source}
                 if event.cost:
                     self._cheapest = min(event.cost, self._cheapest or event.cost)
                 self._provider = event.provider

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -22,15 +21,18 @@ from .tags import encoded
 class TurnRows:
     """Made where the turn is begun, so that it knows the cell. What is protected is set by the meter."""
 
+    _sources: frozenset[str] = frozenset()
+    _tiers: frozenset[str] = frozenset()
+
     def __init__(self, tags: Mapping[str, str], to: writer.Writer | None = None) -> None:
         self.origin, self.tags = current_origin(), encoded(tags)
         # Most texts are the same in all rows of a turn.
-        self._label = functools.cache(label)
+        self._known_labels: dict[str, str] = {}
         self.writer = to or writer.current()
         self._elsewhere: Decimal | None = None
         self._most = Decimal(0)
         """USD that the turn may cost at its end, where it was admitted as a whole."""
-        self._provider, self._sources, self._tiers = "", set[str](), set[str]()
+        self._provider = ""
         self._open: dict[str, RequestRow] = {}
         """The requests that have begun and have not ended, by the ids of their beginnings."""
         self._request_began: float | None = None
@@ -135,3 +137,8 @@ class TurnRows:
             **more,
         }
         return tuple(self._label(labels.get(name, "")) for name in LABELS)
+
+    def _label(self, text: str) -> str:
+        if text not in self._known_labels:
+            self._known_labels[text] = label(text)
+        return self._known_labels[text]

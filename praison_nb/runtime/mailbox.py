@@ -7,7 +7,7 @@ import functools
 import os
 import queue
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from weakref import WeakKeyDictionary, WeakSet
 
 from ..errors import ConfigError
@@ -15,7 +15,7 @@ from ..events import Event, TextDelta, TextFinal
 from . import loop, user_loop
 from .function_call import FunctionCall
 from .loop import SLICE_SECONDS
-from .main_thread import run_main_thread_queue, woken_by_queue
+from .main_thread import add_waker, remove_waker, run_main_thread_queue
 
 
 class Mailbox:
@@ -104,35 +104,36 @@ class Mailbox:
 
     async def aread(self, leave: Callable[[], None]) -> AsyncGenerator[str, None]:
         """`read` for a waiter with a loop of its own."""
-        ready = asyncio.Event()
-        wake = functools.partial(asyncio.get_running_loop().call_soon_threadsafe, ready.set)
+        own, ready = asyncio.get_running_loop(), asyncio.Event()
+        wake = functools.partial(own.call_soon_threadsafe, ready.set)
         self._wakers.append(wake)
+        add_waker(wake)
+        _begin_ticking(own)
         tasks: set[asyncio.Task[None]] = set()
         try:
-            with woken_by_queue(wake), _ticking():
-                while True:
-                    closed = self._is_closed()
-                    run_main_thread_queue()
-                    try:
-                        item = self._items.get_nowait()
-                    except queue.Empty:
-                        if closed:
-                            return
-                        await ready.wait()
-                        ready.clear()
-                        continue
-                    if item is None:
-                        return
-                    if isinstance(item, str):
-                        yield item
-                    elif item.is_async and not loop.on_loop_thread():
-                        tasks.add(task := asyncio.create_task(item.run_async()))
-                        task.add_done_callback(tasks.discard)
-                    elif loop.on_loop_thread() or user_loop.on_user_loop():
-                        # This thread is a loop's, which must not stand still.
-                        loop.submit(item.run)
-                    else:
-                        item.run()
+            while True:
+                closed = self._is_closed()
+                run_main_thread_queue()
+                try:
+                    item = self._items.get_nowait()
+                except queue.Empty:
+                    # Who waits below holds no exception meanwhile.
+                    item = None if closed else ""
+                if item is None:
+                    return
+                if item == "":
+                    await ready.wait()
+                    ready.clear()
+                elif isinstance(item, str):
+                    yield item
+                elif item.is_async and not loop.on_loop_thread():
+                    tasks.add(task := asyncio.create_task(item.run_async()))
+                    task.add_done_callback(tasks.discard)
+                elif loop.on_loop_thread() or user_loop.on_user_loop():
+                    # This thread is a loop's, which must not stand still.
+                    loop.submit(item.run)
+                else:
+                    item.run()
         except BaseException:
             leave()
             while self.is_own and not self._closed:
@@ -141,6 +142,8 @@ class Mailbox:
                     ready.clear()
             raise
         finally:
+            _end_ticking(own)
+            remove_waker(wake)
             if wake in self._wakers:
                 self._wakers.remove(wake)
             for task in tasks:
@@ -151,19 +154,17 @@ _waiting: WeakKeyDictionary[asyncio.AbstractEventLoop, int] = WeakKeyDictionary(
 _ticked: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
 
 
-@contextmanager
-def _ticking() -> Iterator[None]:
-    """Have the running loop look up now and then while the code inside waits: a signal's handler does not
-    wake it. One clock serves all that wait there, who may be hundreds."""
-    own = asyncio.get_running_loop()
+def _begin_ticking(own: asyncio.AbstractEventLoop) -> None:
+    """Have the loop look up now and then until `_end_ticking`: a signal's handler does not wake it. One clock
+    serves all that wait there, who may be hundreds."""
     _waiting[own] = _waiting.get(own, 0) + 1
     if own not in _ticked:
         _ticked.add(own)
         _tick(own)
-    try:
-        yield
-    finally:
-        _waiting[own] -= 1
+
+
+def _end_ticking(own: asyncio.AbstractEventLoop) -> None:
+    _waiting[own] -= 1
 
 
 def _tick(own: asyncio.AbstractEventLoop) -> None:

@@ -89,14 +89,14 @@ def queue_for_main_thread(work: Callable[[], object]) -> None:
             wake()
 
 
-@contextmanager
-def woken_by_queue(wake: Callable[[], object]) -> Iterator[None]:
-    """Have `wake` called, from any thread, when work is queued while the code inside waits."""
+def add_waker(wake: Callable[[], object]) -> None:
+    """Have `wake` called, from any thread, when work is queued, until `remove_waker(wake)`."""
     _wakers.append(wake)
-    try:
-        yield
-    finally:
-        _wakers.remove(wake)
+
+
+def remove_waker(wake: Callable[[], object]) -> None:
+    """The end of `add_waker`."""
+    _wakers.remove(wake)
 
 
 def run_main_thread_queue() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Generic, ParamSpec
 
 from . import loop, user_loop
@@ -18,31 +20,36 @@ class Observers(Generic[P]):
     """Functions that are called at each change. One that raises, or whose coroutine does, is logged and
     called no more; the others are. From any thread."""
 
+    __slots__ = ("_observers",)
+
     def __init__(self, *functions: Callable[P, object]) -> None:
-        self._observers: dict[object, _Observer[P]] = {}
-        for function in functions:
-            self.add(function)
+        self._observers = [_Observer(function) for function in functions]
 
     def add(self, function: Callable[P, object]) -> Callable[[], None]:
         """Call `function` at each change from now on, and return what ends that."""
-        key = object()
-        self._observers[key] = _Observer(function)
+        observer = _Observer(function)
+        self._observers.append(observer)
 
         def remove() -> None:
-            self._observers.pop(key, None)
+            observer.is_over = True
+            self._drop(observer)
 
         return remove
 
     def __len__(self) -> int:
-        return sum(not each.has_failed for each in tuple(self._observers.values()))
+        return sum(not each.is_over for each in tuple(self._observers))
 
     def notify(self, *args: P.args, **kwargs: P.kwargs) -> None:
         """Call them in the order in which they were added."""
-        for key, observer in tuple(self._observers.items()):
-            if key in self._observers and not observer.has_failed:
+        for observer in tuple(self._observers):
+            if not observer.is_over:
                 observer(*args, **kwargs)
-            if observer.has_failed:
-                self._observers.pop(key, None)
+            if observer.is_over:
+                self._drop(observer)
+
+    def _drop(self, observer: _Observer[P]) -> None:
+        with suppress(ValueError):
+            self._observers.remove(observer)
 
 
 class Observable:
@@ -62,13 +69,14 @@ class Observable:
 
 
 class _Observer(Generic[P]):
+    __slots__ = ("_coroutines", "_function", "is_over")
     _lock = threading.Lock()
 
     def __init__(self, function: Callable[P, object]) -> None:
         self._function = function
-        self.has_failed = False
-        self._coroutines: list[Coroutine[Any, Any, object]] = []
-        self._is_awaiting = False
+        self.is_over = False
+        self._coroutines: deque[Coroutine[Any, Any, object]] | None = None
+        """Those that wait for the one that is awaited now, None where none is."""
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> None:
         try:
@@ -84,10 +92,10 @@ class _Observer(Generic[P]):
     def _later(self, coroutine: Coroutine[Any, Any, object]) -> None:
         """Have it awaited on the user's loop, after those before it."""
         with self._lock:
-            self._coroutines.append(coroutine)
-            if self._is_awaiting:
+            if self._coroutines is not None:
+                self._coroutines.append(coroutine)
                 return
-            self._is_awaiting = True
+            self._coroutines = deque([coroutine])
         loop.get().call_soon_threadsafe(loop.spawn, user_loop.run(self._await))
 
     async def _await(self) -> None:
@@ -101,11 +109,11 @@ class _Observer(Generic[P]):
 
     def _next(self) -> Coroutine[Any, Any, object] | None:
         with self._lock:
-            if not self._coroutines:
-                self._is_awaiting = False
-                return None
-            return self._coroutines.pop(0)
+            if self._coroutines:
+                return self._coroutines.popleft()
+            self._coroutines = None
+            return None
 
     def _failed(self) -> None:
-        self.has_failed = True
+        self.is_over = True
         log.exception("a subscriber failed and gets no more events")

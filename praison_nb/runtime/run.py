@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import Future
 from decimal import Decimal
@@ -23,6 +24,7 @@ from .options import Subscriber, TurnOptions
 
 _SETTLED: Future[None] = Future()
 _SETTLED.set_result(None)
+_settling = threading.Lock()
 _OVER = Approvals(Turn, set(), None, lambda line: None)
 _READ = Mailbox()
 _READ.close()
@@ -48,8 +50,7 @@ class Run:
         self.stopping = False
         self.lock = lock
         self.attachments, self.output = options.attachments, options.output
-        self.settled: Future[None] = Future()
-        """Done when the backend has told all that it learns after the turn's end."""
+        self._settled: Future[None] | None = None
         self.pacer = options.pacer
         self._mailbox = Mailbox()
         self._execution: Execution | None = Execution(
@@ -63,6 +64,16 @@ class Run:
         return self
 
     # From any thread
+
+    @property
+    def settled(self) -> Future[None]:
+        """Done when the backend has told all that it learns after the turn's end."""
+        with _settling:
+            if self._execution is None:
+                return _SETTLED
+            # Made for whoever asks: it is a dozen objects, and of hundreds of turns at once nobody does.
+            self._settled = self._settled or Future()
+            return self._settled
 
     def stop(self) -> None:
         """End the turn now; text and usage so far stay, and its provider stops too."""
@@ -161,7 +172,9 @@ class Run:
     def end(self) -> None:
         """All is known of the turn. Who keeps the Run does not keep what ran, showed and stored it; a Future
         never forgets its callbacks."""
-        settled, self._execution, self.settled, self.approvals = self.settled, None, _SETTLED, _OVER
+        with _settling:
+            settled, self._execution, self._settled, self.approvals = self._settled, None, None, _OVER
         if self._mailbox.is_read:
             self._mailbox = _READ
-        settled.set_result(None)
+        if settled is not None:
+            settled.set_result(None)

@@ -3,20 +3,25 @@ little more than what there is today, and says what would pass it."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
 import sys
 import threading
+import tracemalloc
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from types import FrameType
 from typing import Any
 
 import pytest
 
 from bench.harness import MeasuredKernel, Unavailable
-from praison_nb import LocalAgent, LocalAgentConfig
+from praison_nb import LocalAgent, LocalAgentConfig, ScriptedBackend, Usage
+from praison_nb.backends.base import Backend
+from praison_nb.events import Event, RequestFinished, RequestStarted, SessionAttached, TextDelta
 from praison_nb.runtime import loop
+from praison_nb.runtime.run import Run
 from servers.openai import OpenAIServer, reply
 
 CHUNKS = 5_000
@@ -126,3 +131,68 @@ def counted(agent: LocalAgent, server: OpenAIServer, chunks: int) -> Counter[str
     counts["blocks"] = sys.getallocatedblocks() - blocks
     assert len(turn.text) == 4 * chunks
     return counts
+
+
+def test_a_turn_that_is_kept_is_little_beside_its_texts() -> None:
+    used = Usage(uncached_input_tokens=400, output_tokens=300)
+    finished = RequestFinished(model="gpt-4o-mini", provider="openai", usage=used)
+    steps = [SessionAttached(session_id="s"), RequestStarted(), TextDelta(text="Hello"), finished]
+    backend = ScriptedBackend(steps)
+
+    def ask(count: int) -> list[Run]:
+        runs = [backend.begin(f"{n} " + "word " * 200) for n in range(count)]
+        for run in runs:
+            assert run.wait().cost
+            run.settled.result(60)
+        # What the loop still does of the last one is done.
+        loop.run_sync(lambda: asyncio.sleep(0))
+        gc.collect()
+        return runs
+
+    kept = ask(20)
+    tracemalloc.start()
+    try:
+        kept += ask(50)
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size <= 50 * 4_300, "3.8 kB, of which the prompt is 1; a second dict for each Turn is 0.8 more"
+
+
+class Waiting(Backend):
+    """Its turns go on until `go_on` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits, self.go_on = asyncio.Event(), asyncio.Event()
+
+    async def events(self, prompt: str, session: Any, run: Run) -> AsyncIterator[Event]:
+        yield TextDelta(text="Hello")
+        self.waits.set()
+        await self.go_on.wait()
+
+
+def test_a_turn_under_way_is_few_objects() -> None:
+    first, *others = [Waiting() for _ in range(51)]
+
+    def begin(backends: list[Waiting]) -> list[Run]:
+        runs = [backend.begin("Hi") for backend in backends]
+        loop.run_sync(lambda: asyncio.wait_for(wait_for_all(backends), 60))
+        gc.collect()
+        return runs
+
+    async def wait_for_all(backends: list[Waiting]) -> None:
+        for backend in backends:
+            await backend.waits.wait()
+
+    async def end() -> None:
+        for backend in (first, *others):
+            backend.go_on.set()
+
+    runs = begin([first])
+    objects = len(gc.get_objects())
+    runs += begin(others)
+    count = len(gc.get_objects()) - objects
+    loop.run_sync(end)
+    assert all(run.wait().text == "Hello" for run in runs)
+    assert count <= 50 * 76, "68; all of them are looked at again while hundreds of turns wait"

@@ -31,7 +31,7 @@ from ...events import (
 from ...runtime.execution import DRAIN_SECONDS
 from ...runtime.run import Run
 from ..sdk_errors import unchained
-from ..silence import reported_silence
+from ..silence import ReportedSilence
 from .client import client_of, explain, load, session_url
 from .connection import Connection
 from .context import HostedContext
@@ -188,7 +188,7 @@ class HostedTurn:
                     await self._synchronize()
                     if self._is_over():
                         return
-                    with reported_silence(self._progress, self._put):
+                    with ReportedSilence(self._progress, self._put):
                         async for event in stream:
                             self._heard += 1
                             await self._find_thread(event)

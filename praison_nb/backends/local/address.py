@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from urllib.parse import urlsplit
@@ -60,6 +61,7 @@ def is_private(address: str) -> bool:
         return "." not in host or host.endswith((".local", ".localhost", ".lan", ".internal", ".home.arpa"))
 
 
+@functools.lru_cache(maxsize=256)
 def is_own(address: str, own: str) -> bool:
     """Whether `address` is at the server whose address is `own`: the same host by the same scheme, or, of a
     public one, a part of its domain.

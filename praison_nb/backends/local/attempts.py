@@ -27,7 +27,7 @@ from ...turn import estimate_tokens
 from ..joined import joined
 from ..network_errors import causes
 from ..sdk_errors import error_in_answer, is_retryable, translate
-from ..silence import reported_silence
+from ..silence import ReportedSilence
 from .estimates import silent_thinking, thinks
 from .providers import Server
 from .transport import TIMEOUT, Deadline, open_stream
@@ -68,7 +68,7 @@ class Attempt:
         deadline = Deadline(self.timeout or TIMEOUT)
         progress, form = reply.progress, ""
         try:
-            with reported_silence(lambda: reply.progress, self.report):
+            with ReportedSilence(lambda: reply.progress, self.report):
                 async with open_stream(self.server, self.wire.path, self.body, deadline) as stream:
                     self._is_open = True
                     self._cost_in_headers = cost_in_headers(stream.headers)

@@ -23,7 +23,7 @@ _LEAST_THINKING = 1024
 """Tokens; Anthropic takes no less."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class RequestBounds:
     """Of the requests of one session to one server. `count` is its last count of input tokens, of a request
     of `size` bytes; `longest` the limit of output that it takes, where it has refused more."""

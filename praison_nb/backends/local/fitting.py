@@ -34,7 +34,7 @@ _LOWEST_RATE, _HIGHEST_RATE = 0.05, 4.0
 _MAX_TOKENS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Fitting:
     """Makes requests of a session fit one server. `cut` is that of the last request which the server took,
     `rate` tokens per character by its last count, and `limit` the tokens that it said it takes."""
