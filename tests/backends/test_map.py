@@ -151,7 +151,7 @@ def test_a_budget_says_once_how_few_it_lets_be_under_way(most: int | None, is_sm
         agent = server.agent(options={"max_tokens": most} if most else {})
         run = begin(texts(20, 20), "Label: {text}", agent=agent, output=Label, budget="0.05")
         assert set(run.wait()["_status"]) == {"done"}
-    lines = [line for line in run.progress.lines if "are under way at once" in line]
+    lines = [line for line in run.progress.lines if "of output: there is room for about" in line]
     assert len(lines) == is_small and all('options={"max_tokens"' in line for line in lines)
 
 
