@@ -25,8 +25,9 @@ C = TypeVar("C")
 MOST_REDIRECTS = 5
 MOST_OF_AN_ERROR = 1_000_000
 """Bytes of an error's body: the SDKs read all of it, and a user a line."""
-IDLE_SECONDS = 5.0
-"""A connection that nobody has used for so long is closed at the next request."""
+IDLE_SECONDS = 3.0
+"""A connection that nobody has used for so long is closed at the next request. Many servers (llama.cpp,
+uvicorn, Node) close theirs after five seconds: a request that meets that is lost, and sent again."""
 
 
 _clients: dict[tuple[Any, ...], Any] = {}

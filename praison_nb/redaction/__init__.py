@@ -21,4 +21,4 @@ from .hiding import (
     redact_and_name,
     redact_value,
 )
-from .known import is_sent, register, register_address, register_settings
+from .known import is_sent, known_in, register, register_address, register_settings

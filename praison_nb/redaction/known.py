@@ -184,6 +184,12 @@ def known_texts() -> list[tuple[str, str, re.Pattern[str] | None]]:
     return _known.texts
 
 
+def known_in(text: str) -> str:
+    """The name of a registered secret, or of the environment's, that the text holds, "" for none."""
+    found = (name for form, name, word in known_texts() if form in text and (not word or word.search(text)))
+    return next(found, "")
+
+
 def _word(form: str) -> re.Pattern[str] | None:
     return re.compile(rf"(?<![^\W_]){form}(?![^\W_])") if form.isalpha() or form.isdigit() else None
 

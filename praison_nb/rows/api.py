@@ -80,10 +80,10 @@ def map(
     With `batch` Anthropic's Message Batches or OpenAI's Batch answer within a day at half the price; the
     agent has no tools. Stop leaves a batch at its provider, and the next call of the same map takes it up.
 
-    In code that awaits, which is an `async def` or a notebook's cell with an `await` outside of functions, it
-    returns a coroutine, which asks nothing before it is awaited: by `await`, `asyncio.gather`,
-    `asyncio.create_task`, … It leaves the caller's loop free, and Stop works while it runs. Raises
-    ConfigError, and what makes all rows fail.
+    In code that awaits, which is an `async def`, a notebook's cell with an `await` outside of functions, or
+    an argument of asyncio's functions, it returns a coroutine, which asks nothing before it is awaited: by
+    `await`, `asyncio.gather`, `asyncio.create_task`, … It leaves the caller's loop free, and Stop works while
+    it runs. Raises ConfigError, and what makes all rows fail.
 
     >>> import praison_nb
     >>> from praison_nb import ScriptedBackend

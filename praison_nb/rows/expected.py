@@ -66,6 +66,6 @@ class Reservations:
         if cost and (at_once := max(1, int(self._budget / cost))) < self._concurrency:
             self._say(
                 f"Each request reserves {format_cents(cost, exact=True)} of the budget, for {output:,} "
-                f"tokens of output: about {at_once:,} are under way at once. Fewer tokens, by "
+                f"tokens of output: there is room for about {at_once:,} at once. Fewer tokens, by "
                 'options={"max_tokens": …} in the config, let more.'
             )

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from .. import redaction
 from ..backends.base import Backend
 from ..backends.config_base import Secret
 from ..backends.local.agent import LocalAgent
@@ -61,12 +62,18 @@ def pack(backend: Backend, retries: int) -> bytes:
             )
     made = Parcel(config, variable, backend.on_tool_confirmation, backend.on_custom_tool, retries)
     try:
-        return _dumps(made)
+        parcel = _dumps(made)
     except Exception as error:
         raise ConfigError(
             f"The agent cannot go to workers ({describe_exception(error)}): define its functions in a module "
             "that the workers can import, or install cloudpickle here and there."
         ) from None
+    if name := redaction.known_in(parcel.decode("latin-1")):
+        raise ConfigError(
+            f"A function of the agent's holds a secret ({name}), which goes to no worker: read it from the "
+            "environment within the function, and set the variable where the workers start."
+        )
+    return parcel
 
 
 def _dumps(parcel: Parcel) -> bytes:

@@ -22,11 +22,11 @@ class Progress:
     already or that another row asked for, `failed` have none, and `running` are asked now.
 
     `asked` of `questions`, which are the different ones that had no answer yet. Times are in seconds:
-    `seconds` since it began, `seconds_left` by how it went so far (None: not known yet). Money is in USD:
-    `spent`, `expected` for the whole by what answers cost so far (None: not known yet), `budget`. `unpriced`
-    questions have no price. `tokens` of input and output. `lines` are what the user should read, `latest` the
-    last answers with their rows, `failures` the last questions that failed. `ended` is "" while it runs, then
-    "done", "stopped", "budget", or "failed"."""
+    `seconds` since it began, `held_seconds` of a server's pause that are to come, `seconds_left` by how it
+    went so far (None: not known yet). Money is in USD: `spent`, `expected` for the whole by what answers cost
+    so far (None: not known yet), `budget`. `unpriced` questions have no price. `tokens` of input and output.
+    `lines` are what the user should read, `latest` the last answers with their rows, `failures` the last
+    questions that failed. `ended` is "" while it runs, then "done", "stopped", "budget", or "failed"."""
 
     rows: int = 0
     done: int = 0
@@ -55,14 +55,19 @@ class Progress:
         return self.done / self.seconds if self.seconds else 0.0
 
     def after(self, seconds: float, **changes: Any) -> Progress:
-        """The progress so many seconds after the beginning, with these changes."""
+        """The progress so many seconds after the beginning, with these changes.
+
+        >>> Progress(questions=4).after(2.0, asked=2, held_seconds=30.0).seconds_left
+        32.0
+        """
         asked = changes.get("asked", self.asked)
         spent, unpriced = changes.get("spent", self.spent), changes.get("unpriced", self.unpriced)
         left = changes.get("questions", self.questions) - asked
+        held = changes.get("held_seconds", self.held_seconds)
         return replace(
             self,
             seconds=seconds,
-            seconds_left=seconds / asked * left if asked else None,
+            seconds_left=held + seconds / asked * left if asked else None,
             expected=spent + spent / (asked - unpriced) * left if asked > unpriced else None,
             **changes,
         )

@@ -66,6 +66,7 @@ def test_the_call_is_the_answer(server: HostedServer) -> None:
     assert agent.start("Which?", output=Ticket) == Ticket(**HELP)
     turn = agent.turn
     assert turn is not None and turn.text.startswith("Let me see.\n\nDone.")
+    assert turn.value == Ticket(**HELP) and turn.frame.to_dict("records") == [HELP]
     (result,) = sent(server, "user.custom_tool_result")
     assert result["content"] == [{"type": "text", "text": TAKEN}]
     assert len(turn.requests) == 3 and turn.usage.output_tokens == 15

@@ -16,7 +16,7 @@ import pytest
 
 import praison_nb
 from praison_nb.errors import AuthenticationError, ConfigError
-from praison_nb.events import RequestFinished
+from praison_nb.events import RequestFinished, TextDelta
 from praison_nb.rows.api import begin
 from praison_nb.turn import Turn
 from servers.rows import Manners, RowServer
@@ -151,7 +151,7 @@ def test_a_budget_says_once_how_few_it_lets_be_under_way(most: int | None, is_sm
         agent = server.agent(options={"max_tokens": most} if most else {})
         run = begin(texts(20, 20), "Label: {text}", agent=agent, output=Label, budget="0.05")
         assert set(run.wait()["_status"]) == {"done"}
-    lines = [line for line in run.progress.lines if "are under way at once" in line]
+    lines = [line for line in run.progress.lines if "of output: there is room for about" in line]
     assert len(lines) == is_small and all('options={"max_tokens"' in line for line in lines)
 
 
@@ -228,6 +228,17 @@ async def test_async_code_awaits_it_as_it_does_coroutines() -> None:
         server.manners = Manners(most=0)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(praison_nb.map(["g"], "Label {value}", agent=agent), 0.05)
+
+
+def test_a_function_of_asyncios_is_given_a_coroutine() -> None:
+    agent = praison_nb.ScriptedBackend([TextDelta(text="x")])
+
+    async def in_a_thread() -> Any:
+        return await asyncio.to_thread(lambda: praison_nb.map(["a"], "{value}", agent=agent))
+
+    assert len(asyncio.run(praison_nb.map(["a"], "{value}", agent=agent))) == 1
+    # Each of these waits, as it does elsewhere.
+    assert len(asyncio.run(in_a_thread())) == len(praison_nb.map(["a"], "{value}", agent=agent)) == 1
 
 
 @pytest.mark.parametrize(

@@ -122,6 +122,18 @@ def test_functions_run_on_threads_where_that_is_wished() -> None:
     assert threads and threads[0] is not threading.main_thread()
 
 
+@pytest.mark.parametrize("output", [None, Label])
+def test_a_row_whose_answer_was_cut_off_says_so_and_is_asked_again(output: Any) -> None:
+    with OpenAIServer() as server:
+        server.script(reply('{"val', finish="length"), reply('{"value": "good"}'))
+        agent = LocalAgent(LocalAgentConfig(model="m", base_url=server.base_url, api_key="k"))
+        rows = ({"n": n} for n in range(1))
+        made = praison_nb.map(rows, "Label {n}", agent=agent, output=output)
+        assert list(made["_status"]) == ["failed"] and "cut off" in made["_error"][0]
+        again = praison_nb.map([{"n": 0}], "Label {n}", agent=agent, output=output)
+        assert list(again["_status"]) == ["done"] and len(server.bodies) == 2
+
+
 def test_several_models_answer_the_same_rows() -> None:
     frame = pd.DataFrame({"text": ["a", "bb", "a"]}, index=["x", "y", "z"])
     with RowServer() as server:

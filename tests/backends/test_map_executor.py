@@ -15,11 +15,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
+import psutil
 import pytest
 
 import praison_nb
 from praison_nb.errors import ConfigError
 from praison_nb.rows.api import begin
+from praison_nb.rows.parcel import pack
 from servers.rows import Manners, RowServer
 
 Label = Literal["good", "bad"]
@@ -159,6 +161,24 @@ def test_what_cannot_go_to_workers(settings: dict[str, Any], why: str) -> None:
         praison_nb.map(["a"], "Say {value}", agent=agent, executor=executor)
 
 
+def test_a_parcel_has_the_name_of_a_key_and_never_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("cloudpickle")
+    key = "a-key-of-no-form-1234"
+    monkeypatch.setenv("ROWS_KEY", key)
+
+    def look_up(word: str) -> str:
+        """Look a word up."""
+        return word + key
+
+    def parcel(*tools: Any) -> bytes:
+        given = {"model": "m", "base_url": "http://127.0.0.1:1/v1", "api_key": os.environ["ROWS_KEY"]}
+        return pack(praison_nb.LocalAgent(praison_nb.LocalAgentConfig(**given, tools=[*tools])), 6)
+
+    assert key.encode() not in parcel(holds_a_lock) and b"ROWS_KEY" in parcel()
+    with pytest.raises(ConfigError, match=r"holds a secret \(.*\), which goes to no worker: read it"):
+        parcel(look_up)
+
+
 class Elsewhere(Executor):
     """One whose workers can import nothing of ours: each task is a process of an isolated Python."""
 
@@ -191,6 +211,19 @@ def test_what_is_no_executor(executor: Any) -> None:
 def test_agents_that_run_elsewhere() -> None:
     with pytest.raises(ConfigError, match="takes agents whose loop runs here"), ThreadPoolExecutor(1) as pool:
         praison_nb.map(["a"], "{value}", agent=praison_nb.ScriptedBackend([]), executor=pool)
+
+
+@pytest.mark.slow
+def test_a_cluster_by_its_name_ends_with_the_map() -> None:
+    pytest.importorskip("distributed")
+    before = psutil.Process().children(recursive=True)
+    with RowServer() as server:
+        run = begin(TEXTS, "Label: {value}", agent=server.agent(), output=Label, executor="dask")
+        made = run.wait()
+        assert set(made["_status"]) == {"done", "kept"} and len(server.books.accepted) == 60
+        check_books(made, server)
+    _, alive = psutil.wait_procs(set(psutil.Process().children(recursive=True)) - {*before}, timeout=60)
+    assert not [each for each in alive if "distributed" in " ".join(each.cmdline())]
 
 
 @pytest.mark.slow

@@ -9,13 +9,14 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
 
 import praison_nb
 from praison_nb import AnswerFile
-from praison_nb.errors import PraisonError, RateLimitError
+from praison_nb.errors import PraisonError, RateLimitError, ServerError
 from praison_nb.rows.api import begin
 from servers.rows import Manners, RowServer
 
@@ -102,6 +103,10 @@ def test_a_server_that_never_recovers_costs_its_rows_after_the_retries() -> None
         made = praison_nb.map(["a", "b"], "Label {value}", agent=server.agent(), retries=1)
         assert list(made["_status"]) == ["failed"] * 2 and made["_error"].str.contains("500").all()
         assert len(server.requests) == 4
+        options: dict[str, Any] = {"retries": 0, "on_error": "raise", "concurrency": 1}
+        with pytest.raises(ServerError):
+            praison_nb.map(["a", "b"], "Label {value}", agent=server.agent(), **options)
+        assert len(server.requests) == 5
 
 
 def test_a_pause_is_seen_while_it_lasts() -> None:

@@ -133,6 +133,7 @@ def test_the_format_of_the_wire(peer: Peer, kind: Any, text: str, value: Any) ->
     agent = Agent("a", peer.agent())
     assert agent.start("Which?", output=kind) == value
     assert peer.ways == ["format"] and agent.turn is not None and not agent.turn.notices
+    assert agent.turn.value == value and len(agent.turn.frame) == 1
 
 
 @pytest.mark.parametrize(("kind", "text"), [(dict[str, int], '{"a": 1}'), (Tree, '{"name": "a"}')])

@@ -60,7 +60,7 @@ from dataclasses import dataclass
 from typing import Literal
 from praison_nb import LocalAgent, LocalAgentConfig
 agent = LocalAgent(LocalAgentConfig(model="gpt-4o-mini", base_url="{url}/v1", provider="openai", wire="chat",
-                                    api_key="test-key"))
+                                    api_key="test-key", options={{"max_tokens": 200}}))
 reviews = pd.read_csv("{file}")
 @dataclass
 class Rating:

@@ -68,9 +68,8 @@ def main() -> None:
     params.n_ctx = SLOTS * CONTEXT_TOKENS
     params.cache_ram_mib = 256
     # At each token all threads wait for the slowest, so one that has to share its CPU holds them all up:
-    # half of the CPUs stay free for the kernel and others. Reading the prompt waits more rarely.
-    params.cpuparams.n_threads = max(1, _cpus() // 2)
-    params.cpuparams_batch.n_threads = _cpus()
+    # half of the CPUs stay free for the kernel and others. The tokens of two answers at once are a batch.
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = max(1, _cpus() // 2)
     try:
         server = xllamacpp.Server(params)
     except RuntimeError as error:
