@@ -85,7 +85,7 @@ class MapRun(Observable):
         self.outcomes: dict[str, Outcome] = {}
         """By the keys of `questions`."""
         self.kept_before: KeptMap | None = None
-        self._pacer, self._raises, self._most = pacer or Pacer(), raises, most_questions
+        self._pacer, self._raises, self._most = pacer or Pacer(at_once=concurrency), raises, most_questions
         self._pacer.on_change = self._update
         self._mailbox = Mailbox()
         options = {

@@ -18,6 +18,10 @@ from .outcome import BUDGET, FAILED, Outcome
 Take = Callable[[str, Outcome], None]
 
 
+AHEAD = 4
+"""Beside so many turns with a request under way one more is begun, whose request is admitted meanwhile."""
+
+
 class Workers:
     """Asks questions, `concurrency` at once, by turns begun with `options`, and has `take(key, outcome)` take
     what became of each, those left aside that were not asked. `changed(count)` is called with how many are
@@ -44,8 +48,9 @@ class Workers:
         for backend, prompts in agents:
             if prompts:
                 left = deque(prompts.items())
-                count = min(len(left), max(1, self._concurrency // len(agents)))
-                backends = await asyncio.to_thread(_for_map, backend, count)
+                count = max(1, self._concurrency // len(agents))
+                count += count // AHEAD if backend.waits_for_place else 0
+                backends = await asyncio.to_thread(_for_map, backend, min(len(left), count))
                 work += [(each, left, is_lone) for each, is_lone in backends]
         async with asyncio.TaskGroup() as group:
             for each, left, is_lone in work:
@@ -87,7 +92,7 @@ class Workers:
 
         run = backend.begin(prompt, subscribers=[observe, *self._subscribers], **self._options)
         self._running.add(run)
-        self._changed(len(self._running))
+        self._changed(min(len(self._running), self._concurrency))
         await ended.wait()
         return run
 
