@@ -6,6 +6,7 @@ import functools
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
+from itertools import repeat
 
 from ..events import RequestFinished, RequestStarted
 from ..session import Usage
@@ -134,4 +135,4 @@ class TurnRows:
             "backend": turn.backend,
             **more,
         }
-        return tuple(self._label(labels.get(name, "")) for name in LABELS)
+        return tuple(map(self._label, map(labels.get, LABELS, repeat(""))))

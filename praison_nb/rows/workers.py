@@ -24,15 +24,15 @@ AHEAD = 4
 
 class Workers:
     """Asks questions, `concurrency` at once, by turns begun with `options`, and has `take(key, outcome)` take
-    what became of each, those left aside that were not asked. `changed(count)` is called with how many are
-    under way. Belongs to the loop's thread."""
+    what became of each, those left aside that were not asked. `changed()` is called when one more is under
+    way. Belongs to the loop's thread."""
 
     def __init__(
         self,
         concurrency: int,
         options: Mapping[str, Any],
         take: Take,
-        changed: Callable[[int], None],
+        changed: Callable[[], None],
         subscribers: Sequence[Subscriber] = (),
     ) -> None:
         self._concurrency, self._options, self._subscribers = concurrency, options, subscribers
@@ -55,6 +55,11 @@ class Workers:
         async with asyncio.TaskGroup() as group:
             for each, left, is_lone in work:
                 group.create_task(self._work(each, left, group, is_lone=is_lone))
+
+    @property
+    def running(self) -> int:
+        """How many are asked now: those that are begun ahead wait for a place."""
+        return min(len(self._running), self._concurrency)
 
     def stop(self) -> None:
         """Ask nothing more, and stop what is under way."""
@@ -92,7 +97,7 @@ class Workers:
 
         run = backend.begin(prompt, subscribers=[observe, *self._subscribers], **self._options)
         self._running.add(run)
-        self._changed(min(len(self._running), self._concurrency))
+        self._changed()
         await ended.wait()
         return run
 

@@ -187,6 +187,26 @@ def test_one_bad_row_costs_itself_only() -> None:
         assert server.books.requests == asked
 
 
+def test_the_next_are_admitted_while_no_more_than_that_many_are_open_and_a_stop_frees_them() -> None:
+    with RowServer(Manners(most=0)) as server:
+        run = begin(texts(40, 40), "Label: {text}", agent=server.agent(), concurrency=8, budget=2)
+        assert run.budget is not None
+
+        def states() -> Counter[str]:
+            return Counter(praison_nb.usage(by="request")["state"])
+
+        server.wait_for(lambda: server.books.at_once == 8 and states() == {"running": 10})
+        assert run.progress.running == 8
+        run.stop()
+        run.wait()
+        server.wait_for(lambda: states() == {"done": 10})
+        ledger = praison_nb.usage(by="request")
+        # What was never sent costs nothing, and what was is paid as far as it is known.
+        assert (ledger["cost"] == 0).sum() == 2 and not server.books.accepted
+        assert server.books.most_at_once == 8 and run.budget.spent().reserved == 0
+        assert float(run.budget.spent().usd) == pytest.approx(ledger["cost"].sum(), abs=1e-12)
+
+
 def test_awaited_it_leaves_the_loop_free() -> None:
     with RowServer(Manners(seconds=0.05)) as server:
 
