@@ -27,13 +27,14 @@ Label = Literal["good", "bad"]
 @pytest.fixture(autouse=True)
 def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRAISON_NB_LEDGER", str(tmp_path / "ledger.sqlite"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
 def texts(rows: int, distinct: int) -> pd.DataFrame:
     return pd.DataFrame({"text": [f"Text number {row * 7 % distinct}." for row in range(rows)]})
 
 
-def test_each_question_is_asked_once_and_the_books_agree() -> None:
+def test_each_question_is_asked_once_and_the_books_agree(tmp_path: Path) -> None:
     frame = texts(600, 180)
     with RowServer(Manners(too_many=0.1, failing=0.02, garbage=0.05)) as server:
         made = praison_nb.map(frame, "Label: {text}", agent=server.agent(), output=Label)
@@ -46,6 +47,7 @@ def test_each_question_is_asked_once_and_the_books_agree() -> None:
         ledger = praison_nb.usage(by="request")
         assert len(ledger) == books.requests
         assert float(ledger["cost"].sum()) == pytest.approx(float(books.cost), abs=1e-9)
+        assert not (tmp_path / "state").exists(), "nothing was wrong with the ledger, so nothing is put aside"
         requests = books.requests
         again = praison_nb.map(frame[::-1], "Label: {text}", agent=server.agent(), output=Label)
         assert books.requests == requests and set(again["_status"]) == {"kept"} and again["_cost"].sum() == 0
