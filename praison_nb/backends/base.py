@@ -58,6 +58,10 @@ class Backend(SessionKeeper, ABC):
     takes_output = False
     """Whether `events` has the model answer with the type `run.output`; else the prompt asks for it."""
 
+    waits_for_place = False
+    """Whether each request waits for a place of `run.pacer`, and nothing else of a turn needs one: then more
+    turns may be begun than there are places."""
+
     def __init__(self) -> None:
         super().__init__()
         self._policies: dict[str, str] | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
+from itertools import repeat
 
 from ..events import RequestFinished, RequestStarted
 from ..session import Usage
@@ -26,8 +27,7 @@ class TurnRows:
 
     def __init__(self, tags: Mapping[str, str], to: writer.Writer | None = None) -> None:
         self.origin, self.tags = current_origin(), encoded(tags)
-        # Most texts are the same in all rows of a turn.
-        self._known_labels: dict[str, str] = {}
+        self._label = _Labels()
         self.writer = to or writer.current()
         self._elsewhere: Decimal | None = None
         self._most = Decimal(0)
@@ -136,9 +136,12 @@ class TurnRows:
             "backend": turn.backend,
             **more,
         }
-        return tuple(self._label(labels.get(name, "")) for name in LABELS)
+        return tuple(map(self._label.__getitem__, map(labels.get, LABELS, repeat(""))))
 
-    def _label(self, text: str) -> str:
-        if text not in self._known_labels:
-            self._known_labels[text] = label(text)
-        return self._known_labels[text]
+
+class _Labels(dict[str, str]):
+    """The texts as rows have them: most are the same in all rows of a turn."""
+
+    def __missing__(self, text: str) -> str:
+        self[text] = made = label(text)
+        return made

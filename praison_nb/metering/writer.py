@@ -153,8 +153,9 @@ class Writer(WriteQueue[Row]):
         """The ledger works (again), and nothing waits."""
         self.problem, self.slow = "", False
         with self._spilling:
+            was_aside = self._spill.path is not None
             self._spill.remove()
-        if self.waiting:
+        if was_aside and self.waiting:
             # They came meanwhile, and may have been in that file.
             self._put_aside()
         self._noticed = {line for line in self._noticed if line.endswith("local disk.")}

@@ -200,8 +200,7 @@ _BY_NAME = (_under_names, _options, _of_pairs(_ELEMENT, "</"), _of_pairs(_ENTRY,
 
 def _where_named(search: Callable[[str], Iterator[Found]]) -> Callable[[str], Iterator[Found]]:
     def searched(text: str) -> Iterator[Found]:
-        lower = text.lower()
-        return search(text) if any(sign in lower for sign in _SIGNS) else iter(())
+        return search(text) if any(map(text.lower().__contains__, _SIGNS)) else iter(())
 
     return searched
 

@@ -183,7 +183,7 @@ def prepare(
         backends,
         output=backends[0].output_type if output is None else AnswerType.of(output),
         concurrency=concurrency,
-        pacer=Pacer(rpm, tpm, retries),
+        pacer=Pacer(rpm, tpm, retries, at_once=concurrency),
         budget=None if budget is None else parse_usd(budget, "budget"),
         raises=on_error == "raise",
         file=file,

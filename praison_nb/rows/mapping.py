@@ -85,7 +85,7 @@ class MapRun(Observable):
         self.outcomes: dict[str, Outcome] = {}
         """By the keys of `questions`."""
         self.kept_before: KeptMap | None = None
-        self._pacer, self._raises, self._most = pacer or Pacer(), raises, most_questions
+        self._pacer, self._raises, self._most = pacer or Pacer(at_once=concurrency), raises, most_questions
         self._pacer.on_change = self._update
         self._mailbox = Mailbox()
         options = {
@@ -101,7 +101,7 @@ class MapRun(Observable):
         if budget is not None:
             most = min(concurrency, len(table) * len(backends))
             subscribers = [*subscribers, Reservations(budget, most, self.add_line)]
-        self._workers = Workers(concurrency, options, self._take, self._set_running, subscribers)
+        self._workers = Workers(concurrency, options, self._take, self._show_running, subscribers)
         self._answered: list[tuple[str, Outcome]] = []
         """What is not in the file yet."""
         self._writing: asyncio.Task[None] | None = None
@@ -206,8 +206,9 @@ class MapRun(Observable):
         loop.get().call_soon_threadsafe(self.add_line, line)
         return False
 
-    def _set_running(self, count: int) -> None:
-        self._update(running=count)
+    def _show_running(self) -> None:
+        if self._workers.running != self.progress.running:
+            self._update(running=self._workers.running)
 
     def _take(self, key: str, outcome: Outcome) -> None:
         now, changes = self.progress, dict[str, Any]()
@@ -227,7 +228,7 @@ class MapRun(Observable):
                 "failures": (*now.failures, failure)[-LATEST:],
             }
         self._update(
-            running=max(0, now.running - 1),
+            running=self._workers.running,
             asked=now.asked + 1,
             spent=now.spent + (outcome.cost or Decimal(0)),
             unpriced=now.unpriced + (outcome.cost is None),

@@ -18,17 +18,21 @@ from .outcome import BUDGET, FAILED, Outcome
 Take = Callable[[str, Outcome], None]
 
 
+AHEAD = 4
+"""Beside so many turns with a request under way one more is begun, whose request is admitted meanwhile."""
+
+
 class Workers:
     """Asks questions, `concurrency` at once, by turns begun with `options`, and has `take(key, outcome)` take
-    what became of each, those left aside that were not asked. `changed(count)` is called with how many are
-    under way. Belongs to the loop's thread."""
+    what became of each, those left aside that were not asked. `changed()` is called when one more is under
+    way. Belongs to the loop's thread."""
 
     def __init__(
         self,
         concurrency: int,
         options: Mapping[str, Any],
         take: Take,
-        changed: Callable[[int], None],
+        changed: Callable[[], None],
         subscribers: Sequence[Subscriber] = (),
     ) -> None:
         self._concurrency, self._options, self._subscribers = concurrency, options, subscribers
@@ -44,12 +48,18 @@ class Workers:
         for backend, prompts in agents:
             if prompts:
                 left = deque(prompts.items())
-                count = min(len(left), max(1, self._concurrency // len(agents)))
-                backends = await asyncio.to_thread(_for_map, backend, count)
+                count = max(1, self._concurrency // len(agents))
+                count += count // AHEAD if backend.waits_for_place else 0
+                backends = await asyncio.to_thread(_for_map, backend, min(len(left), count))
                 work += [(each, left, is_lone) for each, is_lone in backends]
         async with asyncio.TaskGroup() as group:
             for each, left, is_lone in work:
                 group.create_task(self._work(each, left, group, is_lone=is_lone))
+
+    @property
+    def running(self) -> int:
+        """How many are asked now: those that are begun ahead wait for a place."""
+        return min(len(self._running), self._concurrency)
 
     def stop(self) -> None:
         """Ask nothing more, and stop what is under way."""
@@ -87,7 +97,7 @@ class Workers:
 
         run = backend.begin(prompt, subscribers=[observe, *self._subscribers], **self._options)
         self._running.add(run)
-        self._changed(len(self._running))
+        self._changed()
         await ended.wait()
         return run
 

@@ -16,7 +16,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 RETRIES = 6
 """Attempts after the first one, of a request that many wait for."""
@@ -32,6 +33,9 @@ class Pacer:
     others wait for its answer. Belongs to one event loop. `retries` is how often a request is sent again,
     `patience` (seconds) how long it may have to wait for that.
 
+    No more than `at_once` requests are open at the server, where that is given: a request that was admitted
+    waits for its `place`. So the next ones are admitted while those before them are answered.
+
     It knows too how many turns have requests under way, and how many have `ended`: a request that no budget
     has room for, while those may leave some, waits for them (`wait_for_end`)."""
 
@@ -41,10 +45,13 @@ class Pacer:
         tokens_per_minute: float | None = None,
         retries: int = RETRIES,
         patience: float = PATIENCE,
+        at_once: int | None = None,
     ) -> None:
         self.requests_per_minute, self.tokens_per_minute = requests_per_minute, tokens_per_minute
         self.retries, self.patience = retries, patience
         self._next = self._next_tokens = self._held_until = self._refused_at = 0.0
+        self._places = None if at_once is None else asyncio.Semaphore(at_once)
+        self._refusals = 0
         self._opened_at = self._pause = 0.0
         """When the last pause was over, while nothing is answered since, and how long the next one waits
         behind the one that asks; both in seconds, 0 for none."""
@@ -61,8 +68,9 @@ class Pacer:
         """For how many seconds nothing is sent from now on."""
         return max(0.0, self._held_until - time.monotonic())
 
-    async def wait(self, tokens: int = 0) -> None:
-        """Wait until a request of so many tokens may be sent."""
+    async def wait(self, tokens: int = 0) -> int:
+        """Wait until a request of so many tokens may be sent. Returns how often the server had refused one by
+        then, which `place` has to know."""
         now = time.monotonic()
         at = max(now, self._next, self._next_tokens)
         if self.requests_per_minute:
@@ -70,6 +78,19 @@ class Pacer:
         self._next_tokens = max(now, self._next_tokens)
         self.add_tokens(tokens)
         await self._until(at)
+        return self._refusals
+
+    @asynccontextmanager
+    async def place(self, refusals: int) -> AsyncIterator[None]:
+        """Hold a place for a request that has waited when the server had refused so many: where it has
+        refused more since, that is waited for too."""
+        if self._places is None:
+            yield
+            return
+        async with self._places:
+            if self._refusals != refusals:
+                await self._until(0.0)
+            yield
 
     async def _until(self, at: float) -> None:
         if (seconds := at - time.monotonic()) > 0:
@@ -88,6 +109,7 @@ class Pacer:
         """Send nothing for so long: a request that was sent then (`time.monotonic()`) was refused for now."""
         if self._opened_at and sent_at >= self._opened_at:
             self._pause = seconds
+        self._refusals += 1
         self._refused_at = max(self._refused_at, sent_at)
         self._close(seconds)
 

@@ -27,13 +27,14 @@ Label = Literal["good", "bad"]
 @pytest.fixture(autouse=True)
 def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRAISON_NB_LEDGER", str(tmp_path / "ledger.sqlite"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
 def texts(rows: int, distinct: int) -> pd.DataFrame:
     return pd.DataFrame({"text": [f"Text number {row * 7 % distinct}." for row in range(rows)]})
 
 
-def test_each_question_is_asked_once_and_the_books_agree() -> None:
+def test_each_question_is_asked_once_and_the_books_agree(tmp_path: Path) -> None:
     frame = texts(600, 180)
     with RowServer(Manners(too_many=0.1, failing=0.02, garbage=0.05)) as server:
         made = praison_nb.map(frame, "Label: {text}", agent=server.agent(), output=Label)
@@ -46,6 +47,7 @@ def test_each_question_is_asked_once_and_the_books_agree() -> None:
         ledger = praison_nb.usage(by="request")
         assert len(ledger) == books.requests
         assert float(ledger["cost"].sum()) == pytest.approx(float(books.cost), abs=1e-9)
+        assert not (tmp_path / "state").exists(), "nothing was wrong with the ledger, so nothing is put aside"
         requests = books.requests
         again = praison_nb.map(frame[::-1], "Label: {text}", agent=server.agent(), output=Label)
         assert books.requests == requests and set(again["_status"]) == {"kept"} and again["_cost"].sum() == 0
@@ -185,6 +187,26 @@ def test_one_bad_row_costs_itself_only() -> None:
         with pytest.raises(ConfigError, match="Row 1: "):
             praison_nb.map(frame, "Ceil {n:.1f}", agent=server.agent(), on_error="raise")
         assert server.books.requests == asked
+
+
+def test_the_next_are_admitted_while_no_more_than_that_many_are_open_and_a_stop_frees_them() -> None:
+    with RowServer(Manners(most=0)) as server:
+        run = begin(texts(40, 40), "Label: {text}", agent=server.agent(), concurrency=8, budget=2)
+        assert run.budget is not None
+
+        def states() -> Counter[str]:
+            return Counter(praison_nb.usage(by="request")["state"])
+
+        server.wait_for(lambda: server.books.at_once == 8 and states() == {"running": 10})
+        assert run.progress.running == 8
+        run.stop()
+        run.wait()
+        server.wait_for(lambda: states() == {"done": 10})
+        ledger = praison_nb.usage(by="request")
+        # What was never sent costs nothing, and what was is paid as far as it is known.
+        assert (ledger["cost"] == 0).sum() == 2 and not server.books.accepted
+        assert server.books.most_at_once == 8 and run.budget.spent().reserved == 0
+        assert float(run.budget.spent().usd) == pytest.approx(ledger["cost"].sum(), abs=1e-12)
 
 
 def test_awaited_it_leaves_the_loop_free() -> None:

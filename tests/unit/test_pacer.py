@@ -68,6 +68,24 @@ async def test_a_pause_that_an_answer_ended_makes_the_next_one_no_longer() -> No
     await asyncio.wait_for(pacer.wait(), 10)
 
 
+async def test_a_refusal_holds_those_too_that_wait_for_a_place() -> None:
+    pacer = Pacer(at_once=1)
+    refusals, sent_at = await pacer.wait(), time.monotonic()
+
+    async def ask() -> float:
+        async with pacer.place(refusals):
+            return pacer.held_seconds
+
+    async with pacer.place(refusals):
+        waiting = asyncio.create_task(ask())
+        await asyncio.sleep(0)
+        pacer.hold(60, sent_at)
+    await asyncio.wait({waiting}, timeout=0.01)
+    assert not waiting.done()
+    pacer.answered(sent_at + 1)
+    assert await waiting == 0
+
+
 def test_requests_that_are_alike_are_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
     look_up = prices._by_table

@@ -100,6 +100,11 @@ class LocalAgent(Backend):
         """ "embedded" for an embedded model, else "local"."""
         return "embedded" if self.config.runs_embedded else "local"
 
+    @property
+    def waits_for_place(self) -> bool:  # type: ignore[override]
+        """Not with tools, of which no more than that are to run at once."""
+        return not self.config.tools
+
     def update_agent(self, **changes: Any) -> None:
         """Change fields of the config from the next turn on; the conversation stays. Raises ConfigError."""
         self.config = replace(self.config, **changes)

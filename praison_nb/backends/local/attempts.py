@@ -58,7 +58,7 @@ class Attempt:
     _is_open: bool = field(default=False, init=False)
     _cost_in_headers: Decimal | None = field(default=None, init=False)
     sent_at: float = field(default=0.0, init=False)
-    """By `time.monotonic()`."""
+    """By `time.monotonic()`, 0 before that."""
     _silent_seconds: float | None = field(default=None, init=False)
 
     async def events(self) -> AsyncIterator[Event]:
@@ -109,10 +109,11 @@ class Attempt:
 
     def finished(self, *, is_stopped: bool = False) -> RequestFinished:
         """What it used. A request that was refused, or never sent, used nothing; one that was cut off has the
-        server's count so far, or the estimate."""
+        server's count so far, or the estimate: its prompt was on its way, and is paid."""
         reply = self.reader.reply
         cost = self._cost_in_headers if reply.cost is None else reply.cost
-        is_sent = self._is_open or is_stopped or (self.problem is not None and _was_sent(self.problem))
+        was_stopped = is_stopped and self.sent_at > 0
+        is_sent = self._is_open or was_stopped or (self.problem is not None and _was_sent(self.problem))
         return RequestFinished(
             model=self._model(),
             provider=self.server.payee,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import importlib
 import os
 import re
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
 
@@ -28,6 +28,7 @@ TIMEOUT = 600.0
 model may think for minutes without a sign."""
 CONNECT_TIMEOUT = 10.0
 """Seconds for a connection, with its TLS and the proxy's: twice what the SDKs allow, for slow networks."""
+_SETTING = re.compile(r"(openai|anthropic|ssl)_.*|.*_proxy", re.I)
 # What an SDK takes from the environment beside the key goes to its maker's server and no other.
 _MAKERS = {"openai": "api.openai.com", "anthropic": "api.anthropic.com"}
 
@@ -81,13 +82,21 @@ def client_of(server: Server, headers: frozenset[str] = frozenset()) -> Client:
         )
 
     # A variable that an error told its reader to set counts from then on.
-    settings = frozenset((name, os.environ.get(name)) for name in os.environ if _is_setting(name))
-    return http_client.shared(make, sdk, server.base_url, key, headers, settings)
+    return http_client.shared(make, sdk, server.base_url, key, headers, _settings())
 
 
-@functools.lru_cache(maxsize=1024)
-def _is_setting(name: str) -> bool:
-    return re.fullmatch(r"(openai|anthropic|ssl)_.*|.*_proxy", name, re.I) is not None
+_known_settings: tuple[Mapping[Any, Any], frozenset[tuple[str, str]]] = {}, frozenset()
+
+
+def _settings() -> frozenset[tuple[str, str]]:
+    """The variables that SDKs read."""
+    global _known_settings
+    # os.environ decodes each variable when it is walked, at each request.
+    environment = getattr(os.environ, "_data", os.environ)
+    if _known_settings[0] != environment:
+        found = frozenset((name, value) for name, value in os.environ.items() if _SETTING.fullmatch(name))
+        _known_settings = dict(environment), found
+    return _known_settings[1]
 
 
 def _sdk(server: Server) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -166,21 +167,25 @@ class LocalTurn:
                 self.config.timeout,
                 self.run.report,
             )
+            place: AbstractAsyncContextManager[None] = nullcontext()
             if self.run.pacer is not None:
-                await self.run.pacer.wait(started.input_tokens)
+                place = self.run.pacer.place(await self.run.pacer.wait(started.input_tokens))
             yield started
             # The budgets have been asked by now.
             limit = self.run.output_limit
             attempt.body = with_limit(self.server, self.wire, body, limit)
             try:
-                async for event in attempt.events():
-                    yield event
+                if self.run.stopping:
+                    # A stop that came while it was admitted arrives here, before anything is sent.
+                    await asyncio.sleep(0)
+                async with place:
+                    async for event in attempt.events():
+                        yield event
             except asyncio.CancelledError:
                 for event in reader.end():
                     yield event
                 if self.config.asks_stopped_cost:
                     await stopped_cost(self.server, reader.reply)
-                # Stopped before the answer began: the prompt was on its way, and is paid.
                 yield attempt.finished(is_stopped=True)
                 self._keep_partial()
                 yield TurnFinished(stop_reason="interrupted")
