@@ -14,6 +14,7 @@ from ...history import Item, User, from_json, with_attachments
 from ...runtime.run import Run
 from ...text import replace_surrogates
 from ...tools.dispatch import ToolDispatcher
+from ..http_client import Encoder
 from ..sdk_errors import error_in_answer, unchained
 from ..session import Session
 from .attempts import Attempt
@@ -155,7 +156,8 @@ class LocalTurn:
             body = self.wire.request(asked)
             reader = self.wire.reader(asked)
             self.reply = reader.reply
-            size = asked.size(body)
+            encoder = Encoder()
+            size = asked.size(body, encoder.text)
             started = self.bounds.started(body, size)
             attempt = Attempt(
                 self.server,
@@ -165,6 +167,7 @@ class LocalTurn:
                 started.input_tokens,
                 self.config.timeout,
                 self.run.report,
+                encoder,
             )
             if self.run.pacer is not None:
                 await self.run.pacer.wait(started.input_tokens)
