@@ -4,11 +4,12 @@ other, as where the user types a prompt."""
 
 from __future__ import annotations
 
+import compileall
 import time
 from collections.abc import Iterator
 from functools import partial
 
-from harness import Measured, MeasuredKernel, Row, Servers, by_figure, in_turns, servers
+from harness import ROOT, Measured, MeasuredKernel, Row, Servers, by_figure, in_turns, servers
 
 BARE = """
 from openai import OpenAI
@@ -24,6 +25,8 @@ EMPTY = "%load_ext empty_extension"
 
 
 def rows() -> Iterator[Row]:
+    # As pip does with what it installs: to compile them takes longer than to import them.
+    compileall.compile_dir(ROOT / "praison_nb", quiet=1)
     with servers() as where:
         ways = {
             "bare": partial(_fresh, where, EMPTY, BARE, 0),

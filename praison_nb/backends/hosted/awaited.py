@@ -13,14 +13,32 @@ MAIN = ""
 
 
 class AwaitedCalls:
-    """`uses` are the tool uses by id, `answered` the ids of those that we or another client answered."""
+    """`uses` are the tool uses by id, `answered` the ids of those that we or another client answered, and
+    `unanswered` the others."""
 
     def __init__(self) -> None:
         self.uses: dict[str, Any] = {}
         self.answered: set[str] = set()
+        self.unanswered: dict[str, Any] = {}
         self._named: dict[str, list[str]] = {}
         """The ids that the session waits for, and those that the thread of a sub-agent does."""
         self._looked_up: set[str] = set()
+
+    def add(self, use: Any) -> None:
+        """There is a tool use, or it has changed."""
+        self.uses[use.id] = use
+        if use.id not in self.answered:
+            self.unanswered[use.id] = use
+
+    def answer(self, call_id: str) -> None:
+        """Somebody has answered the tool use with this id."""
+        self.answered.add(call_id)
+        self.unanswered.pop(call_id, None)
+
+    def keep_open(self) -> None:
+        """Forget the tool uses that nothing waits for."""
+        self.uses = {use.id: use for use in self.open()}
+        self.unanswered = dict(self.uses)
 
     def note_status(self, event: Any, thread: str = MAIN) -> None:
         """Take what an idle session or thread waits for; any other status waits for nothing."""
@@ -56,9 +74,9 @@ class AwaitedCalls:
         kinds: dict[str, str] = {}
         for event in events:
             if event.type in ANSWERS:
-                self.answered.add(getattr(event, ANSWERS[event.type]))
+                self.answer(getattr(event, ANSWERS[event.type]))
             elif event.type in TOOL_USES:
-                self.uses[event.id] = event
+                self.add(event)
             else:
                 kinds[event.id] = event.type
         shown: list[Event] = [tool_started(self.uses[each]) for each in missing if each in self.uses]

@@ -68,14 +68,16 @@ def prompt_text(content: Any) -> str:
 
 
 def _block(block: Any) -> str:
-    match getattr(block, "type", ""):
+    match getattr(block, "type", None) or "":
         case "text":
             return str(getattr(block, "text", "") or "")
         case "redacted":
             return "[withheld by the provider]"
         case "search_result":
-            inner = "".join(str(getattr(part, "text", "")) for part in getattr(block, "content", None) or ())
-            return f"{getattr(block, 'title', '')} ({getattr(block, 'source', '')})\n{inner}\n"
+            parts = getattr(block, "content", None) or ()
+            inner = "".join(str(getattr(part, "text", None) or "") for part in parts)
+            title, source = (getattr(block, name, None) or "" for name in ("title", "source"))
+            return f"{title} ({source})\n{inner}\n"
         case "document":
             return f"[document {getattr(block, 'title', None) or ''}]".replace(" ]", "]")
         case kind:

@@ -72,6 +72,8 @@ class Messages:
         self._early: dict[str, Any] = {}
         """Those that came before the session took our message: of another turn, or of a server that is late
         to say so."""
+        self._idles: dict[str, int] = {}
+        """How many of those came before an idle that was not ours."""
         self._thinking: set[str] = set()
 
     def begin(self, previewed: Any) -> Iterator[Event]:
@@ -121,9 +123,21 @@ class Messages:
             yield TextFinal(text="", message_id=message_id)
         self._abandoned.clear()
 
+    def note_idle(self, idle_id: str) -> None:
+        """What came before this idle is of others, unless it is the turn's own end."""
+        self._idles[idle_id] = len(self._early)
+
     def drop_early(self) -> Iterator[Event]:
         """Take back what turned out to be an answer to others, now that the agent works on ours."""
         for message in self._early.values():
             if not (self._own.is_dated and self._own.owns(message)):
                 yield TextFinal(text="", message_id=message.id)
         self._early.clear()
+        self._idles.clear()
+
+    def drop_others(self, idle_id: str) -> Iterator[Event]:
+        """Take back what came before an idle of others, now that the turn ends with this one: where a message
+        gets its time behind its answer, times say nothing."""
+        self._idles.pop(idle_id, None)
+        for message_id in [*self._early][: max(self._idles.values(), default=0)]:
+            yield TextFinal(text="", message_id=message_id)

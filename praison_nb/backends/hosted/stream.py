@@ -1,10 +1,11 @@
 """The events of a session as its stream has them: those that come by the thousand together, and all of them
-as the SDK's types."""
+by the names of the SDK's types. To make one of those costs more than all else that is done for an event."""
 
 from __future__ import annotations
 
 import json
 from collections import deque
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -35,9 +36,6 @@ class EventStream:
 
     async def __anext__(self) -> Any:
         """The next event. Raises what the SDK raises where the stream breaks or has an error in it."""
-        from anthropic._models import construct_type
-        from anthropic.types.beta.sessions import BetaManagedAgentsStreamSessionEvents
-
         while not self._ready:
             if self._parser.is_damaged:
                 raise json.JSONDecodeError("a frame was cut", self._parser.excerpt, 0)
@@ -46,11 +44,49 @@ class EventStream:
             events = (event for event in self._parser.feed(piece) if event.get("type") != "ping")
             self._ready.extend(join(events, _message_of, _merged))
         event = self._ready.popleft()
-        if event.get("type") == "error" or "type" not in event:
+        if event.get("type") == "error" or not isinstance(event.get("type"), str):
             from anthropic import APIStatusError
 
             raise APIStatusError(str(event), response=self._response, body=event)
-        return construct_type(type_=BetaManagedAgentsStreamSessionEvents, value=event)
+        return Fields(event)
+
+
+class Fields:
+    """An object of the API, its fields as attributes; one that is missing is None. What a tool is given stays
+    a dict.
+
+    >>> event = Fields({"content": [{"text": "a"}], "processed_at": "2026-01-01T00:00:00Z", "input": {}})
+    >>> event.content[0].text, event.processed_at.year, event.input, event.stop_reason
+    ('a', 2026, {}, None)
+    """
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self._values = values
+
+    def __getattr__(self, name: str) -> Any:
+        # Once for each name. Of what Python itself asks for, nothing is a field.
+        if name.startswith("_"):
+            raise AttributeError(name)
+        value = self._values.get(name)
+        if name == "processed_at":
+            value = _time(value)
+        elif name != "input":
+            value = _value(value)
+        self.__dict__[name] = value
+        return value
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, dict):
+        return Fields(value)
+    return [_value(each) for each in value] if isinstance(value, list) else value
+
+
+def _time(value: Any) -> Any:
+    try:
+        return datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return value
 
 
 def _message_of(event: dict[str, Any]) -> object:

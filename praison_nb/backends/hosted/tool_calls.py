@@ -70,15 +70,15 @@ class ToolCalls:
         for key in [key for key in self._pending if key in reader.calls.answered]:
             self._pending.pop(key)[1].cancel()
         # A function runs as soon as it is called; everything else when the session says that it waits.
-        open_uses = {key: use for key, use in reader.calls.uses.items() if key not in reader.calls.answered}
-        calls = {key: use for key, use in open_uses.items() if use.type == "agent.custom_tool_use"}
+        unanswered = reader.calls.unanswered.items()
+        calls = {key: use for key, use in unanswered if use.type == "agent.custom_tool_use"}
         for use in (calls | {use.id: use for use in reader.calls.open()}).values():
             if use.id in reader.calls.answered or not self._is_new(use):
                 continue
             if not self._is_answerable(use):
                 self._notify_once(use)
             elif reader.stopping:
-                reader.calls.answered.add(use.id)
+                reader.calls.answer(use.id)
                 self._spawn(self._answer(self._refusal(use)))
             else:
                 answer = self._approve(use) if needs_approval(use) else self._run_function(use)
@@ -122,7 +122,7 @@ class ToolCalls:
         refusals = []
         for use, task in self._pending.values():
             task.cancel()
-            self._reader.calls.answered.add(use.id)
+            self._reader.calls.answer(use.id)
             refusals.append(self._refusal(use))
         self._pending.clear()
         return refusals
@@ -194,7 +194,7 @@ class ToolCalls:
 
     def _mark_answered(self, call_id: str) -> None:
         self._pending.pop(call_id, None)
-        self._reader.calls.answered.add(call_id)
+        self._reader.calls.answer(call_id)
 
     async def _answer(self, answer: dict[str, Any]) -> None:
         try:

@@ -139,13 +139,12 @@ class Reader:
                 case "session.status_terminated" | "session.deleted":
                     self._end_session("terminated")
                 case kind if kind in TOOL_USES:
-                    self.calls.uses[event.id] = event
+                    self.calls.add(event)
                 case kind if kind in ANSWERS:
-                    self.calls.answered.add(getattr(event, ANSWERS[kind]))
-        calls = self.calls
-        calls.uses = {use.id: use for use in calls.open()}
-        self.busy = self.busy or bool(calls.uses)
-        return [tool_started(event) for event in calls.open()]
+                    self.calls.answer(getattr(event, ANSWERS[kind]))
+        self.calls.keep_open()
+        self.busy = self.busy or bool(self.calls.uses)
+        return [*self.calls.started()]
 
     def reattach(self, history: list[Any]) -> list[Any]:
         """Take the session's last message for the turn's own, and return what is to be read of the history.
@@ -176,7 +175,7 @@ class Reader:
                 self._interrupted |= is_applied and self.own.owns(event)
             case "user.tool_confirmation":
                 if event.tool_use_id not in self.calls.answered:
-                    self.calls.answered.add(event.tool_use_id)
+                    self.calls.answer(event.tool_use_id)
                     yield ApprovalAnswered(call_id=event.tool_use_id, allowed=event.result == "allow")
             case "event_start":
                 if event.event.id not in self.session.seen:
@@ -189,7 +188,7 @@ class Reader:
                 yield from self._messages.think(event.id)
             case "agent.tool_use" | "agent.mcp_tool_use" | "agent.custom_tool_use":
                 is_new = event.id not in self.calls.uses
-                self.calls.uses[event.id] = event
+                self.calls.add(event)
                 yield tool_started(event)
                 if is_new and (line := denial(event)):
                     yield Notice(text=line)
@@ -199,7 +198,7 @@ class Reader:
                 call_id = getattr(event, ANSWERS[event.type])
                 # The session repeats our own answer.
                 if call_id not in self.calls.answered or not event.type.startswith("user."):
-                    self.calls.answered.add(call_id)
+                    self.calls.answer(call_id)
                     is_error = bool(getattr(event, "is_error", None))
                     yield ToolFinished(call_id=call_id, result=plain_text(event.content), is_error=is_error)
             case "agent.thread_context_compacted":
@@ -253,6 +252,7 @@ class Reader:
                 self.calls.note_status(event)
                 if self.stop_reason != "requires_action":
                     yield from self.requests.end(key_of(event))
+                    yield from self._messages.drop_others(key_of(event))
                     end = end_of_turn(event, self._error, self._interrupted and not self.stopping)
                     self.end = end_of_outcome(end, self.verdict)
                 elif not awaited_calls(event):
@@ -280,6 +280,7 @@ class Reader:
             self.doubtful_idle = event
             return False
         self.requests.note_idle(key_of(event))
+        self._messages.note_idle(key_of(event))
         if self.own.is_sent and not self.own.is_taken and not from_history:
             self.ambiguous_idle = event
         else:

@@ -75,7 +75,6 @@ class HostedTurn:
         self._tool_calls: ToolCalls
         self._out: asyncio.Queue[Event | None] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._last_usage: SessionUsage | None = None
         self._taken, self._heard = asyncio.Event(), 0
 
     async def events(self) -> AsyncIterator[Event]:
@@ -104,8 +103,6 @@ class HostedTurn:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _put(self, event: Event) -> None:
-        if isinstance(event, SessionUsage):
-            self._last_usage = event
         self._out.put_nowait(event)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -173,7 +170,7 @@ class HostedTurn:
             self._put(reader.end)
             turns, turn_id = session.turns, self._run.turn.id
             is_settled = reader.stop_reason != "deleted" and await settle(
-                session, connection, turn_id, self._last_usage, self._put
+                session, connection, turn_id, reader.requests.last_usage, self._put
             )
             await self._find_files(turns)
             if is_settled:

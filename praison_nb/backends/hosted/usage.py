@@ -78,7 +78,7 @@ def used_since(after: SessionUsage, before: SessionUsage | None) -> Usage:
 
 def dollars(amount: Any) -> Decimal | None:
     """An amount of money in cents, as USD; None where there is none."""
-    if amount is None or getattr(amount, "currency", "USD") != "USD":
+    if amount is None or (getattr(amount, "currency", None) or "USD") != "USD":
         return None
     try:
         usd = Decimal(str(amount.amount)) / 100

@@ -24,6 +24,7 @@ from ...history import Opaque
 from ...runtime.pacer import Pacer
 from ...session import Usage
 from ...turn import estimate_tokens
+from ..http_client import Encoder
 from ..joined import joined
 from ..network_errors import causes
 from ..sdk_errors import error_in_answer, is_retryable, translate
@@ -45,7 +46,8 @@ PATIENCE = 60.0
 @dataclass(eq=False)
 class Attempt:
     """One attempt at a request of about `estimate` tokens. Its `problem`, None where it went well, is known
-    after `events`. `report` takes what the user reads while there are no events."""
+    after `events`. `report` takes what the user reads while there are no events, and `encoder` has written
+    some of the body."""
 
     server: Server
     wire: Wire
@@ -54,6 +56,7 @@ class Attempt:
     estimate: int
     timeout: float | None
     report: Callable[[Event], None]
+    encoder: Encoder = field(default_factory=Encoder)
     problem: PraisonError | None = None
     _is_open: bool = field(default=False, init=False)
     _cost_in_headers: Decimal | None = field(default=None, init=False)
@@ -69,7 +72,9 @@ class Attempt:
         progress, form = reply.progress, ""
         try:
             with ReportedSilence(lambda: reply.progress, self.report):
-                async with open_stream(self.server, self.wire.path, self.body, deadline) as stream:
+                async with open_stream(
+                    self.server, self.wire.path, self.body, deadline, self.encoder
+                ) as stream:
                     self._is_open = True
                     self._cost_in_headers = cost_in_headers(stream.headers)
                     while messages := await stream.batch():

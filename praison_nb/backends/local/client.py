@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
 
 from ...errors import ConfigError
 from .. import http_client
@@ -61,25 +62,18 @@ def client_of(server: Server, headers: frozenset[str] = frozenset()) -> Client:
             raise unusable(error) from error
 
     def make() -> Client:
-        if sdk == "anthropic":
-            import anthropic
-
-            return anthropic.AsyncAnthropic(
-                base_url=server.base_url,
-                api_key=key,
-                max_retries=0,
-                timeout=anthropic.Timeout(None, connect=CONNECT_TIMEOUT),
-                http_client=http(anthropic.DefaultAsyncHttpxClient),
-            )
-        import openai
-
-        return openai.AsyncOpenAI(
+        module: Any = importlib.import_module(sdk)
+        http_client = http(module.DefaultAsyncHttpxClient)
+        kind = module.AsyncAnthropic if sdk == "anthropic" else module.AsyncOpenAI
+        made: Client = kind(
             base_url=server.base_url,
             api_key=key,
             max_retries=0,
-            timeout=openai.Timeout(None, connect=CONNECT_TIMEOUT),
-            http_client=http(openai.DefaultAsyncHttpxClient),
+            timeout=module.Timeout(None, connect=CONNECT_TIMEOUT),
+            http_client=http_client,
         )
+        _http_clients[made] = http_client
+        return made
 
     # A variable that an error told its reader to set counts from then on.
     return http_client.shared(make, sdk, server.base_url, key, headers, _settings())
@@ -97,6 +91,14 @@ def _settings() -> frozenset[tuple[str, str]]:
         found = frozenset((name, value) for name, value in os.environ.items() if _SETTING.fullmatch(name))
         _known_settings = dict(environment), found
     return _known_settings[1]
+
+
+_http_clients: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+
+
+def http_client_of(client: Client) -> Any:
+    """What `client`, which `client_of` returned, sends its requests by."""
+    return _http_clients[client]
 
 
 def _sdk(server: Server) -> str:

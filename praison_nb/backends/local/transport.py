@@ -28,10 +28,10 @@ from typing import Any, Literal, Self, TypeVar
 from ...errors import PraisonError, TurnTimeoutError
 from ..body import Body
 from ..error_reasons import find
-from ..http_client import Refused, Requests, encoded
+from ..http_client import Encoder, Refused, Requests
 from ..sdk_errors import error_in_answer, no_api, translate
 from ..sse import Parser
-from .client import TIMEOUT, client_of, load
+from .client import TIMEOUT, client_of, http_client_of, load
 from .providers import Server
 
 T = TypeVar("T")
@@ -111,10 +111,12 @@ class Deadline:
 class Stream:
     """The events of one answer. `end` says how it ended, once there are no more."""
 
-    def __init__(self, server: Server, path: str, body: Mapping[str, Any], deadline: Deadline) -> None:
+    def __init__(
+        self, server: Server, path: str, body: Mapping[str, Any], deadline: Deadline, encoder: Encoder
+    ) -> None:
         self.end: End = ""
         self._server, self._url = server, address_of(server, path)
-        self._body, self._deadline = body, deadline
+        self._body, self._deadline, self._encoder = body, deadline, encoder
         self._response: Any = None
         self._bytes: Body
         self._parser = Parser()
@@ -129,6 +131,7 @@ class Stream:
             # What loading takes on a slow machine is not the server's time.
             await load(self._server)
             self._response = await self._deadline.wait(self._open())
+            self._encoder.clear()
         except BaseException as error:
             self._deadline.stop()
             if not isinstance(error, Exception):
@@ -222,9 +225,9 @@ class Stream:
         key = self._url, repr(sorted(headers.items())), repr(options["params"])
         while True:
             try:
-                content = encoded(body)
+                content = self._encoder.body(body)
                 if content and (request := _requests.next(client, key, content)):
-                    response = await client._client.send(request, stream=True)
+                    response = await http_client_of(client).send(request, stream=True)
                     if not response.is_success:
                         await response.aread()
                         raise Refused(response)
@@ -249,11 +252,14 @@ class Stream:
         return translate(error, self._server.where)
 
 
-def open_stream(server: Server, path: str, body: Mapping[str, Any], deadline: Deadline) -> Stream:
+def open_stream(
+    server: Server, path: str, body: Mapping[str, Any], deadline: Deadline, encoder: Encoder | None = None
+) -> Stream:
     """Ask the server, once, for a stream, as `async with`. `body` needs no `stream`; where the server refuses
     a field by its name, and the answer is the same without, it is asked again without. `extra_headers`,
-    `extra_query` and `extra_body` are what the SDKs' methods make of them."""
-    return Stream(server, path, body, deadline)
+    `extra_query` and `extra_body` are what the SDKs' methods make of them. An `encoder` may have written
+    some of the body already."""
+    return Stream(server, path, body, deadline, encoder or Encoder())
 
 
 def _written(body: Mapping[str, Any], content: bytes | None, client: Any) -> dict[str, Any]:

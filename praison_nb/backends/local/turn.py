@@ -15,6 +15,7 @@ from ...history import Item, User, from_json, with_attachments
 from ...runtime.run import Run
 from ...text import replace_surrogates
 from ...tools.dispatch import ToolDispatcher
+from ..http_client import Encoder
 from ..sdk_errors import error_in_answer, unchained
 from ..session import Session
 from .attempts import Attempt
@@ -156,7 +157,8 @@ class LocalTurn:
             body = self.wire.request(asked)
             reader = self.wire.reader(asked)
             self.reply = reader.reply
-            size = asked.size(body)
+            encoder = Encoder()
+            size = asked.size(body, encoder.text)
             started = self.bounds.started(body, size)
             attempt = Attempt(
                 self.server,
@@ -166,6 +168,7 @@ class LocalTurn:
                 started.input_tokens,
                 self.config.timeout,
                 self.run.report,
+                encoder,
             )
             place: AbstractAsyncContextManager[None] = nullcontext()
             if self.run.pacer is not None:

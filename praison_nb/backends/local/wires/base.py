@@ -7,7 +7,7 @@ It knows neither HTTP nor the loop: both are the same for all.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -92,9 +92,9 @@ class ModelRequest:
     options: Mapping[str, Any] = field(default_factory=dict)
     rules: Rules = field(default_factory=Rules)
 
-    def size(self, body: Mapping[str, Any]) -> int:
+    def size(self, body: Mapping[str, Any], encode: Callable[[Any], str] | None = None) -> int:
         """About how many bytes of `body`, which the wire made of the request, the model reads. An attachment
-        has those of its own tokens, however long its base64 is."""
+        has those of its own tokens, however long its base64 is. `encode` writes JSON, "" where it cannot."""
         attached = (
             each
             for item in self.history
@@ -102,7 +102,9 @@ class ModelRequest:
             for each in item.attachments
             if each.kind != "text"
         )
-        return request_bytes(body) + sum(each.tokens * BYTES_PER_TOKEN - len(each.data) for each in attached)
+        return request_bytes(body, encode) + sum(
+            each.tokens * BYTES_PER_TOKEN - len(each.data) for each in attached
+        )
 
 
 _READ = (
@@ -122,10 +124,10 @@ _READ = (
 _encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
-def request_bytes(body: Mapping[str, Any]) -> int:
+def request_bytes(body: Mapping[str, Any], encode: Callable[[Any], str] | None = None) -> int:
     """About how many bytes of a request the model reads, its tools included."""
     parts = (body[name] for name in _READ if body.get(name))
-    return sum(byte_length(_encode(part)) for part in parts)
+    return sum(byte_length((encode and encode(part)) or _encode(part)) for part in parts)
 
 
 class Reader(Protocol):
