@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
+from ..imports import rare_collections
 from ..storage import data_folder, replacing
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ def _fetched(file: Path, stamp: int) -> tuple[DataSnapshot, str]:
 
 
 @functools.cache
+@rare_collections()
 def _bundled() -> tuple[DataSnapshot, str]:
     import genai_prices
     from genai_prices.data import providers

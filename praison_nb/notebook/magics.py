@@ -9,6 +9,7 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_
 from IPython.core.magic_arguments import argument, magic_arguments
 from traitlets import Bool, Enum, Int, Unicode
 
+from ..imports import rare_collections
 from .arguments import parse_arguments
 from .extension import Extension
 from .own_cells import AWAITED_CELL, OWN_CELL
@@ -121,7 +122,8 @@ class AgentMagics(Magics):
     @cell_magic(AWAITED_CELL)
     def agent_cell_async(self, line: str, cell: str) -> Awaitable[None]:
         """`agent_cell` where the cell's code is awaited: it waits without blocking the kernel."""
-        from .cell import run_cell
+        with rare_collections():
+            from .cell import run_cell
 
         return run_cell(self.extension, parse_arguments(self.agent, line), cell)
 

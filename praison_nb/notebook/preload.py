@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
+from ..imports import rare_collections
+
 NAME = "praison_nb imports"
 FORK_SECONDS = 5.0
 """A fork waits so long at most: the thread may in turn wait for a lock that the fork holds already."""
@@ -32,7 +34,7 @@ def preload(backend: str, model: str, is_over: threading.Event) -> None:
 
 
 def _preload(backend: str, model: str, is_over: threading.Event) -> None:
-    with suppress(Exception):
+    with suppress(Exception), rare_collections():
         from ..backends.catalog import likely_modules
 
         load = functools.partial(importlib.import_module, package=__package__)

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from ...errors import ConfigError
+from ...imports import rare_collections
 from .. import http_client
 from ..http_client import Credentials
 from ..network_errors import is_loopback, unusable
@@ -38,7 +39,7 @@ async def load(server: Server) -> None:
     """Import the server's SDK, beside the loop: the first time it takes a second."""
     name = _sdk(server)
     if name not in sys.modules:
-        await asyncio.to_thread(importlib.import_module, name)
+        await asyncio.to_thread(rare_collections()(importlib.import_module), name)
 
 
 def client_of(server: Server, headers: frozenset[str] = frozenset()) -> Client:
