@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from servers.forked import fork_server
 from servers.openai import OpenAIServer
 
 # Nothing of what collection makes goes away: to look through it again and again takes a tenth of its time.
@@ -33,6 +34,12 @@ FIRST = (
 but the last ones are waited for by the others. Those of one line share what their package or their process
 has, such as a browser or the embedded model. Of other files each is for itself: those of kernel/, then of
 backends/, then the rest."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """All workers share the process that forks kernels: whoever starts them starts it."""
+    if getattr(config.option, "numprocesses", None) and hasattr(os, "pidfd_open"):
+        fork_server()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
