@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
+from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 ADDRESS = "PRAISON_NB_FORK_SERVER"
@@ -77,3 +78,25 @@ class ForkingProvisioner(LocalProvisioner):
         # It leads a group of its own.
         self.pid = self.pgid = self.process.pid
         return self.connection_info
+
+
+class Forking:
+    """A kernel manager's mixin: its kernel is forked."""
+
+    async def _async_pre_start_kernel(self: Any, **kwargs: Any) -> tuple[list[str], dict[str, Any]]:
+        if self.provisioner is None:
+            self.provisioner = ForkingProvisioner(
+                kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self
+            )
+        return await super()._async_pre_start_kernel(**kwargs)  # type: ignore[misc]
+
+
+class ForkingKernelManager(Forking, AsyncKernelManager):
+    pass
+
+
+NBCLIENT = {
+    "kernel_name": "python3",
+    "kernel_manager_class": ForkingKernelManager if hasattr(os, "pidfd_open") else AsyncKernelManager,
+}
+"""What NotebookClient takes to run a notebook in such a kernel."""
