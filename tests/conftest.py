@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from servers.forked import fork_server
 from servers.openai import OpenAIServer
 
 # Nothing of what collection makes goes away: to look through it again and again takes a tenth of its time.
@@ -39,6 +38,8 @@ backends/, then the rest."""
 def pytest_configure(config: pytest.Config) -> None:
     """All workers share the process that forks kernels: whoever starts them starts it."""
     if getattr(config.option, "numprocesses", None) and hasattr(os, "pidfd_open"):
+        from servers.forked import fork_server
+
         fork_server()
 
 
