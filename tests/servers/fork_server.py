@@ -1,9 +1,10 @@
-"""A process that has imported what kernels import, and forks one for each line that it reads.
+"""A process that has imported what kernels import, and forks one for each message that it reads.
 
-Its standard input is a socket that listens, since all workers of a test run, and their Jupyter servers, share
-one. A line is JSON of [command line, folder, environment]; the process ID of the new kernel is written back.
-Whoever hangs up leaves no kernels behind, and when the first one does, this process ends. The package under
-test is among the imports: those that are started import it anew.
+Its standard input is a socket that listens: all workers of a test run, and their Jupyter servers, share
+one. A message is JSON of [command line, folder, environment], and comes with the file that is the kernel's
+standard error; the process ID of the new kernel is written back. Whoever hangs up leaves no kernels behind,
+and when the first one does, this process ends. The package under test is among the imports: those that are
+started import it anew.
 """
 
 from __future__ import annotations
@@ -69,10 +70,8 @@ def serve(listener: socket.socket) -> None:
             if ready is listener:
                 clients.append(listener.accept()[0])
                 continue
-            # Nobody writes another line before the answer to this one.
-            with ready.makefile() as lines:
-                line = lines.readline()
-            if not line:
+            message, files, *_ = socket.recv_fds(ready, 1_000_000, 1)
+            if not message:
                 leave_none_of(ready)
                 if ready is clients[0]:
                     return
@@ -83,8 +82,10 @@ def serve(listener: socket.socket) -> None:
             if pid == 0:
                 for each in (*clients, listener):
                     each.close()
-                run(*json.loads(line))
+                os.dup2(files[0], 2)
+                run(*json.loads(message))
                 sys.exit()
+            os.close(files[0])
             kernels[pid] = ready
             ready.sendall(b"%d\n" % pid)
 

@@ -27,14 +27,14 @@ def fork_server() -> socket.socket:
     """A connection to the process that forks. It ends when the process that started it does."""
     if ADDRESS not in os.environ:
         address = f"praison-nb-{uuid.uuid4().hex}"
-        with socket.socket(socket.AF_UNIX) as listener:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
             listener.bind(f"\0{address}")
             listener.listen()
             _processes.append(
                 subprocess.Popen([sys.executable, Path(__file__).with_name("fork_server.py")], stdin=listener)
             )
         os.environ[ADDRESS] = address
-    client = socket.socket(socket.AF_UNIX)
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     client.connect(f"\0{os.environ[ADDRESS]}")
     return client
 
@@ -73,7 +73,8 @@ class ForkingProvisioner(LocalProvisioner):
         self, cmd: list[str], *, env: dict[str, str], **kwargs: Any
     ) -> KernelConnectionInfo:
         server = fork_server()
-        server.sendall(json.dumps([cmd, kwargs.get("cwd") or os.getcwd(), env]).encode() + b"\n")
+        message = json.dumps([cmd, kwargs.get("cwd") or os.getcwd(), env]).encode()
+        socket.send_fds(server, [message], [2])
         self.process = ForkedProcess(int(server.recv(100)))
         # It leads a group of its own.
         self.pid = self.pgid = self.process.pid
