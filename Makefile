@@ -42,6 +42,7 @@ unit: check
 # takes a minute of the checks runs beside them, and is shown behind.
 test: lint
 	@log=$$(mktemp); $(MAKE) --no-print-directory types >$$log 2>&1 & types=$$!; failed=0; \
+	$(MAKE) --no-print-directory .venv/compiled; \
 	$(PYTEST) -n 3 || failed=1; \
 	node --test tests/js/ || failed=1; \
 	wait $$types || failed=1; \
@@ -93,15 +94,19 @@ constraints: .venv/ready-test
 # JupyterLab's extension is copied when the package is installed.
 EXTENSION := $(wildcard praison_nb/notebook/labextension/* praison_nb/notebook/labextension/*/*)
 
-# To try it out, whatever fits, by pip alone; for tests, the versions in constraints.txt, compiled once, since workers
-# and kernels that import at the same time would each do it.
+# To try it out, whatever fits, by pip alone; for tests, the versions in constraints.txt.
 .venv/ready: .venv/python pyproject.toml $(EXTENSION)
 	$(INSTALL) -e '.[local,lab]'
 	touch $@
 
 .venv/ready-test: .venv/python pyproject.toml constraints.txt
-	UV_COMPILE_BYTECODE=1 .ci/install $(BIN)/python -c constraints.txt -e '.[local,lab,analysis,test]'
+	.ci/install $(BIN)/python -c constraints.txt -e '.[local,lab,analysis,test]'
 	touch .venv/ready $@
+
+# What the tests import, and they themselves, compiled once: workers and kernels that import at the same time would
+# each do it, and to compile whatever is installed takes three times as long.
+.venv/compiled: .venv/ready-test
+	@$(PYTEST) --collect-only >/dev/null && $(BIN)/python -c 'import jupyterlab.labapp, notebook.app' && touch $@
 
 .venv/ready-docs: .venv/ready-test
 	$(INSTALL) -c constraints.txt -e '.[docs]'

@@ -21,8 +21,8 @@ FIRST = (
     ("browser/test_hostile.py", "browser/test_busy.py"),
     ("browser/",),
     ("kernel/test_sessions.py",),
-    ("kernel/test_runners.py",),
     ("kernel/test_notebooks.py",),
+    ("kernel/test_runners.py",),
     ("kernel/test_show.py",),
     ("kernel/test_session_commands.py",),
     ("kernel/test_chat.py",),
@@ -33,6 +33,14 @@ FIRST = (
 but the last ones are waited for by the others. Those of one line share what their package or their process
 has, such as a browser or the embedded model. Of other files each is for itself: those of kernel/, then of
 backends/, then the rest."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """All workers share the process that forks kernels: whoever starts them starts it."""
+    if getattr(config.option, "numprocesses", None) and hasattr(os, "pidfd_open"):
+        from servers.forked import fork_server
+
+        fork_server()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

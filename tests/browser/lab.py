@@ -15,7 +15,8 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -85,9 +86,7 @@ class Server:
             extensions.mkdir(parents=True)
             (extensions / "praison-nb").symlink_to(EXTENSION)
         else:
-            page_config = self.folder / "config" / "labconfig" / "page_config.json"
-            page_config.parent.mkdir()
-            page_config.write_text(json.dumps({"disabledExtensions": {"praison-nb": True}}))
+            self._disable_extension()
         if not self._is_forked:
             kernel = self.folder / "jupyter" / "kernels" / KERNELSPEC["name"]
             kernel.mkdir(parents=True)
@@ -173,6 +172,21 @@ class Server:
         path = self.folder / "settings" / package / f"{name}.jupyterlab-settings"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(value))
+
+    def _disable_extension(self) -> Path:
+        page_config = self.folder / "config" / "labconfig" / "page_config.json"
+        page_config.parent.mkdir(exist_ok=True)
+        page_config.write_text(json.dumps({"disabledExtensions": {"praison-nb": True}}))
+        return page_config
+
+    @contextmanager
+    def without_extension(self) -> Iterator[None]:
+        """Pages that are loaded meanwhile have none of praison_nb's."""
+        page_config = self._disable_extension()
+        try:
+            yield
+        finally:
+            page_config.unlink()
 
     def open_gate(self, name: str) -> None:
         """Let the kernel's `hold(name)` go on."""

@@ -296,12 +296,10 @@ def test_focus_goes_back_to_the_cell_and_the_end_is_said(lab: Server, page: Page
     expect(badge).to_have_text("Agents: idle · $0.0656 today")
 
 
-def test_without_the_extension_a_widget_shows_the_same(
-    tmp_path_factory: pytest.TempPathFactory, context: BrowserContext
-) -> None:
-    with Server(Path(tmp_path_factory.mktemp("bare")), extension=False) as server:
-        page = context.new_page()
-        try:
-            show_in_a_widget(server, page)
-        finally:
-            page.close()
+def test_without_the_extension_a_widget_shows_the_same(lab: Server, context: BrowserContext) -> None:
+    page = context.new_page()
+    try:
+        with lab.without_extension():
+            show_in_a_widget(lab, page)
+    finally:
+        page.close()

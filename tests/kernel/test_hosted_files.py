@@ -13,6 +13,7 @@ import pytest
 from matplotlib.figure import Figure
 from nbclient import NotebookClient
 
+from servers.forked import NBCLIENT
 from servers.hosted import HostedServer, builtin_tool, text
 from servers.hosted_agent import sent
 from servers.hosted_files import wrote
@@ -62,7 +63,7 @@ def test_a_table_goes_up_and_a_plot_comes_back(tmp_path: Path, monkeypatch: pyte
         server.files_late = 1
         server.script([WORKS, wrote("shares.png", plot()), wrote("../shares.csv", CSV), text("See both.")])
         where = {"metadata": {"path": str(tmp_path)}}
-        NotebookClient(book, timeout=100, kernel_name="python3", resources=where).execute()
+        NotebookClient(book, timeout=100, **NBCLIENT, resources=where).execute()
         (session,) = server.sessions.values()
         (resource,) = session.fields["resources"]
         frame = pd.read_parquet(io.BytesIO(server.files[resource["file_id"]].data))

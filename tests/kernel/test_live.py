@@ -13,6 +13,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from servers.forked import NBCLIENT
 from servers.kernel import PATIENCE, Cell, Kernel
 from servers.openai import OpenAIServer, reply
 
@@ -306,7 +307,7 @@ def test_a_notebook_run_by_nbclient_has_plain_and_complete_output(
     server.script(reply("Hello **there**", usage=(1200, 20)))
     cells = ["%load_ext praison_nb", "%%agent -m gpt-4o-mini\nHi"]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    NotebookClient(notebook, kernel_name="python3").execute()
+    NotebookClient(notebook, **NBCLIENT).execute()
     nbformat.validate(notebook)
     assert [set(o["data"]) for o in notebook.cells[1].outputs] == [
         {"text/html", "text/plain"},

@@ -15,6 +15,7 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from servers.forked import NBCLIENT
 from servers.kernel import Kernel
 from servers.openai import DONE, OpenAIServer, chunk, reply
 
@@ -123,7 +124,7 @@ def test_a_turn_that_fails_fails_the_run(
 
 def test_nbclient_has_the_outputs_in_the_cells_that_they_belong_to(files_server: OpenAIServer) -> None:
     made = notebook(LOOP.format(""), "%%agent --bg -o run\nthird", FUNCTION.format(""), "(await run).text")
-    NotebookClient(made, kernel_name="python3").execute()
+    NotebookClient(made, **NBCLIENT).execute()
     nbformat.validate(made)
     first, second, third, fourth = (shown(cell) for cell in made.cells[1:])
     assert in_order(first, "first", "[idle]", "second", "[idle]")
@@ -158,7 +159,7 @@ def test_what_a_last_cell_leaves_under_way_is_finished(files_server: OpenAIServe
         "asked = lambda: any(each.runs for each in next(iter(_loaded.values())).conversations)"
     )
     made = notebook(setup, cell.format(""))
-    NotebookClient(made, kernel_name="python3").execute()
+    NotebookClient(made, **NBCLIENT).execute()
     opens.join()
     assert in_order(shown(made.cells[-1]), "Answer one.", "[idle]")
 
@@ -174,7 +175,7 @@ def test_a_cell_that_takes_too_long_says_what_there_is(files_server: OpenAIServe
     made = notebook("%%agent\nfirst", cell.format(""))
     limit = {"timeout_func": lambda it: 5 if it is made.cells[2] else 60, "interrupt_on_timeout": True}
     with pytest.raises(CellExecutionError):
-        NotebookClient(made, kernel_name="python3", **limit).execute()
+        NotebookClient(made, **NBCLIENT, **limit).execute()
     text = shown(made.cells[2])
     assert in_order(text, "the text so far", "stopped by you", "KeyboardInterrupt: the turn was stopped")
     assert "[running" not in text and len(files_server.bodies) == 2

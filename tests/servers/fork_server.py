@@ -1,7 +1,10 @@
-"""A process that has imported what kernels import, and forks one for each line that it reads.
+"""A process that has imported what kernels import, and forks one for each message that it reads.
 
-A line is JSON of [command line, folder, environment]; the process ID of the new kernel is written back. The
-package under test is among the imports: those that are started import it anew.
+Its standard input is a socket that listens: all workers of a test run, and their Jupyter servers, share
+one. A message is JSON of [command line, folder, environment], and comes with the file that is the kernel's
+standard error; the process ID of the new kernel is written back. Whoever hangs up leaves no kernels behind,
+and when the first one does, this process ends. The package under test is among the imports: those that are
+started import it anew.
 """
 
 from __future__ import annotations
@@ -11,7 +14,9 @@ import importlib
 import json
 import os
 import pkgutil
+import select
 import signal
+import socket
 import sys
 from contextlib import suppress
 
@@ -41,6 +46,7 @@ def main() -> None:
     os.environ["JPY_PARENT_PID"] = str(os.getpid())  # the kernels end when this process does
     # A fork has no threads but the one that forks.
     os.environ.update(OPENBLAS_NUM_THREADS="1", JE_ARROW_MALLOC_CONF="background_thread:false")
+    os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # no line about frozen modules
     del sys.path[0]
     package = importlib.import_module("praison_nb")
     own = [each.name for each in pkgutil.walk_packages(package.__path__, "praison_nb.")]
@@ -50,19 +56,51 @@ def main() -> None:
     assert len(os.listdir("/proc/self/task")) == 1
     gc.freeze()  # no collection of a kernel goes through what is imported here
     signal.signal(signal.SIGCHLD, reap)
-    for line in sys.stdin:
-        pid = os.fork()
-        if pid == 0:
-            run(*json.loads(line))
-            return
-        print(pid, flush=True)
+    serve(socket.socket(fileno=0))
+
+
+kernels: dict[int, socket.socket] = {}
+"""Who asked for those that run, by their process ID."""
+
+
+def serve(listener: socket.socket) -> None:
+    clients: list[socket.socket] = []
+    while True:
+        for ready in select.select([listener, *clients], [], [])[0]:
+            if ready is listener:
+                clients.append(listener.accept()[0])
+                continue
+            message, files, *_ = socket.recv_fds(ready, 1_000_000, 1)
+            if not message:
+                leave_none_of(ready)
+                if ready is clients[0]:
+                    return
+                clients.remove(ready)
+                ready.close()
+                continue
+            pid = os.fork()
+            if pid == 0:
+                for each in (*clients, listener):
+                    each.close()
+                os.dup2(files[0], 2)
+                run(*json.loads(message))
+                sys.exit()
+            os.close(files[0])
+            kernels[pid] = ready
+            ready.sendall(b"%d\n" % pid)
+
+
+def leave_none_of(client: socket.socket) -> None:
+    for pid in [pid for pid, each in kernels.items() if each is client]:
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
 
 
 def reap(*_: object) -> None:
     """Forget the kernels that have ended."""
     with suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+        while pid := os.waitpid(-1, os.WNOHANG)[0]:
+            kernels.pop(pid, None)
 
 
 def run(command: list[str], folder: str, environment: dict[str, str]) -> None:

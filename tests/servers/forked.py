@@ -6,23 +6,40 @@ import functools
 import json
 import os
 import select
+import socket
 import subprocess
 import sys
+import uuid
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
+from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
+
+ADDRESS = "PRAISON_NB_FORK_SERVER"
+"""Where the one of this test run listens: whoever asks first starts it, and its children find it here."""
 
 
 @functools.cache
-def fork_server() -> subprocess.Popen[str]:
-    """The process that forks, one for all kernels; it ends when this process does."""
-    script = Path(__file__).with_name("fork_server.py")
-    return subprocess.Popen(
-        [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-    )
+def fork_server() -> socket.socket:
+    """A connection to the process that forks. It ends when the process that started it does."""
+    if ADDRESS not in os.environ:
+        address = f"praison-nb-{uuid.uuid4().hex}"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+            listener.bind(f"\0{address}")
+            listener.listen()
+            _processes.append(
+                subprocess.Popen([sys.executable, Path(__file__).with_name("fork_server.py")], stdin=listener)
+            )
+        os.environ[ADDRESS] = address
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    client.connect(f"\0{os.environ[ADDRESS]}")
+    return client
+
+
+_processes: list[subprocess.Popen[bytes]] = []
 
 
 class ForkedProcess:
@@ -56,8 +73,31 @@ class ForkingProvisioner(LocalProvisioner):
         self, cmd: list[str], *, env: dict[str, str], **kwargs: Any
     ) -> KernelConnectionInfo:
         server = fork_server()
-        print(json.dumps([cmd, kwargs.get("cwd") or os.getcwd(), env]), file=server.stdin)
-        self.process = ForkedProcess(int(server.stdout.readline()))
+        message = json.dumps([cmd, kwargs.get("cwd") or os.getcwd(), env]).encode()
+        socket.send_fds(server, [message], [2])
+        self.process = ForkedProcess(int(server.recv(100)))
         # It leads a group of its own.
         self.pid = self.pgid = self.process.pid
         return self.connection_info
+
+
+class Forking:
+    """A kernel manager's mixin: its kernel is forked."""
+
+    async def _async_pre_start_kernel(self: Any, **kwargs: Any) -> tuple[list[str], dict[str, Any]]:
+        if self.provisioner is None:
+            self.provisioner = ForkingProvisioner(
+                kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self
+            )
+        return await super()._async_pre_start_kernel(**kwargs)  # type: ignore[misc]
+
+
+class ForkingKernelManager(Forking, AsyncKernelManager):
+    pass
+
+
+NBCLIENT = {
+    "kernel_name": "python3",
+    "kernel_manager_class": ForkingKernelManager if hasattr(os, "pidfd_open") else AsyncKernelManager,
+}
+"""What NotebookClient takes to run a notebook in such a kernel."""

@@ -51,6 +51,10 @@ def main() -> None:
     settings = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_stdin, daemon=True).start()
 
+    # Threads wait for each other by spinning, for milliseconds: on a busy machine in place of the one that is
+    # waited for, which trebled the time. libgomp reads this when it is loaded.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
     import xllamacpp
 
     params = xllamacpp.CommonParams()
