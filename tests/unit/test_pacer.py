@@ -86,6 +86,17 @@ async def test_a_refusal_holds_those_too_that_wait_for_a_place() -> None:
     assert await waiting == 0
 
 
+async def test_requests_that_waited_for_something_else_are_not_sent_at_once() -> None:
+    pacer, sent_at = Pacer(requests_per_minute=6000, at_once=3), list[float]()
+
+    async def send(refusals: int) -> None:
+        async with pacer.place(refusals):
+            sent_at.append(time.monotonic())
+
+    await asyncio.gather(*[send(each) for each in [await pacer.wait() for _ in range(3)]])
+    assert sent_at[1] - sent_at[0] >= 0.009 and sent_at[2] - sent_at[1] >= 0.009
+
+
 def test_requests_that_are_alike_are_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
     look_up = prices._by_table
