@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, fields
@@ -48,24 +49,28 @@ class Spill:
 
     def __init__(self, ledger: Path) -> None:
         self._ledger = ledger
-        self._count = 0
+        self._rows: Sequence[Row] = ()
         self.path: Path | None = None
 
     def put(self, rows: Sequence[Row], process: str) -> None:
-        """Have the file hold `rows`, all that wait, those before them included. Raises OSError where there is
-        no place for them."""
-        if self.path is None or self._count > len(rows):
-            self.remove()
+        """Have the file hold `rows`, all that wait. It is at no time without those that it had before and
+        that still wait. Raises OSError where there is no place for them."""
+        count = len(self._rows)
+        if self.path is None or rows[:count] != self._rows:
+            before = self.path
             header = json.dumps({"process": process})
             self._try_to_write(_folders(), [header, *map(_dumped, rows)])
-        elif len(rows) > self._count:
+            if before is not None:
+                before.unlink(missing_ok=True)
+        elif len(rows) > count:
             with self.path.open("a", encoding="utf-8") as file:
-                file.writelines(f"{_dumped(row)}\n" for row in rows[self._count :])
-        self._count = len(rows)
+                file.writelines(f"{_dumped(row)}\n" for row in rows[count:])
+        self._rows = rows
 
     def _try_to_write(self, folders: Sequence[Path], lines: Sequence[str]) -> None:
         for folder in folders:
-            path = folder / f"{_key(self._ledger)}-{uuid4().hex}.jsonl"
+            # They are taken in in the order of their names.
+            path = folder / f"{_key(self._ledger)}-{time.time_ns()}-{uuid4().hex}.jsonl"
             try:
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
                 if not _is_own(folder):
@@ -86,7 +91,7 @@ class Spill:
         if self.path is not None:
             with suppress(OSError):
                 self.path.unlink()
-        self.path, self._count = None, 0
+        self.path, self._rows = None, ()
 
 
 def left_behind(ledger: Path) -> Iterator[tuple[Path, list[Row]]]:

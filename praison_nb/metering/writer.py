@@ -150,13 +150,9 @@ class Writer(WriteQueue[Row]):
         self._is_prepared = True
 
     def succeed(self) -> None:
-        """The ledger works (again), and nothing waits."""
+        """The ledger works (again), and nothing waits but what came meanwhile."""
         self.problem, self.slow = "", False
-        with self._spilling:
-            was_aside = self._spill.path is not None
-            self._spill.remove()
-        if was_aside and self.waiting:
-            # They came meanwhile, and may have been in that file.
+        if self._spill.path is not None:
             self._put_aside()
         self._noticed = {line for line in self._noticed if line.endswith("local disk.")}
 
@@ -170,6 +166,8 @@ class Writer(WriteQueue[Row]):
             try:
                 if rows := tuple(self.waiting):
                     self._spill.put(rows, self.process)
+                else:
+                    self._spill.remove()
             except OSError:
                 log.debug("no place for what waits", exc_info=True)
 

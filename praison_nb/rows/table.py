@@ -152,5 +152,11 @@ def _as_pandas(given: Any) -> pandas.DataFrame:
         )
     values = list(given)
     if values and all(isinstance(each, Mapping) for each in values):
-        return pd.DataFrame(values)
+        frame, exact = pd.DataFrame(values), pd.DataFrame(values, dtype=object)
+        for name in frame.select_dtypes("float"):
+            # What a row lacks makes no floats of the others' whole numbers.
+            known = exact[name].dropna()
+            if len(known) and all(type(each) is int and abs(each) < 2**63 for each in known):
+                frame[name] = exact[name].astype("Int64")
+        return frame
     return pd.DataFrame({ONE_COLUMN: pd.Series(values, dtype=object)})

@@ -17,7 +17,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 RETRIES = 6
 """Attempts after the first one, of a request that many wait for."""
@@ -49,7 +49,7 @@ class Pacer:
     ) -> None:
         self.requests_per_minute, self.tokens_per_minute = requests_per_minute, tokens_per_minute
         self.retries, self.patience = retries, patience
-        self._next = self._next_tokens = self._held_until = self._refused_at = 0.0
+        self._next = self._next_sent = self._next_tokens = self._held_until = self._refused_at = 0.0
         self._places = None if at_once is None else asyncio.Semaphore(at_once)
         self._refusals = 0
         self._opened_at = self._pause = 0.0
@@ -68,9 +68,9 @@ class Pacer:
         """For how many seconds nothing is sent from now on."""
         return max(0.0, self._held_until - time.monotonic())
 
-    async def wait(self, tokens: int = 0) -> int:
-        """Wait until a request of so many tokens may be sent. Returns how often the server had refused one by
-        then, which `place` has to know."""
+    async def wait(self, tokens: int = 0) -> tuple[int, float]:
+        """Wait until a request of so many tokens may be sent. Returns what `place` has to know: how often the
+        server had refused one by then, and for how many seconds no other is sent behind it."""
         now = time.monotonic()
         at = max(now, self._next, self._next_tokens)
         if self.requests_per_minute:
@@ -78,18 +78,23 @@ class Pacer:
         self._next_tokens = max(now, self._next_tokens)
         self.add_tokens(tokens)
         await self._until(at)
-        return self._refusals
+        between = MINUTE / self.requests_per_minute if self.requests_per_minute else 0.0
+        if self.tokens_per_minute:
+            between = max(between, tokens * MINUTE / self.tokens_per_minute)
+        return self._refusals, between
 
     @asynccontextmanager
-    async def place(self, refusals: int) -> AsyncIterator[None]:
-        """Hold a place for a request that has waited when the server had refused so many: where it has
-        refused more since, that is waited for too."""
-        if self._places is None:
-            yield
-            return
-        async with self._places:
-            if self._refusals != refusals:
-                await self._until(0.0)
+    async def place(self, waited: tuple[int, float]) -> AsyncIterator[None]:
+        """Hold a place for a request that has `waited`: where the server has refused more since, that is
+        waited for too. Those that were admitted one after the other and got their
+        places at once are sent one after the other."""
+        async with self._places or nullcontext():
+            now = time.monotonic()
+            refusals, between = waited
+            at = max(now, self._next_sent)
+            self._next_sent = at + between
+            if at > now or self._refusals != refusals:
+                await self._until(at)
             yield
 
     async def _until(self, at: float) -> None:

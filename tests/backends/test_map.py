@@ -84,6 +84,18 @@ def test_costs_are_numbers_though_none_is_known(values: list[str]) -> None:
         assert (made["_cost"].dtype, made["_tokens"].dtype) == (polars.Float64, polars.Int64)
 
 
+def test_rows_that_lack_a_value_change_no_others() -> None:
+    rows = [{"id": 9007199254740993, "big": 2**64, "part": 0.5}, {"id": 2, "big": 1}, {}]
+    with RowServer() as server:
+        made = praison_nb.map(rows, "Label {id} {big} {part}", agent=server.agent())
+        assert set(server.books.accepted) == {
+            "Label 9007199254740993 18446744073709551616 0.5",
+            "Label 2 1 (missing)",
+            "Label (missing) (missing) (missing)",
+        }
+    assert made["id"].dtype == "Int64" and made["part"].dtype == "float64"
+
+
 class Visit(pydantic.BaseModel):
     stars: int
     day: datetime.date | None

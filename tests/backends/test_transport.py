@@ -130,6 +130,14 @@ async def test_what_the_user_adds_to_each_request() -> None:
     assert request.headers["x-title"] == "notebook" and request.headers["authorization"] == "Token other"
 
 
+@pytest.mark.parametrize("value", [float("nan"), b"bytes", {1}, "\ud800"])
+async def test_options_that_json_has_not(value: Any) -> None:
+    with AnyServer(DONE) as there:
+        _, _, problem = await read(there.server(), {"model": "m", "user": value})
+    assert isinstance(problem, e.ConfigError) and "options cannot be written as JSON" in str(problem)
+    assert not there.requests
+
+
 @pytest.mark.parametrize("wire", ["chat", "responses", "messages"])
 @pytest.mark.parametrize(
     ("base_url", "path", "query"),

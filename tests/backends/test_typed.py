@@ -284,7 +284,7 @@ def test_refused_by_the_model(peer: Peer) -> None:
         message = responses.message("Not this.", refusal=True)
         peer.server.script(responses.steps(message, usage=responses.usage(10, 5)))
     elif peer.wire == "chat":
-        peer.answers("Not this.", finish="content_filter")
+        peer.answers(before_end=[openai.chunk({"refusal": "Not "}), openai.chunk({"refusal": "this."})])
     else:
         peer.answers("Not this.", stop="refusal")
     with pytest.raises(InvalidAnswerError, match="There is no answer: ") as caught:

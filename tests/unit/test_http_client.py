@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import anthropic
 import openai
@@ -25,3 +26,20 @@ async def test_the_machines_certificates_are_read_once(
     for kind in KINDS:
         with pytest.raises(FileNotFoundError):
             http_client.client(kind)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"messages": [{"role": "user", "content": 'é\u2028\x00\U0001f600"'}], "seed": 10**30, "p": -0.0},
+        {"logit_bias": {50: 1}, "stop": ("a", "b")},
+        {1: 2},
+        {"seed": float("nan")},
+        {"user": "\ud800"},
+    ],
+)
+def test_a_body_is_what_the_sdks_would_send(body: Any) -> None:
+    made = http_client.Encoder().body(body)
+    # None: that is left to them.
+    assert made is None or made == http_client._httpx(KINDS[0]).Request("POST", "http://a", json=body).content
+    assert (made is None) == (list(body) not in (["messages", "seed", "p"], ["logit_bias", "stop"]))

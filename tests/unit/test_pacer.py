@@ -70,13 +70,13 @@ async def test_a_pause_that_an_answer_ended_makes_the_next_one_no_longer() -> No
 
 async def test_a_refusal_holds_those_too_that_wait_for_a_place() -> None:
     pacer = Pacer(at_once=1)
-    refusals, sent_at = await pacer.wait(), time.monotonic()
+    waited, sent_at = await pacer.wait(), time.monotonic()
 
     async def ask() -> float:
-        async with pacer.place(refusals):
+        async with pacer.place(waited):
             return pacer.held_seconds
 
-    async with pacer.place(refusals):
+    async with pacer.place(waited):
         waiting = asyncio.create_task(ask())
         await asyncio.sleep(0)
         pacer.hold(60, sent_at)
@@ -84,6 +84,18 @@ async def test_a_refusal_holds_those_too_that_wait_for_a_place() -> None:
     assert not waiting.done()
     pacer.answered(sent_at + 1)
     assert await waiting == 0
+
+
+@pytest.mark.parametrize("rates", [(6000, None), (None, 60_000), (6000, 600_000)])
+async def test_requests_that_waited_for_something_else_are_not_sent_at_once(rates: Any) -> None:
+    pacer, sent_at = Pacer(*rates, at_once=3), list[float]()
+
+    async def send(waited: tuple[int, float]) -> None:
+        async with pacer.place(waited):
+            sent_at.append(time.monotonic())
+
+    await asyncio.gather(*[send(each) for each in [await pacer.wait(10) for _ in range(3)]])
+    assert sent_at[1] - sent_at[0] >= 0.009 and sent_at[2] - sent_at[1] >= 0.009
 
 
 def test_requests_that_are_alike_are_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,6 +115,25 @@ def test_what_comes_while_the_ledger_is_written_is_not_lost(busy: sqlite3.Connec
     assert "later-" in files()[0].read_text() and states() == [schema.RUNNING, schema.DONE]
 
 
+def test_the_second_place_is_at_no_time_without_what_waits(
+    busy: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play()
+    book = writer.current()
+    late = [replace(row, id=f"later-{row.id}") for row in book.waiting if isinstance(row, RequestRow)]
+    with book.lock:
+        # All that is there is written, and as much comes meanwhile.
+        book.waiting.clear()
+        book.waiting.extend(late)
+        seen: list[list[int]] = []
+        unlink = Path.unlink
+        monkeypatch.setattr(
+            Path, "unlink", lambda path, **options: (unlink(path, **options), seen.append(states()))[0]
+        )
+        book.succeed()
+    assert seen and all(each[-len(late) :] == [row.state for row in late] for each in [*seen, states()])
+
+
 def test_what_waits_counts_in_the_budget_and_every_panel_says_how_much(busy: sqlite3.Connection) -> None:
     turns = [play() for _ in range(7)]
     assert [turn.stop_reason for turn in turns] == ["end_turn"] * 5 + ["budget_reached"] * 2

@@ -20,6 +20,7 @@ from ..sdk_errors import error_in_answer, unchained
 from ..session import Session
 from .attempts import Attempt
 from .bounds import RequestBounds, bounds, with_limit
+from .client import load
 from .config import LocalAgentConfig
 from .declared import declared
 from .fitting import fitting
@@ -172,6 +173,8 @@ class LocalTurn:
             )
             place: AbstractAsyncContextManager[None] = nullcontext()
             if self.run.pacer is not None:
+                # What loading takes is no pause between two requests.
+                await load(self.server)
                 place = self.run.pacer.place(await self.run.pacer.wait(started.input_tokens))
             yield started
             # The budgets have been asked by now.

@@ -23,6 +23,7 @@ from .think_tags import ThinkTags
 
 CUT_OFF = "cut off: the model's limit of tokens"
 FILTERED = "ended by the provider's content filter"
+REFUSED = "the model refused to answer"
 
 _STOP_REASONS = {
     **dict.fromkeys(("stop", "end_turn", "eos", "eos_token", "stop_sequence", "complete", "end"), "end_turn"),
@@ -66,6 +67,7 @@ class ChatReader:
         """No answer, and no error either, unless nothing else comes."""
         self._of_message = Fields()
         self._of_calls: dict[CallParts, Fields] = {}
+        self._has_refused = False
 
     def read(self, event: Any) -> Iterator[Event]:
         """Take one event of the stream and yield what it tells."""
@@ -96,6 +98,8 @@ class ChatReader:
             reply.error = self._unknown
         if not reply.stop_reason and has_come and reply.error is None:
             reply.stop_reason = "end_turn"
+        if self._has_refused and reply.stop_reason == "end_turn":
+            reply.stop_reason, reply.detail = "refusal", REFUSED
         if reply.stop_reason in ("end_turn", "tool_use"):
             reply.stop_reason = "tool_use" if reply.calls else "end_turn"
 
@@ -164,6 +168,7 @@ class ChatReader:
         if not isinstance(message, dict):
             yield from self._content(state, message)
             return
+        self._has_refused = self._has_refused or bool(message.get("refusal"))
         self._of_message.add(message, self._asked.rules.returns)
         yield from self._thinking(state, message)
         yield from self._content(state, message.get("content"))
