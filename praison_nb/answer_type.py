@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hin
 from . import redaction
 from .errors import ConfigError, InvalidAnswerError
 from .json_in_text import json_in
+from .schema_columns import columns_of, resolved
 from .text import describe_exception, replace_surrogates, shorten, strip_control_chars
 
 if TYPE_CHECKING:
     import pandas
     from pydantic import TypeAdapter
 
-_DTYPES = {"integer": "Int64", "number": "Float64", "boolean": "boolean", "string": "string"}
 _MOST_PROBLEMS = 5
 _REASON_CHARACTERS = 500
 
@@ -115,6 +115,8 @@ class AnswerType:
                 raise TypeError(f"it is a {'text' if isinstance(kind, str) else 'function'}")
             self.adapter = TypeAdapter[Any](_supported(kind))
             schema = self.adapter.json_schema()
+            if odd := [each for each in _choices(self.adapter.core_schema) if not _is_plain(each)]:
+                raise TypeError(f"no JSON is {odd[0]!r:.60}")
             fields = self.adapter.json_schema(by_alias=False)
         except Exception as error:
             # Whatever pydantic, or the user's own type, makes of it.
@@ -123,12 +125,12 @@ class AnswerType:
                 f"{self.name} is no type of answers ({reason}): use a pydantic model, a dataclass, Literal, "
                 "an Enum, int, bool, or a list of one."
             ) from None
-        root = _resolved(schema, schema)
+        root = resolved(schema, schema)
         self.is_wrapped = root.get("type") != "object" or not root.get("properties")
         self.is_list = root.get("type") == "array"
-        rows = _resolved(fields, fields)
-        rows = _resolved(rows.get("items", rows) if self.is_list else rows, fields)
-        self.columns = _columns(rows, fields)
+        rows = resolved(fields, fields)
+        rows = resolved(rows.get("items", rows) if self.is_list else rows, fields)
+        self.columns = columns_of(rows, fields)
         self.schema = _wrapped(schema) if self.is_wrapped else _with_defs(root, schema)
 
     def __repr__(self) -> str:
@@ -251,42 +253,21 @@ def _bare(kind: Any) -> Any:
     return kind if isinstance(kind, str) or not get_args(kind) else get_type_hints(holder)["kind"]
 
 
-def _resolved(part: Mapping[str, Any], schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """`part`, or the definition that it refers to."""
-    seen = set[str]()
-    while isinstance(part, Mapping) and isinstance(reference := part.get("$ref"), str):
-        if reference in seen:
-            return {}
-        seen.add(reference)
-        part = schema.get("$defs", {}).get(reference.rpartition("/")[2], {})
-    return part if isinstance(part, Mapping) else {}
+def _choices(part: Any) -> Iterator[Any]:
+    """The values of all Enums and Literals in a schema of pydantic's; an Enum without any is one itself."""
+    if isinstance(part, list | tuple):
+        for each in part:
+            yield from _choices(each)
+    elif isinstance(part, Mapping):
+        kind = part.get("type")
+        yield from part["members"] if kind == "enum" else part["expected"] if kind == "literal" else ()
+        if kind == "is-instance" and isinstance(part["cls"], type) and issubclass(part["cls"], Enum):
+            yield part["cls"]
+        for name, each in part.items():
+            if name not in ("default", "metadata", "serialization"):
+                yield from _choices(each)
 
 
-def _columns(rows: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, str]:
-    if properties := rows.get("properties"):
-        return {name: _dtype(each, schema) for name, each in properties.items()}
-    # Fields that only the answers know are columns of their own.
-    return {} if _may_have_fields(rows, schema) else {"value": _dtype(rows, schema)}
-
-
-def _may_have_fields(part: Any, schema: Mapping[str, Any]) -> bool:
-    part = _resolved(part, schema)
-    if variants := part.get("anyOf", part.get("oneOf")):
-        return any(_may_have_fields(each, schema) for each in variants)
-    return part.get("type", "object") == "object" and not {"enum", "const"} & set(part)
-
-
-def _dtype(part: Any, schema: Mapping[str, Any]) -> str:
-    """The dtype of a column of such values, "" where pandas' own will do."""
-    part = _resolved(part, schema)
-    variants = [_resolved(each, schema) for each in part.get("anyOf", [])]
-    if others := [each for each in variants if each.get("type") != "null"]:
-        kinds = {_dtype(each, schema) for each in others}
-        return kinds.pop() if len(kinds) == 1 else "Float64" if kinds == {"Int64", "Float64"} else ""
-    values = part.get("enum", [part["const"]] if "const" in part else None)
-    if values is not None:
-        if all(isinstance(each, str) for each in values):
-            return "category"
-        return "boolean" if all(isinstance(each, bool) for each in values) else ""
-    is_plain = part.get("type") != "string" or "format" not in part
-    return _DTYPES.get(str(part.get("type")), "") if is_plain else ""
+def _is_plain(choice: Any) -> bool:
+    value = choice.value if isinstance(choice, Enum) else choice
+    return value is None or isinstance(value, str | int | float)

@@ -253,7 +253,12 @@ def test_an_error_in_the_users_validator_is_the_answers() -> None:
 
 @pytest.mark.parametrize(
     "kind",
-    [Callable[[], int], object(), Run, "int", 5, "Nowhere", {"x": int}, pydantic.EmailStr, test_not_a_number],
+    [
+        *(Callable[[], int], object(), Run, "int", 5, "Nowhere", {"x": int}, pydantic.EmailStr),
+        test_not_a_number,
+        # No text of JSON is ever one of these values.
+        *(Literal[b"x", "y"], list[enum.Enum("Pair", {"A": (1, 2)})], enum.Enum("Nothing", {})),  # type: ignore[misc]
+    ],
 )
 def test_what_is_no_type(kind: Any) -> None:
     with pytest.raises(ConfigError, match="is no type of answers"):
