@@ -137,6 +137,45 @@ class OwnMessage:
         return idle
 
 
+class Early:
+    """What came before the session took the message `own`: of another turn, or of a server that is late to
+    say so. The idles among it tell, as far as their times do not."""
+
+    def __init__(self, own: OwnMessage) -> None:
+        self._own = own
+        self._events: list[Any] = []
+        self._idles: dict[str, tuple[Any, int]] = {}
+        """And how many events came before each."""
+
+    def add(self, event: Any) -> None:
+        self._events.append(event)
+
+    def note_idle(self, idle: Any) -> None:
+        """What came before this idle is of others, unless it is the turn's own end."""
+        self._idles[key_of(idle)] = idle, len(self._events)
+
+    def forget_idle(self, idle_id: str) -> None:
+        """It is."""
+        self._idles.pop(idle_id, None)
+
+    def take(self) -> tuple[list[Any], list[Any]]:
+        """What is of others by their idles, and the rest, once. An idle from after the session took the
+        message is not of others, and what it did after theirs is not either."""
+        others = [
+            each for each in self._idles.values() if not (self._own.is_dated and self._own.owns(each[0]))
+        ]
+        count = max((count for _, count in others), default=0)
+        times = [processed_at(idle) for idle, _ in others]
+        until = None if None in times else max(filter(None, times), default=None)
+        parts: tuple[list[Any], list[Any]] = [], []
+        for number, event in enumerate(self._events):
+            at = processed_at(event)
+            is_later = at is not None and until is not None and at > until
+            parts[number >= count or is_later].append(event)
+        self._events, self._idles = [], {}
+        return parts
+
+
 def _is_followed_by_work(idle: Any, history: list[Any]) -> bool:
     place = next((n for n, event in enumerate(history) if event.id == idle.id), len(history))
     return any(map(is_of_agent, history[place:]))

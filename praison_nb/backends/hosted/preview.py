@@ -15,11 +15,12 @@ or goes on somewhere: what is shown may only ever grow by text that follows what
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 from ...events import Event, TextDelta, TextFinal, Thinking
 from .fields import plain_text
-from .own_message import OwnMessage
+from .own_message import Early, OwnMessage
 
 
 class Preview:
@@ -69,11 +70,7 @@ class Messages:
         """By the id of the message that they are of."""
         self._abandoned: set[str] = set()
         """Those whose request ended before the message did."""
-        self._early: dict[str, Any] = {}
-        """Those that came before the session took our message: of another turn, or of a server that is late
-        to say so."""
-        self._idles: dict[str, int] = {}
-        """How many of those came before an idle that was not ours."""
+        self._early = Early(own)
         self._thinking: set[str] = set()
 
     def begin(self, previewed: Any) -> Iterator[Event]:
@@ -98,7 +95,7 @@ class Messages:
         yield from self._drop_abandoned(but=message.id)
         text = plain_text(message.content)
         if self._own.is_sent and not self._own.is_taken:
-            self._early[message.id] = message
+            self._early.add(message)
         if self._previews.pop(message.id, None) or text:
             yield TextFinal(text=text, message_id=message.id)
 
@@ -123,21 +120,19 @@ class Messages:
             yield TextFinal(text="", message_id=message_id)
         self._abandoned.clear()
 
-    def note_idle(self, idle_id: str) -> None:
-        """What came before this idle is of others, unless it is the turn's own end."""
-        self._idles[idle_id] = len(self._early)
+    def note_idle(self, idle: Any) -> None:
+        """An idle came that is not known to be the turn's end."""
+        self._early.note_idle(idle)
 
     def drop_early(self) -> Iterator[Event]:
         """Take back what turned out to be an answer to others, now that the agent works on ours."""
-        for message in self._early.values():
+        for message in chain(*self._early.take()):
             if not (self._own.is_dated and self._own.owns(message)):
                 yield TextFinal(text="", message_id=message.id)
-        self._early.clear()
-        self._idles.clear()
 
     def drop_others(self, idle_id: str) -> Iterator[Event]:
         """Take back what came before an idle of others, now that the turn ends with this one: where a message
         gets its time behind its answer, times say nothing."""
-        self._idles.pop(idle_id, None)
-        for message_id in [*self._early][: max(self._idles.values(), default=0)]:
-            yield TextFinal(text="", message_id=message_id)
+        self._early.forget_idle(idle_id)
+        for message in self._early.take()[0]:
+            yield TextFinal(text="", message_id=message.id)

@@ -12,7 +12,7 @@ from typing import Any
 
 from ...events import Event, RequestFinished, RequestStarted, SessionUsage
 from ...session import Usage
-from .own_message import OwnMessage
+from .own_message import Early, OwnMessage
 from .session import HostedSession
 from .usage import request_finished, used_since
 
@@ -23,10 +23,7 @@ class Requests:
     def __init__(self, own: OwnMessage, session: HostedSession, prompt_tokens: int) -> None:
         self._own, self._session, self._prompt_tokens = own, session, prompt_tokens
         self._before = session.provider_usage
-        self._early: list[Any] = []
-        """Those from before the session took our message, or of a server that is late to say so."""
-        self._idles: dict[str, int] = {}
-        """How many of those came before each idle of others."""
+        self._early = Early(own)
         self._sent = ""
         """The id of the request that began with what we sent, until it has ended."""
         self._count, self._turn_id = 0, ""
@@ -62,25 +59,25 @@ class Requests:
         if self._own.owns_request(event):
             yield from self._read(event)
         elif self._own.is_sent and not self._own.owns(event):
-            self._early.append(event)
+            self._early.add(event)
         else:
             self._session.threads.note_others(event)
 
-    def note_idle(self, idle_id: str) -> None:
-        """What came before this idle is of others, unless it is the turn's own end."""
-        self._idles[idle_id] = len(self._early)
+    def note_idle(self, idle: Any) -> None:
+        """An idle came that is not known to be the turn's end."""
+        self._early.note_idle(idle)
 
     def forget_idle(self, idle_id: str) -> None:
         """It is."""
-        self._idles.pop(idle_id, None)
+        self._early.forget_idle(idle_id)
 
     def read_early(self, *, by_time: bool) -> Iterator[Event]:
         """Now that our message is taken: those are of others, but where the times say otherwise."""
-        early, self._early = self._early, []
-        first = max(self._idles.values(), default=0)
-        self._idles.clear()
-        for number, event in enumerate(early):
-            if number >= first and (not by_time or self._own.owns_request(event)):
+        others, early = self._early.take()
+        for event in others:
+            self._session.threads.note_others(event)
+        for event in early:
+            if not by_time or self._own.owns_request(event):
                 yield from self._read(event)
             else:
                 self._session.threads.note_others(event)

@@ -279,8 +279,8 @@ class Reader:
                 return True
             self.doubtful_idle = event
             return False
-        self.requests.note_idle(key_of(event))
-        self._messages.note_idle(key_of(event))
+        self.requests.note_idle(event)
+        self._messages.note_idle(event)
         if self.own.is_sent and not self.own.is_taken and not from_history:
             self.ambiguous_idle = event
         else:
