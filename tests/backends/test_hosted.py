@@ -307,7 +307,8 @@ def test_a_preview_that_cannot_be_read_costs_no_answer(server: HostedServer) -> 
     begun: dict[str, Any] = {"type": "event_start", "event": {"type": "agent.message", "id": "sevt_x"}}
     pieces = [None, {}, {"content": {"type": "text", "text": None}}, {"index": "0", "content": {"text": "x"}}]
     deltas = [{"type": "event_delta", "event_id": "sevt_x", "delta": each} for each in pieces]
-    server.script([preview({"type": "event_start", "event": "?"}, begun, *deltas), text("found")])
+    start = raw({"type": "event_start", "event": "?"})
+    server.script([start, *map(preview, [begun, *deltas]), text("found")])
     assert play(hosted(server))[0].text == "found"
 
 

@@ -84,7 +84,8 @@ class Messages:
 
     def add(self, event: Any) -> Iterator[Event]:
         """A piece of a message that has begun."""
-        piece, preview = getattr(event.delta, "content", None), self._previews.get(event.event_id)
+        piece: Any = getattr(event.delta, "content", None)
+        preview = self._previews.get(event.event_id)
         text, index = getattr(piece, "text", None), getattr(event.delta, "index", None) or 0
         # One that cannot be read is missed until the final message has it.
         if preview is None or not isinstance(text, str) or not isinstance(index, int):
