@@ -370,6 +370,21 @@ def test_an_old_turn_that_is_changed_by_hand_is_seen(tmp_path: Path, monkeypatch
     assert read.rows(path, "turns", read.Filter())["output_tokens"][6] == 2
 
 
+@pytest.mark.parametrize("gone", ["n = (SELECT max(label) FROM turns)", "1"], ids=["one", "all"])
+def test_what_a_user_took_away_by_hand_is_nobodys(tmp_path: Path, gone: str) -> None:
+    path = usage.example(tmp_path / "l.sqlite", turns=30, until=NOW)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"DELETE FROM labels WHERE {gone}")
+        labels = [n for (n,) in connection.execute("SELECT n FROM labels")]
+        named = [n in labels for (n,) in connection.execute("SELECT label FROM turns ORDER BY time")]
+        connection.execute("DELETE FROM turns WHERE n = (SELECT max(turn) FROM requests)")
+        last = 30 - connection.execute("SELECT count(*) FROM turns").fetchone()[0]
+    frame, requests = usage(ledger=path), usage(ledger=path, by="request")
+    for name in ("user", "model", "status"):
+        assert [*frame[name].notna()] == named[: 30 - last]
+    assert pd.isna(requests["status"].iloc[-1])
+
+
 @pytest.mark.parametrize("size", [0, 1, 30, 500, -30])
 def test_a_file_of_old_turns_that_was_cut_is_not_believed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
