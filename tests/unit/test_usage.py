@@ -312,6 +312,21 @@ def test_an_old_turn_that_goes_on_is_seen(tmp_path: Path, monkeypatch: pytest.Mo
         assert (last["seconds"], last["status"]) == (seconds, "idle") and len(frame) == 101
 
 
+def test_a_turn_that_becomes_old_this_second_is_not_kept_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read, "WORTH_KEEPING", 50)
+    path = usage.example(tmp_path / "l.sqlite", turns=100, until=NOW)
+    second = int(read.time.time())
+    turn(path, 9999, time=second + 0.5 - read.OLD_SECONDS, duration=1.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(read.time, "time", lambda: second + 0.9)
+        usage(ledger=path)
+    assert read.old_turns(path).exists()
+    turn(path, 9999, time=second + 0.5 - read.OLD_SECONDS, duration=2.0)
+    assert usage(ledger=path)["seconds"].iloc[-1] == 2.0
+
+
 def test_a_file_of_old_turns_by_a_clock_that_was_ahead_is_not_believed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
