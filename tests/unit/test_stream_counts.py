@@ -15,7 +15,8 @@ import pytest
 
 from praison_nb.backends import body
 from praison_nb.backends.body import Body
-from praison_nb.backends.hosted.stream import _merged, _message_of
+from praison_nb.backends.hosted.awaited import AwaitedCalls
+from praison_nb.backends.hosted.stream import Fields, _merged, _message_of
 from praison_nb.backends.joined import join, joined
 from praison_nb.backends.local.wires import NAMES, ModelRequest, wire
 from praison_nb.backends.sse import Parser
@@ -149,6 +150,17 @@ def test_previews_of_a_hosted_session_that_came_together_are_one() -> None:
         piece("xxxxx", 1),
         piece("y", key="b"),
     ]
+
+
+def test_tool_uses_without_results_are_not_looked_at_again() -> None:
+    """Some servers never tell of the results of their own tools."""
+    calls = AwaitedCalls()
+    for number in range(9):
+        calls.add(Fields({"type": "agent.tool_use", "id": f"builtin-{number}"}))
+    calls.add(Fields({"type": "agent.custom_tool_use", "id": "custom"}))
+    assert [*calls.unanswered] == ["custom"] and len(calls.uses) == 10
+    calls.answer("custom")
+    assert not calls.unanswered
 
 
 def stream_of(wire_name: str, chunks: int) -> bytes:
