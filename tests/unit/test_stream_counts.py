@@ -198,9 +198,14 @@ def test_an_answer_is_as_many_events_as_reads(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_turn_keeps_nothing_of_a_chunk_but_its_text(name: str) -> None:
+    def kept() -> int:
+        gc.collect()
+        before = sys.getallocatedblocks()
+        _, _, turn = read(name, CHUNKS, 16_000)
+        gc.collect()
+        assert turn.text
+        return sys.getallocatedblocks() - before
+
     read(name, CHUNKS, 16_000)
-    gc.collect()
-    before = sys.getallocatedblocks()
-    _, _, turn = read(name, CHUNKS, 16_000)
-    gc.collect()
-    assert sys.getallocatedblocks() - before < CHUNKS / 5 and turn.text
+    # Threads of other tests may keep something meanwhile, but hardly each time.
+    assert any(kept() < CHUNKS / 5 for _ in range(3))
