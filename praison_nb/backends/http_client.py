@@ -272,9 +272,9 @@ class Encoder:
         return self._made[id(value)][1]
 
     def body(self, body: Mapping[str, Any]) -> bytes | None:
-        """All fields of a body; None where one cannot be written."""
+        """All fields of a body; None where one cannot be written, and where a name is no text."""
         texts = [(self.text(name), self.text(value)) for name, value in body.items()]
-        if not all(value for _, value in texts):
+        if not all(name[:1] == '"' and value for name, value in texts):
             return None
         try:
             return f"{{{','.join(f'{name}:{value}' for name, value in texts)}}}".encode()
@@ -286,7 +286,8 @@ class Encoder:
         self._made.clear()
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+# As SDKs write them.
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:

@@ -85,9 +85,12 @@ def _price(ledger: Ledger, connection: sqlite3.Connection, change: Change) -> No
 def _name_source(ledger: Ledger, connection: sqlite3.Connection, turn: int) -> None:
     """The turn's source: that of its requests, where it is the same."""
     labels = connection.execute(statements.LABELS_OF_TURN, (turn,)).fetchone()
-    named = dict(zip(LABELS, labels, strict=True))
     sources = {source for (source,) in connection.execute(statements.SOURCES_OF_TURN, (turn,))}
-    if named["cost_source"] == "provider" or not sources:
+    # A user may have taken away a label by hand.
+    if labels is None or not sources:
+        return
+    named = dict(zip(LABELS, labels, strict=True))
+    if named["cost_source"] == "provider":
         return
     several = "unpriced" if "unpriced" in sources else "mixed"
     named["cost_source"] = sources.pop() if len(sources) == 1 else several

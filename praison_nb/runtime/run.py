@@ -72,7 +72,10 @@ class Run:
             if self._execution is None:
                 return _SETTLED
             # Made for whoever asks: it is a dozen objects, and of hundreds of turns at once nobody does.
-            self._settled = self._settled or Future()
+            if self._settled is None:
+                self._settled = Future()
+                # It is for all who ask: one that gives up does not cancel it.
+                self._settled.set_running_or_notify_cancel()
             return self._settled
 
     def stop(self) -> None:

@@ -259,8 +259,9 @@ def test_what_an_event_shows(server: HostedServer, steps: list[Any], expected: l
         assert agent.session.title == "New"
 
 
-def test_content_that_is_a_text_alone_is_that_text(server: HostedServer) -> None:
-    server.script([raw({"type": "agent.message", "content": "plain"})])
+@pytest.mark.parametrize("content", ["plain", {"type": "text", "text": "plain"}])
+def test_content_that_stands_alone_is_read(server: HostedServer, content: Any) -> None:
+    server.script([raw({"type": "agent.message", "content": content})])
     assert play(hosted(server))[0].text == "plain"
 
 
@@ -300,6 +301,15 @@ def test_a_piece_without_its_start_is_passed_over(server: HostedServer, index: i
     server.script([preview(delta("sevt_unknown", "lost", index)), text("found")])
     turn, told = play(hosted(server))
     assert turn.text == "found" and [piece.text for piece in of(TextDelta, told)] == ["found"]
+
+
+def test_a_preview_that_cannot_be_read_costs_no_answer(server: HostedServer) -> None:
+    begun: dict[str, Any] = {"type": "event_start", "event": {"type": "agent.message", "id": "sevt_x"}}
+    pieces = [None, {}, {"content": {"type": "text", "text": None}}, {"index": "0", "content": {"text": "x"}}]
+    deltas = [{"type": "event_delta", "event_id": "sevt_x", "delta": each} for each in pieces]
+    start = raw({"type": "event_start", "event": "?"})
+    server.script([start, *map(preview, [begun, *deltas]), text("found")])
+    assert play(hosted(server))[0].text == "found"
 
 
 def test_pieces_after_the_final_message_change_nothing(server: HostedServer) -> None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 
-from praison_nb import HostedAgent
+from praison_nb import HostedAgent, Turn
+from praison_nb.backends.hosted.session import HostedSession
+from praison_nb.backends.hosted.stream import Fields
+from praison_nb.backends.hosted.translate import Reader
+from praison_nb.fold import fold
 from praison_nb.session import Usage
 from servers.hosted import HostedServer, Manners, hang_up, hold, idle, text
 from servers.hosted_agent import hosted, messages, play, sent
@@ -114,6 +119,51 @@ def test_a_message_that_waits_is_waited_for(server: HostedServer) -> None:
     server.wait_for(lambda: messages(server) == ["zero", "one"])
     run = resumed(server, first).begin("two")
     assert run.wait().text == "one\n\ntwo" and old.wait().text == "one"
+
+
+def _at(second: int) -> dict[str, str]:
+    return {"id": f"event-{second}", "processed_at": f"2026-01-01T00:00:{second:02d}Z"}
+
+
+def _answer(second: int, text: str) -> list[dict[str, Any]]:
+    usage = {"input_tokens": 10, "output_tokens": len(text)}
+    return [
+        {"type": "span.model_request_end", "model_usage": usage, **_at(second - 1)},
+        {"type": "agent.message", "content": [{"type": "text", "text": text}], **_at(second)},
+    ]
+
+
+def _idle(second: int) -> dict[str, Any]:
+    return {"type": "session.status_idle", "stop_reason": {"type": "end_turn"}, **_at(second)}
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        [*_answer(2, "theirs"), _idle(3), *_answer(6, "ours"), _idle(9)],
+        [*_answer(6, "ours"), _idle(9), _idle(10)],
+        [*_answer(2, "theirs"), _idle(3), *_answer(6, "ours"), _idle(9), _idle(10)],
+        [*_answer(2, "theirs"), *_answer(6, "ours"), _idle(3), _idle(9)],
+    ],
+    ids=["in turn", "idle twice", "both", "an idle that is late"],
+)
+def test_an_answer_before_the_time_of_its_message(before: list[dict[str, Any]]) -> None:
+    """What came before an idle of others is theirs, and of ours nothing is lost."""
+    session = HostedSession("session")
+    session.dates_messages = True
+    reader = Reader("Hi", session)
+    reader.own.id, reader.own.is_sent = "own", True
+    reader.requests.begin("turn")
+    own = {"type": "user.message", "id": "own", "content": "Hi"}
+    turn, history = Turn(), list[Any]()
+    for each in map(Fields, [own, *before, {**own, "processed_at": _at(8)["processed_at"]}]):
+        history.append(each)
+        shown = reader.read(each)
+        if reader.ambiguous_idle is not None:
+            shown += reader.resolve_idle([*history])
+        for event in shown:
+            turn = fold(turn, event)
+    assert (turn.text, turn.usage.output_tokens, reader.stop_reason) == ("ours", len("ours"), "end_turn")
 
 
 @pytest.mark.parametrize("dates_messages", [False, True])

@@ -128,6 +128,21 @@ def test_a_run_that_is_kept_keeps_its_turn_and_nothing_that_ran_it(request: pyte
     assert runs[0].wait().text == "Hello"
 
 
+async def test_who_gives_up_waiting_for_all_that_is_known_of_a_turn_takes_it_from_nobody() -> None:
+    go = threading.Event()
+
+    async def wait(run: Run) -> None:
+        await asyncio.to_thread(go.wait, 10)
+
+    run = ScriptedBackend([wait]).begin("Hi")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.wrap_future(run.settled), 0)
+    kept = run.settled
+    go.set()
+    await run
+    assert await asyncio.wait_for(asyncio.wrap_future(kept), 10) is None
+
+
 def test_text_that_nobody_has_read_yet_stays_in_a_run_that_is_over() -> None:
     run = ScriptedBackend([TextDelta(text="Hello")]).begin("Hi", stream=True)
     run.settled.result()

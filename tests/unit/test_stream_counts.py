@@ -15,7 +15,8 @@ import pytest
 
 from praison_nb.backends import body
 from praison_nb.backends.body import Body
-from praison_nb.backends.hosted.stream import _merged, _message_of
+from praison_nb.backends.hosted.awaited import AwaitedCalls
+from praison_nb.backends.hosted.stream import Fields, _merged, _message_of
 from praison_nb.backends.joined import join, joined
 from praison_nb.backends.local.wires import NAMES, ModelRequest, wire
 from praison_nb.backends.sse import Parser
@@ -151,6 +152,17 @@ def test_previews_of_a_hosted_session_that_came_together_are_one() -> None:
     ]
 
 
+def test_tool_uses_without_results_are_not_looked_at_again() -> None:
+    """Some servers never tell of the results of their own tools."""
+    calls = AwaitedCalls()
+    for number in range(9):
+        calls.add(Fields({"type": "agent.tool_use", "id": f"builtin-{number}"}))
+    calls.add(Fields({"type": "agent.custom_tool_use", "id": "custom"}))
+    assert [*calls.unanswered] == ["custom"] and len(calls.uses) == 10
+    calls.answer("custom")
+    assert not calls.unanswered
+
+
 def stream_of(wire_name: str, chunks: int) -> bytes:
     """An answer in so many chunks, as the wire has it."""
     module = {"chat": openai, "responses": responses, "messages": messages}[wire_name]
@@ -186,9 +198,14 @@ def test_an_answer_is_as_many_events_as_reads(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_turn_keeps_nothing_of_a_chunk_but_its_text(name: str) -> None:
+    def kept() -> int:
+        gc.collect()
+        before = sys.getallocatedblocks()
+        _, _, turn = read(name, CHUNKS, 16_000)
+        gc.collect()
+        assert turn.text
+        return sys.getallocatedblocks() - before
+
     read(name, CHUNKS, 16_000)
-    gc.collect()
-    before = sys.getallocatedblocks()
-    _, _, turn = read(name, CHUNKS, 16_000)
-    gc.collect()
-    assert sys.getallocatedblocks() - before < CHUNKS / 5 and turn.text
+    # Threads of other tests may keep something meanwhile, but hardly each time.
+    assert any(kept() < CHUNKS / 5 for _ in range(3))

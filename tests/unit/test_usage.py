@@ -312,6 +312,21 @@ def test_an_old_turn_that_goes_on_is_seen(tmp_path: Path, monkeypatch: pytest.Mo
         assert (last["seconds"], last["status"]) == (seconds, "idle") and len(frame) == 101
 
 
+def test_a_turn_that_becomes_old_this_second_is_not_kept_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read, "WORTH_KEEPING", 50)
+    path = usage.example(tmp_path / "l.sqlite", turns=100, until=NOW)
+    second = int(read.time.time())
+    turn(path, 9999, time=second + 0.5 - read.OLD_SECONDS, duration=1.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(read.time, "time", lambda: second + 0.9)
+        usage(ledger=path)
+    assert read.old_turns(path).exists()
+    turn(path, 9999, time=second + 0.5 - read.OLD_SECONDS, duration=2.0)
+    assert usage(ledger=path)["seconds"].iloc[-1] == 2.0
+
+
 def test_a_file_of_old_turns_by_a_clock_that_was_ahead_is_not_believed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -368,6 +383,21 @@ def test_an_old_turn_that_is_changed_by_hand_is_seen(tmp_path: Path, monkeypatch
     change(1)
     assert read.rows(path, "turns", read.Filter())["output_tokens"][6] == 1
     assert read.rows(path, "turns", read.Filter())["output_tokens"][6] == 2
+
+
+@pytest.mark.parametrize("gone", ["n = (SELECT max(label) FROM turns)", "1"], ids=["one", "all"])
+def test_what_a_user_took_away_by_hand_is_nobodys(tmp_path: Path, gone: str) -> None:
+    path = usage.example(tmp_path / "l.sqlite", turns=30, until=NOW)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(f"DELETE FROM labels WHERE {gone}")
+        labels = [n for (n,) in connection.execute("SELECT n FROM labels")]
+        named = [n in labels for (n,) in connection.execute("SELECT label FROM turns ORDER BY time")]
+        connection.execute("DELETE FROM turns WHERE n = (SELECT max(turn) FROM requests)")
+        last = 30 - connection.execute("SELECT count(*) FROM turns").fetchone()[0]
+    frame, requests = usage(ledger=path), usage(ledger=path, by="request")
+    for name in ("user", "model", "status"):
+        assert [*frame[name].notna()] == named[: 30 - last]
+    assert pd.isna(requests["status"].iloc[-1])
 
 
 @pytest.mark.parametrize("size", [0, 1, 30, 500, -30])

@@ -8,13 +8,14 @@ from typing import Any
 from ...events import Event, Notice, ToolStarted
 from .fields import ANSWERS, TOOL_USES, awaited_calls, digest_of, stop_reason, tool_started, waits_for
 
+CUSTOM = "agent.custom_tool_use"
 MAIN = ""
 """Stands for the session where a thread has an id."""
 
 
 class AwaitedCalls:
     """`uses` are the tool uses by id, `answered` the ids of those that we or another client answered, and
-    `unanswered` the others."""
+    `unanswered` the others of custom tools: not every server tells of the results of its own."""
 
     def __init__(self) -> None:
         self.uses: dict[str, Any] = {}
@@ -27,7 +28,7 @@ class AwaitedCalls:
     def add(self, use: Any) -> None:
         """There is a tool use, or it has changed."""
         self.uses[use.id] = use
-        if use.id not in self.answered:
+        if use.type == CUSTOM and use.id not in self.answered:
             self.unanswered[use.id] = use
 
     def answer(self, call_id: str) -> None:
@@ -38,7 +39,7 @@ class AwaitedCalls:
     def keep_open(self) -> None:
         """Forget the tool uses that nothing waits for."""
         self.uses = {use.id: use for use in self.open()}
-        self.unanswered = dict(self.uses)
+        self.unanswered = {key: use for key, use in self.uses.items() if use.type == CUSTOM}
 
     def note_status(self, event: Any, thread: str = MAIN) -> None:
         """Take what an idle session or thread waits for; any other status waits for nothing."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from ...content import LABEL
@@ -49,22 +50,27 @@ def plain_text(content: Any) -> str:
     """The text of content blocks; what is no text is named in brackets. Some servers send the text alone."""
     if isinstance(content, str):
         return content
-    return "".join(_block(block) for block in content or ())
+    return "".join(map(_block, _blocks(content)))
 
 
 def said_text(content: Any) -> str:
     """The text alone of a message."""
     if isinstance(content, str):
         return without_mounts(content)
-    texts = [str(block.text) for block in content or () if getattr(block, "type", "") == "text"]
+    texts = [str(block.text) for block in _blocks(content) if getattr(block, "type", "") == "text"]
     return without_mounts("".join(texts))
 
 
 def prompt_text(content: Any) -> str:
     """The text of a message of the user. Pictures and documents have labels in ours, and are named in
     brackets in those of others."""
-    text, others = said_text(content), sum(getattr(each, "type", "") != "text" for each in content or ())
+    text, others = said_text(content), sum(getattr(each, "type", "") != "text" for each in _blocks(content))
     return text if len(LABEL.findall(text)) >= others else plain_text(content)
+
+
+def _blocks(content: Any) -> Sequence[Any]:
+    """Content as a list: one block may stand alone."""
+    return content if isinstance(content, list) else (content,) if content else ()
 
 
 def _block(block: Any) -> str:

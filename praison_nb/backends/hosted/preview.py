@@ -84,11 +84,14 @@ class Messages:
 
     def add(self, event: Any) -> Iterator[Event]:
         """A piece of a message that has begun."""
-        piece, preview = event.delta.content, self._previews.get(event.event_id)
-        if preview is None or getattr(piece, "type", "") != "text":
+        piece: Any = getattr(event.delta, "content", None)
+        preview = self._previews.get(event.event_id)
+        text, index = getattr(piece, "text", None), getattr(event.delta, "index", None) or 0
+        # One that cannot be read is missed until the final message has it.
+        if preview is None or not isinstance(text, str) or not isinstance(index, int):
             return
-        if text := preview.add(event.delta.index or 0, piece.text):
-            yield TextDelta(text=text, message_id=event.event_id)
+        if piece.type == "text" and (new := preview.add(index, text)):
+            yield TextDelta(text=new, message_id=event.event_id)
 
     def end(self, message: Any) -> Iterator[Event]:
         """The whole message is here."""

@@ -165,9 +165,9 @@ class Threads:
 def activity(event: Any) -> Iterator[Event]:
     """What a message from one agent to another shows."""
     if name := getattr(event, "to_agent_name", None):
-        yield Activity(text=f"asking the sub-agent {shorten(name, 60)}")
+        yield Activity(text=f"asking the sub-agent {shorten(str(name), 60)}")
     elif name := getattr(event, "from_agent_name", None):
-        yield Activity(text=f"the sub-agent {shorten(name, 60)} answers")
+        yield Activity(text=f"the sub-agent {shorten(str(name), 60)} answers")
 
 
 def _name(agent: Any) -> str:

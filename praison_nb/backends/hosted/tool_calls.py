@@ -70,9 +70,7 @@ class ToolCalls:
         for key in [key for key in self._pending if key in reader.calls.answered]:
             self._pending.pop(key)[1].cancel()
         # A function runs as soon as it is called; everything else when the session says that it waits.
-        unanswered = reader.calls.unanswered.items()
-        calls = {key: use for key, use in unanswered if use.type == "agent.custom_tool_use"}
-        for use in (calls | {use.id: use for use in reader.calls.open()}).values():
+        for use in (reader.calls.unanswered | {use.id: use for use in reader.calls.open()}).values():
             if use.id in reader.calls.answered or not self._is_new(use):
                 continue
             if not self._is_answerable(use):

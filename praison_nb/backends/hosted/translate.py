@@ -178,7 +178,8 @@ class Reader:
                     self.calls.answer(event.tool_use_id)
                     yield ApprovalAnswered(call_id=event.tool_use_id, allowed=event.result == "allow")
             case "event_start":
-                if event.event.id not in self.session.seen:
+                begun = getattr(event.event, "id", None)
+                if begun and begun not in self.session.seen:
                     yield from self._messages.begin(event.event)
             case "event_delta":
                 yield from self._messages.add(event)

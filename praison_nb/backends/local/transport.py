@@ -25,7 +25,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
-from ...errors import PraisonError, TurnTimeoutError
+from ...errors import ConfigError, PraisonError, TurnTimeoutError
+from ...text import describe_exception
 from ..body import Body
 from ..error_reasons import find
 from ..http_client import Encoder, Refused, Requests
@@ -238,6 +239,9 @@ class Stream:
                 _requests.note(client, key, answer.http_response.request)
                 return answer.http_response
             except Exception as error:
+                if content is None and isinstance(error, TypeError | ValueError):
+                    reason = describe_exception(error)
+                    raise ConfigError(f"options cannot be written as JSON ({reason}).") from None
                 unknown = _unknown_field(error, body)
                 if not unknown:
                     raise

@@ -169,7 +169,8 @@ def _categories(path: Path, label: np.ndarray[Any, Any], turn: np.ndarray[Any, A
     if turn is None:
         return _named(known, label, LABELS)
     turns = rows(path, "turns", Filter())
-    at = np.zeros(int(turns["n"].max(initial=0)) + 1, np.int64)
+    # A user may have taken away a turn, or a label, by hand: 0 is no label's number.
+    at = np.zeros(int(max(turns["n"].max(initial=0), turn.max(initial=0))) + 1, np.int64)
     at[turns["n"]] = turns["label"]
     return _named(known, label, LABELS) | _named(known, at[turn], ENDS)
 
@@ -187,7 +188,7 @@ def _named(
     for name in names:
         index = LABELS.index(name) + 1
         codes, categories = pd.factorize(np.array([row[index] for row in known], object), sort=True)
-        by_label = np.zeros(len(used), np.min_scalar_type(-max(len(categories), 1)))
+        by_label = np.full(len(used), -1, np.min_scalar_type(-max(len(categories), 1)))
         by_label[numbers] = codes
         dtype = pd.CategoricalDtype(pd.Index(categories))
         columns[name] = pd.Categorical.from_codes(by_label[label], dtype=dtype, validate=False)

@@ -221,8 +221,9 @@ def _keep(path: Path, columns: Columns, changes: int) -> None:
     time."""
     import numpy as np
 
-    now = time.time()
-    young = np.flatnonzero(columns["time"] > (now - OLD_SECONDS) * 1_000_000)
+    # In whole seconds, as the ledger takes turns for old whose changes it counts.
+    now = int(time.time())
+    young = np.flatnonzero(columns["time"] >= (now - OLD_SECONDS) * 1_000_000)
     end = int(young[0]) if len(young) else len(columns["n"])
     if end < WORTH_KEEPING:
         return
@@ -232,7 +233,7 @@ def _keep(path: Path, columns: Columns, changes: int) -> None:
         return
     narrow: dict[str, Any] = {name: _narrowed(column[:end]) for name, column in columns.items()}
     with suppress(OSError), replacing(old_turns(path), 0o600) as file:
-        np.savez(file, stamp=np.array([count, last, mark, changes, int(now)]), **narrow)
+        np.savez(file, stamp=np.array([count, last, mark, changes, now]), **narrow)
 
 
 def _narrowed(column: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

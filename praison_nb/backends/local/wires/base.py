@@ -121,7 +121,7 @@ _READ = (
 """Fields of a request's body that the model reads."""
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
+_encode = json.JSONEncoder(ensure_ascii=False, default=str, separators=(",", ":")).encode
 
 
 def request_bytes(body: Mapping[str, Any], encode: Callable[[Any], str] | None = None) -> int:
