@@ -108,8 +108,7 @@ class MapRun(Observable):
         self._hurry = asyncio.Event()
         """Whether no further answers are to come."""
         self._problem: PraisonError | None = None
-        self._ended = ""
-        self._began = time.monotonic()
+        self._ended, self._began = "", time.monotonic()
         self.progress = Progress(rows=len(table) * len(backends), budget=budget, lines=tuple(lines))
         self._done: Future[None] = Future()
 
