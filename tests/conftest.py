@@ -18,7 +18,6 @@ KEYS = ("ANTHROPIC_", "OPENAI_", "OLLAMA_", "GEMINI_", "OPENROUTER_", "GROQ_", "
 
 
 FIRST = (
-    ("browser/test_hostile.py", "browser/test_busy.py"),
     ("browser/",),
     ("kernel/test_sessions.py",),
     ("kernel/test_notebooks.py",),

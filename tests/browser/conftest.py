@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from browser.lab import Notebook, Server, launch
+from browser.lab import Notebook, Server, first_page, launch
+from browser.pages import Listener
 from browser.places import OPTIONS, SETTINGS
 from servers.environments import install
 
@@ -23,9 +24,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """It serves Notebook 7 too."""
-    options = ("--JupyterNotebookApp.expose_app_in_browser=True",)
-    with Server(Path(tmp_path_factory.mktemp("lab")), options=options) as server:
+    """It serves Notebook 7 too. Its pages hold all outputs, and take what comes at once."""
+    with Server(Path(tmp_path_factory.mktemp("lab")), settings=SETTINGS, options=OPTIONS) as server:
         yield server
 
 
@@ -34,13 +34,6 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]
     """Makes an environment with these packages, once; returns its Python."""
     folder = tmp_path_factory.mktemp
     return functools.cache(lambda *packages: install(folder("env"), sys.executable, *packages))
-
-
-@pytest.fixture(scope="package")
-def hostile_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One whose pages hold all of a notebook, and take what comes at once."""
-    with Server(Path(tmp_path_factory.mktemp("hostile")), settings=SETTINGS, options=OPTIONS) as server:
-        yield server
 
 
 @pytest.fixture(scope="package")
@@ -54,16 +47,16 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 @pytest.fixture
 def page(context: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A page that earlier tests have used: it takes seconds to load. None uses it after one that failed."""
-    page = context.pages[0] if context.pages else context.new_page()
+    page = first_page(context)
     failed = request.session.testsfailed
     yield page
     if request.session.testsfailed > failed:
         page.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def shared() -> list[Notebook]:
-    """The notebook that a file's tests fill one after the other, once there is one."""
+    """The notebook that tests fill one after the other, once there is one."""
     return []
 
 
@@ -80,3 +73,9 @@ def fill(lab: Server, page: Page, shared: list[Notebook]) -> Callable[[list[str]
         return shared[0]
 
     return filled
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    with Listener() as running:
+        yield running

@@ -7,6 +7,7 @@ with Server(tmp_path) as server, sync_playwright() as playwright:
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import subprocess
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import nbformat
-from playwright.sync_api import Browser, Locator, Page, Playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, Playwright
 
 TESTS = Path(__file__).parents[1]
 EXTENSION = TESTS.parent / "praison_nb" / "notebook" / "labextension"
@@ -47,6 +48,10 @@ FORKED = "--AsyncMappingKernelManager.kernel_manager_class=browser.kernels.Forki
 
 def launch(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM)
+
+
+def first_page(context: BrowserContext) -> Page:
+    return context.pages[0] if context.pages else context.new_page()
 
 
 class Server:
@@ -230,9 +235,13 @@ class Notebook:
             page.goto(server.address(self.name, app))
         server.end_kernels(old)
         self._wait_until_ready()
+        self._set_up()
+        self.wait_idle(1)
+
+    def _set_up(self) -> None:
         self.run(0)
         self.run(1)
-        self.wait_idle(1)
+        self._is_set_up = True
 
     def is_open(self) -> bool:
         """Whether it is what the page shows."""
@@ -249,15 +258,27 @@ class Notebook:
             "source => ({ cell_type: 'code', source, metadata: { trusted: true } }))); }",
             cells,
         )
+        if not self._is_set_up:
+            self._set_up()
+
+    def in_page(self, page: Page, app: str = "") -> Self:
+        """The same notebook in another page too, which may have to wait for a busy kernel."""
+        other = copy.copy(self)
+        other.page = page
+        page.set_default_timeout(PATIENCE_MS)
+        page.goto(self.server.address(self.name, app))
+        return other
 
     def open(self, app: str = "") -> None:
         """Load the page anew."""
         self.page.goto(self.server.address(self.name, app))
         self._wait_until_ready()
 
-    def reopen(self) -> None:
-        """End its kernel, and open what was saved in a page that has forgotten its widgets."""
-        self.do("kernelmenu:shutdown")
+    def reopen(self, keep_kernel: bool = False) -> None:
+        """Open what was saved in a page that has forgotten its widgets, and with a new kernel."""
+        if not keep_kernel:
+            self.do("kernelmenu:shutdown")
+            self._is_set_up = False
         self._show()
         self._wait_until_ready()
 

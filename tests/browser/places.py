@@ -1,6 +1,6 @@
 """Where a text of a model is shown, and what it does there though nobody clicks.
 
-    with Watch(browser, server, pages) as watch:
+    with Watch(browser.new_context(), server, pages) as watch:
         for harm in watch.harms({0: aimed("<img src=@url@>", 0, listener.url)}):
             print(harm)
 
@@ -13,23 +13,23 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from playwright.sync_api import Browser, BrowserContext, Error, Page, Request
+from playwright.sync_api import BrowserContext, Error, Page, Request
 
 from browser.deadline import Deadline
 from browser.hostile_random import MARK
 from browser.hostile_turns import SHOWN
-from browser.lab import Notebook, Server
+from browser.lab import Notebook, Server, first_page
 from browser.pages import TEMPLATES, Pages
 from browser.turns import MIME, WIDGET
 
 SETTINGS = {
-    # All outputs and all cells of a long notebook are in the page, as for somebody who scrolls through it.
-    "@jupyterlab/notebook-extension/tracker": {"maxNumberOutputs": 1_000_000, "windowingMode": "none"},
+    # All outputs of a cell are in the page, as for somebody who asks for them.
+    "@jupyterlab/notebook-extension/tracker": {"maxNumberOutputs": 1_000_000},
 }
 OPTIONS = (
     "--JupyterNotebookApp.expose_app_in_browser=True",
@@ -62,21 +62,31 @@ class Broken(Exception):
 
 
 class Watch:
-    """Shows texts at all places and notes what they do. Its kernels and pages end with the `with`."""
+    """Shows texts at all places, JupyterLab in the context's first page, and notes what they do."""
 
-    def __init__(self, browser: Browser, server: Server, pages: Pages) -> None:
-        self._browser, self._server, self._pages = browser, server, pages
+    def __init__(self, context: BrowserContext, server: Server, pages: Pages) -> None:
+        self._context, self._server, self._pages = context, server, pages
         self._place, self._places = "", PLACES
         self._found: dict[tuple[Any, ...], Harm] = {}
+        self._open: set[Request] = set()
+        self._listeners: dict[Any, Callable[[Request], None]] = {
+            "request": self._requested,
+            "requestfinished": self._answered,
+            "requestfailed": self._answered,
+        }
 
     def __enter__(self) -> Self:
-        self._context = self._new_context()
-        self._deadline = Deadline(self._browser)
+        self._context.expose_function("ran", lambda number=None: self._note(number, "ran"))
+        for event, listener in self._listeners.items():
+            self._context.on(event, listener)
+        assert self._context.browser
+        self._deadline = Deadline(self._context.browser)
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._deadline.cancel()
-        self._context.close()
+        for event, listener in self._listeners.items():
+            self._context.remove_listener(event, listener)
 
     def harms(self, texts: dict[int, str], places: Collection[str] = PLACES) -> list[Harm]:
         """What the texts do. Where they end the page, halves of them are shown until it is clear which."""
@@ -93,6 +103,7 @@ class Watch:
         notebook, gate = self._begin(page, "jupyterlab", texts)
         notebook.save()
         notebook.open()
+        attach_all(page)
         wait_until_shown(page, len(texts))
         self._wait_until_idle(page)
         self._look(page, ".pnb")
@@ -100,6 +111,7 @@ class Watch:
         page.goto("about:blank")
         self._server.open_gate(gate)
         notebook.open()
+        attach_all(page)
         is_still(page)
         wait_until_shown(page, len(texts))
         self._wait_until_idle(page)
@@ -134,30 +146,31 @@ class Watch:
 
     def _show(self, texts: dict[int, str]) -> None:
         crashes: list[Page] = []
-        page = self._context.new_page()
-        page.on("crash", lambda page: crashes.append(page))
-        self._open: set[Request] = set()
+        self._open = set()
+        lab, other = first_page(self._context), self._context.new_page()
+        for page in (lab, other):
+            page.on("crash", lambda page: crashes.append(page))
         try:
-            self._show_in(page, texts)
+            self._show_in(lab, other, texts)
         except Error as error:
             if not crashes and not self._deadline.passed:
                 raise
-            self._context.close()
-            self._context = self._new_context()
+            for page in self._context.pages:
+                page.close()
             raise Broken("froze" if self._deadline.passed else "crashed") from error
         finally:
             self._deadline.cancel()
-        page.close()
+        other.close()
 
-    def _show_in(self, page: Page, texts: dict[int, str]) -> None:
+    def _show_in(self, lab: Page, other: Page, texts: dict[int, str]) -> None:
         document = None
         for app in APPS:
             if any(place.startswith(app) for place in self._places):
-                made = self._show_in_app(page, app, texts)
+                made = self._show_in_app(lab if app == "jupyterlab" else other, app, texts)
                 document = document or made
         if document is not None:
-            self._show_page(page, SO_FAR, "lab", self._so_far)
-            self._show_pages(page, document)
+            self._show_page(other, SO_FAR, "lab", self._so_far)
+            self._show_pages(other, document)
 
     def _show_pages(self, page: Page, document: Any) -> None:
         for template in TEMPLATES:
@@ -172,7 +185,9 @@ class Watch:
         except RecursionError as error:
             raise Broken("was not converted") from error
         page.goto(address)
-        page.wait_for_function("document.readyState === 'complete' && (!window.MathJax || MathJax.isReady)")
+        page.wait_for_function(
+            "document.readyState === 'complete' && (!window.MathJax || MathJax.isReady)", polling=50
+        )
         page.evaluate("() => window.MathJax && new Promise(r => MathJax.Hub.Queue(r))")
         self._wait_until_idle(page)
         self._look(page, ".jp-OutputArea-output, .output_area, .aria-status")
@@ -199,11 +214,10 @@ class Watch:
         else:
             page.goto("about:blank")
             notebook.open(app)
+        attach_all(page)
         wait_until_shown(page, len(texts))
         self._wait_until_idle(page)
         self._look(page, ".jp-OutputArea-output")
-        page.goto("about:blank")
-        self._server.end_kernels()
         return document
 
     def _begin(self, page: Page, app: str, texts: dict[int, str]) -> tuple[Notebook, str]:
@@ -214,6 +228,7 @@ class Watch:
         cells = [setup, f"show('{name}.json', '{name}')", f"keep('{name}.json')"]
         notebook = Notebook(page, self._server, cells, app=app)
         page.set_default_timeout(0)
+        attach_all(page)
         for index in (2, 3):
             notebook.run(index)
             notebook.wait_idle(index)
@@ -233,14 +248,6 @@ class Watch:
             self._note(number, "drawn", words)
         self._wait_until_idle(page)
 
-    def _new_context(self) -> BrowserContext:
-        context = self._browser.new_context(viewport={"width": 1200, "height": 900}, reduced_motion="reduce")
-        context.expose_function("ran", lambda number=None: self._note(number, "ran"))
-        context.on("request", self._requested)
-        for event in ("requestfinished", "requestfailed"):
-            context.on(event, self._answered)
-        return context
-
     def _requested(self, request: Request) -> None:
         if match := MARK.search(request.url):
             self._note(int(match[1] or match[2]), "fetched", request.url)
@@ -257,6 +264,14 @@ class Watch:
     def _note(self, number: int | None, kind: str, detail: str = "") -> None:
         harm = Harm(self._place, number, kind, detail)
         self._found.setdefault((self._place, number, kind), harm)
+
+
+def attach_all(page: Page) -> None:
+    """Have all cells of the notebook in the page, as for somebody who scrolls through it."""
+    page.evaluate(
+        "() => { const notebook = jupyterapp.shell.currentWidget.content; "
+        "notebook.notebookConfig = {...notebook.notebookConfig, windowingMode: 'none'}; }"
+    )
 
 
 def wait_until_shown(page: Page, texts: int) -> None:

@@ -59,14 +59,12 @@ def slow_states(page: Page, server: Server, deadline: Deadline, kinds: list[str]
 
 
 @pytest.mark.timeout(300)
-def test_twice_the_text_takes_twice_the_time(browser: Browser, page: Page, hostile_lab: Server) -> None:
-    assert slow_states(page, hostile_lab, Deadline(browser), ["formulas"]) == {}
+def test_twice_the_text_takes_twice_the_time(browser: Browser, page: Page, lab: Server) -> None:
+    assert slow_states(page, lab, Deadline(browser), ["formulas"]) == {}
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("kind", KINDS)
-def test_twice_any_text_takes_twice_the_time(
-    browser: Browser, page: Page, hostile_lab: Server, kind: str
-) -> None:
-    assert slow_states(page, hostile_lab, Deadline(browser), [kind]) == {}
+def test_twice_any_text_takes_twice_the_time(browser: Browser, page: Page, lab: Server, kind: str) -> None:
+    assert slow_states(page, lab, Deadline(browser), [kind]) == {}

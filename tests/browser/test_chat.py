@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from browser.hostile import HEAVY, NAMED
 from browser.lab import PATIENCE_MS, Notebook, Server
-from browser.test_hostile import Listener
 from servers.hosted import HostedServer, builtin_tool, text
 from servers.hosted_agent import KEY, hosted as an_agent, play
 from servers.openai import OpenAIServer
@@ -19,7 +15,6 @@ from servers.openai import OpenAIServer
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=PATIENCE_MS)
 Fill = Callable[[list[str]], Notebook]
-WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 @pytest.fixture
@@ -183,9 +178,9 @@ def test_a_message_waits_for_the_models_answer(fill: Fill, openai_server: OpenAI
     assert [body["model"] for body in openai_server.bodies] == ["gpt-4o"]
 
 
-def test_a_cells_turns_are_in_the_chat_and_reloading_keeps_it(lab: Server, page: Page) -> None:
+def test_a_cells_turns_are_in_the_chat_and_opening_it_again_keeps_it(fill: Fill) -> None:
     cells = ["b = unpriced()", "%agent chat -s both", "%%agent -s both -b b\nFrom a cell"]
-    notebook = Notebook(page, lab, ["import praison_nb", *cells])
+    notebook = fill(["import praison_nb", *cells])
     notebook.run(3)
     notebook.run(5)
     notebook.wait_idle(5)
@@ -198,44 +193,16 @@ def test_a_cells_turns_are_in_the_chat_and_reloading_keeps_it(lab: Server, page:
     expect(notebook.cell(4).locator(".pnb-behind")).to_contain_text("From the chat")
     expect(notebook.cell(4).locator(".pnb-behind")).to_be_hidden()
     notebook.save()
-    notebook.open()
+    notebook.reopen(keep_kernel=True)
     expect(view.locator(".pnb-prompt")).to_have_count(2)
-    say(view, "After the page was loaded again")
+    say(view, "After it was opened again")
     expect(view.locator(".pnb-text")).to_have_count(3)
 
 
-def test_saved_it_is_a_still_transcript(lab: Server, page: Page, fill: Fill) -> None:
-    notebook, view = chat(fill, "formatted()")
-    lab.open_gate("formatted")
-    say(view, "Show <b>me</b>")
-    expect(view.locator(".pnb-status")).to_have_text("idle")
-    expect(view.locator("td", has_text="contract_type")).to_be_visible()
-    expect(view.locator("mjx-container")).to_have_count(1)
-    expect(notebook.cell(3).locator(".pnb-behind")).to_contain_text("contract_type")
-    saved = notebook.save()
-    assert "widgets" not in saved.metadata
-    first, second = saved.cells[3].outputs
-    assert set(first["data"]) == {WIDGET, "text/html", "text/plain"}
-    assert set(second["data"]) == {"text/html", "text/plain"}
-    assert "You: Show <b>me</b>" in second["data"]["text/plain"]
-
-    notebook.reopen()
-    reopened = page.locator(".jp-Notebook .jp-Cell").nth(3).locator(".jp-OutputArea")
-    expect(reopened.locator("td", has_text="contract_type")).to_be_visible()
-    expect(reopened).to_contain_text("Show <b>me</b>")
-    expect(reopened.get_by_text("widget", exact=False)).to_be_hidden()
-
-    path = lab.notebooks / notebook.name
-    command = [sys.executable, "-m", "nbconvert", "--to", "html", "--stdout", str(path)]
-    html = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    assert "Show &lt;b&gt;me&lt;/b&gt;" in html
-    assert ">contract_type</td>" in html
-
-
 @pytest.mark.parametrize("reloads", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_what_was_said_before_is_there_once_somebody_looks(lab: Server, page: Page, reloads: bool) -> None:
+def test_what_was_said_before_is_there_once_somebody_looks(page: Page, fill: Fill, reloads: bool) -> None:
     """In a chat, and in one that another widget holds."""
-    harm = "<img src=x onerror=window.ran=1>"
+    harm = "<img src=x onerror=window.harmed=1>"
     with HostedServer() as server:
         agents = [an_agent(server) for _ in range(2)]
         for agent in agents:
@@ -251,7 +218,7 @@ def test_what_was_said_before_is_there_once_somebody_looks(lab: Server, page: Pa
             "chats[0]",
             "ipywidgets.VBox([chats[1]])",
         ]
-        notebook = Notebook(page, lab, cells)
+        notebook = fill(cells)
         notebook.run(2)
         notebook.run(3)
         notebook.wait_idle(3)
@@ -281,7 +248,7 @@ def test_what_was_said_before_is_there_once_somebody_looks(lab: Server, page: Pa
             expect(view.locator(".pnb-prompt")).to_have_count(3)
             say(view, "four")
             expect(view.locator(".pnb-text")).to_have_count(4)
-        assert page.evaluate("window.ran") is None
+        assert page.evaluate("window.harmed") is None
 
 
 MANY = """
@@ -301,7 +268,7 @@ AT_END = """() => {
 
 
 @pytest.mark.parametrize("turns", [100, pytest.param(500, marks=pytest.mark.slow)])
-def test_hundreds_of_messages_stay_fast(lab: Server, page: Page, turns: int) -> None:
+def test_hundreds_of_messages_stay_fast(page: Page, fill: Fill, turns: int) -> None:
     cells = [
         MANY,
         "import praison_nb\nw = praison_nb.chat(b)\nsent = []\nreal = w.send\n"
@@ -315,7 +282,7 @@ def test_hundreds_of_messages_stay_fast(lab: Server, page: Page, turns: int) -> 
         "w.runs[-1].wait()\nw",
         "sum(sent), max(sent)",
     ]
-    notebook = Notebook(page, lab, cells)
+    notebook = fill(cells)
     for index in (2, 3, 4):
         notebook.run(index)
     view = notebook.view(4)
@@ -345,29 +312,6 @@ def test_hundreds_of_messages_stay_fast(lab: Server, page: Page, turns: int) -> 
     assert after[0] - first[0] < 5000, "only what is new goes over the wire"
 
 
-@pytest.fixture
-def listener() -> Iterator[Listener]:
-    with Listener() as running:
-        yield running
-
-
-def test_hostile_text_is_shown_and_never_run(page: Page, listener: Listener, fill: Fill) -> None:
-    marks = {"@run@": "window.ran=1", "@url@": f"{listener.url}/", "@path@": "x"}
-    texts = [text for name, text in NAMED.items() if name not in HEAVY]
-    pieces = "\n\n".join(texts)
-    for mark, meant in marks.items():
-        pieces = pieces.replace(mark, meant)
-    notebook, view = chat(fill, f"saying({pieces!r})")
-    say(view, "<img src=x onerror=window.ran=1><script>window.ran=1</script>")
-    expect(view.locator(".pnb-status")).to_have_text("idle")
-    expect(notebook.cell(3).locator(".pnb-behind")).to_contain_text("onerror")
-    notebook.save()
-    notebook.reopen()
-    expect(page.locator(".jp-Notebook .jp-Cell").nth(3).locator(".pnb-behind")).to_be_visible()
-    assert page.evaluate("window.ran") is None
-    assert [request.path for request in listener.requests] == []
-
-
 @pytest.mark.slow(reason="a long answer")
 def test_the_end_of_an_answer_that_comes_at_once_is_shown(fill: Callable[[list[str]], Notebook]) -> None:
     """Its height is known only when it is in the page."""
@@ -383,26 +327,3 @@ def test_the_end_of_an_answer_that_comes_at_once_is_shown(fill: Callable[[list[s
         "() => [...document.querySelectorAll('.pnb-list')].some(each => "
         "each.scrollTop > 100 && each.scrollTop + each.clientHeight > each.scrollHeight - 5)"
     )
-
-
-def test_a_long_transcript_is_saved_in_parts(lab: Server, page: Page) -> None:
-    """Behind the chat, in outputs that come after the end of its cell; without it all of them are shown."""
-    notebook = Notebook(page, lab, ["import praison_nb\npraison_nb.chat(saying('words ' * 300))"])
-    notebook.run(2)
-    view = notebook.view(2)
-    for number in range(8):
-        say(view, f"question {number}")
-        expect(view.locator(".pnb-text")).to_have_count(number + 1)
-        expect(view.locator(".pnb-status")).to_have_text("idle")
-    behind = notebook.cell(2).locator(".pnb-behind")
-    expect(behind.last).to_contain_text("question 7")
-    assert behind.count() > 1
-    for index in range(behind.count()):
-        expect(behind.nth(index)).to_be_hidden()
-    outputs = notebook.save().cells[2].outputs
-    texts = "\n\n".join(each["data"]["text/plain"] for each in outputs[1:])
-    assert [texts.count(f"You: question {number}\n") for number in range(8)] == [1] * 8
-    notebook.reopen()
-    reopened = page.locator(".jp-Notebook .jp-Cell").nth(2)
-    for number in (0, 7):
-        expect(reopened.get_by_text(f"question {number}")).to_be_visible()

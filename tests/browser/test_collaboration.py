@@ -25,11 +25,7 @@ class Shared:
 
     def __init__(self, server: Server, context: BrowserContext, cells: list[str]) -> None:
         first = Notebook(context.new_page(), server, cells)
-        second = Notebook.__new__(Notebook)
-        second.page, second.server, second.name = context.new_page(), server, first.name
-        second.page.set_default_timeout(PATIENCE_MS)
-        second.open()
-        self.pages = first, second
+        self.pages = first, first.in_page(context.new_page())
 
     def show(self, index: int, words: str) -> None:
         """Wait until both pages show it in the cell's one output."""

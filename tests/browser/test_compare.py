@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from browser.lab import PATIENCE_MS, Notebook, Server
+from browser.lab import PATIENCE_MS, Notebook
 
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=PATIENCE_MS)
@@ -31,12 +32,12 @@ def are_below(columns: Locator) -> bool:
     return all(other_x == x and other_y > y for other_x, other_y in others)
 
 
-def test_columns_with_one_stop(lab: Server, page: Page) -> None:
+def test_columns_with_one_stop(page: Page, fill: Callable[[list[str]], Notebook]) -> None:
     size = page.viewport_size
     assert size is not None
     try:
         page.set_viewport_size({"width": 1200, "height": 900})
-        notebook = Notebook(page, lab, CELLS)
+        notebook = fill(CELLS)
         notebook.do("application:toggle-left-area")
         notebook.run(2)
         notebook.run(3)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import nbformat
 import pytest
-from aiohttp import web
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import BrowserContext, expect
 
 from browser.hostile import HEAVY, IMG, NAMED
 from browser.hostile_random import MARK, aimed, random_texts
 from browser.lab import PATIENCE_MS, Notebook, Server
-from browser.pages import TEMPLATES, Pages
+from browser.pages import TEMPLATES, Listener, Pages
 from browser.places import PLACES, Harm, Watch
-from servers.base import LoopbackServer
 
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=PATIENCE_MS)
@@ -30,22 +28,6 @@ HEAVIEST = (
 )
 
 
-class Listener(LoopbackServer):
-    """Counts who comes by: nobody may."""
-
-    def routes(self, router: web.UrlDispatcher) -> None:
-        router.add_route("*", "/{path:.*}", self.visit)
-
-    async def visit(self, request: web.Request) -> web.StreamResponse:
-        return web.Response(text="")
-
-
-@pytest.fixture
-def listener() -> Iterator[Listener]:
-    with Listener() as running:
-        yield running
-
-
 @pytest.fixture(scope="module")
 def pages() -> Iterator[Pages]:
     with Pages() as running:
@@ -53,8 +35,8 @@ def pages() -> Iterator[Pages]:
 
 
 @pytest.fixture(scope="module")
-def watch(browser: Browser, hostile_lab: Server, pages: Pages) -> Iterator[Watch]:
-    with Watch(browser, hostile_lab, pages) as watch:
+def watch(context: BrowserContext, lab: Server, pages: Pages) -> Iterator[Watch]:
+    with Watch(context, lab, pages) as watch:
         yield watch
 
 
@@ -136,12 +118,12 @@ def test_a_watch_sees_what_a_text_does(watch: Watch, listener: Listener) -> None
 
 
 @pytest.mark.parametrize("megabytes", [2, pytest.param(10, marks=pytest.mark.slow)])
-def test_megabytes_do_not_break_the_page(hostile_lab: Server, page: Page, megabytes: int) -> None:
+def test_megabytes_do_not_break_the_page(fill: Callable[[list[str]], Notebook], megabytes: int) -> None:
     setup = (
         "b = scripted(*[after(0.002, TextDelta(text='word ' * 10_000, message_id='m')) "
         f"for _ in range({megabytes * 20})], hold('big'))"
     )
-    notebook = Notebook(page, hostile_lab, [setup, "%%agent -b b -s big -o big\nGo", "len(big.text)"])
+    notebook = fill([setup, "%%agent -b b -s big -o big\nGo", "len(big.text)"])
     notebook.run(2)
     notebook.run(3)
     view = notebook.view(3)

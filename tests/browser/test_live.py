@@ -26,8 +26,8 @@ def kinds(notebook: Notebook, index: int) -> list[set[str]]:
 STILL = [{"text/html", "text/plain"}]
 
 
-def test_streams_formats_and_leaves_still_output(lab: Server, page: Page) -> None:
-    notebook = Notebook(page, lab, ["b = formatted()", "%%agent -b b\nGo"])
+def test_streams_formats_and_leaves_still_output(lab: Server, page: Page, fill: Fill) -> None:
+    notebook = fill(["b = formatted()", "%%agent -b b -s formatted\nGo"])
     notebook.run(2)
     notebook.run(3)
     view = notebook.view(3)
@@ -224,47 +224,6 @@ def test_a_click_that_cannot_arrive_says_so(fill: Fill) -> None:
     expect(view).to_contain_text("The click has not arrived: the kernel is busy. Interrupt the kernel")
     notebook.do("kernelmenu:interrupt")
     expect(notebook.cell(3).locator(".jp-OutputArea")).to_contain_text("stopped by you")
-
-
-def test_a_second_tab_leaves_the_first_ones_output(lab: Server, page: Page) -> None:
-    """One that is opened while a turn runs, and is there before the next one."""
-    cells = [
-        "a, b = counting('first', words=20), counting('second', words=20)",
-        "%%agent -b a -s first\nGo",
-        "%%agent -b b -s second\nGo",
-        "1 + 1",
-        "1 + 1",
-    ]
-    notebook = Notebook(page, lab, cells)
-    notebook.run(2)
-    notebook.wait_idle(2)
-    notebook.save()
-    other = page.context.new_page()
-    try:
-        for index, gate in ((3, "first"), (4, "second")):
-            notebook.run(index)
-            expect(notebook.view(index)).to_contain_text("19")
-            if index == 3:
-                other.goto(lab.address(notebook.name))
-            # The second tab has heard from the kernel, and so of the turn's widget where there is one.
-            other.wait_for_function(
-                "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel"
-                "?.connectionStatus === 'connected'",
-                polling=50,
-            )
-            lab.open_gate(gate)
-            still = notebook.cell(index).locator(".jp-OutputArea")
-            expect(still).to_contain_text("19 end")
-            expect(still).to_contain_text("● idle")
-            # What the second tab has to say has come to the kernel before this is over.
-            notebook.run(index + 2)
-            notebook.wait_idle(index + 2)
-            expect(still).to_contain_text("19 end")
-            assert kinds(notebook, index) == STILL
-        for cell in notebook.save().cells[3:5]:
-            assert "19 end" in cell.outputs[0]["data"]["text/plain"]
-    finally:
-        other.close()
 
 
 def test_says_its_state_in_words_and_obeys_the_reader(lab: Server, page: Page, fill: Fill) -> None:

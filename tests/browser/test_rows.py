@@ -1,13 +1,14 @@
-"""A map over rows in a real JupyterLab: it goes on in a page that is loaded again, and a click ends it."""
+"""A map over rows in a real JupyterLab: it goes on when its notebook is opened again, and a click ends it."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-from browser.lab import PATIENCE_MS, Notebook, Server
+from browser.lab import PATIENCE_MS, Notebook
 from servers.rows import Manners, RowServer
 
 pytestmark = pytest.mark.browser
@@ -23,14 +24,16 @@ b = LocalAgent(LocalAgentConfig(model="gpt-4o-mini", base_url="{url}/v1", provid
 """
 
 
-def test_a_page_that_is_loaded_in_mid_map_goes_on_and_stops_it(lab: Server, page: Page) -> None:
+def test_a_notebook_that_is_opened_in_mid_map_goes_on_and_stops_it(
+    fill: Callable[[list[str]], Notebook],
+) -> None:
     with RowServer(Manners(most=60)) as server:
         cells = [
             SETUP.format(url=server.url),
             "%%agent --rows df --as Literal['good','bad'] -b b -o out\nLabel {text}",
             "print(len(out), set(out._status))",
         ]
-        notebook = Notebook(page, lab, cells)
+        notebook = fill(cells)
         notebook.run(2)
         notebook.run(3)
         expect(notebook.view(3)).to_contain_text("rows/s")
@@ -38,8 +41,7 @@ def test_a_page_that_is_loaded_in_mid_map_goes_on_and_stops_it(lab: Server, page
         saved = notebook.save()
         assert set(saved.cells[3].outputs[0].data) == {MIME, "text/html", "text/plain"}
 
-        page.goto(lab.address(notebook.name))
-        notebook._wait_until_ready()
+        notebook.reopen(keep_kernel=True)
         expect(notebook.view(3)).to_contain_text("running 16")
         notebook.view(3).get_by_role("button", name="Stop").click()
         # It waits for none of the sixteen, which are never answered.

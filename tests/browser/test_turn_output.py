@@ -22,17 +22,11 @@ from browser.turns import (
     begin,
     data,
     go_on_after_a_reload,
-    show_in_a_widget,
     wait_until_still,
 )
 
 pytestmark = pytest.mark.browser
 expect.set_options(timeout=PATIENCE_MS)
-
-
-@pytest.mark.parametrize("app", ["jupyterlab", pytest.param("notebook", marks=pytest.mark.slow)])
-def test_a_page_that_is_loaded_again_goes_on(lab: Server, page: Page, app: str) -> None:
-    go_on_after_a_reload(lab, page, app)
 
 
 def test_run_all_goes_on_after_an_answer(fill: Callable[[list[str]], Notebook]) -> None:
@@ -99,9 +93,7 @@ def test_two_tabs_are_right_at_every_moment(lab: Server, page: Page, context: Br
     notebook.save()
     second = context.new_page()
     try:
-        other = Notebook.__new__(Notebook)
-        other.page, other.server, other.name = second, lab, notebook.name
-        other.open()
+        other = notebook.in_page(second)
         expect(other.view(3).locator(".pnb-text")).to_have_text(" ".join(WORDS))
         lab.open_gate("tabs")
         for each in (notebook, other):
@@ -222,7 +214,7 @@ def test_the_kernels_end_is_seen_and_costs_no_text(lab: Server, page: Page) -> N
     saved.cells[0].source += "\n# from elsewhere"
     nbformat.write(saved, lab.notebooks / "foreign.ipynb")
     notebook.name = "foreign.ipynb"
-    notebook.open()
+    notebook.reopen()
     expect(notebook.cell(4)).to_contain_text("98 99")
     expect(notebook.view(4)).to_have_count(0)
 
@@ -296,10 +288,6 @@ def test_focus_goes_back_to_the_cell_and_the_end_is_said(lab: Server, page: Page
     expect(badge).to_have_text("Agents: idle · $0.0656 today")
 
 
-def test_without_the_extension_a_widget_shows_the_same(lab: Server, context: BrowserContext) -> None:
-    page = context.new_page()
-    try:
-        with lab.without_extension():
-            show_in_a_widget(lab, page)
-    finally:
-        page.close()
+@pytest.mark.parametrize("app", ["jupyterlab", pytest.param("notebook", marks=pytest.mark.slow)])
+def test_a_page_that_is_loaded_again_goes_on(lab: Server, page: Page, app: str) -> None:
+    go_on_after_a_reload(lab, page, app)

@@ -10,7 +10,15 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from browser.lab import PATIENCE_MS, Notebook, Server
-from browser.turns import STILL, WORDS, data, go_on_after_a_reload, show_in_a_widget, wait_until_still
+from browser.turns import (
+    IN_A_WIDGET,
+    STILL,
+    WORDS,
+    data,
+    go_on_after_a_reload,
+    show_in_a_widget,
+    wait_until_still,
+)
 from servers.environments import ROOT
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -41,7 +49,10 @@ def server(
 
 @pytest.mark.parametrize("app", APPS)
 def test_a_front_end(server: Server, page: Page, app: str) -> None:
-    (go_on_after_a_reload if server.has_extension else show_in_a_widget)(server, page, app)
+    if server.has_extension:
+        go_on_after_a_reload(server, page, app)
+    else:
+        show_in_a_widget(Notebook(page, server, IN_A_WIDGET, app=app))
 
 
 @pytest.mark.parametrize("version", ["6.29", "6.31"])

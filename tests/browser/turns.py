@@ -93,20 +93,24 @@ def go_on_after_a_reload(server: Server, page: Page, app: str = "") -> None:
         assert words in data(saved, index)["text/html"]
         expect(notebook.cell(index)).to_contain_text(words)
     assert "widgets" not in saved.metadata
+    # No later test has a page that was loaded without the badge.
+    page.goto("about:blank")
 
 
-def show_in_a_widget(server: Server, page: Page, app: str = "") -> None:
-    """A turn where the server has no extension."""
-    cells = ["a = counting('widget', words=100)", "%%agent -b a -s widget --bg\nGo"]
-    notebook = Notebook(page, server, cells, app=app)
-    notebook.run(2)
-    notebook.run(3)
-    expect(notebook.view(3)).to_contain_text("99")
-    expect(notebook.view(3).locator(".pnb-status")).to_have_text("running")
-    assert WIDGET in notebook.outputs(3)[0]["data"]
-    expect(notebook.cell(3).locator(".jp-OutputArea-child")).to_have_count(1)
-    notebook.view(3).get_by_role("button", name="Stop").click()
-    wait_until_still(notebook, 3)
-    expect(notebook.cell(3)).to_contain_text("stopped by you after")
+IN_A_WIDGET = ["a = counting('widget', words=100)", "%%agent -b a -s widget --bg\nGo"]
+
+
+def show_in_a_widget(notebook: Notebook, first: int = 2) -> None:
+    """The turn of the cells IN_A_WIDGET where the page has no extension."""
+    turn = first + 1
+    notebook.run(first)
+    notebook.run(turn)
+    expect(notebook.view(turn)).to_contain_text("99")
+    expect(notebook.view(turn).locator(".pnb-status")).to_have_text("running")
+    assert WIDGET in notebook.outputs(turn)[0]["data"]
+    expect(notebook.cell(turn).locator(".jp-OutputArea-child")).to_have_count(1)
+    notebook.view(turn).get_by_role("button", name="Stop").click()
+    wait_until_still(notebook, turn)
+    expect(notebook.cell(turn)).to_contain_text("stopped by you after")
     saved = notebook.save()
-    assert set(data(saved, 3)) == STILL and "98 99" in data(saved, 3)["text/plain"]
+    assert set(data(saved, turn)) == STILL and "98 99" in data(saved, turn)["text/plain"]
