@@ -67,6 +67,7 @@ class Watch:
     def __init__(self, context: BrowserContext, server: Server, pages: Pages) -> None:
         self._context, self._server, self._pages = context, server, pages
         self._place, self._places = "", PLACES
+        self._so_far: Any = None
         self._found: dict[tuple[Any, ...], Harm] = {}
         self._open: set[Request] = set()
         self._listeners: dict[Any, Callable[[Request], None]] = {
