@@ -19,12 +19,16 @@ from servers.openai import OpenAIServer
 MODULES = [module.name for module in pkgutil.walk_packages(praison_nb.__path__, "praison_nb.")]
 
 
-@pytest.fixture
-def addresses(openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+@pytest.fixture(scope="module")
+def addresses() -> Iterator[dict[str, str]]:
     """Examples of agents ask servers of ours, which say what they hear."""
-    monkeypatch.setattr(registry, "_registered", {})
-    with HostedServer() as hosted_server:
+    with OpenAIServer() as openai_server, HostedServer() as hosted_server:
         yield {"openai_url": openai_server.base_url, "hosted_url": hosted_server.url}
+
+
+@pytest.fixture(autouse=True)
+def registered_for_one_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_registered", {})
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:praison_nb")
@@ -32,8 +36,10 @@ def addresses(openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch) -> I
 @pytest.mark.parametrize("name", ["praison_nb", *MODULES])
 def test_examples(name: str, addresses: dict[str, str]) -> None:
     module = importlib.import_module(name)
-    result = doctest.testmod(module, extraglobs=addresses, optionflags=doctest.ELLIPSIS)
-    assert result.failed == 0
+    for each in doctest.DocTestFinder().find(module, name, extraglobs=addresses):
+        # Before one that is empty too, a runner looks whether any file with source has changed.
+        if each.examples:
+            assert doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(each).failed == 0
 
 
 PAGES = ["praison_nb", *(f"praison_nb.{name}" for name in ("errors", "events", "managed", "session", "turn"))]
