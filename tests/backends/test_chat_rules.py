@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Literal
 
 import pytest
+from openai import OpenAI
 
 from praison_nb.backends.local import rules as known
 from praison_nb.backends.local.wires.base import ModelRequest, Rules
@@ -169,14 +171,19 @@ def test_each_server_has_rules_of_its_own(server: str, reason: str) -> None:
     assert refused is not None and reason in str(refused)
 
 
-def ask(server: OpenAIServer, request: ModelRequest) -> Reply:
-    """One request by the real SDK, its chunks read by the wire."""
-    from openai import OpenAI
+@pytest.fixture(scope="module")
+def client() -> Iterator[OpenAI]:
+    with OpenAI(base_url="http://127.0.0.1", api_key="k", max_retries=0) as client:
+        yield client
 
+
+def ask(client: OpenAI, server: OpenAIServer, request: ModelRequest) -> Reply:
+    """One request by the real SDK, its chunks read by the wire."""
     reader = WIRE.reader(request)
-    with OpenAI(base_url=server.base_url, api_key="k", max_retries=0) as client:
-        for each in client.chat.completions.create(stream=True, **WIRE.request(request)):
-            list(reader.read(each.to_dict()))
+    # What it shares with the fixture is what takes long to make: its connections.
+    asking = client.with_options(base_url=server.base_url)
+    for each in asking.chat.completions.create(stream=True, **WIRE.request(request)):
+        list(reader.read(each.to_dict()))
     list(reader.end())
     return reader.reply
 
@@ -198,14 +205,14 @@ def calls(number: int) -> list[Step]:
 
 
 @pytest.mark.parametrize("rules", [name for name in SERVERS if name != "gguf"])
-def test_three_rounds_of_tools_and_on_to_another_provider_and_back(rules: str) -> None:
+def test_three_rounds_of_tools_and_on_to_another_provider_and_back(client: OpenAI, rules: str) -> None:
     """Each through the store, where nothing of an item may change."""
     history: list[Item] = [User(text="Add")]
 
     def say(server: OpenAIServer, name: str, *replies: list[Step]) -> None:
         server.script(*replies)
         for _ in replies:
-            made = ask(server, asked(name, history))
+            made = ask(client, server, asked(name, history))
             results = [Result(call_id=part.id, text="2") for part in made.calls]
             history.extend(again for item in (*made.items, *results) for again in from_json(to_json(item)))
 
