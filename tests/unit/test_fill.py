@@ -12,7 +12,6 @@ import importlib.util
 import json
 import os
 import sys
-import time
 import types
 from collections.abc import Callable
 from decimal import Decimal
@@ -33,6 +32,7 @@ from praison_nb.events import TextDelta
 from praison_nb.fold import fold
 from praison_nb.notebook.fill import ALL_CHARACTERS, MOST_FIELDS, fill
 from praison_nb.turn import Turn
+from servers.timing import grows_linearly
 
 Point = collections.namedtuple("Point", "x y")
 
@@ -542,15 +542,7 @@ NESTED = json.dumps([{"a": {"b": ["{x}", "{{x}}", "{rows[0]}"]}}])
 )
 def test_a_longer_prompt_takes_longer_by_its_length(make: Callable[[int], str]) -> None:
     variables = {"x": 3, "rows": [1], "long": "y" * 100_000}
-
-    def seconds(n: int) -> float:
-        prompt = make(n)
-        begun = time.thread_time()
-        fill(prompt, variables)
-        return time.thread_time() - begun
-
-    small, large = (min(seconds(n) for _ in range(3)) for n in (5_000, 20_000))
-    assert large < 0.05 or large < 6 * small
+    assert grows_linearly(lambda prompt: fill(prompt, variables), make, 4_000, 4)
 
 
 # Pictures and documents

@@ -330,4 +330,4 @@ def test_no_text_makes_more_of_the_page_than_its_length() -> None:
     ],
 )
 def test_time_grows_with_the_text(piece: str) -> None:
-    assert grows_linearly(to_html, lambda size: piece * (size // len(piece)), 5000, 8)
+    assert grows_linearly(to_html, lambda size: piece * (size // len(piece)), 3000, 8)

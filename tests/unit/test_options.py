@@ -66,14 +66,14 @@ def test_help_and_completion_show_them(method: str) -> None:
     text = pydoc.render_doc(getattr(backend, method), renderer=pydoc.plaintext)
     shell = InteractiveShell()
     shell.user_ns["agent"] = backend
-    for name in keywords(getattr(backend, method)):
-        assert f"{name}: " in text
-        for use_jedi in (True, False):
-            shell.Completer.use_jedi = use_jedi
-            typed = f"agent.{method}('x', {name[:-1]}"
-            with provisionalcompleter():
-                found = [each.text for each in shell.Completer.completions(typed, len(typed))]
-            assert f"{name}=" in found, (name, use_jedi)
+    names = keywords(getattr(backend, method))
+    assert all(f"{name}: " in text for name in names)
+    typed = f"agent.{method}('x', "
+    for use_jedi in (True, False):
+        shell.Completer.use_jedi = use_jedi
+        with provisionalcompleter():
+            found = {each.text for each in shell.Completer.completions(typed, len(typed))}
+        assert {f"{name}=" for name in names} <= found, use_jedi
 
 
 @pytest.mark.parametrize("config", [HostedAgentConfig, LocalAgentConfig])

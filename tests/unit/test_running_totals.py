@@ -151,7 +151,9 @@ def dump(ledger: Ledger) -> list[Any]:
 
 
 # The last one gives a price to a turn whose labels were taken away.
-@pytest.mark.parametrize("seed", [*range(8), 107])
+@pytest.mark.parametrize(
+    "seed", [*range(3), 107, *(pytest.param(n, marks=pytest.mark.slow) for n in range(3, 20))]
+)
 def test_they_are_the_sums_of_the_rows(path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever kernels in any time zone write, and whatever waits to be written."""
     chance = Random(seed)

@@ -16,7 +16,7 @@ from praison_nb.notebook.widgets.sessions.rows import ORDERS, SHOWN_ROWS, listin
 from praison_nb.session import Status
 from praison_nb.store import StoredSession, upsert_session
 
-COUNT = 2_000
+COUNT = 700
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def test_the_last_ones_are_shown_and_the_rest_is_counted(many: Conversations) ->
 @pytest.mark.parametrize(
     ("text", "count"),
     [
-        ("name-1999", 1),
+        (f"name-{COUNT - 1}", 1),
         ("CLAUDE 5.ipynb", COUNT // 14),
         ("error", 1),
         ("· local", COUNT),
@@ -62,7 +62,7 @@ def test_each_word_of_a_text_is_looked_for_in_all(many: Conversations, text: str
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_every_order_is_one_of_all(many: Conversations, order: str) -> None:
-    first = {"last used": "name-1999", "session": "name-0", "status": "name-3"}.get(order)
+    first = {"last used": f"name-{COUNT - 1}", "session": "name-0", "status": "name-3"}.get(order)
     found = listing(many, order=order)
     assert found.more == COUNT - SHOWN_ROWS and (first is None or found.rows[0].name == first)
 
