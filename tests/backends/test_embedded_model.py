@@ -25,8 +25,9 @@ from praison_nb.backends import http_client
 from praison_nb.backends.embedded.fetch import SMOLLM2, fetch
 from praison_nb.backends.embedded.process import Endpoint, exit_reason, start, stop_all
 from praison_nb.errors import EmbeddedModelError
-from praison_nb.events import Activity
+from praison_nb.events import Activity, Event
 from praison_nb.runtime import loop
+from praison_nb.turn import Turn
 
 ANOTHER_KERNEL = """
 import asyncio, json, os, signal, sys
@@ -361,8 +362,15 @@ def test_its_answers_have_their_type(batch: int) -> None:
     agent = LocalAgent(LocalAgentConfig(model="embedded", options={"max_tokens": 80}, output=Review))
     for thing, word in THINGS:
         agent.reset_session()
-        turn = agent.begin(f"Rate review {batch}: the {thing} was {word}.").wait()
-        assert isinstance(turn.value, Review) and len(turn.requests) == 1
+        waits: list[str] = []
+
+        def note(event: Event, turn: Turn, waits: list[str] = waits) -> None:
+            if isinstance(event, Activity) and "again" in event.text:
+                waits.append(event.text)
+
+        turn = agent.begin(f"Rate review {batch}: the {thing} was {word}.", subscribers=[note]).wait()
+        # What does not fit would be asked again without a wait, as a connection that breaks is not.
+        assert isinstance(turn.value, Review) and len(turn.requests) == 1 + len(waits), waits
 
 
 THINGS = [("food", "great"), ("room", "dirty"), ("staff", "kind"), ("bill", "a surprise"), ("bed", "hard")]

@@ -39,7 +39,8 @@ def test_vs_code_gets_a_chat_that_works(vscode: VSCode, server: OpenAIServer) ->
     vscode.send(cell, {"kind": "send", "id": "1", "text": "From the page"})
     server.wait_for(lambda: gate.reached)
     assert server.bodies[-1]["messages"][-1]["content"] == "From the page"
-    # Stop arrives while the turn runs.
+    # Stop arrives while the turn runs, and has a text.
+    vscode.run("import time\nwhile not w.runs[-1].turn.text: time.sleep(0.01)")
     vscode.send(cell, {"kind": "stop"})
     told = vscode.run("turn = w.runs[-1].wait()\nprint(turn.stop_reason, turn.text)").text
     gate.open()

@@ -29,7 +29,6 @@ from servers.chat_chunks import GEMINI, JSON, WHOLE, XAI, Read, chunk, piece, re
         [chunk({"content": {"type": "output_text", "text": {"value": "Yes.", "annotations": []}}})],
         [chunk({"content": ["Ye", "s."]})],
         [chunk("Yes.")],
-        [chunk({"refusal": "Yes."})],
         [WHOLE],
         [{**WHOLE, "object": "chat.completion"}],
         [{"choices": [{"message": {"content": "Ye"}}]}, {"choices": [{"message": {"content": "s."}}]}],
@@ -66,6 +65,11 @@ def test_text_in_whatever_form(events: list[Any]) -> None:
     read = Read(*events)
     assert read.text == "Yes."
     assert read.reply.stop_reason == "end_turn" and read.reply.error is None and not read.reply.thought
+
+
+def test_the_text_of_a_refusal() -> None:
+    read = Read(chunk({"refusal": "Yes."}))
+    assert (read.text, read.reply.stop_reason) == ("Yes.", "refusal")
 
 
 @pytest.mark.parametrize(
