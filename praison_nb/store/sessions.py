@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +20,11 @@ from .file import GLANCE_SECONDS, PATIENCE_SECONDS, STORE, connect, default_path
 from .stored import COLUMNS, SessionSummary, StoredSession, from_row, to_row
 
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM sessions"
+# Of a session's rows, one for each notebook, SQLite takes the one that has the max().
 _SUMMARIES = (
-    "SELECT id, name, notebook, model, backend, status, process, last_used, is_archived FROM sessions"
+    "SELECT id, name, notebook, model, backend, status, process, max(last_used) AS used, is_archived "
+    "FROM sessions WHERE is_archived <= ? GROUP BY id ORDER BY used DESC LIMIT ?"
 )
-_NEWEST_FIRST = "ORDER BY last_used DESC"
 # The user changes these later, perhaps in another kernel: a turn that goes on knows nothing of that.
 _FIXED = ("id", "notebook", "name", "created", "is_current", "is_archived")
 _PUT = (
@@ -78,15 +79,24 @@ class Store(WriteQueue[Change]):
 
     def all(self) -> list[StoredSession]:
         """All sessions, the one used last first."""
-        return self._stored(f"{_SELECT} {_NEWEST_FIRST}")
+        return self._stored(f"{_SELECT} ORDER BY last_used DESC")
 
-    def summaries(self, *, archived: bool = False) -> list[SessionSummary]:
-        """All sessions, each once, the one used last first; with `archived` those too."""
-        rows = read(self.path, f"{_SUMMARIES} {'' if archived else 'WHERE NOT is_archived'} {_NEWEST_FIRST}")
-        found: dict[str, SessionSummary] = {}
-        for each in map(SessionSummary._make, rows):
-            found.setdefault(each.id, each)
-        return list(found.values())
+    def summaries(self, *, archived: bool = False, most: int | None = None) -> list[SessionSummary]:
+        """The sessions, each once, the one used last first, `most` of them at most; with `archived` those
+        too."""
+        rows = read(self.path, _SUMMARIES, (archived, -1 if most is None else most))
+        return list(map(SessionSummary._make, rows))
+
+    def count(self, *, archived: bool = False) -> int:
+        """How many `summaries` there are."""
+        query = "SELECT count(DISTINCT id) FROM sessions WHERE is_archived <= ?"
+        [(count,)] = read(self.path, query, (archived,))
+        return int(count)
+
+    def known(self, ids: Collection[str], *, archived: bool = False) -> set[str]:
+        """Those of `ids` that have a summary."""
+        query = "SELECT id FROM sessions WHERE is_archived <= ? AND id IN (SELECT value FROM json_each(?))"
+        return {session_id for (session_id,) in read(self.path, query, (archived, json.dumps([*ids])))}
 
     def current(self, notebook: str, name: str) -> StoredSession | None:
         """The session that goes on under the name, None without one."""

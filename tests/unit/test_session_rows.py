@@ -67,6 +67,17 @@ def test_every_order_is_one_of_all(many: Conversations, order: str) -> None:
     assert found.more == COUNT - SHOWN_ROWS and (first is None or found.rows[0].name == first)
 
 
+def test_a_session_of_many_notebooks_is_one(many: Conversations) -> None:
+    newest = [
+        StoredSession(id="everywhere", name="e", notebook=f"/{number}.ipynb", last_used=1.8e9)
+        for number in range(3 * SHOWN_ROWS)
+    ]
+    store.current().change(lambda connection: [upsert_session(each)(connection) for each in newest])
+    found = listing(many)
+    assert [row.id for row in found.rows[:2]] == ["everywhere", f"id-{COUNT - 1:05}"]
+    assert len({row.id for row in found.rows}) == SHOWN_ROWS and found.more == COUNT + 1 - SHOWN_ROWS
+
+
 def test_archived_ones_are_shown_where_they_are_asked_for(many: Conversations) -> None:
     store.current().archive("id-00007")
     assert listing(many).more == COUNT - SHOWN_ROWS - 1

@@ -92,11 +92,14 @@ def listing(
     `text` is in its name, state, model, backend, time, notebook or id. Raises StoreError."""
     opened = store.current()
     opened.flush()
-    found = opened.summaries(archived=archived)
-    ids = {each.id for each in found}
-    live = {each.backend.session.id or f"name {each.name}": each for each in conversations}
-    found += [_unstored(each) for key, each in live.items() if key not in ids]
     terms = text.casefold().split()
+    # To read thousands takes long, and happens at each change: only where they decide which ones are shown.
+    is_all = bool(terms) or order != NEWEST_FIRST
+    found = opened.summaries(archived=archived, most=None if is_all else SHOWN_ROWS)
+    unread = 0 if is_all or len(found) < SHOWN_ROWS else opened.count(archived=archived) - len(found)
+    live = {each.backend.session.id or f"name {each.name}": each for each in conversations}
+    stored = opened.known(live, archived=archived)
+    found += [_unstored(each) for key, each in live.items() if key not in stored]
     matching = found
     if terms:
         matching = [each for each in found if (words := _text(each)) and all(term in words for term in terms)]
@@ -107,7 +110,7 @@ def listing(
     shown = matching[:SHOWN_ROWS]
     totals = totals or session_totals(writer.current(), [each.id for each in shown])
     rows = [_row(each, live.get(each.id or f"name {each.name}"), totals) for each in shown]
-    return Listing(rows, len(matching) - len(shown), not found)
+    return Listing(rows, len(matching) + unread - len(shown), not found)
 
 
 def _unstored(conversation: Conversation) -> SessionSummary:
