@@ -35,11 +35,6 @@ class Approvals:
     `ask(call)` asks the user, None where a page or a command does; `show(line)` shows the user a line.
     `allowed` are the tools that run without a question in this session."""
 
-    _changed: frozenset[str] = frozenset()
-    """Ids of calls that replaced another one which the user had been asked about."""
-    _shown: frozenset[tuple[str, str]] = frozenset()
-    """The calls that the user was shown in full, by id and digest."""
-
     def __init__(
         self,
         turn: Callable[[], Turn],
@@ -52,6 +47,10 @@ class Approvals:
         """By the call's id and digest."""
         self._asked: dict[str, ToolCall] = {}
         self._ask_tasks: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._changed: set[str] = set()
+        """Ids of calls that replaced another one which the user had been asked about."""
+        self._shown: set[tuple[str, str]] = set()
+        """The calls that the user was shown in full, by id and digest."""
 
     # From any thread
 
@@ -59,12 +58,12 @@ class Approvals:
         """Whether the call replaced another one that the user was asked about. True once: the caller shows
         the new one."""
         is_changed = call_id in self._changed
-        self._changed -= {call_id}
+        self._changed.discard(call_id)
         return is_changed
 
     def mark_shown(self, call: ToolCall) -> None:
         """Note that the whole question about `call` is where the user answers by a command."""
-        self._shown |= {(call.id, digest_of(call))}
+        self._shown.add((call.id, digest_of(call)))
 
     def is_shown(self, call: ToolCall) -> bool:
         """Whether `mark_shown` was called for this very call."""
@@ -94,7 +93,7 @@ class Approvals:
         """Forget what was answered to another call of this id, which a new one has replaced."""
         digest = self._digest(call_id)
         if self._asked.pop(call_id, None) is not None:
-            self._changed |= {call_id}
+            self._changed.add(call_id)
         for key in [key for key in self._answers if key[0] == call_id]:
             if self._answers[key].done():
                 del self._answers[key]

@@ -86,8 +86,7 @@ class Pacer:
     @asynccontextmanager
     async def place(self, waited: tuple[int, float]) -> AsyncIterator[None]:
         """Hold a place for a request that has `waited`: where the server has refused more since, that is
-        waited for too. Those that were admitted one after the other and got their
-        places at once are sent one after the other."""
+        waited for too. Those that get their places at once are sent one after the other all the same."""
         async with self._places or nullcontext():
             now = time.monotonic()
             refusals, between = waited
