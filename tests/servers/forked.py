@@ -10,7 +10,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -18,6 +17,7 @@ import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +61,10 @@ class ForkedProcess:
         self._end = os.pidfd_open(pid)
 
     def poll(self) -> int | None:
-        return 0 if select.select([self._end], [], [], 0)[0] else None
+        return 0 if wait([self._end], 0) else None
 
     def wait(self) -> int:
-        select.select([self._end], [], [])
+        wait([self._end])
         return 0
 
     def __del__(self) -> None:
