@@ -7,6 +7,7 @@ with script("import praison_nb; print(praison_nb.__version__)") as process:
 
 from __future__ import annotations
 
+import atexit
 import functools
 import json
 import os
@@ -37,16 +38,13 @@ def fork_server() -> socket.socket:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
             listener.bind(f"\0{address}")
             listener.listen()
-            _processes.append(
-                subprocess.Popen([sys.executable, Path(__file__).with_name("fork_server.py")], stdin=listener)
-            )
+            command = [sys.executable, Path(__file__).with_name("fork_server.py")]
+            atexit.register(subprocess.Popen(command, stdin=listener).wait)
         os.environ[ADDRESS] = address
     client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     client.connect(f"\0{os.environ[ADDRESS]}")
+    atexit.register(client.close)  # before the process is waited for
     return client
-
-
-_processes: list[subprocess.Popen[bytes]] = []
 
 
 class ForkedProcess:
