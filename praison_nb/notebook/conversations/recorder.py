@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from ...backends.session import Session
 
 TOGETHER_SECONDS = 0.01
-"""What is to be written waits so long for what comes with it, and takes nothing from the request that is on its
-way out meanwhile."""
+"""What is to be written waits so long for what comes with it, and the turn's request is on its way by then."""
 
 
 class RecordedConversation(Protocol):

@@ -22,7 +22,8 @@ _sent_by_all: deque[float] = deque(maxlen=PER_KERNEL)
 
 
 class Pace:
-    """Calls `show` when its view may speak: nearly at once for what is urgent, while no cap is reached."""
+    """Calls `show` when its view may speak: for what is urgent as soon as the loop has handled what came with
+    it, while no cap is reached."""
 
     def __init__(self, show: Callable[[], None], interval: float = INTERVAL_SECONDS) -> None:
         self.interval = interval
