@@ -53,7 +53,8 @@ def first_texts(how: str, options: str, kernels: dict[str, MeasuredKernel]) -> I
     token."""
     for after in (0, LATE):
         ways = _ways(kernels, f"5 chunks after {after} ms", options, flush=True)
-        found = {name: (each.first - after / 1000) * 1e3 for name, each in medians(ways, SHORT_ROUNDS).items()}
+        measured = medians(ways, SHORT_ROUNDS)
+        found = {name: (each.first - after / 1000) * 1e3 for name, each in measured.items()}
         for view in VIEWS:
             work = f"first text of a cell{how}, {view}, beyond the server's {after} ms"
             yield Row(work, "ms", found[view], found["bare"], "print(flush=True)", most=15)

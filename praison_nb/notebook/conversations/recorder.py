@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ...backends.session import Session
 
 TOGETHER_SECONDS = 0.01
-"""What is to be written waits so long for what comes with it, and the turn's request is on its way by then."""
+"""What is to be written waits so long for what comes with it; the turn's request is on its way by then."""
 
 
 class RecordedConversation(Protocol):
