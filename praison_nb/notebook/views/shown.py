@@ -111,10 +111,9 @@ class ShownTurn:
     @property
     def urgent(self) -> object:
         turn = self._turn
-        states = tuple((call.id, call.approval, call.ended) for call in turn.tools)
         threads = tuple(each.status for each in turn.threads)
         has_text = turn.first_text is not None
-        return turn.status, turn.activity, states, threads, len(turn.notices), has_text
+        return turn.status, turn.activity, turn.tools, threads, len(turn.notices), has_text
 
     @property
     def label(self) -> str:
