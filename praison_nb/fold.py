@@ -58,9 +58,9 @@ def fold(turn: Turn, event: Event) -> Turn:
             return _update_thread(turn, event.thread, agent=event.agent, status=event.status)
         case ToolStarted():
             call = ToolCall(event.call_id, event.name, event.arguments, event.runs, event.time)
-            others = _put(turn.items, _find(turn.items, ToolCall, call.id)[0])
+            items = _put(turn.items, _find(turn.items, ToolCall, call.id)[0])
             more = byte_length(event.name) + byte_length(event.arguments)
-            return _changed(turn, items=(*others, call), _open_bytes=turn._open_bytes + more)
+            return _changed(turn, items=(*items, call), _open_bytes=turn._open_bytes + more)
         case ToolFinished():
             ended = {"ended": event.time, "result": event.result, "is_error": event.is_error}
             return _update_call(turn, event.call_id, **ended)
