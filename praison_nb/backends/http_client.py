@@ -259,27 +259,26 @@ class Encoder:
     """
 
     def __init__(self) -> None:
-        self._made: dict[int, tuple[Any, str]] = {}
+        self._made: dict[int, tuple[Any, bytes]] = {}
 
-    def text(self, value: Any) -> str:
-        """The value as JSON, "" where that cannot write it, as an SDK may."""
+    def json(self, value: Any) -> bytes:
+        """The value as JSON in UTF-8, b"" where that cannot write it, as an SDK may."""
         if id(value) not in self._made:
             try:
-                text = _encode(value)
+                text = _encode(value).encode()
             except (TypeError, ValueError, RecursionError):
-                text = ""
+                text = b""
             self._made[id(value)] = value, text
         return self._made[id(value)][1]
 
     def body(self, body: Mapping[str, Any]) -> bytes | None:
         """All fields of a body; None where one cannot be written, and where a name is no text."""
-        texts = [(self.text(name), self.text(value)) for name, value in body.items()]
-        if not all(name[:1] == '"' and value for name, value in texts):
+        texts = [(self.json(name), self.json(value)) for name, value in body.items()]
+        if not all(name[:1] == b'"' and value for name, value in texts):
             return None
-        try:
-            return f"{{{','.join(f'{name}:{value}' for name, value in texts)}}}".encode()
-        except UnicodeEncodeError:
-            return None
+        # In one step: it may be megabytes.
+        parts = [part for name, value in texts for part in (b",", name, b":", value)]
+        return b"".join([b"{", *parts[1:], b"}"])
 
     def clear(self) -> None:
         """Forget what was written: the request is on its way."""

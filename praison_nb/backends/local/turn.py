@@ -159,7 +159,7 @@ class LocalTurn:
             reader = self.wire.reader(asked)
             self.reply = reader.reply
             encoder = Encoder()
-            size = asked.size(body, encoder.text)
+            size = asked.size(body, encoder.json)
             started = self.bounds.started(body, size)
             attempt = Attempt(
                 self.server,
