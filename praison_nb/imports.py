@@ -6,13 +6,14 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_RARE = (100_000, 100, 100)
+_RARE = (1_000_000, 100, 100)
 
 
 @contextmanager
 def rare_collections() -> Iterator[None]:
-    """Have garbage looked for more rarely: modules bring ten thousands of objects of which none goes, and to
-    look through them, and through all that the kernel has, again and again is a sixth of an import's time.
+    """Have no garbage looked for: modules bring a hundred thousand objects of which none goes, and to look
+    through them, and through all that the kernel has, again and again is a sixth of an import's time.
+    Afterwards they count as old, as what has been looked through often does.
 
     What the user sets meanwhile stays, and so does a collection that is off.
 
@@ -33,5 +34,9 @@ def rare_collections() -> Iterator[None]:
     try:
         yield
     finally:
+        if not gc.get_freeze_count():
+            # What is thawed is of the oldest generation; nothing stays frozen.
+            gc.freeze()
+            gc.unfreeze()
         if gc.get_threshold() == _RARE:
             gc.set_threshold(*before)

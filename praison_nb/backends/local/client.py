@@ -49,7 +49,8 @@ def client_of(server: Server, headers: frozenset[str] = frozenset()) -> Client:
     sdk = _sdk(server)
     # Servers without keys still want the header to be there.
     key = checked_key(server.api_key, server.key_variable or "api_key=") or "none"
-    host = urlsplit(server.base_url).hostname or ""
+    address = urlsplit(server.base_url)
+    host, has_tls = address.hostname or "", address.scheme != "http"
     is_makers = host == _MAKERS[sdk] or host.endswith(f".{_MAKERS[sdk]}")
 
     # A proxy of the environment's is for the world outside, not for a server on this machine.
@@ -58,7 +59,7 @@ def client_of(server: Server, headers: frozenset[str] = frozenset()) -> Client:
 
     def http(kind: Any) -> Any:
         try:
-            return http_client.client(kind, credentials=credentials, trust_env=trust_env)
+            return http_client.client(kind, credentials=credentials, has_tls=has_tls, trust_env=trust_env)
         except Exception as error:
             raise unusable(error) from error
 
