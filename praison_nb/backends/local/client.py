@@ -6,7 +6,6 @@ import asyncio
 import importlib
 import os
 import re
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
@@ -33,13 +32,16 @@ CONNECT_TIMEOUT = 10.0
 _SETTING = re.compile(r"(openai|anthropic|ssl)_.*|.*_proxy", re.I)
 # What an SDK takes from the environment beside the key goes to its maker's server and no other.
 _MAKERS = {"openai": "api.openai.com", "anthropic": "api.anthropic.com"}
+_loaded: set[str] = set()
+"""SDKs that are whole; of one in sys.modules another thread may be importing the rest."""
 
 
 async def load(server: Server) -> None:
     """Import the server's SDK, beside the loop: the first time it takes a second."""
     name = _sdk(server)
-    if name not in sys.modules:
+    if name not in _loaded:
         await asyncio.to_thread(rare_collections()(importlib.import_module), name)
+        _loaded.add(name)
 
 
 def client_of(server: Server, headers: frozenset[str] = frozenset()) -> Client:
