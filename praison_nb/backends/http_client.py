@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import ssl
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -17,8 +18,6 @@ from ..redaction import logs
 from ..runtime import loop
 
 if TYPE_CHECKING:
-    import ssl
-
     import httpx2
 
 C = TypeVar("C")
@@ -53,13 +52,19 @@ loop.at_exit(_close)
 
 
 def client(
-    kind: type[httpx2.AsyncClient], *, credentials: Credentials | None = None, **options: Any
+    kind: type[httpx2.AsyncClient],
+    *,
+    credentials: Credentials | None = None,
+    has_tls: bool = True,
+    **options: Any,
 ) -> httpx2.AsyncClient:
     """A client of the SDK's own `kind` that follows redirects to the same scheme, host and port only; any
-    other 3xx is the answer. It logs no secrets. With `credentials` it sends no others."""
+    other 3xx is the answer. It logs no secrets. With `credentials` it sends no others. One for a server that
+    `has_tls` not reads no certificates, and trusts none."""
     logs.guard()
     trust_env: bool = options.get("trust_env", True)
-    made = _same_origin(kind)(verify=read_certificates(kind, trust_env), **options)  # type: ignore[arg-type]
+    verify = read_certificates(kind, trust_env) if has_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made = _same_origin(kind)(verify=verify, **options)  # type: ignore[arg-type]
     made.credentials = credentials  # type: ignore[attr-defined]
     return made
 
