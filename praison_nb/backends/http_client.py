@@ -8,7 +8,7 @@ import os
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,7 +27,9 @@ MOST_OF_AN_ERROR = 1_000_000
 IDLE_SECONDS = 3.0
 """A connection that nobody has used for so long is closed at the next request. Many servers (llama.cpp,
 uvicorn, Node) close theirs after five seconds: a request that meets that is lost, and sent again."""
-
+CLOSES_BEHIND_STREAMS = "llama.cpp"
+"""The server, as it names itself, that closes its connection behind each streamed answer, though it says that
+it keeps it: a request that follows at once would be lost, too."""
 
 _clients: dict[tuple[Any, ...], Any] = {}
 """Those of a parent process, whose loop they share, stay here and are not touched."""
@@ -144,7 +146,7 @@ def _same_origin(kind: type[httpx2.AsyncClient]) -> type[httpx2.AsyncClient]:
     class Body(httpx.AsyncByteStream):  # type: ignore[misc]
         """A body, at whose end somebody is called."""
 
-        def __init__(self, whole: Any, end: Callable[[], object]) -> None:
+        def __init__(self, whole: Any, end: Callable[[], Awaitable[None]]) -> None:
             self.whole, self.end = whole, end
 
         def __aiter__(self) -> Any:
@@ -154,7 +156,7 @@ def _same_origin(kind: type[httpx2.AsyncClient]) -> type[httpx2.AsyncClient]:
             try:
                 await self.whole.aclose()
             finally:
-                self.end()
+                await self.end()
 
     class SameOriginClient(kind):  # type: ignore[valid-type, misc]
         credentials: Credentials | None = None
@@ -191,18 +193,19 @@ def _same_origin(kind: type[httpx2.AsyncClient]) -> type[httpx2.AsyncClient]:
                 await self._idle.pop(0)[1].aclose()
             client = self._idle.pop()[1] if self._idle else self._make()
 
-            def end() -> None:
+            async def keep() -> None:
                 self._idle.append((time.monotonic(), client))
 
             try:
                 response: httpx2.Response = await client.send(request, **options)
             except BaseException:
-                end()
+                await keep()
                 raise
             if response.is_closed:
-                end()
+                await keep()
             else:
-                response.stream = Body(response.stream, end)
+                is_kept = response.headers.get("server") != CLOSES_BEHIND_STREAMS
+                response.stream = Body(response.stream, keep if is_kept else client.aclose)
             return response
 
         async def aclose(self) -> None:
