@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
-from typing import Any, assert_never
+from typing import Any, TypeVar, assert_never
 
 from .events import (
     Activity,
@@ -38,6 +38,9 @@ from .events import (
 from .session import Usage
 from .turn import Message, Thread, ToolCall, Turn, byte_length
 
+Items = tuple[Message | ToolCall, ...]
+T = TypeVar("T", Message, ToolCall)
+
 
 def fold(turn: Turn, event: Event) -> Turn:
     """`turn` after `event`. Pure. A turn ends once; what comes after its end, such as its usage, still
@@ -55,7 +58,7 @@ def fold(turn: Turn, event: Event) -> Turn:
             return _update_thread(turn, event.thread, agent=event.agent, status=event.status)
         case ToolStarted():
             call = ToolCall(event.call_id, event.name, event.arguments, event.runs, event.time)
-            items = tuple(i for i in turn.items if not (isinstance(i, ToolCall) and i.id == call.id))
+            items = _put(turn.items, _find(turn.items, ToolCall, call.id)[0])
             more = byte_length(event.name) + byte_length(event.arguments)
             return _changed(turn, items=(*items, call), _open_bytes=turn._open_bytes + more)
         case ToolFinished():
@@ -111,11 +114,13 @@ def _end(turn: Turn, time: float, stop_reason: str, **changes: Any) -> Turn:
 
 
 def _add_text(turn: Turn, event: TextDelta) -> Turn:
-    last = turn.items[-1] if turn.items else None
-    if isinstance(last, Message) and last.id == event.message_id:
-        items = (*turn.items[:-1], last.add(event.text))
+    items, message_id = turn.items, event.message_id
+    last = items[-1] if items else None
+    if isinstance(last, Message) and last.id == message_id:
+        items = (*items[:-1], last.add(event.text))
     else:
-        items = _put_message(turn.items, event.message_id, event.text, keep=True)
+        place, message = _find(items, Message, message_id or None)
+        items = _put(items, place, (message or Message(message_id)).add(event.text))
     return _changed(
         turn,
         items=items,
@@ -126,36 +131,35 @@ def _add_text(turn: Turn, event: TextDelta) -> Turn:
 
 
 def _final_text(turn: Turn, event: TextFinal) -> Turn:
-    before = sum(
-        byte_length(m.text) for m in turn.items if isinstance(m, Message) and m.id == event.message_id
-    )
+    place, before = _find(turn.items, Message, event.message_id or None)
+    more = byte_length(event.text) - (byte_length(before.text) if before else 0)
     return _changed(
         turn,
-        items=_put_message(turn.items, event.message_id, event.text, keep=False),
+        items=_put(turn.items, place, Message(event.message_id, (event.text,))),
         first_text=turn.first_text or event.time,
-        _open_bytes=turn._open_bytes + byte_length(event.text) - before,
+        _open_bytes=turn._open_bytes + more,
         activity="",
     )
 
 
-def _put_message(
-    items: tuple[Message | ToolCall, ...], message_id: str, text: str, *, keep: bool
-) -> tuple[Message | ToolCall, ...]:
-    """`items` with the text added to (keep) or put in place of the message's; a new message goes last."""
-    for index, item in enumerate(items):
-        if isinstance(item, Message) and item.id == message_id and message_id:
-            message = item.add(text) if keep else Message(message_id, (text,))
-            return (*items[:index], message, *items[index + 1 :])
-    return (*items, Message(message_id, (text,)))
-
-
 def _update_call(turn: Turn, call_id: str, **changes: Any) -> Turn:
-    return _changed(
-        turn,
-        items=tuple(
-            replace(i, **changes) if isinstance(i, ToolCall) and i.id == call_id else i for i in turn.items
-        ),
-    )
+    place, call = _find(turn.items, ToolCall, call_id)
+    return turn if call is None else _changed(turn, items=_put(turn.items, place, replace(call, **changes)))
+
+
+def _find(items: Items, kind: type[T], item_id: str | None) -> tuple[int, T | None]:
+    """Where the item of this kind and id is, and the item; behind all where there is none."""
+    # Mostly it is one of the last, and a turn may have hundreds.
+    for place in range(len(items) - 1, -1, -1):
+        item = items[place]
+        if item.id == item_id and isinstance(item, kind):
+            return place, item
+    return len(items), None
+
+
+def _put(items: Items, place: int, *new: Message | ToolCall) -> Items:
+    """`items` with what is `new` in place of the item there."""
+    return (*items[:place], *new, *items[place + 1 :])
 
 
 def _count(turn: Turn, event: RequestFinished) -> Turn:

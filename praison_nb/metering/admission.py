@@ -7,6 +7,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -171,6 +172,9 @@ def admit(writer: Writer, requests: Sequence[Request]) -> list[Admission | Excep
     """Decide about requests, in their order, and note those that are admitted. They are one transaction: the
     disk is waited for once. Not on the loop's thread."""
     problem: LedgerError | None = None
+    with suppress(Exception):
+        # The first price of a process has the price table loaded: not while others wait for the ledger.
+        bound(requests[0].event)
     if len(requests) > 1:
         try:
             return [*_with_lock(writer, requests)]

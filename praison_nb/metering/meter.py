@@ -4,7 +4,6 @@ the budgets."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import logging
 import time
@@ -223,8 +222,3 @@ class Meter(TurnRows):
     def lines(self, spent: Sequence[Spent]) -> list[str]:
         """What the user should read by what was `spent`."""
         return budget_lines(spent, self._warned) + self.writer.pop_notices()
-
-    def preload(self) -> None:
-        """Load what the first request's end will need, while that request is on its way."""
-        with contextlib.suppress(RuntimeError):
-            asyncio.get_running_loop().run_in_executor(None, prices.preload)

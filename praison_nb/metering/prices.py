@@ -11,7 +11,6 @@ which is on this machine. What runs here by itself is free. An unknown price is 
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
 from collections.abc import Mapping, Sequence
@@ -269,13 +268,6 @@ def _by_table(asked: _Asked) -> Cost | None:
 
 def _per_thousand(value: Any) -> Decimal:
     return value / 1000 if isinstance(value, Decimal) else Decimal(0)
-
-
-def preload() -> None:
-    """Load the price table, which takes a fifth of a second: on a thread of the pool while the turn's first
-    request is on its way."""
-    with contextlib.suppress(Exception):
-        price_table.snapshot()
 
 
 def running_cost(seconds: float) -> Decimal:

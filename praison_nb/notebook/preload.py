@@ -39,11 +39,12 @@ def _preload(backend: str, model: str, is_over: threading.Event) -> None:
 
         load = functools.partial(importlib.import_module, package=__package__)
         sdk, *modules = likely_modules(backend, model)
+        more = "filelock", "markdown_it", "..render.markdown_rules"
         steps: list[Callable[[], object]] = [
             *(functools.partial(load, name) for name in (sdk, ".cell", *modules)),
             _read_prices,
             functools.partial(_read_certificates, sdk),
-            *(functools.partial(load, name) for name in ("markdown_it", "..render.markdown_rules")),
+            *(functools.partial(load, name) for name in more),
             _read_parent,
         ]
         for step in steps:
@@ -54,9 +55,9 @@ def _preload(backend: str, model: str, is_over: threading.Event) -> None:
 
 
 def _read_prices() -> None:
-    from ..metering import prices
+    from ..metering import price_table
 
-    prices.preload()
+    price_table.snapshot()
 
 
 def _read_certificates(sdk: str) -> None:

@@ -16,7 +16,7 @@ from . import markdown, review, table
 from .files import files_html, files_line
 from .formulas import escape
 from .panel import Badge, thread_lines, turn_panel
-from .text import RESULTS, error_text, is_typed, tool_line
+from .text import RESULTS, error_text, is_typed, last_calls, tool_line
 
 # JupyterLab's theme variables, with what other pages show instead.
 COLOURS = {
@@ -54,11 +54,14 @@ def answer_html(turn: Turn, *, typed: bool = False) -> str:
     return markdown.to_html(*texts)
 
 
-def below_html(turn: Turn, *, error: bool = False, heading: bool = True) -> str:
-    """Tool calls, notices and the panel as static HTML; with `error`, the error's line too. Without `heading`
-    the panel does not say whose turn it is."""
-    parts = [files_html(turn.files)]
-    parts += [tool_html(tool_line(call), call.arguments, call.result) for call in turn.tools]
+def below_html(
+    turn: Turn, *, error: bool = False, heading: bool = True, most_calls: int | None = None
+) -> str:
+    """Tool calls, the last `most_calls` of them, notices and the panel as static HTML; with `error`, the
+    error's line too. Without `heading` the panel does not say whose turn it is."""
+    earlier, calls = last_calls(turn, most_calls)
+    parts = [files_html(turn.files), notes_html(earlier)]
+    parts += [tool_html(tool_line(call), call.arguments, call.result) for call in calls]
     lines = (*map(review.one_line, turn.notices), *thread_lines(turn), files_line(turn.files))
     parts += [notes_html(filter(None, lines))]
     parts += [error_html(error_text(turn))] if error and turn.error else []

@@ -7,6 +7,7 @@ A "text" is HTML that grows (`markdown.Rendered`), and `more` characters that ar
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..history import Call, Item, Summary, Text, User, results_by_call
@@ -24,8 +25,7 @@ Entry = tuple[str, str | ToolCall]
 
 
 class TurnItems:
-    r"""Makes a turn's items, and remembers which of its text is HTML already, so that only what is new is
-    rendered.
+    r"""Makes a turn's items, and remembers those that it made, so that only what is new is rendered.
 
     >>> from praison_nb.turn import Message, Turn
     >>> TurnItems().answer(Turn(items=(Message("m", ("*a*",)),)))
@@ -34,7 +34,8 @@ class TurnItems:
 
     def __init__(self, *, typed: bool = False) -> None:
         self.typed = typed
-        self._growing: dict[str, tuple[Budget, MarkdownStream]] = {}
+        self._texts: dict[str, _Text] = {}
+        self._calls: dict[str, tuple[ToolCall, dict[str, Any]]] = {}
 
     def answer(self, turn: Turn) -> list[dict[str, Any]]:
         """The answer's texts and tool calls in their order."""
@@ -44,7 +45,7 @@ class TurnItems:
         budget, room = Budget(), DISPLAY_CHARACTERS
         for index, item in enumerate(turn.items):
             if isinstance(item, ToolCall):
-                items.append(tool_item(item))
+                items.append(self._call(item))
                 continue
             made, budget = self._text(item, item.id or str(index), budget, room)
             room = max(0, room - len(item.text))
@@ -66,13 +67,32 @@ class TurnItems:
         lines = (line_item(kind, f"{turn.id}-{kind}-{i}", text) for i, (kind, text) in enumerate(notes))
         return [prompt, *answer, *lines]
 
+    def _call(self, call: ToolCall) -> dict[str, Any]:
+        before, made = self._calls.get(call.id, (None, {}))
+        if before is not call:
+            made = tool_item(call)
+            self._calls[call.id] = call, made
+        return made
+
     def _text(self, message: Message, key: str, budget: Budget, room: int) -> tuple[dict[str, Any], Budget]:
-        before, stream = self._growing.get(key, (None, None))
-        if stream is None or before != budget:
-            stream = MarkdownStream(budget)
-            self._growing[key] = budget, stream
-        text = message.text
-        return _text_item(key, stream.render(text[:room]), max(0, len(text) - room)), stream.budget
+        made = self._texts.get(key)
+        if made is None or made.budget != budget:
+            made = self._texts[key] = _Text(budget, MarkdownStream(budget))
+        if made.message is not message or made.room != room:
+            text, made.message, made.room = message.text, message, room
+            made.item = _text_item(key, made.stream.render(text[:room]), max(0, len(text) - room))
+        return made.item, made.stream.budget
+
+
+@dataclass
+class _Text:
+    """A text's item, made of `message` where `budget` and `room` are left."""
+
+    budget: Budget
+    stream: MarkdownStream
+    message: Message | None = None
+    room: int = 0
+    item: dict[str, Any] = field(default_factory=dict)
 
 
 def _typed_items(turn: Turn) -> list[dict[str, Any]]:

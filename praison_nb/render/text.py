@@ -28,13 +28,22 @@ def panel_line(panel: Mapping[str, Any]) -> str:
     return f"[{panel['label']}] " + "  ".join("".join(fact[:3]) for fact in panel["facts"])
 
 
-def below_text(turn: Turn) -> str:
+def below_text(turn: Turn, most_calls: int | None = None) -> str:
     """All that stands under the answer as text: tool calls, notices, the panel."""
-    lines = [f"▸ {tool_line(call)}" for call in turn.tools]
+    earlier, calls = last_calls(turn, most_calls)
+    lines = [*earlier, *(f"▸ {tool_line(call)}" for call in calls)]
     lines += [f"note: {review.one_line(notice)}" for notice in turn.notices]
     lines += thread_lines(turn)
     lines += [files_line(turn.files)] if turn.files else []
     return "\n".join([strip_control_chars(line) for line in lines] + [panel_text(turn)])
+
+
+def last_calls(turn: Turn, most: int | None) -> tuple[list[str], tuple[ToolCall, ...]]:
+    """The last of the tool calls, all with None, and a line about those before them, if there are any."""
+    calls = turn.tools
+    left = 0 if most is None else max(0, len(calls) - most)
+    earlier = [f"{left:,} earlier tool calls: they are shown when the turn is over"] if left else []
+    return earlier, calls[left:]
 
 
 def turn_text(turn: Turn) -> str:

@@ -91,13 +91,12 @@ class Approvals:
 
     def _drop_stale_answers(self, call_id: str) -> None:
         """Forget what was answered to another call of this id, which a new one has replaced."""
-        digest = self._digest(call_id)
         if self._asked.pop(call_id, None) is not None:
             self._changed.add(call_id)
         for key in [key for key in self._answers if key[0] == call_id]:
             if self._answers[key].done():
                 del self._answers[key]
-            elif key[1] != digest:
+            elif key[1] != self._digest(call_id):
                 self._resolve(*key, CHANGED)
 
     def auto_answer(self, event: ApprovalAsked) -> bool:

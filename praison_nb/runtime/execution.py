@@ -132,9 +132,6 @@ class Execution:
             self._take(Activity(text="waiting for the turn before it"))
         async with AsyncExitStack() as self._place:
             await self._place.enter_async_context(self._run.lock)
-            if self._options.pacer is None:
-                # For one of many that is a thread's turn for nothing.
-                self._meter.preload()
             events: AsyncIterator[Event] | None = None
             try:
                 # Before anything is sent: a provider that runs the loop reports requests that are under way.

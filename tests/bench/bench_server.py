@@ -27,6 +27,8 @@ from servers.hosted import HostedServer, text
 
 MARK = "zqxj"
 _ASKED = re.compile(rb"(\d+) chunks?(?: after (\d+) ms)?(?: every (\d+) ms)?")
+_DIGITS = 10
+"""A number of chunks has no more."""
 _REPLIES = {
     "chat/completions": openai.reply,
     "responses": responses.reply,
@@ -36,7 +38,9 @@ _REPLIES = {
 
 def asked(body: bytes) -> tuple[int, float, float]:
     """Chunks, seconds before the first, seconds between two: as the last prompt of a request says."""
-    count, after, every = _ASKED.findall(body)[-1] if _ASKED.search(body) else (b"1", b"", b"")
+    # The prompt is at the end, and a long conversation takes as long to look through as to answer.
+    found = _ASKED.search(body, max(0, body.rfind(b" chunk") - _DIGITS))
+    count, after, every = found.groups() if found else (b"1", b"", b"")
     return int(count), int(after or 0) / 1000, int(every or 0) / 1000
 
 

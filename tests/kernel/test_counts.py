@@ -46,10 +46,10 @@ def test_a_plain_cell_sends_its_text_once_and_the_output_once(
     kernel: MeasuredKernel, server: OpenAIServer
 ) -> None:
     messages, size = cell(kernel, server, "zqxj")
-    assert messages <= 8, "busy, input, the first text, its HTML, the result, idle: 7"
-    assert size <= 7_500, "twice the HTML of a short turn, and the frames: 5.9 kB"
+    assert messages <= 8, "busy, input, answer and panel at the begin and the first text, the end, idle: 8"
+    assert size <= 7_500, "three times the panel of a short turn, and the frames: 7.4 kB"
     messages, size = cell(kernel, server, LONG)
-    assert messages <= 30, "as above, 7; ten times a second at most where it takes longer"
+    assert messages <= 30, "as above, 8; ten times a second at most where it takes longer"
     assert size <= 3 * len(LONG), "the text, and its HTML: 46 kB of 20 kB"
 
 
@@ -83,8 +83,8 @@ def test_a_table_of_sessions_is_sent_the_row_that_changed(
 def test_a_live_cell_sends_new_text_only(kernel: MeasuredKernel, server: OpenAIServer) -> None:
     kernel.announce()
     messages, size = cell(kernel, server, "zqxj")
-    assert messages <= 10, "as the plain one, and what opens and ends the view: 8"
-    assert size <= 8_500, "6.5 kB"
+    assert messages <= 10, "as the plain one, and what opens and ends the view: 9"
+    assert size <= 8_500, "7.7 kB"
     messages, size = cell(kernel, server, LONG)
     assert messages <= 40, "9; ten times a second at most where it takes longer"
     assert size <= 5 * len(LONG), "the text as it comes, and what stays of it, text and HTML: 69 kB of 20 kB"

@@ -35,6 +35,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import cached_property
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -49,14 +50,21 @@ LOOK_AGAIN = 0.1
 
 @dataclass(frozen=True)
 class Recorded:
-    """A request as it came in. `json` is None where the body was empty or no JSON."""
+    """A request as it came in."""
 
     method: str
     path: str
     query: MultiMapping[str]
     headers: CIMultiDictProxy[str]
     body: bytes
-    json: Any
+
+    @cached_property
+    def json(self) -> Any:
+        """None where the body was empty or no JSON. Read when it is asked for: a bench's clock goes on."""
+        try:
+            return json.loads(self.body) if self.body else None
+        except ValueError:
+            return None
 
 
 @dataclass
@@ -351,11 +359,7 @@ class LoopbackServer:
         self, request: web.Request, handler: Callable[[web.Request], Any]
     ) -> web.StreamResponse:
         body = await request.read()
-        try:
-            parsed = json.loads(body) if body else None
-        except ValueError:
-            parsed = None
-        record = Recorded(request.method, request.path, request.query, request.headers, body, parsed)
+        record = Recorded(request.method, request.path, request.query, request.headers, body)
         self.requests.append(record)
         self.changed()
         for refusal in self._refusals:

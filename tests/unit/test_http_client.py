@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import openai
 import pytest
 
 from praison_nb.backends import http_client
+from praison_nb.backends.local import client as local_client
+from praison_nb.backends.local.providers import Server
 
 KINDS = (openai.DefaultAsyncHttpxClient, anthropic.DefaultAsyncHttpxClient)
 
@@ -26,6 +29,21 @@ async def test_the_machines_certificates_are_read_once(
     for kind in KINDS:
         with pytest.raises(FileNotFoundError):
             http_client.client(kind)
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:1/v1", "https://127.0.0.1:1/v1"])
+async def test_a_server_without_tls_needs_no_certificates(
+    monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    read = []
+    real = http_client.read_certificates
+    monkeypatch.setattr(http_client, "read_certificates", lambda *of: read.append(of) or real(*of))
+    for wire in ("chat", "messages"):
+        made = local_client.client_of(Server("S", f"{address}/{wire}", "m", wire=wire, api_key="sk-1"))
+        tls = local_client.http_client_of(made)._transport._pool._ssl_context
+        # Where one led it to TLS after all, it would trust nobody.
+        assert tls.verify_mode == ssl.CERT_REQUIRED and tls.check_hostname
+    assert len(read) == (2 if address.startswith("https") else 0)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import os
 import signal
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from praison_nb.backends import catalog
+from praison_nb.backends.local import client
+from praison_nb.backends.local.providers import Server
 from praison_nb.notebook.preload import NAME, preload
 
 MODULE = "an_sdk_that_is_slow"
@@ -20,6 +23,7 @@ import threading
 began, go_on = (next(t for t in threading.enumerate() if t.name == {name!r}).events)
 began.set()
 assert go_on.wait(60)
+is_whole = True
 """
 
 
@@ -63,3 +67,27 @@ def test_once_a_turn_has_begun_nothing_more_is_loaded(
     thread.join(60)
     assert sys.modules.pop(MODULE, None)
     assert "needed_later" not in sys.modules
+
+
+async def test_the_loop_is_free_while_another_thread_imports_the_sdk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / f"{MODULE}.py").write_text(SOURCE.format(name=NAME))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(catalog, "likely_modules", lambda backend, model: [MODULE])
+    monkeypatch.setattr(client, "_sdk", lambda server: MODULE)
+    monkeypatch.setattr(client, "_loaded", set())
+    began, go_on = threading.Event(), threading.Event()
+    monkeypatch.setattr(threading.Thread, "events", (began, go_on), raising=False)
+    preload("local", "", threading.Event())
+    assert began.wait(60)
+
+    async def load() -> bool:
+        await client.load(Server("S", "http://127.0.0.1:1/v1", "m"))
+        return hasattr(sys.modules[MODULE], "is_whole")
+
+    loading = asyncio.create_task(load())
+    await asyncio.sleep(0)
+    go_on.set()
+    assert await loading
+    sys.modules.pop(MODULE, None)

@@ -19,9 +19,10 @@ from praison_nb.backends.local.providers import resolve
 from praison_nb.backends.local.wires import wire
 from praison_nb.errors import ConfigError
 from praison_nb.events import Event, RequestStarted, Spent, TurnFinished
-from praison_nb.metering import budget, periods, user_prices, writer
+from praison_nb.metering import budget, periods, price_table, user_prices, writer
 from praison_nb.metering.admission import LEAST_OUTPUT, MOST_OUTPUT, USUAL_OUTPUT, Bound, decide
 from praison_nb.metering.origin import current_origin, user
+from praison_nb.metering.prices import _known as prices_of
 from praison_nb.metering.under_way import open_requests
 from servers import forked
 from servers.base import Gate
@@ -52,6 +53,32 @@ def limit(text: str) -> None:
 def again() -> str:
     """Ask again."""
     return "go on"
+
+
+def test_the_price_table_is_not_loaded_while_others_wait_for_the_ledger(
+    openai_server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[str] = []
+    real = price_table.snapshot
+
+    def snapshot() -> Any:
+        other = sqlite3.connect(writer.current().path, timeout=0)
+        try:
+            other.execute("BEGIN IMMEDIATE")
+            found.append("free")
+        except sqlite3.OperationalError as error:
+            found.append(str(error))
+        finally:
+            other.close()
+        return real()
+
+    asking = agent(openai_server, model="gpt-4o-mini", provider="openai")
+    asking.begin("Hi").wait()
+    writer.current().flush()
+    prices_of.cache_clear()
+    monkeypatch.setattr(price_table, "snapshot", snapshot)
+    assert asking.begin("Hi again").wait().text
+    assert found[0] == "free"
 
 
 # What may be sent

@@ -18,6 +18,7 @@ from ...errors import (
     RequestRejectedError,
     SessionError,
 )
+from ...imports import rare_collections
 from .. import http_client
 from ..config_base import check_address
 from ..sdk_errors import Where, retry_after, translate, unchained
@@ -76,6 +77,7 @@ async def ask(
     raise unchained(problem)
 
 
+@rare_collections()
 def load() -> None:
     """Import the SDK. That takes a second the first time: too long for the loop, where all turns run."""
     import anthropic  # noqa: F401

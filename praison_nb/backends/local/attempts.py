@@ -24,9 +24,9 @@ from ...history import Opaque
 from ...runtime.pacer import Pacer
 from ...session import Usage
 from ...turn import estimate_tokens
-from ..http_client import Encoder
 from ..joined import joined
 from ..network_errors import causes
+from ..request_body import Encoder
 from ..sdk_errors import error_in_answer, is_retryable, translate
 from ..silence import ReportedSilence
 from .estimates import silent_thinking, thinks

@@ -6,7 +6,6 @@ import asyncio
 import importlib
 import os
 import re
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import urlsplit
@@ -33,13 +32,16 @@ CONNECT_TIMEOUT = 10.0
 _SETTING = re.compile(r"(openai|anthropic|ssl)_.*|.*_proxy", re.I)
 # What an SDK takes from the environment beside the key goes to its maker's server and no other.
 _MAKERS = {"openai": "api.openai.com", "anthropic": "api.anthropic.com"}
+_loaded: set[str] = set()
+"""SDKs that are whole; of one in sys.modules another thread may be importing the rest."""
 
 
 async def load(server: Server) -> None:
     """Import the server's SDK, beside the loop: the first time it takes a second."""
     name = _sdk(server)
-    if name not in sys.modules:
+    if name not in _loaded:
         await asyncio.to_thread(rare_collections()(importlib.import_module), name)
+        _loaded.add(name)
 
 
 def client_of(server: Server, headers: frozenset[str] = frozenset()) -> Client:
@@ -49,7 +51,8 @@ def client_of(server: Server, headers: frozenset[str] = frozenset()) -> Client:
     sdk = _sdk(server)
     # Servers without keys still want the header to be there.
     key = checked_key(server.api_key, server.key_variable or "api_key=") or "none"
-    host = urlsplit(server.base_url).hostname or ""
+    address = urlsplit(server.base_url)
+    host, has_tls = address.hostname or "", address.scheme != "http"
     is_makers = host == _MAKERS[sdk] or host.endswith(f".{_MAKERS[sdk]}")
 
     # A proxy of the environment's is for the world outside, not for a server on this machine.
@@ -58,7 +61,7 @@ def client_of(server: Server, headers: frozenset[str] = frozenset()) -> Client:
 
     def http(kind: Any) -> Any:
         try:
-            return http_client.client(kind, credentials=credentials, trust_env=trust_env)
+            return http_client.client(kind, credentials=credentials, has_tls=has_tls, trust_env=trust_env)
         except Exception as error:
             raise unusable(error) from error
 

@@ -41,7 +41,10 @@ class Cut:
 
 def sent(history: Sequence[Item], cut: Cut) -> list[Item]:
     """The items that are sent. A summary is what the agent said."""
-    return [_sent(item, place, cut) for place, item in enumerate(history[cut.start :], cut.start)]
+    short = max(cut.start, cut.short)
+    older = (_shorter(item, cut) for item in history[cut.start : short])
+    items = [*older, *history[short:]]
+    return [Text(text=item.text, id=item.id) if isinstance(item, Summary) else item for item in items]
 
 
 def first_sent(history: Sequence[Item]) -> int:
@@ -71,7 +74,7 @@ def next_cut(
     target = max(target, (current + room) / 2 if current < room else 0)
     for width in _WIDTHS if all_turns else (0,):
         made = Cut(start, newest, width)
-        sizes = [_size(_sent(item, place, made)) for place, item in enumerate(history)]
+        sizes = [*map(_size, sent(history, replace(made, start=0)))]
         total = sum(sizes[start:])
         if total <= target:
             return made
@@ -112,17 +115,15 @@ def _last_results(history: Sequence[Item]) -> int:
     return place
 
 
-def _sent(item: Item, place: int, cut: Cut) -> Item:
+def _shorter(item: Item, cut: Cut) -> Item:
     match item:
-        case Summary():
-            return Text(text=item.text, id=item.id)
-        case Result() if place < cut.short and (cut.width or _is_long(item)):
+        case Result() if cut.width or _is_long(item):
             return replace(item, text=_shortened(item.text, cut.width or _KEPT))
-        case User() if place < cut.short and cut.width:
+        case User() if cut.width:
             return replace(item, text=_shortened(item.text, cut.width), attachments=())
-        case Text() if place < cut.short and cut.width:
+        case Text() if cut.width:
             return replace(item, text=_shortened(item.text, cut.width))
-        case Call() if place < cut.short and cut.width:
+        case Call() if cut.width:
             return replace(item, arguments=_shortened(item.arguments, cut.width))
     return item
 
@@ -144,7 +145,7 @@ def _size(item: Item) -> int:
             return len(item.name) + len(item.arguments)
         case Opaque():
             return sum(map(len, _texts(item.payload)))
-        case User():
+        case User() if item.attachments:
             tokens = sum(each.tokens for each in item.attachments)
             return len(item.text) + BYTES_PER_TOKEN * tokens
     return len(item.text)

@@ -139,9 +139,10 @@ class Fitting:
         return made
 
     def _with_cut(self, whole: ModelRequest) -> ModelRequest:
-        items = enumerate(sent(whole.history, self._next), self._next.start)
-        readable = [item for at, item in items if at >= self.unreadable or not isinstance(item, Opaque)]
-        return replace(whole, history=readable)
+        items = sent(whole.history, self._next)
+        count = max(0, self.unreadable - self._next.start)
+        readable = (item for item in items[:count] if not isinstance(item, Opaque))
+        return replace(whole, history=[*readable, *items[count:]])
 
     def _tokens(self, asked: ModelRequest) -> float:
         return request_characters(asked) * self.rate

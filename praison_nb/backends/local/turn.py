@@ -15,7 +15,7 @@ from ...history import Item, User, from_json, with_attachments
 from ...runtime.run import Run
 from ...text import replace_surrogates
 from ...tools.dispatch import ToolDispatcher
-from ..http_client import Encoder
+from ..request_body import Encoder
 from ..sdk_errors import error_in_answer, unchained
 from ..session import Session
 from .attempts import Attempt
@@ -159,7 +159,7 @@ class LocalTurn:
             reader = self.wire.reader(asked)
             self.reply = reader.reply
             encoder = Encoder()
-            size = asked.size(body, encoder.text)
+            size = asked.size(body, encoder.json)
             started = self.bounds.started(body, size)
             attempt = Attempt(
                 self.server,

@@ -145,20 +145,17 @@ class PlainOutput(Output):
     def _begin(self, now: Shown) -> None:
         self._above_id, self._below_id = new_id(), new_id()
         self._length = 0
-        self._show(self._below(now), self._above_id)
-        self._show(NOTHING, self._below_id)
+        self._show(NOTHING, self._above_id)
+        self._show(self._below(now), self._below_id)
 
     def _update(self, now: Shown) -> None:
         self._mark_shown(now)
+        # The answer first: it is what the user waits for.
         text = now.text
-        if not text:
-            self._show(self._below(now), self._above_id)
-            return
-        # The panel never leaves the cell: it is in the second output before the answer takes its place.
-        self._show(self._below(now), self._below_id)
-        if len(text) >= GROWTH * self._length:
+        if text and len(text) >= GROWTH * self._length:
             self._length = len(text)
             self._show(now.answer(), self._above_id)
+        self._show(self._below(now), self._below_id)
 
     def _end(self, now: Shown, is_settled: bool) -> None:
         self._show(now.answer(), self._above_id)

@@ -18,14 +18,12 @@ PER_KERNEL = 200
 INTERVAL_SECONDS = 0.125
 """Text waits so long for more of its kind. It leaves two updates a second for changes of status."""
 
-TOGETHER_SECONDS = 0.005
-"""What is urgent waits so long for what comes with it: a short answer is over by then."""
-
 _sent_by_all: deque[float] = deque(maxlen=PER_KERNEL)
 
 
 class Pace:
-    """Calls `show` when its view may speak: nearly at once for what is urgent, while no cap is reached."""
+    """Calls `show` when its view may speak: for what is urgent as soon as the loop has handled what came with
+    it, while no cap is reached."""
 
     def __init__(self, show: Callable[[], None], interval: float = INTERVAL_SECONDS) -> None:
         self.interval = interval
@@ -37,10 +35,8 @@ class Pace:
     def ask(self, *, urgent: bool = False) -> None:
         """There is something to show."""
         now = loop.get().time()
-        due = max(self._due(now, urgent), now + TOGETHER_SECONDS if urgent else now)
-        if due <= now:
-            self._fire()
-        elif self._timer is None or due < self._timer.when():
+        due = max(self._due(now, urgent), now)
+        if self._timer is None or due < self._timer.when():
             self.cancel()
             self._timer = loop.get().call_at(due, self._fire)
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 NOTHING = {"text/html": "", "text/plain": ""}
 """An output that takes no room; nbconvert warns of one that holds nothing at all."""
 
+MOST_CALLS = 10
+"""So many tool calls, the last ones, stand under an answer that is not over: it is sent whole each time."""
+
 
 class Shown(Protocol):
     """How it is at one moment. `answer` and `below` are text/html and text/plain, the latter with the error
@@ -111,10 +114,9 @@ class ShownTurn:
     @property
     def urgent(self) -> object:
         turn = self._turn
-        states = tuple((call.id, call.approval, call.ended) for call in turn.tools)
         threads = tuple(each.status for each in turn.threads)
         has_text = turn.first_text is not None
-        return turn.status, turn.activity, states, threads, len(turn.notices), has_text
+        return turn.status, turn.activity, turn.tools, threads, len(turn.notices), has_text
 
     @property
     def label(self) -> str:
@@ -130,7 +132,8 @@ class ShownTurn:
     def below(self, *, background: bool) -> dict[str, str]:
         """Tools and panel. In the foreground the question of a tool is asked by input()."""
         turn = self._turn
-        text, html = below_text(turn), below_html(turn, error=background)
+        most = None if self.is_over else MOST_CALLS
+        text, html = below_text(turn, most), below_html(turn, error=background, most_calls=most)
         if background and turn.error:
             text = f"{error_text(turn)}\n{text}"
         if turn.waiting and background:

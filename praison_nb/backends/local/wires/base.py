@@ -92,9 +92,9 @@ class ModelRequest:
     options: Mapping[str, Any] = field(default_factory=dict)
     rules: Rules = field(default_factory=Rules)
 
-    def size(self, body: Mapping[str, Any], encode: Callable[[Any], str] | None = None) -> int:
+    def size(self, body: Mapping[str, Any], encode: Callable[[Any], bytes] | None = None) -> int:
         """About how many bytes of `body`, which the wire made of the request, the model reads. An attachment
-        has those of its own tokens, however long its base64 is. `encode` writes JSON, "" where it cannot."""
+        has those of its own tokens, however long its base64 is. `encode` writes JSON, b"" where it cannot."""
         attached = (
             each
             for item in self.history
@@ -124,10 +124,11 @@ _READ = (
 _encode = json.JSONEncoder(ensure_ascii=False, default=str, separators=(",", ":")).encode
 
 
-def request_bytes(body: Mapping[str, Any], encode: Callable[[Any], str] | None = None) -> int:
+def request_bytes(body: Mapping[str, Any], encode: Callable[[Any], bytes] | None = None) -> int:
     """About how many bytes of a request the model reads, its tools included."""
     parts = (body[name] for name in _READ if body.get(name))
-    return sum(byte_length((encode and encode(part)) or _encode(part)) for part in parts)
+    written = ((part, b"" if encode is None else encode(part)) for part in parts)
+    return sum(len(made) or byte_length(_encode(part)) for part, made in written)
 
 
 class Reader(Protocol):

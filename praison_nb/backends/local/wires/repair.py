@@ -8,7 +8,6 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from string import ascii_letters, digits
 from typing import TypeVar
 
@@ -62,7 +61,9 @@ def repaired(history: Sequence[Item], *, wire: str, origin: str, ids: str) -> li
 def _result(result: Result | None, key: str) -> Result:
     if result is None:
         return Result(call_id=key, text=STOPPED, is_error=True)
-    return _clean(result if result.call_id == key else replace(result, call_id=key))
+    if result.call_id != key:
+        result = Result(call_id=key, text=result.text, is_error=result.is_error)
+    return _clean(result)
 
 
 def _sendable(call: Call, key: str) -> Call:
