@@ -7,8 +7,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
@@ -27,6 +25,7 @@ from praison_nb.backends.embedded.process import Endpoint, exit_reason, start, s
 from praison_nb.errors import EmbeddedModelError
 from praison_nb.events import Activity
 from praison_nb.runtime import loop
+from servers import forked
 
 ANOTHER_KERNEL = """
 import asyncio, json, os, signal, sys
@@ -117,20 +116,13 @@ async def answer(end: Endpoint, prompt: str = "What is the capital of France?") 
 
 
 @contextmanager
-def another_kernel() -> Iterator[tuple[subprocess.Popen[str], Endpoint]]:
-    pipe = subprocess.PIPE
-    command = [sys.executable, "-c", ANOTHER_KERNEL]
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True) as kernel:
-        assert kernel.stdout is not None
-        try:
-            base_url, api_key = json.loads(kernel.stdout.readline())
-            yield kernel, Endpoint(base_url, api_key, "smollm2")
-        finally:
-            kernel.kill()
+def another_kernel() -> Iterator[tuple[Any, Endpoint]]:
+    with forked.script(ANOTHER_KERNEL) as kernel:
+        base_url, api_key = json.loads(kernel.stdout.readline())
+        yield kernel, Endpoint(base_url, api_key, "smollm2")
 
 
-def tell(kernel: subprocess.Popen[str], word: str) -> None:
-    assert kernel.stdin is not None
+def tell(kernel: Any, word: str) -> None:
     kernel.stdin.write(f"{word}\n")
     kernel.stdin.flush()
 
@@ -211,7 +203,6 @@ def test_it_ends_with_the_kernel(way: str) -> None:
 
 async def test_a_fork_neither_ends_it_nor_keeps_it() -> None:
     with another_kernel() as (kernel, end):
-        assert kernel.stdout is not None
         (server,) = servers(kernel.pid)
         tell(kernel, "fork")
         sibling = psutil.Process(int(kernel.stdout.readline()))
@@ -226,7 +217,6 @@ async def test_a_fork_neither_ends_it_nor_keeps_it() -> None:
 
 async def test_an_interrupt_of_the_kernel_leaves_it_alone() -> None:
     with another_kernel() as (kernel, end):
-        assert kernel.stdout is not None
         (server,) = servers(kernel.pid)
         os.killpg(kernel.pid, signal.SIGINT)
         tell(kernel, "ping")
