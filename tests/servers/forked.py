@@ -39,12 +39,21 @@ def fork_server() -> socket.socket:
             listener.bind(f"\0{address}")
             listener.listen()
             command = [sys.executable, Path(__file__).with_name("fork_server.py")]
-            atexit.register(subprocess.Popen(command, stdin=listener).wait)
+            atexit.register(_end, subprocess.Popen(command, stdin=listener))
         os.environ[ADDRESS] = address
     client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     client.connect(f"\0{os.environ[ADDRESS]}")
     atexit.register(client.close)  # before the process is waited for
     return client
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        # A process that this one left behind has its connection.
+        process.kill()
+        process.wait()
 
 
 class ForkedProcess:
