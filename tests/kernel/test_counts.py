@@ -59,7 +59,7 @@ def test_a_cell_has_the_disk_written_a_few_times(kernel: MeasuredKernel) -> None
         syncs = min(kernel.syncs("%%agent --new\nGo") for _ in range(3))
     except Unavailable as error:
         pytest.skip(str(error))
-    assert syncs <= 8, "each is a transaction that is on the disk; with a rollback journal they were 22"
+    assert syncs <= 6, "each is a transaction that is on the disk; with a rollback journal they were 22"
 
 
 def test_a_table_of_sessions_is_sent_the_row_that_changed(

@@ -97,6 +97,21 @@ def test_the_store_keeps_a_turn_that_is_over_at_once_in_one_write(
     assert [each.status for each in current().all()] == ["idle"]
 
 
+def test_what_the_store_keeps_of_a_turn_under_way_is_not_synced(trace: Trace) -> None:
+    synced = list[int]()
+
+    async def wait(run: Run) -> None:
+        async with asyncio.timeout(30):
+            while not trace.written["sessions.sqlite"]:  # noqa: ASYNC110  (SQLite has no event)
+                await asyncio.sleep(0.001)
+        synced.append(trace.synced["sessions.sqlite"])
+
+    conversations = Conversations()
+    conversations.begin(conversations.get("main", ScriptedBackend([*EVENTS, wait])), "Hi").wait()
+    loop.run_sync(conversations.wait_until_stored)
+    assert [*synced, trace.synced["sessions.sqlite"]] == [0, 1]
+
+
 def test_what_a_request_used_is_synced_soon_and_before_the_next_one(
     trace: Trace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
