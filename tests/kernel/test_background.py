@@ -47,13 +47,19 @@ def test_the_cell_returns_and_lives_on(kernel: Kernel, gates: Path) -> None:
     assert len(cell.outputs) == 2
 
 
-def test_the_first_text_waits_for_no_clock(kernel: Kernel, gates: Path) -> None:
+@pytest.mark.parametrize("blank", ["", "\n\n"])
+def test_the_first_text_waits_for_no_clock(kernel: Kernel, gates: Path, blank: str) -> None:
+    """Also where nobody sees what the model begins with."""
     kernel.run("from praison_nb.notebook.views.output import PlainOutput\nPlainOutput.interval = 1000")
-    kernel.run("b = scripted(*text('first '), hold('go'), *text('second'))")
-    cell = kernel.begin("%%agent -b b\nGo")
+    pieces = f"*text({blank!r}), hold('shown'), *text('first '), hold('go'), *text('second')"
+    kernel.run(f"b = scripted({pieces})")
+    cell = kernel.run("%%agent -b b --bg -o turn\nGo")
+    kernel.run("import asyncio\nwhile turn.turn.first_text is None:\n    await asyncio.sleep(0.001)")
+    (gates / "shown").touch()
     shows(kernel, cell, "first")
     (gates / "go").touch()
-    assert kernel.finish(cell).answers == ["first second"]
+    shows(kernel, cell, "[idle]")
+    assert cell.answers == [f"{blank}first second"]
 
 
 def test_several_join_one_turn(kernel: Kernel, gates: Path) -> None:

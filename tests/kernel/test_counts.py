@@ -54,12 +54,14 @@ def test_a_plain_cell_sends_its_text_once_and_the_output_once(
 
 
 def test_a_cell_has_the_disk_written_a_few_times(kernel: MeasuredKernel) -> None:
+    # IPython's history is written when a thread of its own comes to it, with four more.
+    kernel.do("get_ipython().history_manager.enabled = False")
     try:
         # A disk that is slow for a moment has what is written split.
         syncs = min(kernel.syncs("%%agent --new\nGo") for _ in range(3))
     except Unavailable as error:
         pytest.skip(str(error))
-    assert syncs <= 8, "each is a transaction that is on the disk; with a rollback journal they were 22"
+    assert syncs <= 2, "the ledger's and the store's; with a rollback journal they were 18"
 
 
 def test_a_table_of_sessions_is_sent_the_row_that_changed(

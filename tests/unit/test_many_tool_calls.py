@@ -11,6 +11,7 @@ from praison_nb.fold import fold
 from praison_nb.notebook.views.shown import MOST_CALLS, ShownTurn
 from praison_nb.render import items
 from praison_nb.render.items import TurnItems
+from praison_nb.text import DISPLAY_CHARACTERS
 from praison_nb.turn import Turn
 
 CALLS = (20, 200)
@@ -69,6 +70,15 @@ def test_an_item_is_made_when_it_changes(monkeypatch: pytest.MonkeyPatch) -> Non
             turn = fold(turn, event)
             shown = view.answer(turn)
     assert len(made) == 4 * CALLS[1]
+    assert shown == TurnItems().answer(turn)
+
+
+def test_a_text_is_made_again_when_one_before_it_leaves_less_room() -> None:
+    turn, view = Turn(), TurnItems()
+    for key, text in [("a", "a " * 100), ("b", "b " * (DISPLAY_CHARACTERS // 2 - 200)), ("a", "a " * 200)]:
+        turn = fold(turn, TextDelta(text=text, message_id=key))
+        shown = view.answer(turn)
+    assert [each.get("more", 0) for each in shown] == [0, len(turn.text) - len("\n\n") - DISPLAY_CHARACTERS]
     assert shown == TurnItems().answer(turn)
 
 

@@ -85,6 +85,21 @@ def test_a_turn_writes_twice_to_each_file_waits_once_for_it_and_opens_none(trace
     assert len(current().all()) == 1
 
 
+def test_what_the_store_keeps_of_a_turn_under_way_is_not_synced(trace: Trace) -> None:
+    synced = list[int]()
+
+    async def wait(run: Run) -> None:
+        async with asyncio.timeout(30):
+            while not trace.written["sessions.sqlite"]:  # noqa: ASYNC110  (SQLite has no event)
+                await asyncio.sleep(0.001)
+        synced.append(trace.synced["sessions.sqlite"])
+
+    conversations = Conversations()
+    conversations.begin(conversations.get("main", ScriptedBackend([*EVENTS, wait])), "Hi").wait()
+    loop.run_sync(conversations.wait_until_stored)
+    assert [*synced, trace.synced["sessions.sqlite"]] == [0, 1]
+
+
 def test_what_a_request_used_is_synced_soon_and_before_the_next_one(
     trace: Trace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

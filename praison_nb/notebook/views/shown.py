@@ -126,8 +126,7 @@ class ShownTurn:
     def urgent(self) -> object:
         turn = self._turn
         threads = tuple(each.status for each in turn.threads)
-        has_text = turn.first_text is not None
-        return turn.status, turn.activity, turn.tools, threads, len(turn.notices), has_text
+        return turn.status, turn.activity, turn.tools, threads, len(turn.notices), _has_text(turn)
 
     @property
     def label(self) -> str:
@@ -160,6 +159,12 @@ class ShownTurn:
 
     def panel(self, hint: str = "") -> dict[str, Any]:
         return turn_panel(self._turn, hint)
+
+
+def _has_text(turn: Turn) -> bool:
+    """Whether there is something to see: some models begin with blank lines."""
+    parts = (part for item in turn.items if isinstance(item, Message) for part in item.parts)
+    return any(part and not part.isspace() for part in parts)
 
 
 def answer(turn: Turn, *, typed: bool = False) -> dict[str, str]:
