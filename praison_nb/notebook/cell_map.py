@@ -16,8 +16,8 @@ from ..metering.tags import parse_all
 from ..runtime import loop
 from ..runtime.main_thread import Interrupts
 from .arguments import named_agents, unquoted
+from .cell_comparison import backend_of
 from .cell_turn import GRACE_SECONDS, TurnInterrupted
-from .compared import backend_of
 from .expressions import evaluate, type_named
 from .extension import Extension, shows_late_output
 from .fill import fill, fill_options

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
-from .named import SEARCHES
+from .key_values import SEARCHES
 from .names import Level, fits, is_distinct, is_given, is_placeholder, is_word, level_of, looks_random
 
 _registered: dict[str, str] = {}

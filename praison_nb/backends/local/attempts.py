@@ -24,8 +24,8 @@ from ...history import Opaque
 from ...runtime.pacer import Pacer
 from ...session import Usage
 from ...turn import estimate_tokens
+from ..coalesce import coalesce_events
 from ..http_client import Encoder
-from ..joined import joined
 from ..network_errors import causes
 from ..sdk_errors import error_in_answer, is_retryable, translate
 from ..silence import ReportedSilence
@@ -80,7 +80,7 @@ class Attempt:
                     while messages := await stream.batch():
                         if not reply.progress:
                             form = form or _other_form(messages, self.wire.name)
-                        for event in joined(chain.from_iterable(map(reader.read, messages))):
+                        for event in coalesce_events(chain.from_iterable(map(reader.read, messages))):
                             yield event
                         if reply.progress:
                             form = ""

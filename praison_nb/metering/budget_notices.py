@@ -11,7 +11,7 @@ _shown: set[str] = set()
 """What was shown in this process, by what it is about."""
 
 
-def budget_lines(spent: Sequence[Spent], shown: set[str]) -> list[str]:
+def budget_notices(spent: Sequence[Spent], shown: set[str]) -> list[str]:
     """What the user should read by what was `spent`; `shown` is what the turn has shown."""
     lines = []
     for each in spent:
