@@ -37,8 +37,8 @@ NOT_YET = (
     "backends.custom", "backends.embedded", "backends.hosted", "backends.legacy", "backends.local.batch_api",
     "backends.local.wires.messages", "backends.local.wires.responses", "backends.scripted",
     "metering.analysis", "metering.open_requests", "metering.reprice", "notebook.cell_comparison",
-    "notebook.cell_map", "notebook.commands", "notebook.complete", "notebook.views.live", "notebook.views.map",
-    "notebook.widgets", "render.transcript", "rows",
+    "notebook.cell_map", "notebook.commands", "notebook.complete", "notebook.views.live",
+    "notebook.views.map", "notebook.widgets", "render.transcript", "rows",
 )  # fmt: skip
 """Ours, with all below them, which only other turns and commands need."""
 BUT = {"notebook.commands", "notebook.commands.sessions", "notebook.commands.tools", "rows", "rows.view"}

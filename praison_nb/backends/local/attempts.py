@@ -133,8 +133,8 @@ class Attempt:
 
     def _model(self) -> str:
         """The server's name for the model; of OpenRouter's variants (`:free`) it tells the beginning."""
-        told, asked = self.reader.reply.model, self.server.model
-        return asked if not told or asked.startswith(f"{told}:") else told
+        named, asked = self.reader.reply.model, self.server.model
+        return asked if not named or asked.startswith(f"{named}:") else named
 
     def _usage(self, *, is_cut: bool) -> Usage:
         """The server's count; what it left out, or never came to count, is estimated."""
