@@ -23,9 +23,9 @@ from .shown import Shown, Subject
 from .state import State
 
 ANSWER_SECONDS = 1.0
-"""A page with the extension has said so by then, unless the kernel hears nothing while its cell runs."""
+"""By then a page with the extension has answered, unless the kernel hears nothing while its cell runs."""
 ROOM = 20_000
-"""So many characters of bundles are sent beyond twice the turn's own."""
+"""How many characters more than the turn's own may have been sent before another bundle of it is."""
 
 
 class LiveOutput(Output):
