@@ -24,7 +24,7 @@ AHEAD = 4
 
 class Workers:
     """Asks questions, `concurrency` at once, in turns begun with `options`, and calls `take(key, outcome)`
-    for each that was asked. `changed()` is called when one more is under way. Belongs to the loop's thread."""
+    for each that was asked, and `changed()` when one more is under way. Belongs to the loop's thread."""
 
     def __init__(
         self,
