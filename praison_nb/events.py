@@ -36,7 +36,7 @@ if hasattr(os, "register_at_fork"):
 
 def new_id() -> str:
     """An id that nothing else has."""
-    return f"{_random.getrandbits(128):032x}"
+    return _random.randbytes(16).hex()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

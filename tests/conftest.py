@@ -56,9 +56,11 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-def pytest_unconfigure() -> None:
-    # Else what ends with the interpreter only, such as the process that forks kernels, is warned of.
-    gc.unfreeze()
+def pytest_unconfigure(config: pytest.Config) -> None:
+    # Else what ends with the interpreter only, such as the process that forks kernels, is warned of. Workers
+    # have none of that, and to look through all that was collected takes each of them a second.
+    if not hasattr(config, "workerinput"):
+        gc.unfreeze()
 
 
 @pytest.hookimpl(optionalhook=True)

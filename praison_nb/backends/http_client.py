@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 import ssl
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -27,7 +26,9 @@ MOST_OF_AN_ERROR = 1_000_000
 IDLE_SECONDS = 3.0
 """A connection that nobody has used for so long is closed at the next request. Many servers (llama.cpp,
 uvicorn, Node) close theirs after five seconds: a request that meets that is lost, and sent again."""
-
+CLOSES_BEHIND_STREAMS = "llama.cpp"
+"""The server, as it names itself, that closes its connection behind each streamed answer, though it says that
+it keeps it: a request that follows at once would be lost, too."""
 
 _clients: dict[tuple[Any, ...], Any] = {}
 """Those of a parent process, whose loop they share, stay here and are not touched."""
@@ -144,7 +145,7 @@ def _same_origin(kind: type[httpx2.AsyncClient]) -> type[httpx2.AsyncClient]:
     class Body(httpx.AsyncByteStream):  # type: ignore[misc]
         """A body, at whose end somebody is called."""
 
-        def __init__(self, whole: Any, end: Callable[[], object]) -> None:
+        def __init__(self, whole: Any, end: Callable[[], Awaitable[None]]) -> None:
             self.whole, self.end = whole, end
 
         def __aiter__(self) -> Any:
@@ -154,7 +155,7 @@ def _same_origin(kind: type[httpx2.AsyncClient]) -> type[httpx2.AsyncClient]:
             try:
                 await self.whole.aclose()
             finally:
-                self.end()
+                await self.end()
 
     class SameOriginClient(kind):  # type: ignore[valid-type, misc]
         credentials: Credentials | None = None
@@ -191,18 +192,19 @@ def _same_origin(kind: type[httpx2.AsyncClient]) -> type[httpx2.AsyncClient]:
                 await self._idle.pop(0)[1].aclose()
             client = self._idle.pop()[1] if self._idle else self._make()
 
-            def end() -> None:
+            async def keep() -> None:
                 self._idle.append((time.monotonic(), client))
 
             try:
                 response: httpx2.Response = await client.send(request, **options)
             except BaseException:
-                end()
+                await keep()
                 raise
             if response.is_closed:
-                end()
+                await keep()
             else:
-                response.stream = Body(response.stream, end)
+                is_kept = response.headers.get("server") != CLOSES_BEHIND_STREAMS
+                response.stream = Body(response.stream, keep if is_kept else client.aclose)
             return response
 
         async def aclose(self) -> None:
@@ -253,45 +255,6 @@ def _like(request: httpx2.Request, content: bytes | None = None) -> httpx2.Reque
     return type(request)(
         request.method, request.url, headers=headers, content=content, extensions=request.extensions
     )
-
-
-class Encoder:
-    """Writes the values of a request's fields as JSON, each once however often it is asked for: a long
-    conversation takes as long as all else of a turn. Nobody changes a value meanwhile.
-
-    >>> Encoder().body({"model": "m", "messages": []}), Encoder().body({"seed": {1}})
-    (b'{"model":"m","messages":[]}', None)
-    """
-
-    def __init__(self) -> None:
-        self._made: dict[int, tuple[Any, bytes]] = {}
-
-    def json(self, value: Any) -> bytes:
-        """The value as JSON in UTF-8, b"" where that cannot write it, as an SDK may."""
-        if id(value) not in self._made:
-            try:
-                text = _encode(value).encode()
-            except (TypeError, ValueError, RecursionError):
-                text = b""
-            self._made[id(value)] = value, text
-        return self._made[id(value)][1]
-
-    def body(self, body: Mapping[str, Any]) -> bytes | None:
-        """All fields of a body; None where one cannot be written, and where a name is no text."""
-        texts = [(self.json(name), self.json(value)) for name, value in body.items()]
-        if not all(name[:1] == b'"' and value for name, value in texts):
-            return None
-        # In one step: it may be megabytes.
-        parts = [part for name, value in texts for part in (b",", name, b":", value)]
-        return b"".join([b"{", *parts[1:], b"}"])
-
-    def clear(self) -> None:
-        """Forget what was written: the request is on its way."""
-        self._made.clear()
-
-
-# As SDKs write them.
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 def _origin(url: httpx2.URL) -> tuple[str, str, int | None]:

@@ -24,7 +24,7 @@ _BOM = b"\xef\xbb\xbf"
 # These end an answer where there is no [DONE]: of the Messages API, and of the Responses API.
 _LAST = frozenset({"message_stop", "response.completed", "response.incomplete", "response.failed"})
 # Raw control characters and NaN are no JSON, and are sent.
-_decode = json.JSONDecoder(strict=False, parse_constant=lambda _: None).decode
+_decode = json.JSONDecoder(strict=False, parse_constant=lambda _: None).raw_decode
 
 
 class _Pieces:
@@ -196,9 +196,12 @@ def _is_like_json(text: bytes) -> bool:
 
 def _objects(data: bytes) -> list[dict[str, Any]] | None:
     """The JSON objects that `data` is or lists, None where it is no JSON. Other values are no events."""
+    text = data.strip().decode("utf-8", "replace")
     try:
-        value = _decode(data.decode("utf-8", "replace"))
+        value, end = _decode(text)
     except (ValueError, RecursionError):
+        return None
+    if end < len(text):
         return None
     if isinstance(value, dict):
         return [value]

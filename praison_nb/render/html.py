@@ -85,7 +85,7 @@ def badge_html(badge: Badge) -> str:
     colour = WAITING if badge.waiting else COLOURS[badge.status]
     dot = "○" if badge.status is Status.NONE else "●"
     style = (
-        f"display: inline-block; color: {colour}; border: 1px solid {colour}; border-radius: 10px; "
+        f"display: inline-block; color: {colour}; border: 1px solid; border-radius: 10px; "
         "padding: 0 9px 0 7px; font-size: 11.5px; line-height: 18px"
     )
     return f'<b style="{style}">{dot} {escape(str(badge))}</b>'

@@ -67,7 +67,7 @@ def turn_panel(turn: Turn, hint: str = "") -> dict[str, Any]:
     return {
         **_panel(turn.status, turn, facts),
         "clock": 1,
-        "elapsed": turn.seconds,
+        "elapsed": round(turn.seconds, 3),
         "tools": _tool_count(turn),
         "stoppable": True,
         "hint": hint if turn.status is Status.RUNNING else "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,11 @@ MIGRATIONS = [
     );
     CREATE INDEX turns_of_a_session ON turns (session, started);
     """,
+    # The newest sessions, and how many there are, without reading all.
+    """
+    CREATE INDEX newest_sessions ON sessions (last_used);
+    CREATE INDEX archived_sessions ON sessions (id, is_archived);
+    """,
 ]
 
 
@@ -85,7 +90,7 @@ def connect(path: Path, patience: float = GLANCE_SECONDS) -> sqlite3.Connection:
     return storage.connect(path, STORE, MIGRATIONS, patience, "delete" if network_of(path) else "wal")
 
 
-def read(path: Path, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+def read(path: Path, query: str, values: Sequence[Any] | Mapping[str, Any] = ()) -> list[tuple[Any, ...]]:
     """The rows of a query. Raises StoreError."""
     try:
         # They are fetched before they are looked at: one that is damaged must leave no lock behind.

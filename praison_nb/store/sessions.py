@@ -20,10 +20,12 @@ from .file import GLANCE_SECONDS, PATIENCE_SECONDS, STORE, connect, default_path
 from .stored import COLUMNS, SessionSummary, StoredSession, from_row, to_row
 
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM sessions"
-# Of a session's rows, one for each notebook, SQLite takes the one that has the max().
+# Of a session's rows, one for each notebook, the one used last. A GROUP BY would read all for a few.
 _SUMMARIES = (
-    "SELECT id, name, notebook, model, backend, status, process, max(last_used) AS used, is_archived "
-    "FROM sessions WHERE is_archived <= ? GROUP BY id ORDER BY used DESC LIMIT ?"
+    "SELECT id, name, notebook, model, backend, status, process, last_used, is_archived FROM sessions AS s "
+    "WHERE is_archived <= :archived AND NOT EXISTS (SELECT 1 FROM sessions WHERE id = s.id "
+    "AND is_archived <= :archived AND (last_used, notebook) > (s.last_used, s.notebook)) "
+    "ORDER BY last_used DESC LIMIT :most"
 )
 # The user changes these later, perhaps in another kernel: a turn that goes on knows nothing of that.
 _FIXED = ("id", "notebook", "name", "created", "is_current", "is_archived")
@@ -84,7 +86,8 @@ class Store(WriteQueue[Change]):
     def summaries(self, *, archived: bool = False, most: int | None = None) -> list[SessionSummary]:
         """The sessions, each once, the one used last first, `most` of them at most; with `archived` those
         too."""
-        rows = read(self.path, _SUMMARIES, (archived, -1 if most is None else most))
+        limits = {"archived": archived, "most": -1 if most is None else most}
+        rows = read(self.path, _SUMMARIES, limits)
         return list(map(SessionSummary._make, rows))
 
     def count(self, *, archived: bool = False) -> int:

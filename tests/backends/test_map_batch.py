@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 import praison_nb
 from praison_nb.errors import ConfigError
 from praison_nb.rows.api import begin
+from servers import forked
 from servers.batches import AnthropicBatches, BatchServer, OpenAIBatches, ResponsesBatches
 
 Label = Literal["good", "bad"]
@@ -96,12 +96,8 @@ def test_a_killed_process_pays_nothing_twice(kind: type[BatchServer], is_noted: 
         if not is_noted:
             server.held = server.gate()
         script = KILLED.format(path=sys.path, kind=kind.__name__, url=server.url, texts=TEXTS, prompt=PROMPT)
-        process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)])
-        try:
+        with forked.script(textwrap.dedent(script)):
             server.wait_for(lambda: server.looks > 0 if is_noted else len(server.batches) > 0)
-        finally:
-            process.kill()
-            process.wait()
         if server.held is not None:
             server.held.open()
             server.held = None

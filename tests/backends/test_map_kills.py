@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ import praison_nb
 from praison_nb import AnswerFile
 from praison_nb.errors import PraisonError, RateLimitError, ServerError
 from praison_nb.rows.api import begin
+from servers import forked
 from servers.rows import Manners, RowServer
 
 ROWS = 60
@@ -28,6 +26,7 @@ settings = {"base_url": sys.argv[1], "provider": "openai", "wire": "chat", "api_
 config = LocalAgentConfig(model="gpt-4o-mini", **settings)
 rows = [f"Text number {row}." for row in range(int(sys.argv[2]))]
 praison_nb.map(rows, "Label: {value}", agent=LocalAgent(config), concurrency=8)
+print("mapped")
 """
 
 
@@ -42,10 +41,8 @@ def own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_after_a_kill_no_row_is_asked_again_whose_answer_was_kept(point: int) -> None:
     with RowServer(Manners(seconds=0.02)) as server:
-        process = subprocess.Popen([sys.executable, "-c", SCRIPT, f"{server.url}/v1", str(ROWS)])
-        server.wait_for(lambda: sum(server.books.accepted.values()) >= point)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        with forked.script(SCRIPT, f"{server.url}/v1", str(ROWS)):
+            server.wait_for(lambda: sum(server.books.accepted.values()) >= point)
         server.wait_for(lambda: not server.books.at_once)
         kept, before = len(AnswerFile()), Counter(server.books.accepted)
         rows = [f"Text number {row}." for row in range(ROWS)]
@@ -59,9 +56,9 @@ def test_after_a_kill_no_row_is_asked_again_whose_answer_was_kept(point: int) ->
 
 def test_two_processes_may_map_the_same_rows_at_once() -> None:
     with RowServer(Manners(seconds=0.01)) as server:
-        command = [sys.executable, "-c", SCRIPT, f"{server.url}/v1", str(ROWS)]
-        processes = [subprocess.Popen(command) for _ in range(2)]
-        assert [each.wait() for each in processes] == [0, 0]
+        arguments = SCRIPT, f"{server.url}/v1", str(ROWS)
+        with forked.script(*arguments) as one, forked.script(*arguments) as other:
+            assert [each.stdout.read() for each in (one, other)] == ["mapped\n"] * 2
         assert len(AnswerFile()) == ROWS and len(server.books.accepted) == ROWS
         ledger = praison_nb.usage(by="request")
         assert len(ledger) == server.books.requests

@@ -115,6 +115,17 @@ async def test_requests_use_one_connection() -> None:
     assert len(set(there.peers)) == 1
 
 
+async def test_no_connection_is_used_again_that_its_server_ends() -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=event(n=1) + DONE, content_type=SSE, headers={"Server": "llama.cpp"})
+
+    with AnyServer(answer) as there:
+        for _ in range(3):
+            found, _, problem = await read(there.server())
+            assert found == [{"n": 1}] and problem is None
+    assert len(set(there.peers)) == 3
+
+
 async def test_what_the_user_adds_to_each_request() -> None:
     body = {
         "model": "m",

@@ -47,7 +47,7 @@ def test_a_plain_cell_sends_its_text_once_and_the_output_once(
 ) -> None:
     messages, size = cell(kernel, server, "zqxj")
     assert messages <= 8, "busy, input, answer and panel at the begin and the first text, the end, idle: 8"
-    assert size <= 7_500, "three times the panel of a short turn, and the frames: 7.4 kB"
+    assert size <= 7_500, "three times the panel of a short turn, and the frames: 7.2 kB"
     messages, size = cell(kernel, server, LONG)
     assert messages <= 30, "as above, 8; ten times a second at most where it takes longer"
     assert size <= 3 * len(LONG), "the text, and its HTML: 46 kB of 20 kB"
@@ -84,7 +84,7 @@ def test_a_live_cell_sends_new_text_only(kernel: MeasuredKernel, server: OpenAIS
     kernel.announce()
     messages, size = cell(kernel, server, "zqxj")
     assert messages <= 10, "as the plain one, and what opens and ends the view: 9"
-    assert size <= 8_500, "7.7 kB"
+    assert size <= 8_500, "7.4 kB"
     messages, size = cell(kernel, server, LONG)
     assert messages <= 40, "9; ten times a second at most where it takes longer"
     assert size <= 5 * len(LONG), "the text as it comes, and what stays of it, text and HTML: 69 kB of 20 kB"

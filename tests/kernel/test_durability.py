@@ -110,7 +110,7 @@ print(number, notices)
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("processes", [3, pytest.param(8, marks=pytest.mark.slow)])
 def test_processes_at_once_lose_nothing(processes: int) -> None:
-    command: list[Any] = [sys.executable, "-c", WRITER, "2"]
+    command: list[Any] = [sys.executable, "-c", WRITER, "1"]
     pipe = subprocess.PIPE
     writers = [subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) for _ in range(processes)]
     done = [writer.communicate() for writer in writers]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 import pexpect
+import psutil
 import pytest
 from nbconvert import PythonExporter
 
@@ -138,6 +139,9 @@ def test_a_tool_asks(terminal: pexpect.spawn[str], server: OpenAIServer, tmp_pat
     server.script(write, reply("never"))
     terminal.sendline(ask_with)
     terminal.expect_exact("Allow it? [y/N]")
+    # A signal that comes after the question is shown and before it reads is seen when it has read.
+    while psutil.Process(terminal.pid).status() != psutil.STATUS_SLEEPING:
+        pass
     terminal.sendintr()
     terminal.expect_exact("KeyboardInterrupt: the turn was stopped")
     terminal.sendline("turn.stop_reason, turn.tools[-1].approval")

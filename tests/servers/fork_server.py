@@ -1,10 +1,10 @@
-"""A process that has imported what kernels import, and forks one for each message that it reads.
+"""A process that has imported what kernels import, and forks one, or what a script would be, for each message
+that it reads.
 
 Its standard input is a socket that listens: all workers of a test run, and their Jupyter servers, share
-one. A message is JSON of [command line, folder, environment], and comes with the file that is the kernel's
-standard error; the process ID of the new kernel is written back. Whoever hangs up leaves no kernels behind,
-and when the first one does, this process ends. The package under test is among the imports: those that are
-started import it anew.
+one. A message is JSON of [command line, folder, environment], and comes with the new process's standard
+files; its process ID is written back. Whoever hangs up leaves no processes behind, and when the first one
+does, this process ends. The package under test is among the imports: those that are started import it anew.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import select
 import signal
 import socket
 import sys
+import types
 from contextlib import suppress
 
 MODULES = (
@@ -60,7 +61,7 @@ def main() -> None:
 
 
 kernels: dict[int, socket.socket] = {}
-"""Who asked for those that run, by their process ID."""
+"""Who asked for those that run, scripts too, by their process ID."""
 
 
 def serve(listener: socket.socket) -> None:
@@ -70,7 +71,7 @@ def serve(listener: socket.socket) -> None:
             if ready is listener:
                 clients.append(listener.accept()[0])
                 continue
-            message, files, *_ = socket.recv_fds(ready, 1_000_000, 1)
+            message, files, *_ = socket.recv_fds(ready, 1_000_000, 3)
             if not message:
                 leave_none_of(ready)
                 if ready is clients[0]:
@@ -82,10 +83,13 @@ def serve(listener: socket.socket) -> None:
             if pid == 0:
                 for each in (*clients, listener):
                     each.close()
-                os.dup2(files[0], 2)
+                for number, file in enumerate(files):
+                    os.dup2(file, number)
+                    os.close(file)
                 run(*json.loads(message))
                 sys.exit()
-            os.close(files[0])
+            for file in files:
+                os.close(file)
             kernels[pid] = ready
             ready.sendall(b"%d\n" % pid)
 
@@ -104,15 +108,18 @@ def reap(*_: object) -> None:
 
 
 def run(command: list[str], folder: str, environment: dict[str, str]) -> None:
-    """Be the kernel that this command line would start."""
+    """Be what this command line would start: a kernel, or `python -c`."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.setsid()
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(2, 1)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     sys.path[:0] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
+    if command[1] == "-c":
+        sys.argv = command[1:2] + command[3:]
+        sys.modules["__main__"] = script = types.ModuleType("__main__")
+        exec(command[2], vars(script))
+        return
     sys.argv = command[command.index("-m") + 1 :]
     from ipykernel.kernelapp import IPKernelApp
 

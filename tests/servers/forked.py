@@ -1,16 +1,24 @@
-"""Kernels that begin at once: forked from a process that has imported what they import (fork_server.py)."""
+"""Kernels and scripts that begin at once: forked from a process that has imported what they import
+(fork_server.py).
+
+with script("import praison_nb; print(praison_nb.__version__)") as process:
+    version = process.stdout.readline()
+"""
 
 from __future__ import annotations
 
+import atexit
 import functools
 import json
 import os
-import select
+import signal
 import socket
 import subprocess
 import sys
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -30,32 +38,40 @@ def fork_server() -> socket.socket:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
             listener.bind(f"\0{address}")
             listener.listen()
-            _processes.append(
-                subprocess.Popen([sys.executable, Path(__file__).with_name("fork_server.py")], stdin=listener)
-            )
+            command = [sys.executable, Path(__file__).with_name("fork_server.py")]
+            atexit.register(_end, subprocess.Popen(command, stdin=listener))
         os.environ[ADDRESS] = address
     client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     client.connect(f"\0{os.environ[ADDRESS]}")
+    atexit.register(client.close)  # before the process is waited for
     return client
 
 
-_processes: list[subprocess.Popen[bytes]] = []
+def _end(process: subprocess.Popen[bytes]) -> None:
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        # A process that this one left behind has its connection.
+        process.kill()
+        process.wait()
 
 
 class ForkedProcess:
     """What is asked of a subprocess.Popen, of a process that is no child of this one."""
 
-    stdin = stdout = stderr = None
+    stdin: Any = None
+    stdout: Any = None
+    stderr = None
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
         self._end = os.pidfd_open(pid)
 
     def poll(self) -> int | None:
-        return 0 if select.select([self._end], [], [], 0)[0] else None
+        return 0 if wait([self._end], 0) else None
 
     def wait(self) -> int:
-        select.select([self._end], [], [])
+        wait([self._end])
         return 0
 
     def __del__(self) -> None:
@@ -63,7 +79,41 @@ class ForkedProcess:
 
     def send_signal(self, number: int) -> None:
         with suppress(ProcessLookupError):
-            os.kill(self.pid, number)
+            signal.pidfd_send_signal(self._end, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+def fork(
+    command: list[str], folder: str, environment: Mapping[str, str], files: tuple[int, int, int]
+) -> ForkedProcess:
+    """What the command line would start, with these standard files."""
+    server = fork_server()
+    socket.send_fds(server, [json.dumps([command, folder, dict(environment)]).encode()], files)
+    return ForkedProcess(int(server.recv(100)))
+
+
+@contextmanager
+def script(code: str, *arguments: str) -> Iterator[Any]:
+    """A process that runs `code` as `python -c` would, with pipes for its input and its output; killed at the
+    end, where it has not ended."""
+    command, pipe = [sys.executable, "-c", code, *arguments], subprocess.PIPE
+    if not hasattr(os, "pidfd_open"):
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as started:
+            yield started
+            started.kill()
+        return
+    (its_input, ours), (output, its_output) = os.pipe(), os.pipe()
+    process = fork(command, os.getcwd(), os.environ, (its_input, its_output, 2))
+    os.close(its_input)
+    os.close(its_output)
+    with open(ours, "w") as process.stdin, open(output) as process.stdout:
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
 
 
 class ForkingProvisioner(LocalProvisioner):
@@ -72,10 +122,9 @@ class ForkingProvisioner(LocalProvisioner):
     async def launch_kernel(
         self, cmd: list[str], *, env: dict[str, str], **kwargs: Any
     ) -> KernelConnectionInfo:
-        server = fork_server()
-        message = json.dumps([cmd, kwargs.get("cwd") or os.getcwd(), env]).encode()
-        socket.send_fds(server, [message], [2])
-        self.process = ForkedProcess(int(server.recv(100)))
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        self.process = fork(cmd, kwargs.get("cwd") or os.getcwd(), env, (nothing, 2, 2))
+        os.close(nothing)
         # It leads a group of its own.
         self.pid = self.pgid = self.process.pid
         return self.connection_info

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import signal
 import socket
 import subprocess
 import sys
 import time
 from contextlib import suppress
+from multiprocessing.connection import wait
 from typing import Any, Self
 
 JSON = dict[str, Any]
@@ -87,14 +87,14 @@ class Process:
     @property
     def has_answered(self) -> bool:
         """Whether `answer` would not wait."""
-        return bool(select.select([self._connection], [], [], 0)[0])
+        return bool(wait([self._connection], 0))
 
     def end(self) -> None:
         """Have it end by itself, and wait for that."""
         with suppress(ConnectionError):
             self._stream.close()
         self._connection.close()
-        select.select([self._is_over], [], [])
+        wait([self._is_over])
         os.close(self._is_over)
 
 

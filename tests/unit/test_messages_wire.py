@@ -21,6 +21,7 @@ from praison_nb.session import Usage
 from praison_nb.tools.tool import Tool
 from servers.hosted_types import check_request
 from servers.messages import block, error, reply, started
+from servers.timing import grows_linearly
 
 WIRE = wire("messages")
 ANTHROPIC = Rules(ids="[A-Za-z0-9_-]{1,64}", assistant_after_tool=False)
@@ -417,18 +418,14 @@ def test_cut_at_every_event_the_usage_is_right_or_marked() -> None:
 
 
 def test_many_pieces_of_arguments_cost_linear_time() -> None:
-    import time
-
-    def seconds(count: int) -> float:
+    def read(text: str) -> None:
         reader = answer([started(), *block(0, {"type": "tool_use", "id": "a", "name": "b"})[:1]])
-        piece = {"type": "content_block_delta", "index": 0, "delta": {"partial_json": "12345678"}}
-        begin = time.process_time()
-        for _ in range(count):
+        for character in text:
+            piece = {"type": "content_block_delta", "index": 0, "delta": {"partial_json": character}}
             list(reader.read(piece))
-        assert len(reader.reply.calls[0].call.arguments) == count * 8
-        return time.process_time() - begin
+        assert reader.reply.calls[0].call.arguments == text
 
-    assert seconds(20_000) < 40 * seconds(2_000)
+    assert grows_linearly(read, lambda size: "1" * size, 1_000, 10)
 
 
 def test_calls_in_words_where_a_model_has_no_tools() -> None:

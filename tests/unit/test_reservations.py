@@ -3,11 +3,7 @@ what is known."""
 
 from __future__ import annotations
 
-import os
-import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -28,6 +24,7 @@ from praison_nb.metering.admission import LEAST_OUTPUT, MOST_OUTPUT, USUAL_OUTPU
 from praison_nb.metering.open_requests import open_requests
 from praison_nb.metering.origin import current_origin, user
 from praison_nb.metering.prices import _known as prices_of
+from servers import forked
 from servers.base import Gate
 from servers.openai import OpenAIServer, reply
 
@@ -279,24 +276,14 @@ def test_a_killed_kernel_leaves_every_request_that_was_sent(openai_server: OpenA
     openai_server.script(
         first if before is None else [*first[:before], gate, *first[before:]], [gate, *reply("x")]
     )
-    kernel = subprocess.Popen(
-        [sys.executable, "-c", LOOP, openai_server.base_url],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert kernel.stdin and kernel.stdout
     sent = 2 if point == "second" else 1
-    with kernel:
-        try:
-            if before is None:
-                assert kernel.stdout.readline() == "tool\n"
-            if point == "second":
-                kernel.stdin.write("\n")
-                kernel.stdin.flush()
-            openai_server.wait_for(lambda: len(openai_server.bodies) == sent)
-        finally:
-            os.kill(kernel.pid, signal.SIGKILL)
+    with forked.script(LOOP, openai_server.base_url) as kernel:
+        if before is None:
+            assert kernel.stdout.readline() == "tool\n"
+        if point == "second":
+            kernel.stdin.write("\n")
+            kernel.stdin.flush()
+        openai_server.wait_for(lambda: len(openai_server.bodies) == sent)
     gate.open()
     requests, [(count, priced, is_lower_bound)] = known_requests()
     assert count == len(requests) == sent
@@ -326,17 +313,10 @@ def test_no_request_of_a_tool_loop_is_unknown_to_the_ledger(
     loop = [reply(calls=[("again", "{}")], usage=(1000, 100)) for _ in range(8)]
     loop[request_].insert(min(step, len(loop[request_]) - 1), gate)
     openai_server.script(*loop)
-    kernel = subprocess.Popen(
-        [sys.executable, "-c", LOOP, openai_server.base_url], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    with kernel:
-        try:
-            assert kernel.stdin
-            kernel.stdin.write(b"\n" * 8)
-            kernel.stdin.flush()
-            openai_server.wait_for(lambda: gate.reached)
-        finally:
-            os.kill(kernel.pid, signal.SIGKILL)
+    with forked.script(LOOP, openai_server.base_url) as kernel:
+        kernel.stdin.write("\n" * 8)
+        kernel.stdin.flush()
+        openai_server.wait_for(lambda: gate.reached)
     gate.open()
     requests, [(count, priced, _)] = known_requests()
     assert count == len(requests) == len(openai_server.bodies) == request_ + 1

@@ -315,6 +315,47 @@ def test_a_name_is_changed_by_renaming_only(kept: Store) -> None:
     }
 
 
+def test_a_summary_is_of_the_notebook_that_used_the_session_last(kept: Store) -> None:
+    for notebook, used, archived in (("a", 3, False), ("b", 5, False), ("c", 5, False), ("d", 9, True)):
+        named = StoredSession(
+            id="1", name=notebook, notebook=notebook, last_used=used, is_archived=archived, is_current=False
+        )
+        kept.put(named)
+    kept.put(StoredSession(id="2", name="n", last_used=4))
+    assert [(each.id, each.name) for each in kept.summaries()] == [("1", "c"), ("2", "n")]
+    assert [each.name for each in kept.summaries(archived=True)] == ["d", "n"]
+    assert [each.name for each in kept.summaries(most=1)] == ["c"]
+    assert kept.count() == kept.count(archived=True) == 2
+
+
+def test_the_newest_of_many_sessions_are_read_without_the_others(
+    kept: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = 0
+
+    def step() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    def connect(path: Path) -> sqlite3.Connection:
+        connection = file.storage.connect(path, file.STORE, MIGRATIONS, 1.0)
+        connection.set_progress_handler(step, 1)
+        return connection
+
+    def steps_of(count: int) -> int:
+        nonlocal steps
+        many = [upsert_session(StoredSession(id=f"{n}", name=f"{n}", last_used=n)) for n in range(count)]
+        kept.change(lambda connection: [each(connection) for each in many])
+        steps = 0
+        assert len(kept.summaries(most=10)) == 10
+        return steps
+
+    monkeypatch.setattr(file, "connect", connect)
+    few = steps_of(20)
+    assert few > 0 and steps_of(500) == few
+
+
 def test_an_older_store_is_brought_up_to_date(kept: Store) -> None:
     kept.path.parent.mkdir()
     connection = sqlite3.connect(kept.path)

@@ -14,7 +14,6 @@ import pytest
 from praison_nb import ScriptedBackend, storage
 from praison_nb.events import RequestFinished, RequestStarted, SessionAttached, TextDelta
 from praison_nb.metering import writer
-from praison_nb.notebook.conversations import recorder
 from praison_nb.notebook.conversations.registry import Conversations
 from praison_nb.runtime import loop
 from praison_nb.runtime.run import Run
@@ -84,17 +83,6 @@ def test_a_turn_writes_twice_to_each_file_waits_once_for_it_and_opens_none(trace
     assert trace.written["sessions.sqlite"] <= 2 and trace.written["ledger.sqlite"] <= 3, trace.written
     assert trace.synced == {"sessions.sqlite": 1, "ledger.sqlite": 1}
     assert len(current().all()) == 1
-
-
-def test_the_store_keeps_a_turn_that_is_over_at_once_in_one_write(
-    trace: Trace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(recorder, "TOGETHER_SECONDS", 600)
-    conversations = Conversations()
-    conversations.begin(conversations.get("main", ScriptedBackend(EVENTS)), "Hi").wait()
-    loop.run_sync(conversations.wait_until_stored)
-    assert trace.written["sessions.sqlite"] == 1
-    assert [each.status for each in current().all()] == ["idle"]
 
 
 def test_what_a_request_used_is_synced_soon_and_before_the_next_one(

@@ -25,8 +25,8 @@ from ...runtime.pacer import Pacer
 from ...session import Usage
 from ...turn import estimate_tokens
 from ..coalesce import coalesce_events
-from ..http_client import Encoder
 from ..network_errors import causes
+from ..request_body import Encoder
 from ..sdk_errors import error_in_answer, is_retryable, translate
 from ..silence import ReportedSilence
 from .estimates import silent_thinking, thinks

@@ -29,7 +29,8 @@ from ...errors import ConfigError, PraisonError, TurnTimeoutError
 from ...text import describe_exception
 from ..body import Body
 from ..error_reasons import find
-from ..http_client import Encoder, Refused, Requests
+from ..http_client import Refused, Requests
+from ..request_body import Encoder
 from ..sdk_errors import error_in_answer, no_api, translate
 from ..sse import Parser
 from .client import TIMEOUT, client_of, http_client_of, load

@@ -15,7 +15,7 @@ from ...history import Item, User, from_json, with_attachments
 from ...runtime.run import Run
 from ...text import replace_surrogates
 from ...tools.dispatch import ToolDispatcher
-from ..http_client import Encoder
+from ..request_body import Encoder
 from ..sdk_errors import error_in_answer, unchained
 from ..session import Session
 from .attempts import Attempt

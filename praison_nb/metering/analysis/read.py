@@ -10,6 +10,7 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 from random import Random
@@ -24,6 +25,8 @@ from .filters import Filter
 if TYPE_CHECKING:
     import numpy as np
 
+_ANY = 2**63 - 1
+"""No row's number is greater."""
 NULL = -(2**62)
 """How a missing number comes out of SQLite, so that every column is whole numbers."""
 WORTH_KEEPING = 100_000
@@ -37,7 +40,7 @@ COLUMNS = {
 }
 _AS_READ = {
     name: f"coalesce(t.{name}, {NULL})" for name in ("duration", "first_text", "cost", "list_cost", "active")
-} | {"priced": "t.priced - max(0, coalesce(t.cost, 0))"}
+} | {"priced": "coalesce(t.priced - t.cost, t.priced)"}
 """Columns that are not read as they are: what may be missing, and what most often is the cost."""
 _SAMPLE, _USUAL_SHARE = 200, 0.95
 """So many rows say which columns hardly vary: where such a share of them has the same."""
@@ -84,15 +87,16 @@ def _read(path: Path, table: str, wanted: Filter, after: int) -> Columns:
     usual = _usual(path, table)
     common = [name for name in COLUMNS[table] if name not in usual]
     differs = " OR ".join(f"{_as_read(name)} != {value}" for name, value in usual.items()) or "0"
-    query = "SELECT {} FROM {} t WHERE t.n > ? AND {} ORDER BY t.n"
+    query = "SELECT {} FROM {} t WHERE t.n > ? AND t.n <= ? AND {} ORDER BY t.n"
     found, (numbers, *others) = _run(
         path,
-        f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE n > {after} LIMIT {WORTH_ADBC})",
+        f"SELECT coalesce(max(n), 0) FROM {table}",
         [
             query.format(", ".join(map(_as_read, common)), table, where),
             query.format(", ".join(map(_as_read, ["n", *usual])), table, f"{where} AND ({differs})"),
         ],
-        [after, *values],
+        after,
+        values,
     )
     columns = dict(zip(common, found, strict=True))
     at = np.searchsorted(columns["n"], numbers)
@@ -102,7 +106,7 @@ def _read(path: Path, table: str, wanted: Filter, after: int) -> Columns:
             columns[name] = columns[name].copy()
             columns[name][at] = part
     if "priced" in columns:
-        columns["priced"] = columns["priced"] + np.maximum(0, columns["cost"])
+        columns["priced"] = columns["priced"] + np.where(columns["cost"] == NULL, 0, columns["cost"])
     return {name: columns[name] for name in COLUMNS[table]}
 
 
@@ -127,20 +131,21 @@ def _as_read(name: str) -> str:
     return _AS_READ.get(name, f"t.{name}")
 
 
-def _run(path: Path, count: str, queries: Sequence[str], values: list[Any]) -> list[list[Any]]:
-    """The columns of each query, of one state of the file. Raises LedgerError."""
+def _run(path: Path, last: str, queries: Sequence[str], after: int, values: list[Any]) -> list[list[Any]]:
+    """The columns of each query, of the rows after the number `after`; `last` asks for the last one's. What
+    the queries say of a row is of one state of the file. Raises LedgerError."""
     import numpy as np
 
     with closing(connect_to_read(path)[0]) as connection:
         try:
-            if connection.execute(count).fetchone()[0] == WORTH_ADBC and (
-                arrow := _by_adbc(path, queries, values)
-            ):
+            count = connection.execute(last).fetchone()[0] - after
+            halves = [[after, after + count // 2, *values], [after + count // 2, _ANY, *values]]
+            if count >= WORTH_ADBC and (arrow := _by_adbc(path, queries, halves)):
                 return arrow
             connection.execute("BEGIN")
             found = []
             for query in queries:
-                cursor = connection.execute(query, values)
+                cursor = connection.execute(query, [after, _ANY, *values])
                 cells = np.fromiter(itertools.chain.from_iterable(cursor), np.int64)
                 found.append([*np.ascontiguousarray(cells.reshape(-1, len(cursor.description)).T)])
             return found
@@ -148,9 +153,10 @@ def _run(path: Path, count: str, queries: Sequence[str], values: list[Any]) -> l
             raise LEDGER.explain(error, path) from error
 
 
-def _by_adbc(path: Path, queries: Sequence[str], values: list[Any]) -> list[list[Any]] | None:
-    """The same by adbc-driver-sqlite, three times as fast; None where it is not installed, or where another
-    process keeps the file locked, for which it cannot wait."""
+def _by_adbc(path: Path, queries: Sequence[str], parts: Sequence[list[Any]]) -> list[list[Any]] | None:
+    """The same by adbc-driver-sqlite, three times as fast, and all `parts`, which have values of their own,
+    beside each other. None where it is not installed, or where another process keeps the file locked, for
+    which it cannot wait."""
     try:
         # Its dbapi would import Polars, where that is installed.
         import adbc_driver_manager as adbc
@@ -159,9 +165,10 @@ def _by_adbc(path: Path, queries: Sequence[str], values: list[Any]) -> list[list
         import pyarrow  # type: ignore[import-untyped]
     except ImportError:
         return None
-    given = pyarrow.RecordBatch.from_pydict({str(n): [value] for n, value in enumerate(values)})
-    found = []
-    try:
+
+    def tables(values: list[Any]) -> list[Any]:
+        given = pyarrow.RecordBatch.from_pydict({str(n): [value] for n, value in enumerate(values)})
+        found = []
         with adbc_driver_sqlite.connect(str(path)) as file, adbc.AdbcConnection(file) as connection:
             connection.set_autocommit(False)
             for query in queries:
@@ -173,12 +180,15 @@ def _by_adbc(path: Path, queries: Sequence[str], values: list[Any]) -> list[list
                     handle, _ = statement.execute_query()
                     # It has to be gone before the statement: the other way round crashes.
                     with pyarrow.RecordBatchReader._import_from_c(handle.address) as reader:
-                        table = reader.read_all()
-                    found.append([np.require(each.to_numpy(), np.int64, "W") for each in table.columns])
-                    del table
+                        found.append(reader.read_all())
+        return found
+
+    try:
+        with ThreadPoolExecutor(len(parts)) as pool:
+            by_query = [pyarrow.concat_tables(each) for each in zip(*pool.map(tables, parts), strict=True)]
     except (adbc.Error, pyarrow.ArrowException, OSError):
         return None
-    return found
+    return [[np.require(each.to_numpy(), np.int64, "W") for each in table.columns] for table in by_query]
 
 
 # The file of old turns
@@ -191,13 +201,18 @@ def _changes(path: Path) -> int:
     return int(changes)
 
 
-def _stamp(path: Path, last: int) -> tuple[int, int]:
-    """How many turns there are up to `last`, and a number made of that one's id: no two ledgers agree in
-    both."""
+def _count(path: Path, last: int) -> int:
+    """How many turns there are up to `last`."""
     with closing(Ledger(path)) as ledger:
         [(count,)] = ledger.read("SELECT count(*) FROM turns WHERE n <= ?", (last,))
+    return int(count)
+
+
+def _mark(path: Path, last: int) -> int:
+    """A number made of that turn's id: no two ledgers agree in it and in the count."""
+    with closing(Ledger(path)) as ledger:
         rows = ledger.read("SELECT id FROM turns WHERE n = ?", (last,))
-    return count, zlib.crc32(rows[0][0].encode()) if rows else 0
+    return zlib.crc32(rows[0][0].encode()) if rows else 0
 
 
 def _kept(path: Path) -> Columns:
@@ -208,7 +223,8 @@ def _kept(path: Path) -> Columns:
         with old_turns(path).open("rb") as whole, np.load(whole, allow_pickle=False) as file:
             count, last, mark, changes, now = map(int, file["stamp"])
             # By a clock that was ahead young ones were old, and what changed of them was not counted.
-            if _stamp(path, last) != (count, mark) or _changes(path) != changes or now > time.time():
+            is_same = (_count(path, last), _mark(path, last), _changes(path)) == (count, mark, changes)
+            if not is_same or now > time.time():
                 return {}
             return {name: _widened(file[name], count) for name in COLUMNS["turns"]}
     except Exception:
@@ -228,12 +244,9 @@ def _keep(path: Path, columns: Columns, changes: int) -> None:
     if end < WORTH_KEEPING:
         return
     last = int(columns["n"][end - 1])
-    count, mark = _stamp(path, last)
-    if count != end:
-        return
     narrow: dict[str, Any] = {name: _narrowed(column[:end]) for name, column in columns.items()}
     with suppress(OSError), replacing(old_turns(path), 0o600) as file:
-        np.savez(file, stamp=np.array([count, last, mark, changes, now]), **narrow)
+        np.savez(file, stamp=np.array([end, last, _mark(path, last), changes, now]), **narrow)
 
 
 def _narrowed(column: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

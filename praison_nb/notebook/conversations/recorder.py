@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from ...backends.base import Backend
     from ...backends.session import Session
 
-TOGETHER_SECONDS = 0.01
-"""What is to be written waits so long for what comes with it; the turn's request is on its way by then."""
-
 
 class RecordedConversation(Protocol):
     """A conversation: its name, its backend, and the turn that an earlier kernel did not see the end of;
@@ -120,7 +117,7 @@ class Recorder:
     def _enqueue(self, session: Session, change: Change) -> None:
         with self._lock:
             if session not in self._ended_sessions:
-                current().enqueue(change, within=TOGETHER_SECONDS)
+                current().enqueue(change)
 
     def _stored_session(self, session: Session, notebook: str, turn: Turn) -> StoredSession:
         conversation, backend = self._conversation, self._conversation.backend

@@ -94,7 +94,7 @@ class MapSubject:
 class ShownMap:
     """A map at one moment."""
 
-    text, waiting = "", ()
+    text, waiting, is_whole = "", (), False
 
     def __init__(self, progress: Progress, subject: MapSubject) -> None:
         self._progress, self._subject = progress, subject

@@ -79,7 +79,10 @@ class Output:
             self._painter.ask()
             return
         before, self._urgent = self._urgent, now.urgent
-        self._pace.ask(urgent=before != self._urgent)
+        if now.is_whole:
+            # The end follows, and shows it: a short answer is sent once.
+            self._pace.cancel()
+        self._pace.ask(urgent=before != self._urgent and not now.is_whole)
 
     def _paint(self) -> None:
         # Before how it is now, which is whole then.

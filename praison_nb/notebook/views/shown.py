@@ -13,8 +13,9 @@ from ...render.items import TurnItems
 from ...render.panel import Badge, turn_panel
 from ...render.text import answer_text, below_text, error_text, panel_text
 from ...runtime.run import Run
+from ...session import NO_USAGE
 from ...text import strip_control_chars
-from ...turn import ToolCall, Turn
+from ...turn import Message, ToolCall, Turn
 from .pace import INTERVAL_SECONDS
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ class Shown(Protocol):
 
     @property
     def is_over(self) -> bool: ...
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the answer is there, so that its end follows."""
+
     @property
     def urgent(self) -> object:
         """What is shown at once when it changes."""
@@ -102,6 +107,12 @@ class ShownTurn:
     @property
     def is_over(self) -> bool:
         return self._turn.ended is not None
+
+    @property
+    def is_whole(self) -> bool:
+        turn = self._turn
+        is_asked = turn.pending != NO_USAGE or not turn.requests
+        return not is_asked and bool(turn.items) and isinstance(turn.items[-1], Message)
 
     @property
     def waiting(self) -> Sequence[ToolCall]:

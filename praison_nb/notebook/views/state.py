@@ -5,8 +5,8 @@ A page is given all of it once, and after that numbered messages that carry only
     {"number": 6, "items": […], "panel": {…}}                                a snapshot
     {"number": 7, "items": [[2, {"tail": {"keep": 14, "add": "more</p>"}}]], "count": 3, "panel": {…}}
 
-The items are those of `render.items`, the panel that of `render.panel`. `keep` are UTF-16 units of what there
-was. A page that lacks a number asks for a snapshot.
+The items are those of `render.items`, the panel that of `render.panel`: of it, too, a message has the fields
+that changed. `keep` are UTF-16 units of what there was. A page that lacks a number asks for a snapshot.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class State:
         number, items_before, panel_before = self._shown
         message: dict[str, Any] = {"items": patches(items_before, items), "count": len(items)}
         if without_clock(panel) != without_clock(panel_before):
-            message["panel"] = panel
+            message["panel"] = {name: value for name, value in panel.items() if value != panel_before[name]}
         is_new = bool(message["items"] or "panel" in message or len(items) != len(items_before))
         # Where nothing is new the number is free for what comes next.
         self._shown = number + is_new, items, panel

@@ -3,6 +3,7 @@ stands."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,7 +47,7 @@ class OutputItem:
     id: str = ""
     is_announced: bool = False
     is_done: bool = False
-    parts: dict[int, Part] = field(default_factory=dict)
+    parts: defaultdict[int, Part] = field(default_factory=lambda: defaultdict(Part))
     call: CallParts | None = None
     has_arguments: bool = False
     is_half: bool = True

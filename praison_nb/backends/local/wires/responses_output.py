@@ -174,7 +174,7 @@ class Output:
         self.has_refused = self.has_refused or any(refused and text for text, refused in texts)
         if not item.is_like(raw):
             for index, (text, _) in enumerate(texts):
-                yield from self._settle(item, item.parts.setdefault(index, Part()), text)
+                yield from self._settle(item, item.parts[index], text)
 
     def _settle_call(self, item: OutputItem, raw: Mapping[str, Any]) -> None:
         call = self._call(item)
@@ -248,7 +248,7 @@ class Output:
 
 def _part(item: OutputItem, event: Mapping[str, Any]) -> Part:
     index = as_index(event.get("content_index"))
-    return item.parts.setdefault(max(item.parts, default=0) if index is None else index, Part())
+    return item.parts[max(item.parts, default=0) if index is None else index]
 
 
 def _index_of_thought(event: Mapping[str, Any]) -> int:

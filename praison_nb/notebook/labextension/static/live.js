@@ -507,7 +507,7 @@ export class Store {
       this.state.number = message.number;
       const patches = message.items ?? [];
       applyPatches(this.state.items, patches, message.count ?? 0);
-      if (message.panel) this.state.panel = message.panel;
+      if (message.panel) this.state.panel = { ...this.state.panel, ...message.panel };
       for (const view of this.views) view.update(this.change(this.state), patches);
     } else if (this.state && message.number > this.state.number) {
       this.ask();
