@@ -57,3 +57,9 @@ test("where no click arrives nothing asks for one", () => {
   assert.deepEqual([lost.items[0].state, lost.panel.running, lost.panel.label, lost.panel.notices], ["past", false, "unknown", ["a", "It is gone."]]);
   assert.equal(state.items[0].question.digest, "d");
 });
+
+test("of the panel what changed is replaced", () => {
+  const store = new live.Store(() => {}, { number: 6, items: [], panel: { label: "running", facts: [["a"]] } });
+  store.take({ number: 7, items: [], count: 0, panel: { facts: [["b"]] } });
+  assert.deepEqual(store.state.panel, { label: "running", facts: [["b"]] });
+});

@@ -140,7 +140,7 @@ class Page:
             **state,
             "number": told["number"],
             "items": items[: told["count"]],
-            "panel": told.get("panel", state["panel"]),
+            "panel": {**state["panel"], **told.get("panel", {})},
         }
 
     @property

@@ -37,7 +37,7 @@ def panels(cell: Cell) -> list[dict[str, Any]]:
         if message["msg_type"] == "comm_open" and "_esm" in data["state"]:
             told.append(data["state"]["state"]["panel"])
         elif message["msg_type"] == "comm_msg" and data.get("method") == "custom":
-            told.append(data["content"]["panel"])
+            told.append({**told[-1], **data["content"].get("panel", {})})
     return told
 
 

@@ -13,6 +13,7 @@ import pytest
 from praison_nb.backends import http_client
 from praison_nb.backends.local import client as local_client
 from praison_nb.backends.local.providers import Server
+from praison_nb.backends.request_body import Encoder
 
 KINDS = (openai.DefaultAsyncHttpxClient, anthropic.DefaultAsyncHttpxClient)
 
@@ -57,7 +58,7 @@ async def test_a_server_without_tls_needs_no_certificates(
     ],
 )
 def test_a_body_is_what_the_sdks_would_send(body: Any) -> None:
-    made = http_client.Encoder().body(body)
+    made = Encoder().body(body)
     # None: that is left to them.
     assert made is None or made == http_client._httpx(KINDS[0]).Request("POST", "http://a", json=body).content
     assert (made is None) == (list(body) not in (["messages", "seed", "p"], ["logit_bias", "stop"]))
