@@ -3,6 +3,7 @@ free."""
 
 from __future__ import annotations
 
+import getpass
 import os
 import tempfile
 import threading
@@ -33,7 +34,7 @@ def this_process(folder: Path) -> str:
     with _lock:
         if _own[0] != os.getpid():
             _own = os.getpid(), "", None
-            for each in (folder, Path(tempfile.gettempdir()) / f"praison_nb-{_user_id()}"):
+            for each in (folder, temporary_folder()):
                 with suppress(OSError, NotImplementedError):
                     _own = (os.getpid(), *_locked_file(each))
                     break
@@ -52,8 +53,10 @@ def _locked_file(folder: Path) -> tuple[str, Any]:
     return str(path), lock
 
 
-def _user_id() -> int:
-    return os.getuid() if hasattr(os, "getuid") else 0
+def temporary_folder() -> Path:
+    """The user's folder in the system's temporary one, for where their own cannot be written."""
+    user = os.getuid() if hasattr(os, "getuid") else getpass.getuser()
+    return Path(tempfile.gettempdir()) / f"praison_nb-{user}"
 
 
 def is_alive(process: str) -> bool:

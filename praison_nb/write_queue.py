@@ -19,6 +19,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 Q = TypeVar("Q", bound="WriteQueue[Any]")
 
+FORK_SECONDS = 1.0
+"""A fork waits so long at most: the thread that writes may in turn wait for what the forking one holds."""
+
 
 class WriteQueue(Generic[T]):
     """What is to be written to a file, in order. An item leaves the queue when it is written: to write it
@@ -114,16 +117,19 @@ class WriteQueue(Generic[T]):
 
 class CurrentQueue(Generic[Q]):
     """The queue before the file that counts now, `made` at the first call. A child of a fork makes one of its
-    own: its parent's may be locked by a thread that the child has not."""
+    own: what its parent has open may not be used there. And a fork waits until nothing is being written:
+    SQLite has locks of its own, which nobody would release in the child."""
 
     def __init__(self, make: Callable[[Path], Q], path: Callable[[], Path]) -> None:
         self._make = make
         self._path = path
         self._inherited: list[Q] = []
         self._lock = threading.Lock()
+        self._held: Q | None = None
+        """The queue that waits while this process forks."""
         self.made: Q | None = None
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._forget)
+            os.register_at_fork(before=self._hold, after_in_parent=self._go_on, after_in_child=self._forget)
 
     def __call__(self) -> Q:
         path = self._path()
@@ -144,8 +150,18 @@ class CurrentQueue(Generic[Q]):
         if self.made is not None:
             self.made.close()
 
+    def _hold(self) -> None:
+        made = self.made
+        if made is not None and made.lock.acquire(timeout=FORK_SECONDS):
+            self._held = made
+
+    def _go_on(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            held.lock.release()
+
     def _forget(self) -> None:
         if self.made is not None:
             # It is kept: what its parent has open may not even be closed here.
             self._inherited.append(self.made)
-        self.made, self._lock = None, threading.Lock()
+        self.made, self._held, self._lock = None, None, threading.Lock()

@@ -47,10 +47,10 @@ class Reason:
     is_page: bool = False
 
 
-def find(said: Any) -> Reason:
-    """The reason in `said`: JSON, as text or as what it holds, or any text."""
+def find(body: Any) -> Reason:
+    """The reason in `body`: JSON, as text or as what it holds, or any text."""
     finder = _Finder()
-    text = finder.text(said, _DEEPEST)
+    text = finder.text(body, _DEEPEST)
     text = text[:MOST_READ].strip()
     if finder.retry_after is None and (match := _AGAIN.search(text)):
         finder.retry_after = seconds(match[1])
@@ -68,20 +68,20 @@ class _Finder:
     retry_after: float | None = None
     is_page: bool = False
 
-    def text(self, said: Any, depth: int) -> str:
+    def text(self, body: Any, depth: int) -> str:
         """What is to be read of it; its codes are noted."""
         if depth <= 0:
             return ""
-        match said:
+        match body:
             case str():
-                return self._of_text(said, depth)
+                return self._of_text(body, depth)
             case bytes():
-                return self._of_text(said[:_MOST_JSON].decode("utf-8", "replace"), depth)
+                return self._of_text(body[:_MOST_JSON].decode("utf-8", "replace"), depth)
             case Mapping():
-                return self._of_object({str(key).lower(): value for key, value in said.items()}, depth)
+                return self._of_object({str(key).lower(): value for key, value in body.items()}, depth)
             case list() | tuple():
-                texts = [self.text(each, depth - 1) for each in said[:_MOST_ITEMS]]
-                more = f" (and {len(said) - _MOST_ITEMS} more)" if len(said) > _MOST_ITEMS else ""
+                texts = [self.text(each, depth - 1) for each in body[:_MOST_ITEMS]]
+                more = f" (and {len(body) - _MOST_ITEMS} more)" if len(body) > _MOST_ITEMS else ""
                 return "; ".join(dict.fromkeys(filter(None, texts))) + more
         return ""
 
@@ -104,25 +104,25 @@ class _Finder:
             return ": ".join(filter(None, (before, inner))) + (f" ({after})" if after else "")
         return text
 
-    def _of_object(self, said: dict[str, Any], depth: int) -> str:
-        self._note(said)
+    def _of_object(self, body: dict[str, Any], depth: int) -> str:
+        self._note(body)
         text, key = "", ""
         for key in _TEXTS:
-            if said.get(key) and not isinstance(said[key], bool | int | float):
-                text = self.text(said[key], depth - 1)
+            if body.get(key) and not isinstance(body[key], bool | int | float):
+                text = self.text(body[key], depth - 1)
                 if text:
                     break
-        where = said.get("loc") or said.get("param") or said.get("field") or ""
+        where = body.get("loc") or body.get("param") or body.get("field") or ""
         if name := _field(where):
             text = f"{name}: {text}" if text and name not in text else text
-        if raw := " ".join(filter(None, self._behind(said, depth))):
+        if raw := " ".join(filter(None, self._behind(body, depth))):
             # "Provider returned error"
             text = f"{text} ({raw})" if text and raw not in text else (text or raw)
         return text
 
-    def _behind(self, said: dict[str, Any], depth: int) -> Iterator[str]:
+    def _behind(self, body: dict[str, Any], depth: int) -> Iterator[str]:
         for key in _MORE:
-            inner = said.get(key)
+            inner = body.get(key)
             for each in inner if isinstance(inner, list) else [inner]:
                 if isinstance(each, Mapping):
                     lowered = {str(name).lower(): value for name, value in each.items()}
@@ -131,16 +131,16 @@ class _Finder:
                         if lowered.get(name):
                             yield self.text(lowered[name], depth - 1)
 
-    def _note(self, said: dict[str, Any]) -> None:
+    def _note(self, body: dict[str, Any]) -> None:
         for key in _CODES:
-            code = said.get(key)
+            code = body.get(key)
             # A sentence is no code.
             is_code = isinstance(code, str | int) and not isinstance(code, bool) and bool(code)
             if is_code and len(str(code)) <= 80 and " " not in str(code):
                 self.codes.append(str(code).lower())
         for key in ("retry_after", "retrydelay", "retry_after_seconds", "estimated_time"):
             if self.retry_after is None:
-                self.retry_after = seconds(said.get(key))
+                self.retry_after = seconds(body.get(key))
 
 
 _decoder = json.JSONDecoder(strict=False)

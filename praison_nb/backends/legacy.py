@@ -22,7 +22,7 @@ from ..turn import ToolCall
 from .arguments import INSTEAD, checked_arguments
 from .base import Backend
 from .catalog import choice
-from .converted import DefaultModel, coordinator, hosted_config, local_config
+from .conversion import DefaultModel, coordinator, hosted_config, local_config
 from .hosted.agent import HostedAgent
 from .hosted.config import AGENT_TOOLSET, HostedAgentConfig
 from .local.agent import LocalAgent

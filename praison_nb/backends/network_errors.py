@@ -24,7 +24,7 @@ def explain(
     server's; `excerpt` makes one line of what an exception says."""
     chain = list(causes(error))
     names = {kind.__name__ for each in chain for kind in type(each).__mro__}
-    said = " ".join(str(each) for each in chain)[:4000]
+    text = " ".join(str(each) for each in chain)[:4000]
     reason = excerpt(str(chain[-1])) or type(chain[-1]).__name__
     address, proxy = _USER.sub("//", base_url), proxy_of(base_url)
     own = {kind.__name__ for kind in type(error).__mro__}
@@ -32,14 +32,14 @@ def explain(
         return None
     if is_out_of_files(chain):
         return UnreachableError(out_of_files(server))
-    if "SSLCertVerificationError" in names or "CERTIFICATE_VERIFY_FAILED" in said:
+    if "SSLCertVerificationError" in names or "CERTIFICATE_VERIFY_FAILED" in text:
         return UnreachableError(_certificate(server, reason))
-    if "SSLError" in names or "[SSL:" in said:
+    if "SSLError" in names or "[SSL:" in text:
         return UnreachableError(
             f"{server} at {address} does not speak TLS as it should ({reason}). Is it http:// in place of "
             "https://, or is a proxy in between?"
         )
-    if re.search(r"\b407\b|Proxy Authentication", said):
+    if re.search(r"\b407\b|Proxy Authentication", text):
         return UnreachableError(proxy_wants_password(base_url))
     if "ProxyError" in names:
         return UnreachableError(f"The proxy of {proxy or 'the environment'} does not let through: {reason}.")

@@ -92,10 +92,10 @@ def translate(error: BaseException, where: Where) -> PraisonError:
     return _malformed(where, f"{type(error).__name__}: {text}")
 
 
-def error_in_answer(said: object, where: Where) -> PraisonError:
+def error_in_answer(body: object, where: Where) -> PraisonError:
     """The PraisonError for what a server said in the place of an answer: an error's JSON, or text."""
-    reason = error_reasons.find(said)
-    text = where.excerpt(reason.text or ", ".join(reason.codes) or str(said))
+    reason = error_reasons.find(body)
+    text = where.excerpt(reason.text or ", ".join(reason.codes) or str(body))
     return _problem(status_in(reason), reason, text, where)
 
 

@@ -31,9 +31,9 @@ from ..turn import Turn
 from . import budget, prices
 from .admission import Admission, Request
 from .admission_queue import queue_of
+from .budget_notices import budget_notices, once
 from .labels import label
 from .ledger import Row
-from .lines import budget_lines, once
 from .rows import TurnRows
 from .schema import UNKNOWN
 from .session_cost import BeforeTurn, Settled, true_up
@@ -221,4 +221,4 @@ class Meter(TurnRows):
 
     def lines(self, spent: Sequence[Spent]) -> list[str]:
         """What the user should read by what was `spent`."""
-        return budget_lines(spent, self._warned) + self.writer.pop_notices()
+        return budget_notices(spent, self._warned) + self.writer.pop_notices()

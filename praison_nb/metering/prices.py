@@ -68,9 +68,9 @@ def with_cost(event: RequestFinished, at: float) -> RequestFinished:
     """`event` with its cost, where the provider gave none that can be. `at` (seconds since 1970) chooses the
     price of that time."""
     # A backend of the user's may have a float.
-    told = event.cost if isinstance(event.cost, Decimal) else read_usd(event.cost)
-    if event.usage is None or (told is not None and can_be(told)):
-        return event if told is event.cost else replace(event, cost=told)
+    stated = event.cost if isinstance(event.cost, Decimal) else read_usd(event.cost)
+    if event.usage is None or (stated is not None and can_be(stated)):
+        return event if stated is event.cost else replace(event, cost=stated)
     found = cost(event.usage, event.model, event.provider, at, event.service_tier, event.billed_calls)
     return replace(
         event,

@@ -1,5 +1,5 @@
-"""What is decided by the ledger's rows and noted there at once, in one transaction, so that two kernels do
-not count the same thing."""
+"""Decisions that are made from the ledger's rows and written there in the same transaction, so that two
+kernels do not count the same thing."""
 
 from __future__ import annotations
 

@@ -3,12 +3,10 @@ write the ledger takes them in. As in the ledger there are no prompts, answers o
 
 from __future__ import annotations
 
-import getpass
 import hashlib
 import json
 import logging
 import os
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -18,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from ..process import is_alive
+from ..process import is_alive, temporary_folder
 from ..session import Usage
 from .ledger import RequestRow, Row, TurnRow
 
@@ -32,12 +30,8 @@ def _folders() -> list[Path]:
 
     return [
         Path(user_state_dir("praison_nb", appauthor=False)) / "waiting",
-        Path(tempfile.gettempdir()) / f"praison_nb-{_user()}" / "waiting",
+        temporary_folder() / "waiting",
     ]
-
-
-def _user() -> str:
-    return str(os.getuid()) if hasattr(os, "getuid") else getpass.getuser()
 
 
 def _key(ledger: Path) -> str:

@@ -71,7 +71,7 @@ def _show_map(extension: Extension, run: MapRun, is_awaited: bool) -> None:
 def _view_of_comparison(
     extension: Extension, is_awaited: bool
 ) -> tuple[Asker | None, Callable[[Comparison], Subscriber] | None]:
-    from .compared import asker_and_view
+    from .cell_comparison import asker_and_view
 
     return asker_and_view(extension, blocks=not is_awaited)
 

@@ -85,7 +85,7 @@ def _begin(
     output = type_named(arguments.answer_type, shell.user_ns)
     session = unquoted(arguments.session)
     if len(agents := named_agents(arguments)) > 1:
-        from .compared import start_comparison
+        from .cell_comparison import start_comparison
 
         sent = {"notices": tuple(notes), "budget": budget, "attachments": attachments, "tags": tags}
         sent["output"] = output

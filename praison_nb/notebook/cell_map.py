@@ -16,12 +16,11 @@ from ..metering.tags import parse_all
 from ..runtime import loop
 from ..runtime.main_thread import Interrupts
 from .arguments import named_agents, unquoted
+from .cell_comparison import backend_of
 from .cell_turn import GRACE_SECONDS, TurnInterrupted
-from .compared import backend_of
 from .expressions import evaluate, type_named
 from .extension import Extension, shows_late_output
 from .fill import fill, fill_options
-from .views import choose
 
 if TYPE_CHECKING:
     from ..rows.mapping import MapRun
@@ -74,24 +73,14 @@ def show_map(
     terminal that is a line, and the first rows. `notes` and `keep` are as `MapSubject` has them."""
     from .views.map import MapSubject
 
-    shell, defaults, done = extension.shell, extension.magics, extension.new_shown_future()
+    done = extension.new_shown_future()
     extension.maps.append((run, done))
     subject = MapSubject(run, notes, keep)
-    if not hasattr(shell, "kernel"):
+    if not hasattr(extension.shell, "kernel"):
         subject.show(lambda: _write(subject, done))
         return done
-    takes_clicks = background or (not blocks and choose.takes_clicks(shell, defaults.live, extension.pages))
-    output = choose.output_of(
-        subject,
-        shell,
-        defaults.live,
-        extension.pages,
-        background=background,
-        takes_clicks=takes_clicks,
-        done=done,
-        is_late=shows_late_output(shell),
-    )
-    subject.show(output)
+    takes_clicks = background or (not blocks and extension.takes_clicks())
+    subject.show(extension.output_of(subject, done, background=background, takes_clicks=takes_clicks))
     return done
 
 

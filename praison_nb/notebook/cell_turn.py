@@ -18,8 +18,7 @@ from ..runtime.run import Run
 from ..text import strip_control_chars
 from ..turn import Turn
 from .conversations.conversation import Conversation
-from .extension import Extension, shows_late_output
-from .views import choose
+from .extension import Extension
 
 if TYPE_CHECKING:
     from ..rows.compare import Comparison
@@ -45,10 +44,9 @@ def start(
     blocks: bool,
 ) -> tuple[Run, list[Future[None]]]:
     """Begin the turn and show it."""
-    shell, defaults = extension.shell, extension.magics
-    in_terminal = not hasattr(shell, "kernel")
+    in_terminal = not hasattr(extension.shell, "kernel")
     reattached = extension.reattach(conversation)
-    takes_clicks = background or (not blocks and choose.takes_clicks(shell, defaults.live, extension.pages))
+    takes_clicks = background or (not blocks and extension.takes_clicks())
     done = extension.new_shown_future()
     turns = conversation.backend.session
     before = turns.under_way
@@ -57,15 +55,7 @@ def start(
             caller_waits=not background,
             stream=in_terminal and not background,
             asker=None if takes_clicks else ask_by_input,
-            view=choose.view_maker(
-                shell,
-                defaults.live,
-                extension.pages,
-                background=background,
-                takes_clicks=takes_clicks,
-                done=done,
-                is_late=shows_late_output(shell),
-            ),
+            view=extension.view_maker(done, background=background, takes_clicks=takes_clicks),
         )
         return run, [done, *([reattached[1]] if reattached else [])]
     except BaseException:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from ..runtime.run import Run
     from .conversations.conversation import Conversation
     from .conversations.registry import Conversations
+    from .views.output import Output
     from .views.pages import Pages
+    from .views.shown import Subject
 
 _COMPLETED = ("%%agent", "%agent")
 
@@ -150,6 +152,52 @@ class Extension:
         self._awaited.append(shown)
         return shown
 
+    def takes_clicks(self) -> bool:
+        """Whether the user can answer in the page while a cell runs that awaits its turn."""
+        from .views import choose
+
+        return choose.takes_clicks(self.shell, self.magics.live, self.pages)
+
+    def view_maker(
+        self, done: Future[None], *, background: bool, takes_clicks: bool, in_columns: bool = False
+    ) -> Callable[[Any], Output] | None:
+        """What makes the view of a turn in the cell that runs now, for `Backend.begin(view=…)`, or with
+        `in_columns` of a Comparison; the other arguments are those of `output_of`. None in a terminal, which
+        has no views, where `done` is done at once."""
+        if not hasattr(self.shell, "kernel"):
+            done.set_result(None)
+            return None
+
+        def view(run: Any) -> Output:
+            if in_columns:
+                from .views.columns import ComparisonSubject
+
+                subject: Subject = ComparisonSubject(run)
+            else:
+                from .views.shown import TurnSubject
+
+                subject = TurnSubject(run)
+            return self.output_of(subject, done, background=background, takes_clicks=takes_clicks)
+
+        return view
+
+    def output_of(
+        self, subject: Subject, done: Future[None], *, background: bool, takes_clicks: bool
+    ) -> Output:
+        """The view of `subject` in the cell that runs now, which ends while it goes on (`background`), or
+        waits for it. `done` is done when it is over and the static output is in place. Unless outputs are
+        shown that come after a cell's end, that is when all of it is known."""
+        from .views.choose import output_type
+
+        return output_type(self.shell, self.magics.live, self.pages)(
+            subject,
+            self.shell,
+            background=background,
+            takes_clicks=takes_clicks,
+            done=done,
+            is_late=shows_late_output(self.shell),
+        )
+
     def _preload(self, result: Any) -> None:
         """Once, when the cell has ended that loads the extension: a user writes the next one then."""
         from .preload import preload
@@ -177,20 +225,10 @@ class Extension:
         cell; the future is done when its static output is in place. None where there is no such turn. Where
         no late output is shown, nobody is there to allow a tool."""
         from ..runtime.approvals import ask_by_input
-        from .views.choose import view_maker
 
-        is_late = shows_late_output(self.shell)
-        asker = None if is_late else ask_by_input
+        asker = None if shows_late_output(self.shell) else ask_by_input
         done = self.new_shown_future()
-        view = view_maker(
-            self.shell,
-            self.magics.live,
-            self.pages,
-            background=True,
-            takes_clicks=True,
-            done=done,
-            is_late=is_late,
-        )
+        view = self.view_maker(done, background=True, takes_clicks=True)
         run = None
         try:
             run = self.conversations.attach(conversation, asker=asker, view=view)

@@ -23,7 +23,7 @@ NAME = r"[^\W\d]\w*+"
 _TEXT = r"'[^'\\{}\n]*+'|\"[^\"\\{}\n]*+\""
 _NUMBER = r"-?\d{1,15}+"
 _SLICE = rf"(?:{_NUMBER})?:(?:{_NUMBER})?"
-# An atomic group, not a possessive one: see redaction/named.py.
+# An atomic group, not a possessive one: see redaction/key_values.py.
 PATH = rf"(?>(?:\.{NAME}|\[(?:{_SLICE}|{_NUMBER}|{_TEXT}|{NAME})\])*)"
 """What may follow a variable's name: attributes, and items by a number, a text, a slice or a variable."""
 _STEP = re.compile(

@@ -10,7 +10,6 @@ it.
 ("postgres://ada:[key]@host/db, {'pwd': '[key]', 'sort_key': 'customer_id'}", ['a password in a URL', 'pwd'])
 """
 
-from .forms import HIDDEN
 from .hiding import (
     child_environment,
     collecting,
@@ -22,3 +21,4 @@ from .hiding import (
     redact_value,
 )
 from .known import is_sent, known_in, register, register_address, register_settings
+from .patterns import HIDDEN

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any
 
-from .forms import HIDDEN
+from .key_values import SEARCHES
 from .known import is_secret_entry, is_sent, known_texts, pairs_of, secrets_within
-from .named import SEARCHES
 from .names import Level, fits, is_plain, level_of, level_of_items
+from .patterns import HIDDEN
 
 _collector: ContextVar[dict[str, None] | None] = ContextVar("praison_nb.redaction", default=None)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
-from .named import SEARCHES
+from .key_values import SEARCHES
 from .names import Level, fits, is_distinct, is_given, is_placeholder, is_word, level_of, looks_random
 
 _registered: dict[str, str] = {}
@@ -32,7 +32,7 @@ def register(value: object, name: str, *, may_be_word: bool = False) -> None:
         _registered[value] = name
 
 
-def register_address(address: object, name: str = "a password in a URL") -> None:
+def register_address(address: object) -> None:
     """From now on the password in `address`, which may be encoded there, is a secret, and so are the tokens
     of its query."""
     if not isinstance(address, str) or "://" not in address:
@@ -42,7 +42,7 @@ def register_address(address: object, name: str = "a password in a URL") -> None
         user, colon, password = parts.netloc.rpartition("@")[0].partition(":")
         secret = password if colon else user if looks_random(user) else ""
         for text in (secret, unquote(secret)):
-            register(text, name, may_be_word=True)
+            register(text, "a password in a URL", may_be_word=True)
         for pair in parts.query.split("&"):
             key, _, value = pair.partition("=")
             if level_of(unquote(key)):

@@ -98,8 +98,8 @@ class BatchAgent(Backend):
             return
         reply, events = turn.answered(first, result.answer)
         used["model"] = reply.model or server.model
-        *said, end = events
-        for event in said:
+        *before_end, end = events
+        for event in before_end:
             yield event
         yield RequestFinished(usage=reply.usage, **used)
         yield end

@@ -159,11 +159,11 @@ class Batches:
             pause = min(pause * 1.5, LONGEST_POLL)
         nothing = problem or f"{self._server.name}'s batch {batch} has no answer to it: map again."
         for request_id, ticket in tickets.items():
-            answer, said = results.get(request_id, (None, nothing))
+            answer, reported = results.get(request_id, (None, nothing))
             why: PraisonError = BackendError(nothing)
             if answer is None:
-                is_text = isinstance(said, str)
-                why = BackendError(said) if is_text else error_in_answer(said, self._server.where)
+                is_text = isinstance(reported, str)
+                why = BackendError(reported) if is_text else error_in_answer(reported, self._server.where)
             self._delivered.append(request_id)
             if not ticket.done.done():
                 ticket.done.set_result(Result(batch, answer, why))

@@ -19,13 +19,12 @@ Take = Callable[[str, Outcome], None]
 
 
 AHEAD = 4
-"""Beside so many turns with a request under way one more is begun, whose request is admitted meanwhile."""
+"""For each so many turns with a request under way one more is begun, whose request is admitted meanwhile."""
 
 
 class Workers:
-    """Asks questions, `concurrency` at once, by turns begun with `options`, and has `take(key, outcome)` take
-    what became of each, those left aside that were not asked. `changed()` is called when one more is under
-    way. Belongs to the loop's thread."""
+    """Asks questions, `concurrency` at once, in turns begun with `options`, and calls `take(key, outcome)`
+    for each that was asked, and `changed()` when one more is under way. Belongs to the loop's thread."""
 
     def __init__(
         self,
@@ -102,11 +101,11 @@ class Workers:
         return run
 
     async def _settle(self, key: str, run: Run) -> None:
-        """Take what became of it, with what the backend still learns of its usage."""
+        """Record the outcome, with the usage that the backend learns of after the turn's end."""
         try:
             if not self._stopping:
                 settled = asyncio.Event()
-                # On this thread, which a Future of asyncio's would be woken from another for.
+                # Set on this thread: a Future of asyncio's would be woken from another one.
                 run.settled.add_done_callback(lambda _: settled.set())
                 await settled.wait()
         finally:

@@ -28,8 +28,8 @@ from ..administration import POLICIES, administration
 from ..errors import ConfigError
 from ..text import describe_exception, shorten
 from .mending import mended_values, object_text
-from .plain import plain
 from .policy import Policy, policies
+from .unwrap import unwrap
 
 
 def policy_of(tool: Tool, configured: Mapping[str, str]) -> str:
@@ -80,7 +80,7 @@ class Tool:
             )
         from docstring_parser import parse
 
-        function = plain(function)
+        function = unwrap(function)
         name = _name(function)
         schema = _schema(name, function)
         doc = parse(inspect.getdoc(function) or "")

@@ -36,9 +36,9 @@ print(json.dumps(sorted(sys.modules)))
 NOT_YET = (
     "backends.custom", "backends.embedded", "backends.hosted", "backends.legacy", "backends.local.batch_api",
     "backends.local.wires.messages", "backends.local.wires.responses", "backends.scripted",
-    "metering.analysis", "metering.reprice", "metering.under_way", "notebook.cell_map", "notebook.commands",
-    "notebook.compared", "notebook.complete", "notebook.views.live", "notebook.views.map",
-    "notebook.widgets", "render.transcript", "rows",
+    "metering.analysis", "metering.open_requests", "metering.reprice", "notebook.cell_comparison",
+    "notebook.cell_map", "notebook.commands", "notebook.complete", "notebook.views.live",
+    "notebook.views.map", "notebook.widgets", "render.transcript", "rows",
 )  # fmt: skip
 """Ours, with all below them, which only other turns and commands need."""
 BUT = {"notebook.commands", "notebook.commands.sessions", "notebook.commands.tools", "rows", "rows.view"}

@@ -21,9 +21,9 @@ from praison_nb.errors import ConfigError
 from praison_nb.events import Event, RequestStarted, Spent, TurnFinished
 from praison_nb.metering import budget, periods, price_table, user_prices, writer
 from praison_nb.metering.admission import LEAST_OUTPUT, MOST_OUTPUT, USUAL_OUTPUT, Bound, decide
+from praison_nb.metering.open_requests import open_requests
 from praison_nb.metering.origin import current_origin, user
 from praison_nb.metering.prices import _known as prices_of
-from praison_nb.metering.under_way import open_requests
 from servers import forked
 from servers.base import Gate
 from servers.openai import OpenAIServer, reply

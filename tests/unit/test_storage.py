@@ -450,6 +450,37 @@ def test_a_child_neither_waits_for_its_parents_threads_nor_writes_their_rows() -
     book.close()
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only where there are forks")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_fork_waits_while_the_ledger_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("praison_nb.write_queue.FORK_SECONDS", 60.0)
+    book = writer.current()
+    write, is_writing = book.ledger.write, threading.Lock()
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow_write(*args: Any, **kwargs: Any) -> None:
+        with is_writing:
+            begun.set()
+            go_on.wait()
+            write(*args, **kwargs)
+
+    monkeypatch.setattr(book.ledger, "write", slow_write)
+    book.waiting.append(row(1))
+    thread = threading.Thread(target=book.flush)
+    thread.start()
+    begun.wait()
+    threading.Timer(0.3, go_on.set).start()
+    child = os.fork()
+    if not child:
+        os._exit(is_writing.locked())
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    thread.join()
+    with ThreadPoolExecutor() as pool:
+        pool.submit(book.with_lock, 60, lambda: None, StoreError("it is not let go of")).result()
+    assert book.ledger.read("SELECT id FROM turns") == [("turn-1",)]
+    book.close()
+
+
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b.json"
     with storage.replacing(path, 0o600) as new:

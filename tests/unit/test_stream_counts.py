@@ -15,9 +15,9 @@ import pytest
 
 from praison_nb.backends import body
 from praison_nb.backends.body import Body
+from praison_nb.backends.coalesce import coalesce, coalesce_events
 from praison_nb.backends.hosted.awaited import AwaitedCalls
 from praison_nb.backends.hosted.stream import Fields, _merged, _message_of
-from praison_nb.backends.joined import join, joined
 from praison_nb.backends.local.wires import NAMES, ModelRequest, wire
 from praison_nb.backends.sse import Parser
 from praison_nb.events import Event, Notice, TextDelta, Thinking
@@ -127,14 +127,14 @@ async def test_what_the_connection_raises_comes_behind_what_came_before() -> Non
 
 def test_pieces_of_one_message_that_came_together_are_one_event() -> None:
     def of(events: list[Any]) -> list[tuple[type[Event], str]]:
-        return [(type(event), getattr(event, "text", "")) for event in joined(events)]
+        return [(type(event), getattr(event, "text", "")) for event in coalesce_events(events)]
 
     text, other = TextDelta(text="a", message_id="1"), TextDelta(text="b", message_id="2")
     assert of([]) == []
     assert of([text] * 5 + [other]) == [(TextDelta, "aaaaa"), (TextDelta, "b")]
     assert of([text, text, Notice(text="n")]) == [(TextDelta, "a"), (TextDelta, "a"), (Notice, "n")]
     assert of([Thinking(text="x")] * 9 + [text]) == [(Thinking, "x" * 9), (TextDelta, "a")]
-    assert next(joined([text] * 9)).time == text.time
+    assert next(coalesce_events([text] * 9)).time == text.time
 
 
 def test_previews_of_a_hosted_session_that_came_together_are_one() -> None:
@@ -144,7 +144,7 @@ def test_previews_of_a_hosted_session_that_came_together_are_one() -> None:
 
     other: dict[str, Any] = {"type": "agent.thinking", "id": "t"}
     events = [*map(piece, "Hello"), other, other, *(piece("x", 1) for _ in range(5)), piece("y", key="b")]
-    assert list(join(events, _message_of, _merged)) == [
+    assert list(coalesce(events, _message_of, _merged)) == [
         piece("Hello"),
         *(other, other),
         piece("xxxxx", 1),
@@ -183,7 +183,9 @@ def read(wire_name: str, chunks: int, size: int) -> tuple[int, int, Turn]:
     reads, events, turn = 0, 0, Turn(prompt="Hi")
     for at in range(0, len(data), size):
         reads += 1
-        for event in joined(chain.from_iterable(map(reader.read, parser.feed(data[at : at + size])))):
+        for event in coalesce_events(
+            chain.from_iterable(map(reader.read, parser.feed(data[at : at + size])))
+        ):
             events += 1
             turn = fold(turn, event)
     assert turn.text == "abcd" * chunks and reader.reply.stop_reason == "end_turn"

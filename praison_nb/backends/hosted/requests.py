@@ -18,7 +18,7 @@ from .usage import request_finished, used_since
 
 
 class Requests:
-    """Those of the turn with the message `own` in `session`."""
+    """The requests of the turn whose message is `own`, in `session`."""
 
     def __init__(self, own: OwnMessage, session: HostedSession, prompt_tokens: int) -> None:
         self._own, self._session, self._prompt_tokens = own, session, prompt_tokens
@@ -33,7 +33,8 @@ class Requests:
         self.has_output = False
 
     def begin(self, turn_id: str) -> RequestStarted:
-        """What begins one is about to be sent, or was by a process that ended: our message, an answer."""
+        """The event of a request that our message or an answer to a tool call begins. It is about to be sent,
+        or a process that has ended sent it."""
         self._count, self._turn_id = self._count + 1, turn_id
         self._sent = f"{turn_id}-sent-{self._count}"
         return replace(
@@ -41,20 +42,22 @@ class Requests:
         )
 
     def goes_on_after_answers(self) -> bool:
-        """Whether an answer begins a request of its own, as far as its server tells."""
+        """Whether the answers to tool calls begin a request of their own, as far as the server tells."""
         return self._session.tells_requests and not self._sent
 
     def read_answer(self) -> Iterator[Event]:
-        """An answer in the history of a turn that is taken up: the process that ended began a request so."""
+        """Read an answer in the history of a turn that is reattached: the process that ended began a request
+        with it."""
         if self.goes_on_after_answers():
             yield self.begin(self._turn_id)
 
     def never_sent(self) -> Iterator[Event]:
-        """It was not."""
+        """End the request that was to begin: it was never sent, and has used nothing."""
         yield from self._end_sent(Usage())
 
     def read(self, event: Any) -> Iterator[Event]:
-        """A span that begins or ends, or what a sub-agent's thread does. One of others means nothing."""
+        """Read the beginning or end of a span, or what a sub-agent's thread does; another turn's yields
+        nothing."""
         self._session.tells_requests |= not self._session.threads.owns(event)
         if self._own.owns_request(event):
             yield from self._read(event)
@@ -64,15 +67,16 @@ class Requests:
             self._session.threads.note_others(event)
 
     def note_idle(self, idle: Any) -> None:
-        """An idle came that is not known to be the turn's end."""
+        """Note an idle that may or may not be the turn's end."""
         self._early.note_idle(idle)
 
     def forget_idle(self, idle_id: str) -> None:
-        """It is."""
+        """Forget a noted idle: it is known by now whose end it is."""
         self._early.forget_idle(idle_id)
 
     def read_early(self, *, by_time: bool) -> Iterator[Event]:
-        """Now that our message is taken: those are of others, but where the times say otherwise."""
+        """Read what came before our message was known to be taken: all of it as the turn's, or with `by_time`
+        what the events' times show to be."""
         others, early = self._early.take()
         for event in others:
             self._session.threads.note_others(event)
@@ -83,7 +87,8 @@ class Requests:
                 self._session.threads.note_others(event)
 
     def end(self, idle_id: str = "") -> Iterator[Event]:
-        """The turn is over. What no server told of is what its session used meanwhile, else an estimate."""
+        """End the turn's requests. One that the server did not report has used what the session used
+        meanwhile, or else an estimate."""
         self.forget_idle(idle_id)
         # Nothing of the agent came since our message was taken: what came before that is of it.
         yield from self.read_early(by_time=False)

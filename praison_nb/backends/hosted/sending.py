@@ -9,7 +9,7 @@ from typing import Any
 from ...errors import PraisonError
 from ...events import Event, Notice, RequestStarted
 from ...runtime.run import Run
-from ..blocks import content_block
+from ..content_blocks import content_block
 from .config import HostedAgentConfig
 from .connection import Connection
 from .mounts import with_mounts

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ..body import Body
-from ..joined import join
+from ..coalesce import coalesce
 from ..sse import Parser
 
 
@@ -42,7 +42,7 @@ class EventStream:
             if not (piece := await self._body.read()):
                 raise StopAsyncIteration
             events = (event for event in self._parser.feed(piece) if event.get("type") != "ping")
-            self._ready.extend(join(events, _message_of, _merged))
+            self._ready.extend(coalesce(events, _message_of, _merged))
         event = self._ready.popleft()
         if event.get("type") == "error" or not isinstance(event.get("type"), str):
             from anthropic import APIStatusError

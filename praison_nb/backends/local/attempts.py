@@ -24,7 +24,7 @@ from ...history import Opaque
 from ...runtime.pacer import Pacer
 from ...session import Usage
 from ...turn import estimate_tokens
-from ..joined import joined
+from ..coalesce import coalesce_events
 from ..network_errors import causes
 from ..request_body import Encoder
 from ..sdk_errors import error_in_answer, is_retryable, translate
@@ -80,7 +80,7 @@ class Attempt:
                     while messages := await stream.batch():
                         if not reply.progress:
                             form = form or _other_form(messages, self.wire.name)
-                        for event in joined(chain.from_iterable(map(reader.read, messages))):
+                        for event in coalesce_events(chain.from_iterable(map(reader.read, messages))):
                             yield event
                         if reply.progress:
                             form = ""
@@ -133,8 +133,8 @@ class Attempt:
 
     def _model(self) -> str:
         """The server's name for the model; of OpenRouter's variants (`:free`) it tells the beginning."""
-        told, asked = self.reader.reply.model, self.server.model
-        return asked if not told or asked.startswith(f"{told}:") else told
+        named, asked = self.reader.reply.model, self.server.model
+        return asked if not named or asked.startswith(f"{named}:") else named
 
     def _usage(self, *, is_cut: bool) -> Usage:
         """The server's count; what it left out, or never came to count, is estimated."""

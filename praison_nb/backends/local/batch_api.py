@@ -158,8 +158,8 @@ class OpenAI:
         now = await self._client.batches.retrieve(batch)
         why = ""
         if now.status == "failed":
-            said = [each.message or "" for each in (now.errors and now.errors.data) or []]
-            why = f"The batch {batch} was refused: {'; '.join(said[:3])}"
+            reported = [each.message or "" for each in (now.errors and now.errors.data) or []]
+            why = f"The batch {batch} was refused: {'; '.join(reported[:3])}"
         elif now.status in ("expired", "cancelled"):
             why = f"It was {now.status} in the batch {batch}: map again."
         return now.status in ("failed", "completed", "expired", "cancelled"), why
@@ -176,8 +176,8 @@ class OpenAI:
                 if response.get("status_code") == 200:
                     found[line["custom_id"]] = response["body"], None
                 else:
-                    said = line.get("error") or (response.get("body") or {}).get("error")
-                    found[line["custom_id"]] = None, {"error": said}
+                    reported = line.get("error") or (response.get("body") or {}).get("error")
+                    found[line["custom_id"]] = None, {"error": reported}
         return found
 
 

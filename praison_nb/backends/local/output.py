@@ -111,13 +111,13 @@ class Output:
 
     def is_refused(self, problem: PraisonError | None) -> bool:
         """Whether the server refused the way, so that there is another now."""
-        way, said = self._way, str(problem)
+        way, reason = self._way, str(problem)
         if way == "words" or not isinstance(problem, RequestRejectedError):
             return False
-        is_about_tool = way == "tool" and not self._has_tools and _ABOUT_TOOLS.search(said)
-        if not is_about_tool and not _ABOUT_OUTPUT.search(said):
+        is_about_tool = way == "tool" and not self._has_tools and _ABOUT_TOOLS.search(reason)
+        if not is_about_tool and not _ABOUT_OUTPUT.search(reason):
             return False
-        (self._refused_schema if _ABOUT_SCHEMA.search(said) else self._refused).add(way)
+        (self._refused_schema if _ABOUT_SCHEMA.search(reason) else self._refused).add(way)
         return True
 
 

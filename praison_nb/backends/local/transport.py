@@ -211,8 +211,8 @@ class Stream:
     @property
     def last_words(self) -> str:
         """What came that is no event, as a sentence for the user; "" where there was none."""
-        said = self._server.where.excerpt(find(self._parser.excerpt).text)
-        return f" It said: {said}" if said else ""
+        reason = self._server.where.excerpt(find(self._parser.excerpt).text)
+        return f" It said: {reason}" if reason else ""
 
     async def _open(self) -> Any:
         body = {**self._body, "stream": True}
@@ -279,8 +279,8 @@ def _unknown_field(error: Exception, body: Mapping[str, Any]) -> str:
     """The optional field that the server refused, "" where it was something else."""
     if getattr(error, "status_code", None) not in (400, 422):
         return ""
-    said = str(getattr(error, "body", ""))
-    return next((name for name in _OPTIONAL if name in body and re.search(_NAMED.format(name), said)), "")
+    reason = str(getattr(error, "body", ""))
+    return next((name for name in _OPTIONAL if name in body and re.search(_NAMED.format(name), reason)), "")
 
 
 def address_of(server: Server, path: str) -> str:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ...metering import writer
+from ...metering.open_requests import open_requests
 from ...metering.origin import user
-from ...metering.under_way import open_requests
 from ...money import format_usd
 from ..views.tables import show, table
 

@@ -2,74 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Any
 
 from .captured import is_captured
 from .console import ConsoleOutput, is_console
 from .output import Output, PlainOutput
 from .pages import Pages
-from .shown import Subject, TurnSubject
 
 
-def view_maker(
-    shell: Any,
-    live: str,
-    pages: Pages,
-    *,
-    done: Future[None],
-    in_columns: bool = False,
-    **options: bool,
-) -> Callable[[Any], Output] | None:
-    """What makes the view of a turn in the cell that runs now, for `Backend.begin(view=…)`, or with
-    `in_columns` of a Comparison; the other arguments are those of `output_of`. None in a terminal, which has
-    no views, where `done` is done at once."""
-    if not hasattr(shell, "kernel"):
-        done.set_result(None)
-        return None
+def output_type(shell: Any, live: str, pages: Pages) -> Callable[..., Output]:
+    """What makes the view of a turn, a comparison or a map in the cell that runs now, with the arguments of
+    `Output`; `live` is that of AgentMagics."""
+    if shows_live(shell, live, pages):
+        from .live import LiveOutput
 
-    def view(run: Any) -> Output:
-        if in_columns:
-            from .columns import ComparisonSubject
-
-            subject: Subject = ComparisonSubject(run)
-        else:
-            subject = TurnSubject(run)
-        return output_of(subject, shell, live, pages, done=done, **options)
-
-    return view
-
-
-def output_of(
-    subject: Subject,
-    shell: Any,
-    live: str,
-    pages: Pages,
-    *,
-    background: bool,
-    takes_clicks: bool,
-    done: Future[None],
-    is_late: bool,
-) -> Output:
-    """The view of a turn or a map in the cell that runs now; `live` is that of AgentMagics. The cell ends
-    while it goes on (`background`), or waits for it. `done` is done when it is over and the static output is
-    in place. Unless outputs are shown that come after a cell's end (`is_late`), that is when all of it is
-    known."""
-    options: dict[str, Any] = {
-        "background": background,
-        "takes_clicks": takes_clicks,
-        "done": done,
-        "is_late": is_late,
-    }
-    if not shows_live(shell, live, pages):
-        is_in_console = is_console() and not is_captured(shell)
-        return (ConsoleOutput if is_in_console else PlainOutput)(subject, shell, **options)
-    from .live import LiveOutput
-
-    return LiveOutput(subject, shell, pages=pages, widget=live == "widget", **options)
+        return functools.partial(LiveOutput, pages=pages, widget=live == "widget")
+    return ConsoleOutput if is_console() and not is_captured(shell) else PlainOutput
 
 
 def takes_clicks(shell: Any, live: str, pages: Pages) -> bool:

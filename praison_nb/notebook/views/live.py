@@ -23,9 +23,9 @@ from .shown import Shown, Subject
 from .state import State
 
 ANSWER_SECONDS = 1.0
-"""A page with the extension has said so by then, unless the kernel hears nothing while its cell runs."""
+"""By then a page with the extension has answered, unless the kernel hears nothing while its cell runs."""
 ROOM = 20_000
-"""So many characters of bundles are sent beyond twice the turn's own."""
+"""How many characters more than the turn's own may have been sent before another bundle of it is."""
 
 
 class LiveOutput(Output):
@@ -40,13 +40,13 @@ class LiveOutput(Output):
         self._is_asked = False
         self._is_attached = not widget and pages.is_announced
         """Whether pages follow over `Pages`."""
-        self._is_alone = widget
+        self._has_no_page = widget
         self._sent = 0
         super().__init__(subject, shell, **options)
 
     def _begin(self, now: Shown) -> None:
         self._display_id = new_id()
-        self._state = State(*self._described(now))
+        self._state = State(*self._items_and_panel(now))
         self._pages.add(self._subject.id, self)
         if self._is_widget_only:
             self._open_widget()
@@ -54,12 +54,12 @@ class LiveOutput(Output):
             self._pace.interval = self._subject.interval
         else:
             call_later = loop.get().call_later
-            loop.get().call_soon_threadsafe(call_later, ANSWER_SECONDS, self._be_alone)
+            loop.get().call_soon_threadsafe(call_later, ANSWER_SECONDS, self._on_no_answer)
         line = now.line
         first = {"text/html": f'<div class="{NO_FORMULAS}">{escape(line)}</div>', "text/plain": line}
         self._show({**self._bundle(now), **first}, self._display_id)
 
-    def _described(self, now: Shown) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    def _items_and_panel(self, now: Shown) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         items = now.items()
         if self._takes_clicks:
             return items, now.panel()
@@ -69,19 +69,19 @@ class LiveOutput(Output):
 
     def _update(self, now: Shown) -> None:
         was_attached = self._is_attached
-        self._speak(now)
+        self._send_changes(now)
         if self._is_attached:
             if self._widget is not None and not was_attached:
                 self._show(self._bundle(now), self._display_id)
-        elif self._widget is None and self._is_alone:
+        elif self._widget is None and self._has_no_page:
             self._open_widget()
             self._show(self._bundle(now), self._display_id)
         elif self._widget is None:
             self._show_so_far(now)
 
-    def _speak(self, now: Shown) -> None:
-        """Say what is new to whoever follows."""
-        message = self._state.advance(*self._described(now))
+    def _send_changes(self, now: Shown) -> None:
+        """Send what is new to whoever follows."""
+        message = self._state.advance(*self._items_and_panel(now))
         if self._is_asked:
             self._is_asked, self._is_attached = False, True
             self._pace.interval = self._subject.interval
@@ -101,7 +101,7 @@ class LiveOutput(Output):
             self._show(bundle, self._display_id)
 
     def _end(self, now: Shown, is_settled: bool) -> None:
-        still = self._still(now)
+        still = self._static_output(now)
         if self._is_asked and is_settled:
             self._is_asked, self._is_attached = False, True
             self._pages.send({"id": self._subject.id, "still": still, "is_whole": True})
@@ -109,7 +109,7 @@ class LiveOutput(Output):
             self._pages.send({"id": self._subject.id, "ended": now.label})
         elif self._widget is not None:
             # A page that was loaded again has no output to replace, only the widget.
-            self._widget.forward(self._state.advance(*self._described(now)))
+            self._widget.forward(self._state.advance(*self._items_and_panel(now)))
         self._show(still, self._display_id)
         if is_settled:
             self._pages.end(self._subject.id, still)
@@ -118,7 +118,7 @@ class LiveOutput(Output):
             self._widget.close()
             self._widget = None
 
-    def _still(self, now: Shown) -> dict[str, Any]:
+    def _static_output(self, now: Shown) -> dict[str, Any]:
         """What stays: the answer, tools and panel."""
         above, below = now.answer(), self._below(now)
         text = "\n\n".join(filter(None, (above["text/plain"], below["text/plain"])))
@@ -126,12 +126,12 @@ class LiveOutput(Output):
 
     def _bundle(self, now: Shown) -> dict[str, Any]:
         """The turn so far, for everybody."""
-        data = self._still(now)
+        data = self._static_output(now)
         if not self._is_widget_only:
             data[MIME] = {"version": VERSION, "id": self._subject.id, **self._state.snapshot()}
         if self._widget is not None and not self._is_attached:
             widget, self._metadata = bundle_of(self._widget)
-            data |= {**widget, **self._still(now)}
+            data |= {**widget, **self._static_output(now)}
         return data
 
     # Who is there
@@ -144,8 +144,8 @@ class LiveOutput(Output):
         else:
             self._subject.click(message)
 
-    def _be_alone(self) -> None:
-        self._is_alone = True
+    def _on_no_answer(self) -> None:
+        self._has_no_page = True
         self._painter.ask()
 
     def _open_widget(self) -> None:
@@ -158,9 +158,9 @@ class LiveOutput(Output):
     def _on_message(self, message: Any) -> None:
         """A message of the widget's page, on whichever thread."""
         if isinstance(message, dict):
-            loop.get().call_soon_threadsafe(self._take_of_widget, message)
+            loop.get().call_soon_threadsafe(self._take_from_widget, message)
 
-    def _take_of_widget(self, message: dict[str, Any]) -> None:
+    def _take_from_widget(self, message: dict[str, Any]) -> None:
         match message.get("kind"):
             case "ready" if self._widget is not None:
                 self._widget.is_behind = True

@@ -37,7 +37,7 @@ def bundle_of(widget: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 class Output:
     """What all ways of showing it have in common. Made in the cell, refreshed on the loop's thread, drawn on
-    a thread of the views'. See `choose.view_maker`."""
+    a thread of the views'. See `Extension.output_of`."""
 
     interval = PLAIN_SECONDS
 
@@ -49,7 +49,7 @@ class Output:
         background: bool,
         takes_clicks: bool,
         done: Future[None],
-        is_late: bool = True,
+        is_late: bool,
     ) -> None:
         self._subject = subject
         self._shell = shell

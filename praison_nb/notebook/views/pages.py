@@ -21,7 +21,7 @@ MIME = "application/vnd.praison-nb.turn+json"
 VERSION = 1
 TARGET = "praison-nb"
 MOST_ENDED = 20
-"""So many turns that are over are at hand, for pages that saw their end without what stays."""
+"""How many ended turns are kept, for pages that saw the end and not the static output."""
 
 
 class OutputProtocol(Protocol):
@@ -31,9 +31,9 @@ class OutputProtocol(Protocol):
 
 
 class Pages:
-    """The pages of this kernel. `find(turn_id)` gives what stays of a turn that is over, or of another
-    kernel's, and whether that is whole, None where nobody knows it; `status()` what the status bar says, and
-    `table()` what a click on it shows. The first and the last may take a while."""
+    """The pages of this kernel. `find(turn_id)` returns the static output of an ended turn, or of another
+    kernel's, and whether it is complete; None where it is not known. `status()` is the status bar's text, and
+    `table()` what a click on it shows. `find` and `table` may take a while."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Pages:
         table: Callable[[], dict[str, Any]],
     ) -> None:
         self._find, self._status, self._table = find, status, table
-        self._said = ""
+        self._status_shown = ""
         # Each opening makes one of the same id, and one that is forgotten closes it for all.
         self._comms: list[Any] = []
         self._outputs: dict[str, OutputProtocol] = {}
@@ -69,32 +69,32 @@ class Pages:
             self._comms.pop().close()
 
     def add(self, turn_id: str, output: OutputProtocol) -> None:
-        """Hand on what pages send about this turn."""
+        """Forward to `output` what pages send about this turn."""
         self._outputs[turn_id] = output
 
     def end(self, turn_id: str, still: dict[str, str]) -> None:
-        """The turn is over, all is known of it, and `still` is what stays: of the last ones that is had here,
-        of others `find` gives it. In the context of the cell."""
+        """The turn is over and all is known of it; `still` is its static output. That of the last MOST_ENDED
+        turns is kept here, `find` gives the others. Call it in the context of the cell."""
         self._ended[turn_id] = contextvars.copy_context(), still
         self._outputs.pop(turn_id, None)
         for old in list(self._ended)[:-MOST_ENDED]:
             self._ended.pop(old, None)
 
     def send(self, message: dict[str, Any]) -> None:
-        """Say it to all pages, and what is new in the status bar. From any thread."""
+        """Send the message to all pages, with the status bar's text if that has changed. From any thread."""
         if self._comms:
-            before, self._said = self._said, self._status()
-            if before != self._said:
-                message = {**message, "status": self._said}
+            before, self._status_shown = self._status_shown, self._status()
+            if before != self._status_shown:
+                message = {**message, "status": self._status_shown}
             self._comms[-1].send(message)
 
     def _on_open(self, comm: Any, message: Any) -> None:
         comm.on_msg(lambda message: self._on_message(message["content"]["data"]))
         self._comms.append(comm)
-        self._said = ""  # a page that is new knows nothing
+        self._status_shown = ""  # a page that is new knows nothing
 
     def _on_message(self, message: Any) -> None:
-        """A message of a page, on whichever thread. Nothing is done here but handing over."""
+        """Hand a page's message over to the loop, from whichever thread it comes on."""
         if isinstance(message, dict):
             loop.get().call_soon_threadsafe(self._take, message)
 

@@ -19,7 +19,7 @@ from ....content import Kind
 from ....errors import ConfigError
 from ....history import Call, Opaque, Result, Text, User
 from ....text import replace_surrogates
-from ...blocks import content_block
+from ...content_blocks import content_block
 from .base import ModelRequest
 from .chat_messages import NO_ANSWER
 from .messages_models import model_of, thinking

@@ -18,8 +18,7 @@ from ..runtime.options import Subscriber
 from .arguments import Named, unquoted
 from .commands.tools import tools_named
 from .conversations.conversation import make_backend
-from .extension import Extension, shows_late_output
-from .views import choose
+from .extension import Extension
 
 MakeView = Callable[[Comparison], Subscriber]
 
@@ -37,19 +36,20 @@ def start_comparison(
     for name in ("bg", "outcome"):
         if getattr(arguments, name):
             raise ConfigError(f"--{name} is for one model at a time, and these are {len(agents)}.")
-    shell, takes_clicks = extension.shell, _takes_clicks(extension, blocks=blocks)
+    takes_clicks = not blocks and extension.takes_clicks()
     comparison = Comparison(
         prompt,
         [backend_of(extension, arguments, *each) for each in agents],
         names=[" ".join(filter(None, each)) for each in agents],
         session=unquoted(arguments.session) or NAME,
         asker=None if takes_clicks else ask_by_input,
-        stream=not hasattr(shell, "kernel"),
+        stream=not hasattr(extension.shell, "kernel"),
         **options,
     )
     done = extension.new_shown_future()
     try:
-        return comparison.begin(_maker(extension, done, takes_clicks=takes_clicks)), [done]
+        view = extension.view_maker(done, background=False, takes_clicks=takes_clicks, in_columns=True)
+        return comparison.begin(view), [done]
     except BaseException:
         # It may have started, where an interrupt comes.
         comparison.stop()
@@ -62,31 +62,15 @@ def asker_and_view(extension: Extension, *, blocks: bool) -> tuple[Asker | None,
     if not hasattr(extension.shell, "kernel"):
         # In a terminal the list says it all.
         return ask_by_input, None
-    takes_clicks = _takes_clicks(extension, blocks=blocks)
+    takes_clicks = not blocks and extension.takes_clicks()
 
     def view(comparison: Comparison) -> Subscriber:
-        make = _maker(extension, extension.new_shown_future(), takes_clicks=takes_clicks)
+        done = extension.new_shown_future()
+        make = extension.view_maker(done, background=False, takes_clicks=takes_clicks, in_columns=True)
         assert make is not None
         return make(comparison)
 
     return None if takes_clicks else ask_by_input, view
-
-
-def _takes_clicks(extension: Extension, *, blocks: bool) -> bool:
-    return not blocks and choose.takes_clicks(extension.shell, extension.magics.live, extension.pages)
-
-
-def _maker(extension: Extension, done: Future[None], *, takes_clicks: bool) -> MakeView | None:
-    return choose.view_maker(
-        extension.shell,
-        extension.magics.live,
-        extension.pages,
-        background=False,
-        takes_clicks=takes_clicks,
-        done=done,
-        is_late=shows_late_output(extension.shell),
-        in_columns=True,
-    )
 
 
 def backend_of(extension: Extension, arguments: Namespace, name: str | None, model: str | None) -> Backend:

@@ -8,8 +8,8 @@ import re
 import string
 from collections.abc import Callable, Iterator
 
-from .forms import FORMS, HIDDEN, Found
 from .names import Level, fits, is_placeholder, is_plain, level_of, level_of_items, looks_random
+from .patterns import FORMS, HIDDEN, Found
 
 _SIGNS = (
     *("key", "token", "secret", "pass", "pwd", "credential", "auth", "pat", "dsn", "sig", "jwt", "cookie"),

@@ -14,16 +14,17 @@ FEW = 4
 """So many pieces stay as they came: they cost little, and who reads them has the pace of the model."""
 
 
-def joined(events: Iterable[Event]) -> Iterator[Event]:
+def coalesce_events(events: Iterable[Event]) -> Iterator[Event]:
     """`events`, with pieces of one message that come one after the other, or of thinking, as one.
 
-    >>> [event.text for event in joined([*map(lambda n: TextDelta(text=str(n)), range(9)), Thinking()])]
+    >>> events = [*map(lambda n: TextDelta(text=str(n)), range(9)), Thinking()]
+    >>> [event.text for event in coalesce_events(events)]
     ['012345678', '']
     """
-    return join(events, _message_of, _merged)
+    return coalesce(events, _message_of, _merged)
 
 
-def join(
+def coalesce(
     pieces: Iterable[T], message_of: Callable[[T], object], merged: Callable[[list[T]], T]
 ) -> Iterator[T]:
     """`pieces`, with those `merged` that come one after the other and are of one message: for which

@@ -11,8 +11,8 @@ _shown: set[str] = set()
 """What was shown in this process, by what it is about."""
 
 
-def budget_lines(spent: Sequence[Spent], shown: set[str]) -> list[str]:
-    """What the user should read by what was `spent`; `shown` is what the turn has shown."""
+def budget_notices(spent: Sequence[Spent], shown: set[str]) -> list[str]:
+    """What the user should read about `spent`. `shown`, the keys of what the turn has shown, grows."""
     lines = []
     for each in spent:
         lines += once(budget.warning(each), each.per, shown)
@@ -21,7 +21,7 @@ def budget_lines(spent: Sequence[Spent], shown: set[str]) -> list[str]:
 
 
 def once(line: str, key: str, shown: set[str]) -> list[str]:
-    """The line, unless there is none or one about the same was shown."""
+    """`[line]`, or nothing where it is empty or one with this key was shown before."""
     if not line or key in shown:
         return []
     shown.add(key)

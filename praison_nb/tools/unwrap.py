@@ -9,12 +9,12 @@ from types import FunctionType, MethodType
 from typing import Any
 
 
-def plain(function: Callable[..., Any]) -> Callable[..., Any]:
+def unwrap(function: Callable[..., Any]) -> Callable[..., Any]:
     """`function` as one with a name, a docstring and a signature, where what it wraps has them. A parameter
     that a partial fixes is none of the model's.
 
     >>> def power(base, exponent): return base**exponent
-    >>> square = plain(functools.partial(power, exponent=2))
+    >>> square = unwrap(functools.partial(power, exponent=2))
     >>> square.__name__, str(inspect.signature(square)), square(3)
     ('power', '(base)', 9)
     """
