@@ -30,30 +30,35 @@ class Deadline:
         self.cancel()
         self.passed = False
         self._over = threading.Event()
-        threading.Thread(target=self._look, args=(self._over, self._seconds()), daemon=True).start()
+        threading.Thread(target=self._look, args=(self._over, self.seconds()), daemon=True).start()
 
     def cancel(self) -> None:
         self._over.set()
 
-    def _look(self, over: threading.Event, begun: float) -> None:
+    def _look(self, over: threading.Event, begun: dict[int, float]) -> None:
         while not over.wait(2):
-            if self._seconds() - begun > FROZEN_SECONDS:
+            # A page that has been closed takes nothing off what the others took.
+            if sum(now - begun.get(pid, 0.0) for pid, now in self.seconds().items()) > FROZEN_SECONDS:
                 self.passed = True
                 for process in self._renderers():
                     process.kill()
                 return
 
     def _renderers(self) -> list[psutil.Process]:
+        found = []
         with suppress(psutil.NoSuchProcess):
-            children = self._browser.children(recursive=True)
-            return [each for each in children if "--type=renderer" in each.cmdline()]
-        return []
+            for child in self._browser.children(recursive=True):
+                # Of a page that was just closed there is nothing to read; the others are there.
+                with suppress(psutil.NoSuchProcess):
+                    if "--type=renderer" in child.cmdline():
+                        found.append(child)
+        return found
 
-    def _seconds(self) -> float:
-        """The processor's time of all pages."""
-        seconds = 0.0
+    def seconds(self) -> dict[int, float]:
+        """The processor's time of each page's process."""
+        seconds = {}
         for process in self._renderers():
             with suppress(psutil.NoSuchProcess):
                 times = process.cpu_times()
-                seconds += times.user + times.system
+                seconds[process.pid] = times.user + times.system
         return seconds
