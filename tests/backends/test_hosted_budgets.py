@@ -70,6 +70,29 @@ def test_a_session_s_budget_is_raised_again_as_far_as_it_went(server: HostedServ
     assert amounts[0] <= 100 < amounts[1] <= 200 < amounts[2] == 300
 
 
+def test_an_answer_goes_out_when_the_request_that_wanted_it_has_ended(server: HostedServer) -> None:
+    """Else all that the turn may cost would still be reserved, and its own next request be refused."""
+
+    def again() -> str:
+        "Ask again."
+        return "more"
+
+    gate = Gate(server)
+    usage = {"usage": Tokens(1000, 100), "cents": 1}
+    script = [request(text("a"), custom_tool("again", {}), **usage)]
+    script += [request(text("b"), custom_tool("again", {}), hold(gate), **usage), request(text("c"), **usage)]
+    server.script(script)
+    run = hosted(server, model=MODEL, tools=[again]).begin("1")
+    # Before the request ends, whose end is still to be sent.
+    run.subscribe(
+        lambda event, turn: gate.open() if sum(bool(each.ended) for each in turn.tools) == 2 else None
+    )
+    turn = run.wait()
+    assert turn.stop_reason == "end_turn" and turn.text.endswith("c")
+    frame = praison_nb.usage(by="request")
+    assert list(frame["input_tokens"]) == [1000] * 3 and list(frame["output_tokens"]) == [100] * 3
+
+
 def _amount(server: HostedServer, turn: Turn) -> int:
     return int(server.sessions[turn.session_id].fields["budget"]["max_list_cost"]["amount"])
 

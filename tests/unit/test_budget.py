@@ -19,7 +19,7 @@ from praison_nb.backends.base import Backend
 from praison_nb.backends.session import Session
 from praison_nb.errors import ConfigError
 from praison_nb.events import Event, RequestFinished, RequestStarted, SessionAttached, Spent, TextDelta
-from praison_nb.metering import budget, lines, rows, schema, user_prices, writer
+from praison_nb.metering import budget, budget_notices, rows, schema, user_prices, writer
 from praison_nb.metering.ledger import TurnRow
 from praison_nb.metering.origin import Origin, current_origin
 from praison_nb.runtime.run import Run
@@ -33,7 +33,7 @@ CENT = Usage(output_tokens=1000)
 @pytest.fixture(autouse=True)
 def prices(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setenv("PRAISON_NB_PRICES", str(tmp_path / "prices.json"))
-    monkeypatch.setattr(lines, "_shown", set())
+    monkeypatch.setattr(budget_notices, "_shown", set())
     user_prices.save("scripted-1", user_prices.Price(Decimal(10), Decimal(10)))
     yield
     writer.current().close()

@@ -6,7 +6,9 @@ The first begins with the turn's message, before that is sent, so that it is kno
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +17,9 @@ from ...session import Usage
 from .own_message import Early, OwnMessage
 from .session import HostedSession
 from .usage import request_finished, used_since
+
+END_SECONDS = 5.0
+"""A request whose tool call is answered ends at once. Where nothing says that it did, it is waited for so long."""
 
 
 class Requests:
@@ -29,6 +34,9 @@ class Requests:
         self._count, self._turn_id = 0, ""
         self._spans: dict[str, str] = {}
         """The ids under which requests began, by those of their spans."""
+        self._is_ended = asyncio.Event()
+        """Whether none is under way, as far as the server tells."""
+        self._is_ended.set()
         self.last_usage: SessionUsage | None = None
         self.has_output = False
 
@@ -40,6 +48,16 @@ class Requests:
         return replace(
             self._started(self._sent), max_cost=self._session.budget_left if self._count == 1 else None
         )
+
+    async def wait_for_end(self) -> None:
+        """Wait until the request under way has ended: a tool call may be answered before. What the turn may
+        still cost is reserved for it, and the next one begins with the answer."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._is_ended.wait(), END_SECONDS)
+
+    def note_waiting(self) -> None:
+        """Note that the session waits for answers: nothing is under way."""
+        self._is_ended.set()
 
     def goes_on_after_answers(self) -> bool:
         """Whether the answers to tool calls begin a request of their own, as far as the server tells."""
@@ -122,12 +140,15 @@ class Requests:
             if self._sent:
                 self._spans[span.id], self._sent = self._sent, ""
             else:
+                self._spans[span.id] = span.id
                 yield self._started(span.id)
+            self._is_ended.clear()
             return
         begun = getattr(span, "model_request_start_id", None) or ""
-        if self._sent:
+        if self._sent and begun not in self._spans:
             # Its beginning was never on our streams.
             begun, self._sent = self._sent, ""
+        self._is_ended.set()
         used = getattr(span, "model_usage", None)
         yield request_finished(span.id, self._session.model, used, self._spans.get(begun, begun))
 

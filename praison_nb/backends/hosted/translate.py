@@ -256,7 +256,9 @@ class Reader:
                     yield from self._messages.drop_others(key_of(event))
                     end = end_of_turn(event, self._error, self._interrupted and not self.stopping)
                     self.end = end_of_outcome(end, self.verdict)
-                elif not awaited_calls(event):
+                    return
+                self.requests.note_waiting()
+                if not awaited_calls(event):
                     yield Notice(text=waits_for("something that it does not name"))
             case "session.status_terminated" | "session.deleted":
                 yield from self.requests.end()
