@@ -19,7 +19,7 @@ from .session import HostedSession
 from .usage import request_finished, used_since
 
 END_SECONDS = 5.0
-"""A request whose tool call is answered ends at once. Where nothing says that it did, it is waited for so long."""
+"""A request whose tool call is answered ends at once; where nothing tells of that, the wait is so long."""
 
 
 class Requests:
