@@ -211,15 +211,18 @@ def _shutdown() -> None:
     if _loop is None or _thread is None or not _thread.is_alive():
         return
     asyncio.run_coroutine_threadsafe(_close(), _loop)
-    _thread.join(SHUTDOWN_SECONDS + 1)
+    _thread.join(2 * SHUTDOWN_SECONDS + 1)
 
 
 async def _close() -> None:
-    tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks, timeout=SHUTDOWN_SECONDS)
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    # A turn that is stopped for the first time still asks what it used. The interpreter may crash where it
+    # collects a coroutine that goes on.
+    for _ in range(2):
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            _, tasks = await asyncio.wait(tasks, timeout=SHUTDOWN_SECONDS)
     await asyncio.gather(*(close() for close in _exit_hooks), return_exceptions=True)
     asyncio.get_running_loop().stop()
 

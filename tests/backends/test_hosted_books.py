@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -118,3 +120,17 @@ def test_a_server_that_tells_no_usage_is_estimated(server: HostedServer) -> None
     turn = hosted(server, model=MODEL).begin("Hello " * 400).wait()
     assert turn.usage.estimated and turn.usage.output_tokens >= 400 and turn.usage.input_tokens >= 400
     assert turn.cost and turn.estimated_cost == turn.cost and len(turn.requests) == 1
+
+
+def test_a_process_ends_while_the_books_are_behind(server: HostedServer) -> None:
+    """They are looked at once more, and no coroutine is left, of which the interpreter would crash."""
+    code = """
+import sys
+from praison_nb import HostedAgent, HostedAgentConfig
+config = HostedAgentConfig(model="claude-sonnet-4-6", base_url=sys.argv[1], api_key=sys.argv[2])
+print(HostedAgent(config).begin("Hi").wait().text)
+"""
+    server.script([request(text("Hello"))])
+    command = [sys.executable, "-c", code, server.url, server.api_key]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "Hello\n", "")

@@ -69,6 +69,8 @@ async def settle_late(
         if details is None:
             return
         put(session_usage(details.usage))
+        if loop.is_ending():
+            return  # the process waits no longer
 
 
 async def _while_nobody_waits(
