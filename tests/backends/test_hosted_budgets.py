@@ -9,12 +9,14 @@ import pytest
 
 import praison_nb
 from praison_nb import Turn
+from praison_nb.backends.hosted import requests
 from praison_nb.metering import budget, writer
 from praison_nb.metering.origin import current_origin
 from servers import forked
 from servers.base import Gate
-from servers.hosted import HostedServer, Tokens, custom_tool, hold, request, text
+from servers.hosted import HostedServer, Tokens, custom_tool, event, hold, request, text
 from servers.hosted_agent import KEY, hosted
+from servers.hosted_session import Session
 
 MODEL = "claude-sonnet-4-6"
 
@@ -91,6 +93,35 @@ def test_an_answer_goes_out_when_the_request_that_wanted_it_has_ended(server: Ho
     assert turn.stop_reason == "end_turn" and turn.text.endswith("c")
     frame = praison_nb.usage(by="request")
     assert list(frame["input_tokens"]) == [1000] * 3 and list(frame["output_tokens"]) == [100] * 3
+
+
+def test_a_sub_agent_s_answer_goes_out_while_the_session_s_own_request_is_under_way(
+    server: HostedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not kept back until that ends, and begins no request of the session's own beside it."""
+    monkeypatch.setattr(requests, "END_SECONDS", 600.0)
+    thread = {"session_thread_id": "sthr_1", "agent_name": "scout"}
+
+    def again() -> str:
+        "Ask again."
+        return "more"
+
+    async def cross_posted(session: Session) -> None:
+        call = custom_tool("again", {}, session_thread_id="sthr_1")
+        use = session.emit({"type": call.type, **call.fields})
+        session.pending = {use["id"]: use}
+        reason = {"type": "requires_action", "event_ids": [use["id"]]}
+        session.emit({"type": "session.thread_status_idle", "stop_reason": reason, **thread})
+        await server.holds(lambda: not session.pending)
+
+    server.manners.takes_threads = True
+    usage = {"usage": Tokens(1000, 100), "cents": 1}
+    created = event("session.thread_created", **thread)
+    server.script([created, request(text("a"), cross_posted, **usage), request(text("b"), **usage)])
+    turn = hosted(server, model=MODEL, tools=[again]).begin("1").wait()
+    assert turn.stop_reason == "end_turn" and turn.tools[0].result == "more"
+    frame = praison_nb.usage(by="request")
+    assert list(frame["input_tokens"]) == [1000] * 2 and list(frame["output_tokens"]) == [100] * 2
 
 
 def _amount(server: HostedServer, turn: Turn) -> int:

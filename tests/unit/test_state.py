@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from praison_nb.notebook.views.state import patches
+from praison_nb.notebook.views.state import State, patches
+from praison_nb.render.panel import turn_panel
+from praison_nb.turn import Turn
 
 
 def applied(items: list[dict[str, Any]], patches: list[list[Any]], count: int) -> list[dict[str, Any]]:
@@ -41,3 +43,15 @@ def test_any_list_comes_of_any_other() -> None:
         assert applied(before, made, len(now)) == now
         assert [patch[0] for patch in made] == sorted({patch[0] for patch in made})
         before = now
+
+
+def test_the_end_of_a_turn_says_how_long_it_took_though_only_the_clock_went_on_before() -> None:
+    """Of which no page was told: it counts on by itself until the end."""
+    begun = turn_panel(Turn(started=0.0, ended=1.0)) | {"running": True}
+    later = turn_panel(Turn(started=0.0, ended=5.1))
+    state = State([], begun)
+    assert state.advance([], later | {"running": True}) is None
+    message = state.advance([], later)
+    assert message is not None and message["panel"] == {
+        "running": False, "facts": later["facts"], "elapsed": 5.1,
+    }  # fmt: skip

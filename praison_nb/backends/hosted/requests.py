@@ -61,7 +61,7 @@ class Requests:
 
     def goes_on_after_answers(self) -> bool:
         """Whether the answers to tool calls begin a request of their own, as far as the server tells."""
-        return self._session.tells_requests and not self._sent
+        return self._session.tells_requests and not self._sent and self._is_ended.is_set()
 
     def read_answer(self) -> Iterator[Event]:
         """Read an answer in the history of a turn that is reattached: the process that ended began a request

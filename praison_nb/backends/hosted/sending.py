@@ -69,7 +69,9 @@ class Sender:
 
     async def send_answers(self, answers: list[dict[str, Any]]) -> None:
         """Send answers to tool calls. Raises PraisonError."""
-        await self._reader.requests.wait_for_end()
+        # A sub-agent waits for its answer while the session's own request goes on.
+        if not any("session_thread_id" in answer for answer in answers):
+            await self._reader.requests.wait_for_end()
         if self._reader.requests.goes_on_after_answers():
             await self._begin_request()
         await self._connection.send(answers)
