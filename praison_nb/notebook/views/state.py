@@ -38,10 +38,12 @@ class State:
         number, items_before, panel_before = self._shown
         message: dict[str, Any] = {"items": patches(items_before, items), "count": len(items)}
         if without_clock(panel) != without_clock(panel_before):
-            # How the clock stands, a page is not told each time.
-            with_clock = {"facts": panel["facts"], "elapsed": panel["elapsed"]}
-            changed = {name: value for name, value in panel.items() if value != panel_before[name]}
-            message["panel"] = {**changed, **with_clock}
+            # How the clock stood, a page was perhaps not told.
+            message["panel"] = {
+                name: value
+                for name, value in panel.items()
+                if value != panel_before[name] or name in ("facts", "elapsed")
+            }
         is_new = bool(message["items"] or "panel" in message or len(items) != len(items_before))
         # Where nothing is new the number is free for what comes next.
         self._shown = number + is_new, items, panel
